@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one interface to whatever runs guest instructions: the software engine, or KVM.
+ *
+ * An engine knows memory and CPUs, no devices: an access to a device leaves through engine_host,
+ * and the machine hands it to the bus. Keep this at about a dozen functions; what only one engine
+ * needs stays inside that engine.
+ */
+#ifndef LODGE_ENGINE_ENGINE_H
+#define LODGE_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mem/mem.h"
+#include "x86/cpuid.h"
+#include "x86/state.h"
+
+struct engine;
+struct vcpu;
+
+/*
+ * What the machine provides. Called on the vCPU's thread, without the VM lock (the machine takes
+ * it). Sizes are 1, 2, 4, 8; ports 1, 2, 4.
+ */
+struct engine_host {
+	void *opaque;
+	uint64_t (*pio_read)(void *opaque, uint16_t port, unsigned size);
+	void (*pio_write)(void *opaque, uint16_t port, uint64_t val, unsigned size);
+	uint64_t (*mmio_read)(void *opaque, unsigned cpu, gpa_t gpa, unsigned size);
+	void (*mmio_write)(void *opaque, unsigned cpu, gpa_t gpa, uint64_t val, unsigned size);
+	/* The processor acknowledges INTR: the vector, or -1 when the request has gone. */
+	int (*irq_ack)(void *opaque, unsigned cpu);
+	/* MSRs that belong to the local APIC: 0x1b, 0x6e0, 0x800–0x8ff. 0, or -1 for #GP. */
+	int (*apic_msr_read)(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val);
+	int (*apic_msr_write)(void *opaque, unsigned cpu, uint32_t msr, uint64_t val);
+	/* CR8, the task priority class (0..15). */
+	uint8_t (*cr8_read)(void *opaque, unsigned cpu);
+	void (*cr8_write)(void *opaque, unsigned cpu, uint8_t val);
+	/* FERR# with CR0.NE = 0: IRQ 13 on a PC. */
+	void (*ferr)(void *opaque, bool level);
+};
+
+enum engine_exit {
+	ENGINE_EXIT_KICK,     /* vcpu_kick was called: look at what you wanted */
+	ENGINE_EXIT_HALT,     /* HLT: nothing to do until an interrupt, NMI, INIT or SIPI */
+	ENGINE_EXIT_SHUTDOWN, /* triple fault */
+	ENGINE_EXIT_ERROR,    /* the engine cannot go on; vcpu_error has the sentence */
+};
+
+enum vcpu_signal {
+	VCPU_SIGNAL_INTR_ON,  /* the INTR pin */
+	VCPU_SIGNAL_INTR_OFF,
+	VCPU_SIGNAL_NMI,
+	VCPU_SIGNAL_INIT,
+	VCPU_SIGNAL_SIPI,     /* arg = vector */
+};
+
+struct engine_config {
+	unsigned cpus;
+	const struct x86_cpuid *cpuid; /* what guests see; borrowed for the engine's life */
+	struct mem *mem;               /* borrowed; the engine becomes its listener */
+	struct engine_host host;       /* copied */
+};
+
+struct engine_ops {
+	const char *name; /* "soft", "kvm" */
+	struct engine *(*create)(const struct engine_config *cfg, struct lodge_err *err);
+	void (*destroy)(struct engine *e); /* no vCPU runs any more */
+	struct vcpu *(*vcpu)(struct engine *e, unsigned index);
+	/* Run on the calling thread (always the same one for a vCPU) until something needs the machine. */
+	enum engine_exit (*run)(struct vcpu *v);
+	/* Any thread: make run() return ENGINE_EXIT_KICK soon. Async-signal-safe. */
+	void (*kick)(struct vcpu *v);
+	/* Any thread: what reaches the processor's pins or its APIC's message interface. */
+	void (*signal)(struct vcpu *v, enum vcpu_signal sig, uint8_t arg);
+	/* True when run() would do something other than exit with HALT at once. Any thread. */
+	bool (*has_work)(const struct vcpu *v);
+	/* The architectural state; borrowed, valid to read and write only while run() is not running. */
+	struct x86_state *(*state)(struct vcpu *v);
+	/* After the state was written from outside. */
+	void (*state_changed)(struct vcpu *v);
+	const char *(*error)(const struct vcpu *v);
+};
+
+extern const struct engine_ops engine_soft;
+
+#endif

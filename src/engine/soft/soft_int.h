@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the software engine: the vCPU, pre-decoded operations, and what its parts ask of each
+ * other. Private to src/engine/soft.
+ *
+ * RULES OF THIS FOLDER
+ * 1. While a vCPU runs, the guest's x87/SSE/AVX registers may be live in the host's. Everything
+ *    here is built with -mgeneral-regs-only and calls nothing outside base/, mem/ and x86/ without
+ *    soft_fpu_leave(). soft_fpu_enter() makes them live again, on demand (cpu->fpu_live).
+ * 2. A guest exception is raised by soft_raise*(), which does not return: it unwinds to the run
+ *    loop, which delivers it with the state of the current instruction's start (cpu->op). So an
+ *    operation checks everything that can fault first and commits once, at its end.
+ * 3. All guest memory goes through the soft TLB: an absent write entry means "something to do"
+ *    (not present, clean page, code page, MMIO).
+ * 4. cpu->s (struct x86_state) is the only architectural state, except rip inside a block: there
+ *    cpu->op->rip is the current instruction, and s.rip is stored when a block is left.
+ *    s.rflags is always canonical.
+ */
+#ifndef LODGE_ENGINE_SOFT_INT_H
+#define LODGE_ENGINE_SOFT_INT_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "x86/decode.h"
+#include "x86/state.h"
+
+struct soft_cpu;
+struct soft_engine;
+struct soft_block;
+struct soft_op;
+
+/* ---- Pre-decoded operations ------------------------------------------------------------------ */
+
+/*
+ * A handler executes its operation and returns the next operation to run: another handler's result
+ * (tail call through soft_next) or NULL to leave the block with s.rip set.
+ */
+typedef const struct soft_op *(*soft_fn)(struct soft_cpu *cpu, const struct soft_op *op);
+
+#define SOFT_NO_REG 16 /* gpr slot that always reads 0 */
+
+/* soft_op.flags */
+#define SOFT_OP_SEGCHECK 0x01u /* the memory operand needs segment limit and type checks */
+#define SOFT_OP_LOCK 0x02u
+#define SOFT_OP_REP 0x04u
+#define SOFT_OP_REPNE 0x08u
+
+struct soft_op {
+	_Atomic(soft_fn) fn;
+	gva_t rip;            /* of this instruction: linear address minus CS.base, i.e. the IP */
+	uint64_t imm;         /* immediate, or branch target IP */
+	int64_t disp;         /* of the memory operand; RIP-relative is already absolute */
+	union {
+		const struct x86_insn *insn; /* system operations: the whole decoded instruction */
+		const void *thunk;           /* host-instruction operations: code to call */
+	};
+	uint8_t len;          /* bytes; rip + len is the next instruction (masked to the mode) */
+	uint8_t flags;
+	uint8_t opsize, addrsize; /* bytes */
+	uint8_t base, index, scale, seg; /* of the memory operand; SOFT_NO_REG where absent */
+	uint8_t dst, src;     /* register operands as byte offsets into s.gpr (AH is 1) */
+	uint8_t src2, msize;  /* msize: bytes of the memory operand */
+	uint8_t cc, aux;
+};
+
+/* ---- Soft TLB --------------------------------------------------------------------------------- */
+
+enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC };
+#define SOFT_TLB_BITS 10
+#define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
+
+struct soft_tlb_ent {
+	uint64_t tag;     /* page address | generation (low 12 bits); never matches when 0 */
+	uint64_t addend;  /* host pointer = gva + addend */
+};
+
+/* One view of an address space per privilege. */
+enum soft_view {
+	SOFT_VIEW_SUPER,      /* CPL 0–2, SMAP enforced (EFLAGS.AC = 0) or SMAP off */
+	SOFT_VIEW_SUPER_AC,   /* CPL 0–2, SMAP lifted by EFLAGS.AC */
+	SOFT_VIEW_USER,
+	SOFT_VIEWS
+};
+
+struct soft_tlb {
+	struct soft_tlb_ent ent[3][SOFT_TLB_ENTRIES]; /* by enum soft_access */
+};
+
+/* ---- The vCPU ----------------------------------------------------------------------------------*/
+
+/* Bits of the block key: all of the state that decoded code depends on. */
+#define SOFT_MODE_CS32 0x001u   /* CS.D */
+#define SOFT_MODE_CS64 0x002u   /* long mode and CS.L */
+#define SOFT_MODE_SS32 0x004u   /* SS.B: stack pointer size (64-bit mode: ignored) */
+#define SOFT_MODE_FLAT 0x008u   /* ES, SS, DS flat 4 GiB writable data and CS flat: no checks */
+#define SOFT_MODE_PE 0x010u
+#define SOFT_MODE_VM86 0x020u
+#define SOFT_MODE_CPL3 0x040u
+#define SOFT_MODE_STEP 0x080u   /* TF, debug registers or a shadow: one instruction a block */
+#define SOFT_MODE_NOFPU 0x100u  /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
+#define SOFT_MODE_LMA 0x200u
+#define SOFT_MODE_AC 0x400u     /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
+
+#define SOFT_JCACHE_BITS 12
+
+struct soft_jcache_ent {
+	gva_t lin;
+	uint64_t gen;
+	struct soft_block *block;
+};
+
+/* An exception or interrupt on its way to delivery. */
+struct soft_event {
+	uint8_t vector;
+	bool has_error;
+	bool soft;       /* INT n, INT3, INTO: DPL is checked, rip of the next instruction is pushed */
+	bool external;   /* INTR or NMI: EXT bit set in error codes of nested faults */
+	bool int1;       /* INT1: soft without a DPL check */
+	uint32_t error;
+	uint64_t dr6;    /* #DB: bits to merge into DR6 */
+	uint8_t insn_len; /* soft: bytes of the INT instruction */
+};
+
+struct soft_cpu {
+	struct x86_state s;       /* s.gpr must be first: soft_op.dst/src are offsets from here */
+	uint64_t zero;            /* never read through s.gpr[16]; see soft_reg() */
+	uint64_t segbase[SEG_COUNT + 1]; /* effective bases (64-bit mode: 0 but FS, GS) */
+	const struct soft_op *op; /* the instruction being executed */
+	struct soft_tlb *tlb;     /* the current view */
+	uint64_t tlb_gen;         /* low 12 bits: never 0; bumped by a flush */
+	uint64_t code_gen;        /* bumped by any TLB or mode event that unmaps code */
+	uint32_t mode;            /* SOFT_MODE_*, recomputed by soft_mode_changed() */
+	uint32_t view;            /* enum soft_view */
+	uint64_t rip_mask;        /* 0xffff, 0xffffffff or ~0 */
+	bool fpu_live;            /* guest x87/SSE/AVX are in the host's registers */
+	bool in_thunk;            /* host faults now are the guest's (#XM, #MF, #GP) */
+	bool running;
+
+	struct soft_engine *e;
+	unsigned index;
+	jmp_buf unwind;           /* to the run loop: event is in `event` */
+	struct soft_event event;
+	uint64_t pending_dr6;     /* data breakpoints hit by the current instruction */
+
+	/* Written by other threads. Partner: soft_run's check between blocks. */
+	_Atomic uint32_t exit_request; /* non-zero: leave the block loop and look */
+	_Atomic bool kicked;
+	_Atomic bool intr;        /* the INTR pin */
+	_Atomic bool nmi, init;
+	_Atomic int sipi;         /* vector, or -1 */
+
+	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
+	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
+	struct soft_tlb views[SOFT_VIEWS];
+	struct {
+		gva_t lo, hi;     /* large pages seen since the last flush: INVLPG inside flushes all */
+	} large;
+	char error[256];
+};
+
+struct soft_engine {
+	struct engine_config cfg;
+	struct mem *mem;
+	uint8_t *ram;             /* mem_base() */
+	struct soft_cpu **cpus;
+	struct soft_cache *cache; /* decoded blocks */
+	struct thunk_cache *thunks;
+};
+
+/* ---- Registers --------------------------------------------------------------------------------- */
+
+static inline uint8_t *soft_reg(struct soft_cpu *cpu, unsigned byte_off)
+{
+	return (uint8_t *)cpu->s.gpr + byte_off;
+}
+
+/* ---- Raising exceptions (interp side; never return) ------------------------------------------- */
+
+_Noreturn void soft_raise(struct soft_cpu *cpu, uint8_t vector); /* no error code */
+_Noreturn void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t error);
+_Noreturn void soft_raise_event(struct soft_cpu *cpu, const struct soft_event *ev);
+/* Leave the block now with the state as it is (s.rip set): used after mode switches in mid-air. */
+_Noreturn void soft_unwind(struct soft_cpu *cpu);
+
+/* ---- Memory (mmu.c) ---------------------------------------------------------------------------- */
+
+/*
+ * Read or write 1, 2, 4 or 8 bytes at a linear address with the current privilege: page-crossing,
+ * MMIO, A/D bits, code invalidation and data breakpoints handled. Raise #PF (or #AC).
+ */
+uint64_t soft_ld(struct soft_cpu *cpu, gva_t lin, unsigned size);
+void soft_st(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
+/* As above, but as an implicit supervisor access (descriptor tables, TSS, interrupt stacks of CPL<3). */
+uint64_t soft_ld_sys(struct soft_cpu *cpu, gva_t lin, unsigned size);
+void soft_st_sys(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
+/* As a user access whatever the CPL (stack pushes on a switch to CPL 3 do not exist; task switches). */
+
+/* Raise the #PF a write of [lin, lin+len) would, without writing; for commit-last operations. */
+void soft_probe_write(struct soft_cpu *cpu, gva_t lin, unsigned len);
+void soft_probe_read(struct soft_cpu *cpu, gva_t lin, unsigned len);
+void soft_probe_write_sys(struct soft_cpu *cpu, gva_t lin, unsigned len);
+/* Bytes of any length; faults before anything is written. */
+void soft_ld_bytes(struct soft_cpu *cpu, gva_t lin, void *buf, unsigned len);
+void soft_st_bytes(struct soft_cpu *cpu, gva_t lin, const void *buf, unsigned len);
+
+/*
+ * A host pointer to `len` bytes at `lin` for a host instruction to read and/or write in place, or
+ * NULL if they cross a page or are not plain RAM. Raises #PF. For `write`, the page is ready to be
+ * written (dirty bit set, code on it invalidated for this range).
+ */
+void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool write);
+
+/*
+ * Segment checks of SDM 3A §5.3: offset `off` of `size` bytes in segment `seg`. Returns the linear
+ * address; raises #GP(0) or #SS(0). In 64-bit mode: canonical check, FS/GS bases.
+ */
+gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write);
+/* The linear address of the operation's memory operand, checks included. */
+gva_t soft_ea_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size, bool write);
+/* Its offset only (LEA, and operations that address around it). */
+uint64_t soft_ea_off(const struct soft_cpu *cpu, const struct soft_op *op);
+
+void soft_tlb_flush(struct soft_cpu *cpu);              /* everything of this vCPU */
+void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin);
+
+/* Recompute mode, view, segbase, rip_mask after a change of CS, SS, DS, ES, FS, GS, CR0, CR3, CR4,
+ * EFER, EFLAGS.{VM,AC,TF,RF}, DR7 or int_shadow. Cheap; call freely. */
+void soft_mode_changed(struct soft_cpu *cpu);
+
+static inline bool soft_mode64(const struct soft_cpu *cpu)
+{
+	return (cpu->mode & SOFT_MODE_CS64) != 0;
+}
+
+/* ---- Device accesses: leave SIMD, call the machine --------------------------------------------- */
+
+uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size);
+void soft_pio_write(struct soft_cpu *cpu, uint16_t port, uint64_t val, unsigned size);
+/* CPL/IOPL and TSS bitmap check for IN/OUT/INS/OUTS; raises #GP(0). (sys side) */
+void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size);
+
+/* ---- Host-instruction operations and FPU state (thunk.c, xstate.c) ---------------------------- */
+
+struct thunk_cache *thunk_cache_new(struct lodge_err *err);
+void thunk_cache_free(struct thunk_cache *tc);
+/*
+ * Fill op->fn/thunk so that it executes `insn` (X86_IF_HOST) as the host's own instruction.
+ * The caller has filled rip, len and the memory operand. false: cannot (the caller makes it #UD).
+ */
+bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+void soft_fpu_enter(struct soft_cpu *cpu); /* s.xsave -> host registers */
+void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host defaults restored */
+/* Install SIGFPE/SIGSEGV/SIGBUS/SIGILL handlers (once a process) that turn faults inside thunks
+ * into guest exceptions; an alternate stack for the calling thread. */
+int soft_signals_init(struct lodge_err *err);
+void soft_signals_thread_init(struct soft_cpu *cpu);
+/* FXSAVE … XRSTORS, LDMXCSR, STMXCSR, EMMS-like whole-state operations: system-style handlers. */
+void soft_xstate_op(struct soft_cpu *cpu, const struct soft_op *op);
+/* #UD/#NM as CR0.EM/TS, CR4.OSFXSR/OSXSAVE and XCR0 demand for this instruction; else return. */
+void soft_fpu_check(struct soft_cpu *cpu, const struct x86_insn *insn);
+
+/* ---- System operations (sys_*.c) ---------------------------------------------------------------- */
+
+/*
+ * A system operation runs with s.rip already at the NEXT instruction; it may change s.rip, raise,
+ * or return. It ends its block. NULL from soft_sys_lookup: not a system operation.
+ */
+typedef void (*soft_sys_fn)(struct soft_cpu *cpu, const struct soft_op *op);
+soft_sys_fn soft_sys_lookup(enum x86_op op);
+/*
+ * Deliver an exception, software interrupt, NMI or external interrupt with s.rip at the
+ * instruction to return to (for soft events: the INT itself; insn_len is added). Double faults are
+ * made here; a triple fault returns false (shutdown).
+ */
+bool soft_deliver(struct soft_cpu *cpu, const struct soft_event *ev);
+/* After an instruction in SOFT_MODE_STEP: single-step and data-breakpoint traps. */
+void soft_debug_after(struct soft_cpu *cpu, bool tf_before);
+/* Instruction breakpoints at s.rip before it executes; raises #DB. */
+void soft_debug_before(struct soft_cpu *cpu);
+
+/* EFLAGS bits POPF/IRET may change at this CPL, mode and operand size (sys side). */
+uint64_t soft_popf_mask(const struct soft_cpu *cpu, unsigned opsize);
+
+/* Stack pointer arithmetic: mask of the current stack size. */
+static inline uint64_t soft_sp_mask(const struct soft_cpu *cpu)
+{
+	if (soft_mode64(cpu))
+		return ~0ull;
+	return cpu->mode & SOFT_MODE_SS32 ? 0xffffffffull : 0xffffull;
+}
+
+/* ---- The run loop and code cache (run.c, block.c) ------------------------------------------------ */
+
+/* Ask the run loop to leave after this block (HLT, shutdown, new interrupt state). */
+void soft_request_exit(struct soft_cpu *cpu);
+
+static inline const struct soft_op *soft_next(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	op++;
+	cpu->op = op;
+	return atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);
+}
+
+#endif

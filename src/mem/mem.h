@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory: one shared memfd at one contiguous host mapping, and the map of guest physical
+ * addresses onto it. What the map does not name is MMIO.
+ *
+ * Threads: the map is changed with the VM lock held and is replaced as a whole, so lookups need no
+ * lock. Memory contents are shared with running vCPUs: copy once, check the copy, use the copy.
+ */
+#ifndef LODGE_MEM_MEM_H
+#define LODGE_MEM_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mem/gpa.h"
+
+enum mem_kind {
+	MEM_MMIO, /* no backing: the bus answers */
+	MEM_RAM,
+	MEM_ROM,  /* backed; guest writes are dropped */
+};
+
+/* One page-aligned range of the map. `ram_off` is the offset into the backing. */
+struct mem_range {
+	gpa_t gpa;
+	uint64_t len;
+	uint64_t ram_off;
+	enum mem_kind kind;
+};
+
+/* Page flags, one byte a backing page, set and read with atomics. */
+#define MEM_PAGE_CODE 1u  /* the engine holds decoded code of this page */
+#define MEM_PAGE_DIRTY 2u /* written since the flag was last cleared */
+
+struct mem_listener {
+	/* The map or the A20 mask changed: drop every cached translation. */
+	void (*map_changed)(void *opaque);
+	/* Someone other than a vCPU (DMA, a loader) wrote a page marked MEM_PAGE_CODE. */
+	void (*code_written)(void *opaque, gpa_t gpa, uint64_t len);
+	void *opaque;
+};
+
+struct mem; /* the backing and the map */
+
+/*
+ * Create the backing: `ram_bytes` of RAM and `rom_bytes` behind it for firmware, both multiples of
+ * the page size. -ENOMEM with a sentence when the host cannot give the address space.
+ */
+struct mem *mem_new(uint64_t ram_bytes, uint64_t rom_bytes, struct lodge_err *err);
+void mem_free(struct mem *mem);
+
+uint8_t *mem_base(const struct mem *mem);     /* host address of backing offset 0 */
+uint64_t mem_ram_bytes(const struct mem *mem);
+uint64_t mem_backing_bytes(const struct mem *mem); /* RAM and ROM */
+int mem_fd(const struct mem *mem);
+uint8_t *mem_page_flags(struct mem *mem);     /* indexed by backing offset >> 12 */
+
+void mem_set_listener(struct mem *mem, const struct mem_listener *l); /* copied */
+
+/*
+ * Map [gpa, gpa+len) as `kind`, replacing what was there (which may split older ranges). For
+ * MEM_MMIO `ram_off` is ignored. Page-aligned. -EINVAL if it is not, or leaves the backing.
+ */
+int mem_map(struct mem *mem, gpa_t gpa, uint64_t len, enum mem_kind kind, uint64_t ram_off)
+	MUST_CHECK;
+/* With the A20 gate closed (on = false), bit 20 of every physical address reads as 0. */
+void mem_set_a20(struct mem *mem, bool on);
+bool mem_a20(const struct mem *mem);
+
+/* The range that holds `gpa` (after A20); MEM_MMIO ranges are synthesized between others. */
+struct mem_range mem_lookup(const struct mem *mem, gpa_t gpa);
+/*
+ * Host pointer to [gpa, gpa+len) if it lies in one RAM range (or RAM/ROM when !write), else NULL.
+ * A writer through the pointer must call mem_wrote afterwards.
+ */
+uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len, bool write);
+/* After writing by mem_ptr: sets dirty flags, tells the listener of code pages. */
+void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len);
+
+/*
+ * Checked copies for DMA and loaders: any length, across ranges. -EFAULT where the guest named no
+ * RAM (reads of ROM allowed; writes to ROM are refused, except by mem_load).
+ */
+int mem_read(const struct mem *mem, gpa_t gpa, void *buf, uint64_t len) MUST_CHECK;
+int mem_write(struct mem *mem, gpa_t gpa, const void *buf, uint64_t len) MUST_CHECK;
+/* As mem_write, and into ROM too: for firmware loading before the guest runs. */
+int mem_load(struct mem *mem, gpa_t gpa, const void *buf, uint64_t len) MUST_CHECK;
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * CPU models: what CPUID tells the guest, from the host's own CPUID, a named baseline and
+ * `+feature,-feature`. Source: Intel SDM vol. 2A CPUID; AMD APM vol. 3 appendix E.
+ */
+#ifndef LODGE_X86_CPUID_H
+#define LODGE_X86_CPUID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+/* Feature bits the engine or its users ask about: one X-macro, FEAT(NAME, "name", leaf, subleaf, reg, bit). */
+#include "x86/features.h"
+
+enum x86_feature {
+	X86_FEAT_NONE, /* always there */
+#define FEAT(id, name, leaf, subleaf, reg, bit) X86_FEAT_##id,
+	X86_FEATURES(FEAT)
+#undef FEAT
+	X86_FEAT_COUNT
+};
+
+struct x86_cpuid_leaf {
+	uint32_t leaf, subleaf;
+	uint32_t eax, ebx, ecx, edx;
+};
+
+#define X86_CPUID_LEAVES 64
+struct x86_cpuid {
+	char model[32]; /* "max", "qemu64", … */
+	unsigned count;
+	struct x86_cpuid_leaf leaf[X86_CPUID_LEAVES];
+	bool has[X86_FEAT_COUNT]; /* decoded from the leaves */
+	uint8_t phys_bits, virt_bits;
+	uint64_t tsc_hz; /* the host's, measured or from its CPUID */
+	uint64_t xcr0_mask; /* bits XSETBV accepts */
+	uint32_t mxcsr_mask;
+};
+
+/*
+ * Build the table for `spec` ("max", "x86-64-v2,+aes,-avx2", NULL = "max") and `cpus` vCPUs.
+ * A feature the host lacks, an unknown model or feature name: -EINVAL with a sentence.
+ */
+int x86_cpuid_build(struct x86_cpuid *out, const char *spec, unsigned cpus, struct lodge_err *err)
+	MUST_CHECK;
+
+/*
+ * Answer CPUID for vCPU `cpu`. The parts that depend on state (OSXSAVE from CR4, APIC id, sizes
+ * from XCR0) are filled here.
+ */
+void x86_cpuid_query(const struct x86_cpuid *c, unsigned cpu, uint64_t cr4, uint64_t xcr0,
+		     bool apic_on, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+
+/* Print "name" of every feature the guest gets, wrapped, for `lodge doctor` and `-cpu help`. */
+void x86_cpuid_print_features(const struct x86_cpuid *c, FILE *out);
+void x86_cpuid_print_models(FILE *out);
+const char *x86_feature_name(enum x86_feature f);
+
+#endif

@@ -1,0 +1,34 @@
+# Tests: tests/unit/FOLDER/NAME.c is one cmocka program, run by `make t T=FOLDER/NAME`.
+# tests/fuzz/NAME.c is one libFuzzer target, run by `make t T=fuzz/NAME`.
+
+UNIT_SRCS := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c)
+UNIT_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRCS))
+FUZZ_SRCS := $(wildcard tests/fuzz/*.c)
+FB        := build/fuzz
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(FB)/bin/%,$(FUZZ_SRCS))
+
+TEST_CFLAGS := -Wno-conversion -Wno-shadow
+$(B)/tests/%: tests/%.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -Itests -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS) -lcmocka -lZydis
+
+# Fuzz targets: everything below rebuilt by clang with the sanitizers.
+.PHONY: fuzz-bins
+fuzz-bins:
+	$(MAKE) CC=$(CLANG) B=$(FB) CFLAGS="-O1 -g" \
+		SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" fuzz-bins-inner
+.PHONY: fuzz-bins-inner
+fuzz-bins-inner: $(FUZZ_BINS)
+$(FB)/bin/%: tests/fuzz/%.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -fsanitize=fuzzer -Itests -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS)
+
+.PHONY: t unit
+unit: $(UNIT_BINS)
+# One test: make t T=x86/decode, T=fuzz/decode, T=guest/paging, T=system/boot_cloud
+t:
+	@test -n "$(T)" || { echo "usage: make t T=x86/decode"; exit 2; }
+	@case "$(T)" in \
+	fuzz/*) $(MAKE) fuzz-bins && $(PYTHON) tests/run.py --only "$(T)";; \
+	*) if test -f "tests/unit/$(T).c"; then $(MAKE) $(B)/tests/unit/$(T) && $(B)/tests/unit/$(T); \
+	   else $(MAKE) all test-programs && $(PYTHON) tests/run.py --only "$(T)"; fi;; esac
