@@ -126,6 +126,7 @@ enum x86_run_state { X86_RUNNING, X86_HALTED, X86_WAIT_SIPI };
 
 struct x86_state {
 	uint64_t gpr[16];
+	uint64_t zero; /* always 0: where an absent base or index register points */
 	uint64_t rip;
 	uint64_t rflags; /* always canonical: bit 1 set, reserved bits clear */
 
@@ -137,6 +138,7 @@ struct x86_state {
 	uint64_t efer;
 	uint64_t dr[8]; /* 4 and 5 unused */
 	uint64_t xcr0;
+	uint64_t pdpte[4]; /* PAE paging: loaded by MOV to CR0, CR3, CR4 (SDM 3A §4.4.1) */
 
 	/* MSRs that live in the CPU. */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;

@@ -42,7 +42,7 @@ struct soft_op;
  */
 typedef const struct soft_op *(*soft_fn)(struct soft_cpu *cpu, const struct soft_op *op);
 
-#define SOFT_NO_REG 16 /* gpr slot that always reads 0 */
+#define SOFT_NO_REG 16 /* x86_state.zero: the slot after gpr[], always 0 */
 
 /* soft_op.flags */
 #define SOFT_OP_SEGCHECK 0x01u /* the memory operand needs segment limit and type checks */
@@ -55,6 +55,7 @@ struct soft_op {
 	gva_t rip;            /* of this instruction: linear address minus CS.base, i.e. the IP */
 	uint64_t imm;         /* immediate, or branch target IP */
 	int64_t disp;         /* of the memory operand; RIP-relative is already absolute */
+	uint64_t ea_mask;     /* of the memory operand's offset, by address size */
 	union {
 		const struct x86_insn *insn; /* system operations: the whole decoded instruction */
 		const void *thunk;           /* host-instruction operations: code to call */
@@ -126,14 +127,23 @@ struct soft_event {
 	uint8_t insn_len; /* soft: bytes of the INT instruction */
 };
 
+/* Why the block loop must be left. */
+#define SOFT_REQ_INTR 0x01u  /* the INTR pin, a level */
+#define SOFT_REQ_NMI 0x02u
+#define SOFT_REQ_INIT 0x04u
+#define SOFT_REQ_SIPI 0x08u
+#define SOFT_REQ_KICK 0x10u
+#define SOFT_REQ_FLUSH 0x20u /* the memory map changed */
+#define SOFT_REQ_EXIT 0x40u  /* look at run_state (HLT, shutdown) */
+
 struct soft_cpu {
 	struct x86_state s;       /* s.gpr must be first: soft_op.dst/src are offsets from here */
-	uint64_t zero;            /* never read through s.gpr[16]; see soft_reg() */
 	uint64_t segbase[SEG_COUNT + 1]; /* effective bases (64-bit mode: 0 but FS, GS) */
 	const struct soft_op *op; /* the instruction being executed */
 	struct soft_tlb *tlb;     /* the current view */
 	uint64_t tlb_gen;         /* low 12 bits: never 0; bumped by a flush */
-	uint64_t code_gen;        /* bumped by any TLB or mode event that unmaps code */
+	uint64_t code_gen;        /* bumped by whatever may unmap or remap code */
+	uint64_t cs_key;          /* CS base and limit outside 64-bit mode: part of the block key */
 	uint32_t mode;            /* SOFT_MODE_*, recomputed by soft_mode_changed() */
 	uint32_t view;            /* enum soft_view */
 	uint64_t rip_mask;        /* 0xffff, 0xffffffff or ~0 */
@@ -147,12 +157,10 @@ struct soft_cpu {
 	struct soft_event event;
 	uint64_t pending_dr6;     /* data breakpoints hit by the current instruction */
 
-	/* Written by other threads. Partner: soft_run's check between blocks. */
-	_Atomic uint32_t exit_request; /* non-zero: leave the block loop and look */
-	_Atomic bool kicked;
-	_Atomic bool intr;        /* the INTR pin */
-	_Atomic bool nmi, init;
-	_Atomic int sipi;         /* vector, or -1 */
+	/* SOFT_REQ_*: written by any thread. Partner: soft_run's check between blocks. */
+	_Atomic uint32_t requests;
+	_Atomic uint8_t sipi_vector; /* valid while SOFT_REQ_SIPI is set */
+	uint64_t dr_seen[5];      /* DR0-3 and DR7 the TLB was filled under */
 
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
@@ -170,6 +178,7 @@ struct soft_engine {
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
 	struct thunk_cache *thunks;
+	pthread_mutex_t run_lock; /* one vCPU runs at a time in this tier */
 };
 
 /* ---- Registers --------------------------------------------------------------------------------- */
