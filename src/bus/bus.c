@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Dispatch of port and memory-mapped accesses.
+ *
+ * Each space keeps its regions in the order they were mapped, and a flat view of them: sorted
+ * spans without overlap, rebuilt when a region is mapped, moved, shown or hidden.
+ * Threads: with the VM lock held.
+ */
+#include "bus/bus.h"
+
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/range.h"
+
+#define PIO_SPACE 0x10000ull
+
+struct bus_space {
+	struct list regions; /* the order of mapping: later ones win */
+	struct span *span;
+	unsigned spans;
+	unsigned region_count;
+};
+
+struct bus_region {
+	struct list link;
+	struct bus_space *space;
+	const struct bus_ops *ops;
+	void *dev;
+	const char *name;
+	uint64_t base, len;
+	uint64_t limit; /* first address past the space; 0 for 2^64 */
+	unsigned min_size, max_size;
+	bool on;
+};
+
+/* Addresses first..last, answered by one region. */
+struct span {
+	uint64_t first, last;
+	const struct bus_region *r;
+};
+
+struct bus {
+	struct bus_space pio, mmio;
+};
+
+struct bus *bus_new(void)
+{
+	struct bus *bus = calloc(1, sizeof(*bus));
+
+	if (!bus)
+		return NULL;
+	list_init(&bus->pio.regions);
+	list_init(&bus->mmio.regions);
+	return bus;
+}
+
+static void space_free(struct bus_space *s)
+{
+	while (!list_empty(&s->regions)) {
+		struct bus_region *r = container_of(s->regions.next, struct bus_region, link);
+
+		list_del(&r->link);
+		free(r);
+	}
+	free(s->span);
+}
+
+void bus_free(struct bus *bus)
+{
+	if (!bus)
+		return;
+	space_free(&bus->pio);
+	space_free(&bus->mmio);
+	free(bus);
+}
+
+/*
+ * Lay first..last of `r` over the spans, cutting what is below. Each call adds at most two spans,
+ * so twice the number of regions is room enough.
+ */
+static void space_overlay(struct bus_space *s, const struct bus_region *r)
+{
+	uint64_t first = r->base, last = r->base + (r->len - 1);
+	struct span add = {.first = first, .last = last, .r = r};
+	unsigned i = 0;
+
+	while (i < s->spans && s->span[i].last < first)
+		i++;
+
+	/* Spans i..j-1 overlap the new one; what is left of them is a head and a tail. */
+	unsigned j = i;
+
+	while (j < s->spans && s->span[j].first <= last)
+		j++;
+
+	struct span piece[3];
+	unsigned n = 0;
+
+	if (j > i && s->span[i].first < first) {
+		piece[n] = s->span[i];
+		piece[n++].last = first - 1;
+	}
+	piece[n++] = add;
+	if (j > i && s->span[j - 1].last > last) {
+		piece[n] = s->span[j - 1];
+		piece[n++].first = last + 1;
+	}
+
+	unsigned tail = s->spans - j;
+
+	if (i + n > j) {
+		for (unsigned k = tail; k-- > 0;)
+			s->span[i + n + k] = s->span[j + k];
+	} else {
+		for (unsigned k = 0; k < tail; k++)
+			s->span[i + n + k] = s->span[j + k];
+	}
+	for (unsigned k = 0; k < n; k++)
+		s->span[i + k] = piece[k];
+	s->spans = i + n + tail;
+}
+
+static void space_rebuild(struct bus_space *s)
+{
+	struct bus_region *r;
+
+	s->spans = 0;
+	list_for_each_entry (r, &s->regions, link) {
+		if (r->on)
+			space_overlay(s, r);
+	}
+}
+
+static const struct span *space_find(const struct bus_space *s, uint64_t addr)
+{
+	unsigned lo = 0, hi = s->spans;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (s->span[mid].last < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->spans && s->span[lo].first <= addr ? &s->span[lo] : NULL;
+}
+
+static bool base_fits(uint64_t base, uint64_t len, uint64_t limit)
+{
+	if (limit)
+		return range_ok(base, len, limit);
+	return len - 1 <= UINT64_MAX - base;
+}
+
+static struct bus_region *space_map(struct bus_space *s, uint64_t base, uint64_t len,
+				    uint64_t limit, unsigned max_default, const struct bus_ops *ops,
+				    void *dev, const char *name)
+{
+	if (len == 0 || !base_fits(base, len, limit))
+		return NULL;
+
+	struct bus_region *r = calloc(1, sizeof(*r));
+	struct span *span = realloc(s->span, (s->region_count + 1) * 2 * sizeof(*span));
+
+	if (span)
+		s->span = span;
+	if (!r || !span) {
+		free(r);
+		return NULL;
+	}
+	*r = (struct bus_region){
+		.space = s,
+		.ops = ops,
+		.dev = dev,
+		.name = name,
+		.base = base,
+		.len = len,
+		.limit = limit,
+		.min_size = ops->min_size ? ops->min_size : 1,
+		.max_size = ops->max_size ? ops->max_size : max_default,
+		.on = true,
+	};
+	list_add_tail(&s->regions, &r->link);
+	s->region_count++;
+	space_rebuild(s);
+	return r;
+}
+
+struct bus_region *bus_map_pio(struct bus *bus, uint16_t port, uint32_t len,
+			       const struct bus_ops *ops, void *dev, const char *name)
+{
+	return space_map(&bus->pio, port, len, PIO_SPACE, 4, ops, dev, name);
+}
+
+struct bus_region *bus_map_mmio(struct bus *bus, gpa_t gpa, uint64_t len, const struct bus_ops *ops,
+				void *dev, const char *name)
+{
+	return space_map(&bus->mmio, gpa, len, 0, 8, ops, dev, name);
+}
+
+void bus_region_move(struct bus_region *r, uint64_t base)
+{
+	/* A guest may put a BAR where it does not fit: then nothing answers for it. */
+	bool fits = base_fits(base, r->len, r->limit);
+
+	if (fits && r->base == base)
+		return;
+	if (fits)
+		r->base = base;
+	else
+		r->on = false;
+	space_rebuild(r->space);
+}
+
+void bus_region_enable(struct bus_region *r, bool on)
+{
+	if (r->on == on)
+		return;
+	r->on = on;
+	space_rebuild(r->space);
+}
+
+static uint64_t ones(unsigned size)
+{
+	return size >= 8 ? UINT64_MAX : (1ull << size * 8) - 1;
+}
+
+/* The largest power of two that is at most `left` (1..8) and `max`. */
+static unsigned piece_size(unsigned left, uint64_t room, unsigned max)
+{
+	unsigned n = max;
+
+	while (n > left || n > room)
+		n /= 2;
+	return n ? n : 1;
+}
+
+/* Read `size` bytes at `off` of a region that wants units of at least min_size. */
+static uint64_t read_widened(const struct bus_region *r, uint64_t off, unsigned size)
+{
+	uint64_t val = 0;
+
+	for (unsigned done = 0; done < size;) {
+		uint64_t unit = align_down(off + done, r->min_size);
+		unsigned skip = (unsigned)(off + done - unit);
+		unsigned n = r->min_size - skip;
+
+		if (n > size - done)
+			n = size - done;
+
+		uint64_t v = r->ops->read(r->dev, unit, r->min_size) >> skip * 8;
+
+		val |= (v & ones(n)) << done * 8;
+		done += n;
+	}
+	return val;
+}
+
+static uint64_t region_read(const struct bus_region *r, uint64_t off, unsigned size)
+{
+	if (!r->ops->read)
+		return ones(size);
+	if (r->min_size > 1 && (size < r->min_size || off % r->min_size))
+		return read_widened(r, off, size);
+	return r->ops->read(r->dev, off, size) & ones(size);
+}
+
+static uint64_t space_read(const struct bus_space *s, const char *what, uint64_t addr,
+			   unsigned size)
+{
+	uint64_t val = 0;
+
+	for (unsigned done = 0; done < size;) {
+		const struct span *sp = space_find(s, addr + done);
+		unsigned n = 1;
+
+		if (addr + done < addr || !sp) {
+			log_trace(LOG_IOPORT, "%s read %#llx: nobody answers\n", what,
+				  (unsigned long long)(addr + done));
+			val |= 0xffull << done * 8;
+		} else {
+			const struct bus_region *r = sp->r;
+			uint64_t room = sp->last - (addr + done);
+
+			room = room == UINT64_MAX ? room : room + 1;
+			n = piece_size(size - done, room, r->max_size);
+			val |= region_read(r, addr + done - r->base, n) << done * 8;
+		}
+		done += n;
+	}
+	return val;
+}
+
+static void space_write(const struct bus_space *s, const char *what, uint64_t addr, uint64_t val,
+			unsigned size)
+{
+	for (unsigned done = 0; done < size;) {
+		const struct span *sp = space_find(s, addr + done);
+		unsigned n = 1;
+
+		if (addr + done < addr || !sp) {
+			log_trace(LOG_IOPORT, "%s write %#llx: nobody answers\n", what,
+				  (unsigned long long)(addr + done));
+		} else {
+			const struct bus_region *r = sp->r;
+			uint64_t room = sp->last - (addr + done);
+
+			room = room == UINT64_MAX ? room : room + 1;
+			n = piece_size(size - done, room, r->max_size);
+			if (r->ops->write)
+				r->ops->write(r->dev, addr + done - r->base,
+					      val >> done * 8 & ones(n), n);
+		}
+		done += n;
+	}
+}
+
+uint64_t bus_pio_read(struct bus *bus, uint16_t port, unsigned size)
+{
+	return space_read(&bus->pio, "port", port, size);
+}
+
+void bus_pio_write(struct bus *bus, uint16_t port, uint64_t val, unsigned size)
+{
+	space_write(&bus->pio, "port", port, val, size);
+}
+
+uint64_t bus_mmio_read(struct bus *bus, gpa_t gpa, unsigned size)
+{
+	return space_read(&bus->mmio, "memory", gpa, size);
+}
+
+void bus_mmio_write(struct bus *bus, gpa_t gpa, uint64_t val, unsigned size)
+{
+	space_write(&bus->mmio, "memory", gpa, val, size);
+}
