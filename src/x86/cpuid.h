@@ -34,6 +34,7 @@ struct x86_cpuid {
 	unsigned count;
 	struct x86_cpuid_leaf leaf[X86_CPUID_LEAVES];
 	bool has[X86_FEAT_COUNT]; /* decoded from the leaves */
+	bool amd; /* AuthenticAMD or HygonGenuine: where Intel and AMD differ, the guest sees AMD */
 	uint8_t phys_bits, virt_bits;
 	uint64_t tsc_hz; /* the host's, measured or from its CPUID */
 	uint64_t xcr0_mask; /* bits XSETBV accepts */

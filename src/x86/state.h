@@ -103,6 +103,7 @@ struct x86_dtable {
 #define EFER_LMA 0x400u
 #define EFER_NXE 0x800u
 #define EFER_FFXSR 0x4000u
+#define EFER_AUTOIBRS 0x200000u
 
 /* Exception vectors. */
 enum {
@@ -122,7 +123,16 @@ enum {
 #define X86_MTRR_FIXED 11
 #define X86_MTRR_VAR 8
 
-enum x86_run_state { X86_RUNNING, X86_HALTED, X86_WAIT_SIPI };
+enum x86_run_state {
+	X86_RUNNING,
+	X86_HALTED,
+	X86_WAIT_SIPI,
+	X86_SHUTDOWN, /* a triple fault: until reset */
+};
+
+/* x86_state.int_shadow: what blocks events until the next instruction ends. */
+#define X86_SHADOW_STI 1u /* interrupts */
+#define X86_SHADOW_SS 2u  /* MOV SS, POP SS: interrupts and debug exceptions */
 
 struct x86_state {
 	uint64_t gpr[16];
@@ -153,13 +163,15 @@ struct x86_state {
 		uint64_t base, mask;
 	} mtrr_var[X86_MTRR_VAR];
 	uint64_t spec_ctrl;
-	uint64_t mcg_status;
+	uint64_t mcg_status, mcg_ctl;
+	uint64_t tsc_adjust;
+	uint64_t hwcr, syscfg; /* AMD: C001_0015, C001_0010 */
 
 	/* What is pending between two instructions. */
 	uint8_t run_state;    /* enum x86_run_state */
 	bool nmi_pending;
 	bool nmi_blocked;     /* until IRET */
-	bool int_shadow;      /* STI, MOV SS, POP SS: no interrupt before the next instruction ends */
+	uint8_t int_shadow;   /* X86_SHADOW_*: no interrupt before the next instruction ends */
 	bool init_pending;
 	bool sipi_pending;
 	uint8_t sipi_vector;

@@ -140,6 +140,7 @@ struct soft_cpu {
 	struct x86_state s;       /* s.gpr must be first: soft_op.dst/src are offsets from here */
 	uint64_t segbase[SEG_COUNT + 1]; /* effective bases (64-bit mode: 0 but FS, GS) */
 	const struct soft_op *op; /* the instruction being executed */
+	struct soft_op here;      /* op points at it while faults are to report s.rip (traps, new tasks) */
 	struct soft_tlb *tlb;     /* the current view */
 	uint64_t tlb_gen;         /* low 12 bits: never 0; bumped by a flush */
 	uint64_t code_gen;        /* bumped by whatever may unmap or remap code */
