@@ -6,6 +6,7 @@ CC      := gcc
 endif
 CLANG   ?= clang
 B       ?= build/$(notdir $(CC))
+LINK_NAME ?= lodge
 PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
 VERSION := 0.1.0
@@ -35,7 +36,7 @@ all: $(B)/lodge
 
 $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $(call objs,cli) -Wl,--start-group $(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
-	@mkdir -p build && ln -sfn $(patsubst build/%,%,$@) build/lodge
+	@mkdir -p build && ln -sfn $(patsubst build/%,%,$@) build/$(LINK_NAME)
 
 define folder_rules
 $(B)/lib/$(subst /,_,$(1)).a: $(call objs,$(1))

@@ -23,8 +23,15 @@ $(FB)/bin/%: tests/fuzz/%.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -fsanitize=fuzzer -Itests -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS)
 
-.PHONY: t unit
+# Programs that check the engine: tests/isa (expected registers), tests/oracle (the host CPU).
+ISA_SRCS  := $(shell grep -ls '^int main(' tests/isa/*.c tests/oracle/*.c)
+ISA_BINS  := $(patsubst tests/%.c,$(B)/tests/%,$(ISA_SRCS))
+
+include tests/guest/guest.mk
+
+.PHONY: t unit isa-bins
 unit: $(UNIT_BINS)
+isa-bins: $(ISA_BINS)
 # One test: make t T=x86/decode, T=fuzz/decode, T=guest/paging, T=system/boot_cloud
 t:
 	@test -n "$(T)" || { echo "usage: make t T=x86/decode"; exit 2; }

@@ -1,0 +1,47 @@
+# Everything around the program: packages, the demo, the checks.
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: help
+help:
+	@echo "make           build build/lodge"
+	@echo "make demo      install what is needed, build, boot Debian's kernel to a shell"
+	@echo "make check     install what is needed, build with gcc and clang, run every test"
+	@echo "make t T=x     one test: T=x86/decode, fuzz/decode, guest/pm64/paging, system/boot_cloud"
+	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
+	@echo "make layers    who may include whom, and file sizes"
+	@echo "make deps      install the Debian packages of tools/packages.txt"
+	@echo "make clean     remove build/ (cache/ keeps what was fetched)"
+
+# The stamp makes the second run instant; a changed list runs it again.
+.PHONY: deps
+deps: build/deps.stamp
+build/deps.stamp: tools/packages.txt tools/deps.sh
+	@sh tools/deps.sh
+	@mkdir -p build && touch $@
+
+.PHONY: demo
+demo: deps
+	@STEP_LOG=build/build.log; . tools/step.sh; step "Building" $(MAKE) -j$(JOBS) all
+	@PYTHON=$(PYTHON) sh tools/demo.sh
+
+.PHONY: layers
+layers:
+	@$(PYTHON) tools/check_layers.py
+
+# Every test program; `unit` and friends are in tests/tests.mk.
+.PHONY: test-programs
+test-programs: unit isa-bins guest-bins
+
+# Build by gcc, build by clang (both -Werror), the fuzz targets, then all tests.
+.PHONY: check
+check: deps
+	@STEP_LOG=build/build.log; . tools/step.sh; \
+	step "Building with $(CC)" $(MAKE) -j$(JOBS) all test-programs && \
+	step "Building with $(CLANG)" $(MAKE) -j$(JOBS) CC=$(CLANG) LINK_NAME=lodge-clang all && \
+	step "Building the fuzz targets" $(MAKE) -j$(JOBS) fuzz-bins
+	@B=$(B) NOSIMD="$(NOSIMD)" $(PYTHON) tests/run.py
+
+.PHONY: clean
+clean:
+	rm -rf build
