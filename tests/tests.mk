@@ -24,7 +24,7 @@ $(FB)/bin/%: tests/fuzz/%.c $(LIBS)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -fsanitize=fuzzer -Itests -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS)
 
 # Programs that check the engine: tests/isa (expected registers), tests/oracle (the host CPU).
-ISA_SRCS  := $(shell grep -ls '^int main(' tests/isa/*.c tests/oracle/*.c)
+ISA_SRCS  := $(shell grep -ls '^int main' tests/isa/*.c tests/oracle/*.c)
 ISA_BINS  := $(patsubst tests/%.c,$(B)/tests/%,$(ISA_SRCS))
 
 include tests/guest/guest.mk
