@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * 8254 programmable interval timer: three counters at 1.193182 MHz.
+ * Source: Intel 82C54 data sheet (231244).
+ * Threads: with the VM lock held.
+ */
+#ifndef LODGE_DEVICES_LEGACY_I8254_H
+#define LODGE_DEVICES_LEGACY_I8254_H
+
+#include "bus/bus.h"
+#include "bus/device.h"
+#include "io/loop.h"
+
+#define I8254_HZ 1193182u
+
+struct i8254; /* begins with struct device */
+
+/*
+ * `irq0` follows OUT of counter 0. Gates 0 and 1 are wired high. NULL when out of memory.
+ * When many periods of counter 0 went by unserved, the missed edges are given late, one by one and
+ * never faster than the guest takes them, up to a bound.
+ */
+struct i8254 *i8254_new(struct io_loop *loop, struct irq_line irq0);
+void i8254_free(struct i8254 *pit);
+struct device *i8254_device(struct i8254 *pit);
+/* Ports base..base+3 (0x40). 0 or -ENOMEM. */
+int i8254_map(struct i8254 *pit, struct bus *bus, uint16_t base) MUST_CHECK;
+
+/* GATE input and OUT output of counter 0..2, as port 0x61 uses those of counter 2. */
+void i8254_set_gate(struct i8254 *pit, unsigned counter, bool level);
+bool i8254_gate(const struct i8254 *pit, unsigned counter);
+bool i8254_out(struct i8254 *pit, unsigned counter);
+
+#endif
