@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/range.h"
 
 struct writer {
@@ -120,10 +121,35 @@ static void elem_store(void *p, unsigned size, uint64_t v)
 	}
 }
 
+/* Times in the stream: the distance from now, within TIME_FAR; TIME_NONE for 0. */
+#define TIME_FAR (1ll << 62)
+#define TIME_NONE INT64_MIN
+
+static uint64_t time_to_stream(uint64_t t, uint64_t now)
+{
+	int64_t d = (int64_t)(t - now);
+
+	if (t == 0)
+		return (uint64_t)TIME_NONE;
+	return (uint64_t)(d > TIME_FAR ? TIME_FAR : d < -TIME_FAR ? -TIME_FAR : d);
+}
+
+static uint64_t time_from_stream(uint64_t v, uint64_t now)
+{
+	int64_t d = (int64_t)v;
+
+	if (d == TIME_NONE)
+		return 0;
+	d = d > TIME_FAR ? TIME_FAR : d < -TIME_FAR ? -TIME_FAR : d;
+	/* What was before this host's clock began becomes its first nanosecond. */
+	return d < 0 && (uint64_t)-d >= now ? 1 : now + (uint64_t)d;
+}
+
 long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 {
 	const struct device_class *cls = dev->cls;
 	struct writer w = {.buf = buf, .cap = cap};
+	uint64_t now = clock_mono_ns();
 	unsigned fields = 0;
 
 	for (const struct state_field *f = cls->fields; f && f->name; f++)
@@ -142,8 +168,13 @@ long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 			put(&w, p, (size_t)f->elem_size * f->count);
 			continue;
 		}
-		for (uint32_t i = 0; i < f->count; i++, p += f->elem_size)
-			put_uint(&w, elem_load(p, f->elem_size), f->elem_size);
+		for (uint32_t i = 0; i < f->count; i++, p += f->elem_size) {
+			uint64_t v = elem_load(p, f->elem_size);
+
+			if (f->kind == STATE_MONO_NS)
+				v = time_to_stream(v, now);
+			put_uint(&w, v, f->elem_size);
+		}
 	}
 	return w.full ? -ENOSPC : (long)w.len;
 }
@@ -151,6 +182,8 @@ long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 /* Walk the fields of the stream; with `store`, into the device. False when one does not match. */
 static bool load_fields(struct device *dev, struct reader *r, uint8_t version, bool store)
 {
+	uint64_t now = clock_mono_ns();
+
 	for (const struct state_field *f = dev->cls->fields; f && f->name; f++) {
 		uint8_t *p = (uint8_t *)dev + f->offset;
 
@@ -174,7 +207,12 @@ static bool load_fields(struct device *dev, struct reader *r, uint8_t version, b
 			uint8_t b[8] = {0};
 
 			memcpy(b, in + (size_t)i * f->elem_size, f->elem_size);
-			elem_store(p + (size_t)i * f->elem_size, f->elem_size, ld_le64(b));
+
+			uint64_t v = ld_le64(b);
+
+			if (f->kind == STATE_MONO_NS)
+				v = time_from_stream(v, now);
+			elem_store(p + (size_t)i * f->elem_size, f->elem_size, v);
 		}
 	}
 	return !r->bad && r->pos == r->len;

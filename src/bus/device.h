@@ -17,36 +17,51 @@
 #include "base/list.h"
 
 /* Saved state, field by field. Sizes in bytes of one element. */
-enum state_kind { STATE_UINT, STATE_BYTES };
+enum state_kind {
+	STATE_UINT,
+	STATE_BYTES,
+	/*
+	 * A uint64_t CLOCK_MONOTONIC time in ns, 0 for none. The stream holds how far it is from
+	 * the moment of saving, so that it means the same on another host or after a pause.
+	 * post_load may find any time within about 146 years of now.
+	 */
+	STATE_MONO_NS,
+};
 struct state_field {
 	const char *name;
 	uint32_t offset;    /* of the first element in the device struct */
 	uint16_t elem_size; /* 1, 2, 4, 8 for STATE_UINT (little-endian in the stream) */
 	uint8_t kind;
-	uint32_t count;   /* elements; array length */
-	uint8_t since;    /* first class version that has this field */
+	uint32_t count; /* elements; array length */
+	uint8_t since;	/* first class version that has this field */
 };
 
-#define STATE_FIELD(type, member)                                                                  \
-	{                                                                                          \
-		.name = #member, .offset = offsetof(type, member),                                 \
-		.elem_size = sizeof(((type *)0)->member), .kind = STATE_UINT, .count = 1,          \
-		.since = 1                                                                         \
+#define STATE_FIELD(type, member)                                                         \
+	{                                                                                 \
+		.name = #member, .offset = offsetof(type, member),                        \
+		.elem_size = sizeof(((type *)0)->member), .kind = STATE_UINT, .count = 1, \
+		.since = 1                                                                \
 	}
-#define STATE_ARRAY(type, member)                                                                  \
-	{                                                                                          \
-		.name = #member, .offset = offsetof(type, member),                                 \
-		.elem_size = sizeof(((type *)0)->member[0]), .kind = STATE_UINT,                   \
-		.count = sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), .since = 1  \
+#define STATE_ARRAY(type, member)                                                                 \
+	{                                                                                         \
+		.name = #member, .offset = offsetof(type, member),                                \
+		.elem_size = sizeof(((type *)0)->member[0]), .kind = STATE_UINT,                  \
+		.count = sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), .since = 1 \
 	}
-#define STATE_BUFFER(type, member)                                                                 \
-	{                                                                                          \
-		.name = #member, .offset = offsetof(type, member), .elem_size = 1,                 \
-		.kind = STATE_BYTES, .count = sizeof(((type *)0)->member), .since = 1              \
+#define STATE_BUFFER(type, member)                                                    \
+	{                                                                             \
+		.name = #member, .offset = offsetof(type, member), .elem_size = 1,    \
+		.kind = STATE_BYTES, .count = sizeof(((type *)0)->member), .since = 1 \
 	}
-#define STATE_END                                                                                  \
-	{                                                                                          \
-		.name = NULL                                                                       \
+#define STATE_TIME(type, member)                                                             \
+	{                                                                                    \
+		.name = #member, .offset = offsetof(type, member),                           \
+		.elem_size = sizeof(((type *)0)->member), .kind = STATE_MONO_NS, .count = 1, \
+		.since = 1                                                                   \
+	}
+#define STATE_END            \
+	{                    \
+		.name = NULL \
 	}
 
 struct device;
@@ -54,8 +69,9 @@ struct device_class {
 	const char *name;
 	uint8_t version; /* of the saved state */
 	void (*reset)(struct device *dev);
-	const struct state_field *fields;         /* ends with STATE_END; may be NULL */
-	int (*post_load)(struct device *dev);     /* check and re-derive; -EINVAL refuses; may be NULL */
+	const struct state_field *fields; /* ends with STATE_END; may be NULL */
+	int (*post_load)(
+		struct device *dev); /* check and re-derive; -EINVAL refuses; may be NULL */
 };
 
 struct device {
@@ -69,8 +85,8 @@ struct device {
  */
 long device_save(const struct device *dev, uint8_t *buf, size_t cap) MUST_CHECK;
 /* The inverse. -EINVAL (err filled) for a foreign class, a newer version, or malformed bytes. */
-int device_load(struct device *dev, const uint8_t *buf, size_t len, struct lodge_err *err)
-	MUST_CHECK;
+int device_load(struct device *dev, const uint8_t *buf, size_t len,
+		struct lodge_err *err) MUST_CHECK;
 
 /* An interrupt line: whoever raises it does not know where it goes. */
 struct irq_line {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "bus/device.h"
 
 struct toy {
@@ -171,6 +172,40 @@ static void save_when_no_fields_expect_name_only(void **state)
 	assert_int_equal(device_load(&d, buf, (size_t)n, NULL), 0);
 }
 
+struct clocked {
+	struct device dev;
+	uint64_t none, past, future;
+};
+
+static void load_when_times_saved_expect_same_distance_from_now(void **state)
+{
+	static const struct state_field f[] = {
+		STATE_TIME(struct clocked, none),
+		STATE_TIME(struct clocked, past),
+		STATE_TIME(struct clocked, future),
+		STATE_END,
+	};
+	static const struct device_class cls = {"clocked", 1, NULL, f, NULL};
+	const uint64_t second = NS_PER_SEC;
+	uint64_t now = clock_mono_ns();
+	struct clocked t = {{.cls = &cls}, 0, now - 1, now + 5 * second}, u = {{.cls = &cls}};
+	uint8_t buf[256];
+	long n = device_save(&t.dev, buf, sizeof(buf));
+
+	(void)state;
+	assert_true(n > 0);
+	assert_int_equal(device_load(&u.dev, buf, (size_t)n, NULL), 0);
+	assert_int_equal(u.none, 0);
+	/* Time went on between saving and loading, and the times with it. */
+	assert_true(u.past >= t.past && u.past < t.past + second);
+	assert_int_equal(u.future - u.past, t.future - t.past);
+	/* The last value of the stream is the distance of `future`: make it absurd. */
+	memset(buf + n - 8, 0xff, 7);
+	buf[n - 1] = 0x7f;
+	assert_int_equal(device_load(&u.dev, buf, (size_t)n, NULL), 0);
+	assert_true(u.future > now && u.future <= UINT64_MAX / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +215,7 @@ int main(void)
 		cmocka_unit_test(load_when_older_version_expect_new_field_kept),
 		cmocka_unit_test(load_when_post_load_refuses_expect_error),
 		cmocka_unit_test(save_when_no_fields_expect_name_only),
+		cmocka_unit_test(load_when_times_saved_expect_same_distance_from_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
