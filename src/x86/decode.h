@@ -105,11 +105,13 @@ struct x86_insn {
 	uint8_t base, index, scale; /* scale is a shift, 0..3 */
 	int64_t disp;     /* sign-extended; moffs: the address */
 
-	uint64_t imm;     /* sign-extended where the instruction does so */
+	/* Sign-extended to 64 bits where the instruction sign-extends it (6A, 6B, 83, and imm32 with
+	 * a 64-bit operand), else zero-extended. */
+	uint64_t imm;
 	uint16_t imm2;
 
 	uint8_t nopds;
-	struct x86_operand opd[5]; /* in Intel order; explicit ones first */
+	struct x86_operand opd[6]; /* in Intel order; explicit ones first */
 };
 
 /* Results of x86_decode that are not lengths. */

@@ -4,6 +4,7 @@
 #define LODGE_X86_OPS_SIMD_H
 
 #define X86_OPS_SIMD(OP)                                                                           \
-	OP(POPCNT, "popcnt") OP(LZCNT, "lzcnt") OP(TZCNT, "tzcnt") OP(CRC32, "crc32")
+	OP(POPCNT, "popcnt") OP(LZCNT, "lzcnt") OP(TZCNT, "tzcnt") OP(CRC32, "crc32")              \
+	OP(ADCX, "adcx") OP(ADOX, "adox") OP(FWAIT, "fwait")
 
 #endif
