@@ -44,4 +44,10 @@ struct boot_entry {
 int boot_entry_apply(const struct boot_entry *entry, struct mem *mem,
 		     struct x86_state *cpu) MUST_CHECK;
 
+/*
+ * Memory types as firmware leaves them, for every processor: write-back, but uncached in the VGA
+ * hole and from PC_PCI32_START to 4 GiB. `phys_bits` is the processor's physical address width.
+ */
+void boot_cpu_set_mtrrs(struct x86_state *cpu, unsigned phys_bits);
+
 #endif
