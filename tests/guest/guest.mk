@@ -7,7 +7,7 @@ GCC     ?= gcc
 G_FLAGS := -std=gnu17 -O1 -g -Wall -Wextra -Werror -ffreestanding -fno-pie -no-pie -nostdlib \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-strict-aliasing -fomit-frame-pointer -mgeneral-regs-only -Itests/guest/lib
-G_FLAGS32 := $(G_FLAGS) -m32
+G_FLAGS32 := $(G_FLAGS) -m32 -mregparm=3
 G_FLAGS64 := $(G_FLAGS) -m64 -mno-red-zone -mcmodel=small
 
 G_LIB   := $(wildcard tests/guest/lib/*.c tests/guest/lib/*.S)
@@ -20,6 +20,7 @@ GUEST32 := $(patsubst tests/guest/pm32/%.c,$(GB)/pm32/%.elf,$(wildcard tests/gue
 GUEST64 := $(patsubst tests/guest/pm64/%.c,$(GB)/pm64/%.elf,$(wildcard tests/guest/pm64/*.c)) \
 	$(patsubst tests/guest/both/%.c,$(GB)/both64/%.elf,$(G_BOTH))
 
+.SECONDARY: $(G_LIB32) $(G_LIB64)
 .PHONY: guest-bins
 guest-bins: $(GUEST32) $(GUEST64)
 
