@@ -64,6 +64,9 @@ int lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t val) MUST_CHECK;
 uint8_t lapic_cr8(const struct lapic *l);
 void lapic_set_cr8(struct lapic *l, uint8_t cr8);
 
+/* The guest's TSC jumped (MSR write, restore): the deadline means another moment now. */
+void lapic_tsc_changed(struct lapic *l);
+
 /*
  * The processor takes an interrupt: moves the highest request from IRR to ISR, or acknowledges the
  * 8259 (ExtINT), and returns the vector; -1 when there is none (any more).
@@ -74,7 +77,10 @@ bool lapic_has_intr(const struct lapic *l);
 
 uint64_t lapic_base(const struct lapic *l); /* IA32_APIC_BASE */
 uint32_t lapic_id(const struct lapic *l);   /* as the guest reads it, not shifted */
-/* INIT as from a message, without the host's callback (SDM 3A §10.4.7.3). */
+/*
+ * The registers' state after power-up or INIT, which keep IA32_APIC_BASE and the ID (SDM 3A
+ * §10.4.7.1, §10.4.7.3). INIT messages do this by themselves.
+ */
 void lapic_init_reset(struct lapic *l);
 
 /* For the APIC bus. */

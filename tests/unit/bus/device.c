@@ -188,7 +188,8 @@ static void load_when_times_saved_expect_same_distance_from_now(void **state)
 	static const struct device_class cls = {"clocked", 1, NULL, f, NULL};
 	const uint64_t second = NS_PER_SEC;
 	uint64_t now = clock_mono_ns();
-	struct clocked t = {{.cls = &cls}, 0, now - 1, now + 5 * second}, u = {{.cls = &cls}};
+	struct clocked t = {{.cls = &cls}, 0, now - 1, now + 5 * second};
+	struct clocked u = {.dev = {.cls = &cls}};
 	uint8_t buf[256];
 	long n = device_save(&t.dev, buf, sizeof(buf));
 
