@@ -233,6 +233,9 @@ static int walk(struct dec *d, const struct x86_ent **entry)
 		case SEL_W:
 			i = REX_W(d);
 			break;
+		case SEL_W64:
+			i = d->m64 && REX_W(d);
+			break;
 		case SEL_L:
 			i = d->out->vex_l;
 			break;

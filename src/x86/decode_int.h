@@ -23,7 +23,8 @@ enum {
 	SEL_RM,    /* ModRM.rm: 8 */
 	SEL_MOD,   /* ModRM.mod: memory, register */
 	SEL_MODE,  /* 16- or 32-bit, 64-bit */
-	SEL_W,     /* REX.W or VEX.W (0 outside 64-bit mode for legacy forms) */
+	SEL_W,     /* VEX.W */
+	SEL_W64,   /* W in 64-bit mode; elsewhere it does not make an operand 64 bits */
 	SEL_L,     /* VEX.L */
 	SEL_OPC_B, /* REX.B, for opcode 90 */
 };
@@ -120,7 +121,7 @@ enum {
 	S(Ed, RM, X86_RC_GPR, SZ_D, SZ_D) S(Ev, RM, X86_RC_GPR, SZ_V, SZ_V)                        \
 	S(Ey, RM, X86_RC_GPR, SZ_Y, SZ_Y) S(RvMw, RM, X86_RC_GPR, SZ_V, SZ_W)                      \
 	S(RyMb, RM, X86_RC_GPR, SZ_Y, SZ_B) S(RyMw, RM, X86_RC_GPR, SZ_Y, SZ_W)                    \
-	S(RdMb, RM, X86_RC_GPR, SZ_D, SZ_B) S(RdMw, RM, X86_RC_GPR, SZ_D, SZ_W)                    \
+	S(RyMd, RM, X86_RC_GPR, SZ_Y, SZ_D) S(RdMb, RM, X86_RC_GPR, SZ_D, SZ_B) S(RdMw, RM, X86_RC_GPR, SZ_D, SZ_W)                    \
 	S(Gb, REG, X86_RC_GPR, SZ_B, 0) S(Gw, REG, X86_RC_GPR, SZ_W, 0)                            \
 	S(Gd, REG, X86_RC_GPR, SZ_D, 0) S(Gv, REG, X86_RC_GPR, SZ_V, 0)                            \
 	S(Gy, REG, X86_RC_GPR, SZ_Y, 0)                                                            \
@@ -214,6 +215,7 @@ extern const uint16_t x86_size[SZ_COUNT][6]; /* [size][VEX.L * 3 + operand size 
 #define MOD(...) CHOOSE(MOD, 2, __VA_ARGS__)
 #define MODE(...) CHOOSE(MODE, 2, __VA_ARGS__)
 #define W(...) CHOOSE(W, 2, __VA_ARGS__)
+#define W64(...) CHOOSE(W64, 2, __VA_ARGS__)
 #define VL(...) CHOOSE(L, 2, __VA_ARGS__)
 
 extern const struct x86_ent x86_map_1b[256];
