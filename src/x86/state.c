@@ -31,8 +31,12 @@ static void reset_execution(struct x86_state *s, bool bsp)
 	s->dr[6] = 0xffff0ff0;
 	s->dr[7] = 0x400;
 	s->run_state = bsp ? X86_RUNNING : X86_WAIT_SIPI;
-	s->nmi_pending = s->nmi_blocked = s->int_shadow = false;
-	s->init_pending = s->sipi_pending = s->smi_seen = false;
+	s->nmi_pending = false;
+	s->nmi_blocked = false;
+	s->int_shadow = false;
+	s->init_pending = false;
+	s->sipi_pending = false;
+	s->smi_seen = false;
 }
 
 void x86_state_reset(struct x86_state *s, bool bsp)
