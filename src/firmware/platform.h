@@ -32,6 +32,8 @@
 #define PC_PM1_EVT (PC_PM_BASE + 0u) /* status, enable: 2 bytes each */
 #define PC_PM1_CNT (PC_PM_BASE + 4u)
 #define PC_PM_TMR (PC_PM_BASE + 8u) /* 24 bits, 3.579545 MHz */
+#define PC_GPE0_BLK 0xafe0u
+#define PC_GPE0_LEN 4u
 #define PC_SCI_IRQ 9u
 #define PC_SMI_CMD 0xb2u
 #define PC_ACPI_ENABLE 0xf1u  /* written to PC_SMI_CMD: SCI_EN becomes 1 */
@@ -39,6 +41,11 @@
 #define PC_RESET_PORT 0xcf9u
 #define PC_RESET_VALUE 6u
 #define PC_SLP_TYP_S5 0u /* PM1_CNT.SLP_TYP that turns the power off */
+
+#define PC_FWCFG_PORT 0x510u
+
+/* The HPET's capability register, low half: 3 comparators, 64 bits, legacy replacement. */
+#define PC_HPET_BLOCK_ID 0x8086a201u
 
 /*
  * PCI interrupts: pin p (0 = INTA) of slot s reaches PIRQ (s + p - 1) & 3, which the PIIX3's
