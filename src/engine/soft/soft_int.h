@@ -150,6 +150,7 @@ struct soft_cpu {
 	uint64_t rip_mask;        /* 0xffff, 0xffffffff or ~0 */
 	bool fpu_live;            /* guest x87/SSE/AVX are in the host's registers */
 	bool in_thunk;            /* host faults now are the guest's (#XM, #MF, #GP) */
+	bool ferr;                /* FERR# is asserted: an x87 exception with CR0.NE = 0 */
 	bool running;
 
 	struct soft_engine *e;

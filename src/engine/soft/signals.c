@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Host faults inside thunks become guest exceptions; any other host fault is a bug of ours and
+ * goes to whoever had the signal before, or kills the process with one line of explanation.
+ * Source: sigaction(2), Linux's ucontext; Intel SDM vol. 3A §6.15 (vector numbers in REG_TRAPNO).
+ *
+ * Threads: the handlers run on the faulting vCPU's thread, on its alternate stack, and touch only
+ * the signal frame. The process-wide data are written once, before any vCPU runs.
+ */
+#include "engine/soft/thunk_int.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define ALT_STACK_BYTES (64u << 10)
+
+static const int fault_signals[] = {SIGFPE, SIGSEGV, SIGBUS, SIGILL};
+#define FAULT_SIGNALS (sizeof(fault_signals) / sizeof(fault_signals[0]))
+
+/* Signal dispositions are the process's, so this is too. */
+static struct {
+	struct sigaction before[FAULT_SIGNALS];
+} process;
+
+static _Thread_local struct soft_cpu *thread_cpu;
+
+/* Vectors a thunk's instruction may raise on its guest's account. */
+static bool is_guest_trap(uint64_t trap)
+{
+	return trap == VEC_DE || trap == VEC_UD || trap == VEC_GP || trap == VEC_MF ||
+	       trap == VEC_XM;
+}
+
+static size_t put_hex(char *p, uint64_t v)
+{
+	for (unsigned i = 0; i < 16; i++)
+		p[i] = "0123456789abcdef"[v >> (60 - 4 * i) & 15];
+	return 16;
+}
+
+/* One line, with async-signal-safe calls only. */
+static void say_crash(int sig, uint64_t pc, const void *addr)
+{
+	static const char text[] = "lodge: internal error: signal ";
+	char line[128];
+	size_t n = sizeof(text) - 1;
+
+	memcpy(line, text, n);
+	if (sig >= 10)
+		line[n++] = (char)('0' + sig / 10);
+	line[n++] = (char)('0' + sig % 10);
+	memcpy(line + n, " at 0x", 6);
+	n += 6;
+	n += put_hex(line + n, pc);
+	memcpy(line + n, ", address 0x", 12);
+	n += 12;
+	n += put_hex(line + n, (uint64_t)(uintptr_t)addr);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0)
+		return;
+}
+
+/* Not the guest's: to the handler that was there first (it may restore the terminal), or die. */
+static void pass_on(int sig, siginfo_t *si, void *ctx, uint64_t pc)
+{
+	const struct sigaction *old = NULL;
+
+	for (unsigned i = 0; i < FAULT_SIGNALS; i++) {
+		if (fault_signals[i] == sig)
+			old = &process.before[i];
+	}
+	if (si->si_code > 0)
+		say_crash(sig, pc, si->si_addr);
+	if (old && (old->sa_flags & SA_SIGINFO) && old->sa_sigaction) {
+		old->sa_sigaction(sig, si, ctx);
+		return;
+	}
+	if (old && old->sa_handler == SIG_IGN && si->si_code <= 0)
+		return;
+	if (old && old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
+		old->sa_handler(sig);
+		return;
+	}
+	signal(sig, SIG_DFL);
+	if (si->si_code <= 0)
+		raise(sig); /* sent by someone: returning would not repeat it */
+}
+
+static void on_fault(int sig, siginfo_t *si, void *ctx)
+{
+	ucontext_t *uc = ctx;
+	greg_t *g = uc->uc_mcontext.gregs;
+	struct soft_cpu *cpu = thread_cpu;
+	uint64_t pc = (uint64_t)g[REG_RIP], trap = (uint64_t)g[REG_TRAPNO];
+
+	if (!cpu || si->si_code <= 0 || !thunk_contains(cpu->e->thunks, pc) ||
+	    !is_guest_trap(trap)) {
+		pass_on(sig, si, ctx, pc);
+		return;
+	}
+	/*
+	 * A thunk does not move the stack, so its caller's return address is on top: resume as if
+	 * it had called thunk_fault() in its place. The frame restores the x87/SSE/AVX registers.
+	 */
+	g[REG_RIP] = (greg_t)(uintptr_t)thunk_fault;
+	g[REG_RDI] = (greg_t)(uintptr_t)cpu;
+	g[REG_RSI] = (greg_t)trap;
+	g[REG_EFL] &= ~(greg_t)(FLAG_DF | FLAG_TF | FLAG_AC);
+}
+
+int soft_signals_init(struct lodge_err *err)
+{
+	struct sigaction sa = {.sa_flags = SA_SIGINFO | SA_ONSTACK}, old;
+
+	sa.sa_sigaction = on_fault;
+	sigemptyset(&sa.sa_mask);
+	for (unsigned i = 0; i < FAULT_SIGNALS; i++) {
+		if (sigaction(fault_signals[i], &sa, &old) < 0)
+			return err_set(err, -errno, "cannot handle signal %d: %s", fault_signals[i],
+				       strerror(errno));
+		if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
+			process.before[i] = old;
+	}
+	return 0;
+}
+
+void soft_signals_thread_init(struct soft_cpu *cpu)
+{
+	stack_t ss = {.ss_size = ALT_STACK_BYTES}, old;
+
+	thread_cpu = cpu;
+	if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE))
+		return;
+	/* Kept for the thread's life; without it faults still work, on the thread's own stack. */
+	ss.ss_sp = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (ss.ss_sp != MAP_FAILED && sigaltstack(&ss, NULL) < 0)
+		munmap(ss.ss_sp, ALT_STACK_BYTES);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * x87 instructions: the pointers to the last instruction and operand, and the environment in its
+ * four formats. Source: Intel SDM vol. 1 §8.1.8–8.1.10 and figures 8-9 to 8-12; §8.3.
+ * Threads: the vCPU's own.
+ *
+ * The host executes FNSTENV, FLDENV, FNSAVE and FRSTOR on the 32-bit protected-mode format; what
+ * differs from it, and every pointer (the host's point into thunks), is put right here.
+ */
+#include "engine/soft/thunk_int.h"
+
+#include <string.h>
+
+#define ENV32 28u
+#define ENV16 14u
+#define REGS 80u
+
+#define FSW_ES 0x80u
+
+/* ---- Pointers
+ * ------------------------------------------------------------------------------------ */
+
+void thunk_x87_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	fpu_need(cpu);
+	thunk_call(cpu, code, NULL);
+	x87_track(cpu, op);
+}
+
+void thunk_x87_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	gva_t lin = soft_ea_lin(cpu, op, op->msize, false);
+	void *p;
+
+	fpu_need(cpu);
+	p = soft_ptr(cpu, lin, op->msize, true, false);
+	if (__builtin_expect(!p, 0)) {
+		p = thunk_bounce(cpu, 0, lin);
+		soft_ld_bytes(cpu, lin, p, op->msize);
+	}
+	thunk_call(cpu, code, p);
+	x87_track_mem(cpu, op, lin);
+}
+
+/* A store that an unmasked exception held back: all but precision are raised before it. */
+static bool store_held(void)
+{
+	uint16_t fsw, fcw;
+
+	__asm__ volatile("fnstsw %0\n\tfnstcw %1" : "=m"(fsw), "=m"(fcw));
+	return (fsw & FSW_ES) && (fsw & ~fcw & 0x1f);
+}
+
+void thunk_x87_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
+	void *p;
+
+	fpu_need(cpu);
+	p = soft_ptr(cpu, lin, op->msize, false, true);
+	if (__builtin_expect(p != NULL, 1)) {
+		thunk_call(cpu, code, p);
+	} else {
+		p = thunk_bounce(cpu, 0, lin);
+		soft_probe_write(cpu, lin, op->msize);
+		thunk_call(cpu, code, p);
+		if (!store_held())
+			soft_st_bytes(cpu, lin, p, op->msize);
+	}
+	x87_track_mem(cpu, op, lin);
+}
+
+static void clear_pointers(struct soft_cpu *cpu)
+{
+	uint8_t *x = cpu->s.xsave;
+
+	st_le16(x + FX_FOP, 0);
+	st_le64(x + FX_FIP, 0);
+	st_le64(x + FX_FDP, 0);
+	st_le32(x + FX_FCS, 0);
+}
+
+void thunk_x87_ferr_clear(struct soft_cpu *cpu)
+{
+	struct engine_host *host = &cpu->e->cfg.host;
+
+	if (!cpu->ferr)
+		return;
+	cpu->ferr = false;
+	soft_fpu_leave(cpu);
+	if (host->ferr)
+		host->ferr(host->opaque, false);
+}
+
+void thunk_x87_reset(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	fpu_need(cpu);
+	thunk_call(cpu, code, NULL);
+	if (tk_get(op->imm, TK_MODRM, 8) == 0xe3) /* FNINIT */
+		clear_pointers(cpu);
+	thunk_x87_ferr_clear(cpu);
+}
+
+/* ---- Environment
+ * --------------------------------------------------------------------------------- */
+
+static bool real_format(const struct soft_cpu *cpu)
+{
+	return !(cpu->s.cr0 & CR0_PE) || (cpu->s.rflags & FLAG_VM);
+}
+
+/* The guest's environment in its own format, from the host's 32-bit protected one. */
+static void env_to_guest(const struct soft_cpu *cpu, uint8_t *out, const uint8_t *host, bool env32)
+{
+	const uint8_t *x = cpu->s.xsave;
+	uint32_t fip = (uint32_t)ld_le64(x + FX_FIP), fdp = (uint32_t)ld_le64(x + FX_FDP);
+	uint32_t fop = ld_le16(x + FX_FOP) & 0x7ffu;
+	uint32_t cs = ld_le16(x + FX_FCS), ds = ld_le16(x + FX_FDS);
+	unsigned step = env32 ? 4 : 2;
+
+	if (env32)
+		memcpy(out, host, ENV32);
+	for (unsigned i = 0; i < 3; i++)
+		st_le16(out + i * step, ld_le16(host + i * 4));
+	if (real_format(cpu)) {
+		uint32_t ip = fip + (cs << 4), dp = fdp + (ds << 4);
+
+		if (env32) {
+			st_le32(out + 12, ip & 0xffff);
+			st_le32(out + 16, (ip >> 16) << 12 | fop);
+			st_le32(out + 20, dp & 0xffff);
+			st_le32(out + 24, (dp >> 16) << 12);
+		} else {
+			st_le16(out + 6, (uint16_t)ip);
+			st_le16(out + 8, (uint16_t)((ip >> 16) << 12 | fop));
+			st_le16(out + 10, (uint16_t)dp);
+			st_le16(out + 12, (uint16_t)((dp >> 16) << 12));
+		}
+	} else if (env32) {
+		st_le32(out + 12, fip);
+		st_le32(out + 16, cs | fop << 16);
+		st_le32(out + 20, fdp);
+		st_le16(out + 24, (uint16_t)ds);
+	} else {
+		st_le16(out + 6, (uint16_t)fip);
+		st_le16(out + 8, (uint16_t)cs);
+		st_le16(out + 10, (uint16_t)fdp);
+		st_le16(out + 12, (uint16_t)ds);
+	}
+}
+
+struct pointers {
+	uint32_t fip, fdp;
+	uint16_t fop, cs, ds;
+};
+
+/* The host's 32-bit protected format from the guest's environment; its pointers aside. */
+static struct pointers env_from_guest(const struct soft_cpu *cpu, uint8_t *host, const uint8_t *in,
+				      bool env32)
+{
+	unsigned step = env32 ? 4 : 2;
+	struct pointers p = {0};
+
+	memset(host, 0, ENV32);
+	for (unsigned i = 0; i < 3; i++)
+		st_le16(host + i * 4, ld_le16(in + i * step));
+	if (real_format(cpu)) {
+		uint32_t ip_hi = env32 ? ld_le32(in + 16) : ld_le16(in + 8);
+		uint32_t dp_hi = env32 ? ld_le32(in + 24) : ld_le16(in + 12);
+
+		p.fip = ld_le16(in + (env32 ? 12 : 6)) | (ip_hi >> 12 & 0xffff) << 16;
+		p.fdp = ld_le16(in + (env32 ? 20 : 10)) | (dp_hi >> 12 & 0xffff) << 16;
+		p.fop = ip_hi & 0x7ff;
+	} else if (env32) {
+		p.fip = ld_le32(in + 12);
+		p.cs = ld_le16(in + 16);
+		p.fop = ld_le16(in + 18) & 0x7ff;
+		p.fdp = ld_le32(in + 20);
+		p.ds = ld_le16(in + 24);
+	} else {
+		p.fip = ld_le16(in + 6);
+		p.cs = ld_le16(in + 8);
+		p.fdp = ld_le16(in + 10);
+		p.ds = ld_le16(in + 12);
+	}
+	return p;
+}
+
+void thunk_x87_env_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	bool env32 = op->opsize != 2;
+	unsigned env = env32 ? ENV32 : ENV16, len = op->msize;
+	gva_t lin = soft_ea_lin(cpu, op, len, true);
+	uint8_t *host = cpu->bounce[0], *out = cpu->bounce[1];
+
+	soft_probe_write(cpu, lin, len);
+	fpu_need(cpu);
+	thunk_call(cpu, code, host);
+	env_to_guest(cpu, out, host, env32);
+	if (len > env) {
+		memcpy(out + env, host + ENV32, REGS);
+		clear_pointers(cpu);
+	}
+	soft_st_bytes(cpu, lin, out, len);
+	thunk_x87_ferr_clear(cpu);
+}
+
+void thunk_x87_env_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	bool env32 = op->opsize != 2;
+	unsigned env = env32 ? ENV32 : ENV16, len = op->msize;
+	gva_t lin = soft_ea_lin(cpu, op, len, false);
+	uint8_t *host = cpu->bounce[0], *in = cpu->bounce[1], *x = cpu->s.xsave;
+	struct pointers p;
+
+	soft_ld_bytes(cpu, lin, in, len);
+	p = env_from_guest(cpu, host, in, env32);
+	if (len > env)
+		memcpy(host + ENV32, in + env, REGS);
+	fpu_need(cpu);
+	thunk_call(cpu, code, host);
+	st_le16(x + FX_FOP, p.fop);
+	st_le64(x + FX_FIP, p.fip);
+	st_le64(x + FX_FDP, p.fdp);
+	st_le16(x + FX_FCS, p.cs);
+	st_le16(x + FX_FDS, p.ds);
+	thunk_x87_ferr_clear(cpu);
+}
+
+/* ---- Choosing
+ * ------------------------------------------------------------------------------------ */
+
+/*
+ * Control instructions leave the pointers alone. As processors do it, not as SDM 1 §8.3.11 lists
+ * them: FNOP, FINCSTP, FDECSTP and FFREE set FIP and FOP.
+ */
+static bool is_control(unsigned opcode, unsigned modrm)
+{
+	unsigned ext = modrm >> 3 & 7;
+
+	if (modrm < 0xc0)
+		return (opcode == 0xd9 && ext >= 4) || (opcode == 0xdd && ext >= 6);
+	/* FENI, FDISI, FNCLEX, FNINIT, FSETPM; FNSTSW AX */
+	return (opcode == 0xdb && ext == 4) || (opcode == 0xdf && modrm == 0xe0);
+}
+
+enum thunk_shape thunk_x87_shape(const struct x86_insn *insn, unsigned access)
+{
+	unsigned ext = insn->modrm >> 3 & 7;
+
+	if (insn->modrm < 0xc0) {
+		if ((insn->opcode == 0xd9 && ext == 4) || (insn->opcode == 0xdd && ext == 4))
+			return SHAPE_X87_ENV_LOAD;
+		if ((insn->opcode == 0xd9 && ext == 6) || (insn->opcode == 0xdd && ext == 6))
+			return SHAPE_X87_ENV_STORE;
+		if (is_control(insn->opcode, insn->modrm))
+			return access & X86_ACC_W ? SHAPE_STORE : SHAPE_LOAD;
+		return access & X86_ACC_W ? SHAPE_X87_STORE : SHAPE_X87_LOAD;
+	}
+	if (insn->opcode == 0xdb && (insn->modrm == 0xe2 || insn->modrm == 0xe3))
+		return SHAPE_X87_RESET;
+	return is_control(insn->opcode, insn->modrm) ? SHAPE_REG : SHAPE_X87_REG;
+}
