@@ -49,7 +49,7 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 # The compiler may call memcpy and its kin by itself; where SIMD is forbidden they are ours.
 GPMEM   := --redefine-sym memcpy=gp_memcpy --redefine-sym memset=gp_memset \
 	--redefine-sym memmove=gp_memmove --redefine-sym memcmp=gp_memcmp
-$(foreach f,$(NOSIMD),$(B)/src/$(f)/%.o) $(B)/src/base/gpmem.o: GPFLAGS := -mgeneral-regs-only
+$(foreach f,$(NOSIMD),$(B)/src/$(f)/%.o) $(B)/src/base/gpmem.o: GPFLAGS := -mgeneral-regs-only -mno-red-zone
 
 $(B)/src/%.o: src/%.c
 	@mkdir -p $(@D)

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inline parts of the interpreter: TLB hits, operand access, flags, conditions.
+ * Private to src/engine/soft.
+ */
+#ifndef LODGE_ENGINE_SOFT_INTERP_H
+#define LODGE_ENGINE_SOFT_INTERP_H
+
+#include "base/gpmem.h"
+#include "base/range.h"
+#include "engine/soft/soft_int.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* A translated place of at most one page. */
+struct soft_page {
+	gpa_t gpa;
+	uint64_t backing; /* offset in the backing, unless MMIO */
+	uint8_t *host;
+	enum mem_kind kind;
+};
+
+/* Walk and fill the TLB; raises #PF. */
+struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
+				enum soft_access access);
+/* Drop write entries of a page (by its host address) that just got code. */
+void soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
+
+uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
+void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
+uint64_t soft_mmio_read(struct soft_cpu *cpu, gpa_t gpa, unsigned size);
+void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned size);
+
+static inline bool soft_canonical(gva_t lin)
+{
+	return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
+
+/* Linear addresses wrap at 4 GiB outside 64-bit mode. */
+static inline gva_t soft_lin_wrap(const struct soft_cpu *cpu, gva_t lin)
+{
+	return soft_mode64(cpu) ? lin : (uint32_t)lin;
+}
+
+/* The largest naturally aligned piece of a device access. */
+static inline unsigned soft_mmio_chunk(gpa_t gpa, unsigned left)
+{
+	unsigned n = 8;
+
+	while (n > left || (gpa & (n - 1)))
+		n >>= 1;
+	return n;
+}
+
+/* ---- The soft TLB's hit path ------------------------------------------------------------------ */
+
+static inline struct soft_tlb_ent *soft_tlb_slot(struct soft_tlb *tlb, enum soft_access access,
+						 gva_t lin)
+{
+	return &tlb->ent[access][lin >> PAGE_BITS & (SOFT_TLB_ENTRIES - 1)];
+}
+
+/* Host pointer to `size` bytes at `lin`, or NULL. A page-crossing access never hits. */
+static inline uint8_t *soft_tlb_hit_in(struct soft_tlb *tlb, uint64_t gen, gva_t lin, unsigned size,
+				       enum soft_access access)
+{
+	const struct soft_tlb_ent *t = soft_tlb_slot(tlb, access, lin);
+	uint64_t last_page = (lin + size - 1) & PAGE_MASK;
+
+	if (likely(t->tag == (last_page | (gen & 0xfff))))
+		return (uint8_t *)(uintptr_t)(lin + t->addend);
+	return NULL;
+}
+
+static inline uint8_t *soft_tlb_hit(struct soft_cpu *cpu, gva_t lin, unsigned size,
+				    enum soft_access access)
+{
+	if (unlikely(cpu->mode & SOFT_MODE_AC))
+		return NULL;
+	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, size, access);
+}
+
+static inline uint64_t soft_host_load(const void *p, unsigned size)
+{
+	switch (size) {
+	case 1:
+		return *(const volatile uint8_t *)p;
+	case 2:
+		return *(const volatile uint16_t *)p;
+	case 4:
+		return *(const volatile uint32_t *)p;
+	default:
+		return *(const volatile uint64_t *)p;
+	}
+}
+
+static inline void soft_host_store(void *p, uint64_t v, unsigned size)
+{
+	switch (size) {
+	case 1:
+		*(volatile uint8_t *)p = (uint8_t)v;
+		break;
+	case 2:
+		*(volatile uint16_t *)p = (uint16_t)v;
+		break;
+	case 4:
+		*(volatile uint32_t *)p = (uint32_t)v;
+		break;
+	default:
+		*(volatile uint64_t *)p = v;
+	}
+}
+
+static inline uint64_t soft_load(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	const uint8_t *p = soft_tlb_hit(cpu, lin, size, SOFT_READ);
+
+	return likely(p) ? soft_host_load(p, size) : soft_ld_slow(cpu, lin, size);
+}
+
+static inline void soft_store(struct soft_cpu *cpu, gva_t lin, uint64_t v, unsigned size)
+{
+	uint8_t *p = soft_tlb_hit(cpu, lin, size, SOFT_WRITE);
+
+	if (likely(p))
+		soft_host_store(p, v, size);
+	else
+		soft_st_slow(cpu, lin, v, size);
+}
+
+/* ---- Operands --------------------------------------------------------------------------------- */
+
+/* Linear address of the memory operand; only segmented code pays for checks. */
+static inline gva_t op_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size, bool write)
+{
+	const uint64_t *r = cpu->s.gpr;
+
+	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
+		return soft_ea_lin(cpu, op, size, write);
+	return cpu->segbase[op->seg] +
+	       ((r[op->base] + (r[op->index] << op->scale) + (uint64_t)op->disp) & op->ea_mask);
+}
+
+static inline uint64_t op_load(struct soft_cpu *cpu, const struct soft_op *op, unsigned size)
+{
+	return soft_load(cpu, op_lin(cpu, op, size, false), size);
+}
+
+static inline void op_store(struct soft_cpu *cpu, const struct soft_op *op, uint64_t v, unsigned size)
+{
+	soft_store(cpu, op_lin(cpu, op, size, true), v, size);
+}
+
+static inline uint64_t reg_get(struct soft_cpu *cpu, unsigned off, unsigned size)
+{
+	return soft_host_load(soft_reg(cpu, off), size);
+}
+
+/* A 32-bit result clears the upper half (SDM 1 §3.4.1.1). */
+static inline void reg_set(struct soft_cpu *cpu, unsigned off, uint64_t v, unsigned size)
+{
+	if (size == 4)
+		soft_host_store(soft_reg(cpu, off), (uint32_t)v, 8);
+	else
+		soft_host_store(soft_reg(cpu, off), v, size);
+}
+
+static inline uint64_t next_ip(const struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return (op->rip + op->len) & cpu->rip_mask;
+}
+
+/* Leave the block for `ip`. */
+static inline const struct soft_op *leave_to(struct soft_cpu *cpu, uint64_t ip)
+{
+	cpu->s.rip = ip;
+	return NULL;
+}
+
+/* ---- Flags ------------------------------------------------------------------------------------- */
+
+/*
+ * What `lahf; seto %al` left in AX: AH = SF ZF - AF - PF - CF, AL = OF. Merge under `mask`.
+ */
+static inline void flags_merge(struct soft_cpu *cpu, uint32_t ax, uint64_t mask)
+{
+	uint64_t f = (ax >> 8 & 0xd5) | (ax & 1) << 11;
+
+	cpu->s.rflags = (cpu->s.rflags & ~mask) | (f & mask);
+}
+
+static inline void flags_set(struct soft_cpu *cpu, uint32_t ax)
+{
+	flags_merge(cpu, ax, FLAGS_ARITH);
+}
+
+/* Condition code of Jcc, SETcc, CMOVcc (SDM 1 appendix B). */
+static inline bool cc_true(uint64_t f, unsigned cc)
+{
+	bool r;
+
+	switch (cc >> 1) {
+	case 0:
+		r = f & FLAG_OF;
+		break;
+	case 1:
+		r = f & FLAG_CF;
+		break;
+	case 2:
+		r = f & FLAG_ZF;
+		break;
+	case 3:
+		r = f & (FLAG_CF | FLAG_ZF);
+		break;
+	case 4:
+		r = f & FLAG_SF;
+		break;
+	case 5:
+		r = f & FLAG_PF;
+		break;
+	case 6:
+		r = ((f >> 7) ^ (f >> 11)) & 1;
+		break;
+	default:
+		r = (f & FLAG_ZF) || (((f >> 7) ^ (f >> 11)) & 1);
+	}
+	return r ^ (cc & 1);
+}
+
+/* ---- Handler selection ---------------------------------------------------------------------------
+ * One function a file: the handler for an instruction of that file's operations. The translator has
+ * filled the operand fields of the op; a picker may set imm, cc, aux.
+ */
+typedef soft_fn (*soft_pick_fn)(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_alu(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_unary(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_shift(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_muldiv(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_bits(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_move(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_misc(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_atomic(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_flow(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_stack(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_string(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_io(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_flag_ops(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+soft_fn soft_pick_bcd(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+
+#endif

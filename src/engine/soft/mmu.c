@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The soft TLB and every slow path of guest memory: page faults, page-crossing and MMIO accesses,
+ * code invalidation, data breakpoints, alignment checks, segment checks.
+ * Source: Intel SDM 3A §4.10 (TLBs), §5.3 (limit checks), §17.2.4 (data breakpoints).
+ * Threads: the vCPU's own, with the run lock.
+ *
+ * Invariants
+ * 1. An entry in the write table means: writable under this view, D set, plain RAM, no decoded code
+ *    on the page, no data breakpoint near. Whatever breaks one of them must drop the entry.
+ * 2. A tag carries the generation in its low 12 bits, so a flush is one increment.
+ */
+#include "engine/soft/mmu_int.h"
+
+#include "engine/soft/block.h"
+#include "engine/soft/interp.h"
+
+/* ---- Flushing -------------------------------------------------------------------------------- */
+
+void soft_tlb_flush(struct soft_cpu *cpu)
+{
+	cpu->code_gen++;
+	cpu->large.lo = ~0ull;
+	cpu->large.hi = 0;
+	if ((++cpu->tlb_gen & 0xfff) != 0)
+		return;
+	/* The 12-bit generation wrapped: old tags could match again. */
+	cpu->tlb_gen++;
+	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
+		for (unsigned i = 0; i < 3 * SOFT_TLB_ENTRIES; i++)
+			cpu->views[v].ent[0][i].tag = 0;
+	}
+}
+
+void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
+{
+	if (lin >= cpu->large.lo && lin <= cpu->large.hi) {
+		soft_tlb_flush(cpu);
+		return;
+	}
+	cpu->code_gen++;
+	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
+		for (unsigned a = 0; a < 3; a++)
+			soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin)->tag = 0;
+	}
+}
+
+void soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
+{
+	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
+		for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
+			struct soft_tlb_ent *t = &cpu->views[v].ent[SOFT_WRITE][i];
+
+			if (t->tag && (t->tag & PAGE_MASK) + t->addend == (uintptr_t)host_page)
+				t->tag = 0;
+		}
+	}
+}
+
+/* ---- Filling --------------------------------------------------------------------------------- */
+
+_Noreturn static void raise_pf(struct soft_cpu *cpu, gva_t lin, uint32_t error)
+{
+	struct soft_event ev = { .vector = VEC_PF, .has_error = true, .error = error };
+
+	cpu->s.cr2 = lin;
+	soft_raise_event(cpu, &ev);
+}
+
+/* Does an enabled data breakpoint (RW = 1 or 3) watch this page? */
+static bool page_watched(const struct soft_cpu *cpu, gva_t lin)
+{
+	uint64_t dr7 = cpu->s.dr[7];
+
+	for (unsigned i = 0; (dr7 & 0xff) && i < 4; i++) {
+		if ((dr7 >> (2 * i) & 3) && ((cpu->s.dr[i] ^ lin) & ~0xfffull) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void note_large(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
+{
+	gva_t lo = lin & ~(bytes - 1), hi = lo + (bytes - 1);
+
+	if (lo < cpu->large.lo)
+		cpu->large.lo = lo;
+	if (hi > cpu->large.hi)
+		cpu->large.hi = hi;
+}
+
+static void tlb_set(struct soft_cpu *cpu, enum soft_view view, enum soft_access access, gva_t lin,
+		    uint8_t *host_page)
+{
+	struct soft_tlb_ent *t = soft_tlb_slot(&cpu->views[view], access, lin);
+
+	t->tag = (lin & PAGE_MASK) | (cpu->tlb_gen & 0xfff);
+	t->addend = (uint64_t)(uintptr_t)host_page - (lin & PAGE_MASK);
+}
+
+struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
+				enum soft_access access)
+{
+	struct mmu_walk w;
+	struct soft_page pg = { 0 };
+
+	if (!mmu_walk(cpu, lin, view, access, &w))
+		raise_pf(cpu, lin, w.error);
+	pg.gpa = mem_a20(cpu->e->mem) ? w.gpa : w.gpa & ~(1ull << 20);
+
+	struct mem_range r = mem_lookup(cpu->e->mem, pg.gpa);
+
+	pg.kind = r.kind;
+	if (r.kind == MEM_MMIO)
+		return pg;
+	pg.backing = r.ram_off + (pg.gpa - r.gpa);
+	pg.host = cpu->e->ram + pg.backing;
+	if (w.page_bytes > PAGE_BYTES)
+		note_large(cpu, lin, w.page_bytes);
+	if (page_watched(cpu, lin))
+		return pg;
+
+	uint8_t *host_page = pg.host - (lin & ~PAGE_MASK);
+	uint8_t *flags = &mem_page_flags(cpu->e->mem)[pg.backing >> PAGE_BITS];
+
+	if (w.may_read)
+		tlb_set(cpu, view, SOFT_READ, lin, host_page);
+	if (w.may_exec)
+		tlb_set(cpu, view, SOFT_EXEC, lin, host_page);
+	if (w.may_write && w.dirty && r.kind == MEM_RAM &&
+	    !(__atomic_load_n(flags, __ATOMIC_ACQUIRE) & MEM_PAGE_CODE)) {
+		__atomic_fetch_or(flags, MEM_PAGE_DIRTY, __ATOMIC_RELAXED);
+		tlb_set(cpu, view, SOFT_WRITE, lin, host_page);
+	}
+	return pg;
+}
+
+/* ---- Slow paths ------------------------------------------------------------------------------ */
+
+/* #GP(0), or #SS(0) when the operand's segment is SS. */
+_Noreturn static void raise_noncanonical(struct soft_cpu *cpu)
+{
+	bool ss = cpu->op && cpu->op->seg == SEG_SS;
+
+	soft_raise_err(cpu, ss ? VEC_SS : VEC_GP, 0);
+}
+
+static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	if (soft_mode64(cpu) &&
+	    (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1))))
+		raise_noncanonical(cpu);
+	if ((cpu->mode & SOFT_MODE_AC) && size <= 8 && (lin & (size - 1)))
+		soft_raise_err(cpu, VEC_AC, 0);
+}
+
+/* Note a hit of [lin, lin+size) on the data breakpoints; the trap comes after the instruction. */
+static void note_watch(struct soft_cpu *cpu, gva_t lin, unsigned size, bool write)
+{
+	uint64_t dr7 = cpu->s.dr[7];
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned rw = dr7 >> (16 + 4 * i) & 3, enc = dr7 >> (18 + 4 * i) & 3;
+		unsigned len = enc == 2 ? 8 : enc + 1;
+		gva_t at = cpu->s.dr[i] & ~(uint64_t)(len - 1);
+
+		if (!(rw & 1) || (rw == 1 && !write))
+			continue;
+		if (lin < at + len && at < lin + size)
+			cpu->pending_dr6 |= 1ull << i;
+	}
+}
+
+/* A write of `len` bytes at a translated place is about to happen. */
+static void before_write(struct soft_cpu *cpu, const struct soft_page *pg, unsigned len)
+{
+	uint8_t *flags = &mem_page_flags(cpu->e->mem)[pg->backing >> PAGE_BITS];
+
+	__atomic_fetch_or(flags, MEM_PAGE_DIRTY, __ATOMIC_RELAXED);
+	if (__atomic_load_n(flags, __ATOMIC_ACQUIRE) & MEM_PAGE_CODE)
+		soft_cache_written(cpu->e->cache, pg->backing, len);
+}
+
+static void piece_read(struct soft_cpu *cpu, const struct soft_page *pg, uint8_t *buf, unsigned len)
+{
+	if (pg->kind != MEM_MMIO) {
+		gp_memcpy(buf, pg->host, len);
+		return;
+	}
+	for (unsigned done = 0; done < len;) {
+		unsigned n = soft_mmio_chunk(pg->gpa + done, len - done);
+		uint64_t v = soft_mmio_read(cpu, pg->gpa + done, n);
+
+		gp_memcpy(buf + done, &v, n);
+		done += n;
+	}
+}
+
+static void piece_write(struct soft_cpu *cpu, const struct soft_page *pg, const uint8_t *buf,
+			unsigned len)
+{
+	if (pg->kind == MEM_RAM) {
+		before_write(cpu, pg, len);
+		gp_memcpy(pg->host, buf, len);
+		return;
+	}
+	if (pg->kind == MEM_ROM)
+		return;
+	for (unsigned done = 0; done < len;) {
+		unsigned n = soft_mmio_chunk(pg->gpa + done, len - done);
+		uint64_t v = 0;
+
+		gp_memcpy(&v, buf + done, n);
+		soft_mmio_write(cpu, pg->gpa + done, v, n);
+		done += n;
+	}
+}
+
+/* Any access of up to one page: both pages are translated before anything is transferred. */
+static void access_slow(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint8_t *buf,
+			unsigned len, enum soft_access access)
+{
+	unsigned first = (unsigned)min_u64(len, PAGE_BYTES - (lin & 0xfff));
+	gva_t next = soft_lin_wrap(cpu, lin + first);
+	struct soft_page a = soft_translate(cpu, view, lin, access), b = { 0 };
+
+	if (first < len)
+		b = soft_translate(cpu, view, next, access);
+	if (cpu->s.dr[7] & 0xff)
+		note_watch(cpu, lin, len, access == SOFT_WRITE);
+	if (access == SOFT_WRITE) {
+		piece_write(cpu, &a, buf, first);
+		if (first < len)
+			piece_write(cpu, &b, buf + first, len - first);
+	} else {
+		piece_read(cpu, &a, buf, first);
+		if (first < len)
+			piece_read(cpu, &b, buf + first, len - first);
+	}
+}
+
+/* A single aligned value in RAM is moved by one host access, so that other CPUs see it whole. */
+static bool value_in_ram(struct soft_cpu *cpu, enum soft_view view, gva_t lin, unsigned size,
+			 enum soft_access access, struct soft_page *pg)
+{
+	if ((lin & 0xfff) + size > PAGE_BYTES)
+		return false;
+	*pg = soft_translate(cpu, view, lin, access);
+	if (cpu->s.dr[7] & 0xff)
+		note_watch(cpu, lin, size, access == SOFT_WRITE);
+	if (pg->kind == MEM_RAM && access == SOFT_WRITE)
+		before_write(cpu, pg, size);
+	return true;
+}
+
+static uint64_t load_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, unsigned size)
+{
+	struct soft_page pg;
+	uint64_t v = 0;
+
+	if (!value_in_ram(cpu, view, lin, size, SOFT_READ, &pg)) {
+		access_slow(cpu, view, lin, (uint8_t *)&v, size, SOFT_READ);
+		return v;
+	}
+	if (pg.kind == MEM_MMIO) {
+		piece_read(cpu, &pg, (uint8_t *)&v, size);
+		return v;
+	}
+	return soft_host_load(pg.host, size);
+}
+
+static void store_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint64_t val,
+		       unsigned size)
+{
+	struct soft_page pg;
+
+	if (!value_in_ram(cpu, view, lin, size, SOFT_WRITE, &pg))
+		access_slow(cpu, view, lin, (uint8_t *)&val, size, SOFT_WRITE);
+	else if (pg.kind == MEM_MMIO)
+		piece_write(cpu, &pg, (const uint8_t *)&val, size);
+	else if (pg.kind == MEM_RAM)
+		soft_host_store(pg.host, val, size);
+}
+
+uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	check_address(cpu, lin, size);
+	return load_view(cpu, (enum soft_view)cpu->view, lin, size);
+}
+
+void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
+{
+	check_address(cpu, lin, size);
+	store_view(cpu, (enum soft_view)cpu->view, lin, val, size);
+}
+
+uint64_t soft_ld(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	const uint8_t *p = soft_tlb_hit(cpu, lin, size, SOFT_READ);
+
+	return p ? soft_host_load(p, size) : soft_ld_slow(cpu, lin, size);
+}
+
+void soft_st(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
+{
+	uint8_t *p = soft_tlb_hit(cpu, lin, size, SOFT_WRITE);
+
+	if (p)
+		soft_host_store(p, val, size);
+	else
+		soft_st_slow(cpu, lin, val, size);
+}
+
+uint64_t soft_ld_sys(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	const uint8_t *p = soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size,
+					   SOFT_READ);
+
+	return p ? soft_host_load(p, size) : load_view(cpu, SOFT_VIEW_SUPER, lin, size);
+}
+
+void soft_st_sys(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
+{
+	uint8_t *p = soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size,
+				     SOFT_WRITE);
+
+	if (p)
+		soft_host_store(p, val, size);
+	else
+		store_view(cpu, SOFT_VIEW_SUPER, lin, val, size);
+}
+
+static void probe_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, unsigned len,
+		       enum soft_access access)
+{
+	for (unsigned done = 0; done < len;) {
+		gva_t at = soft_lin_wrap(cpu, lin + done);
+		unsigned n = (unsigned)min_u64(len - done, PAGE_BYTES - (at & 0xfff));
+
+		if (!soft_tlb_hit_in(&cpu->views[view], cpu->tlb_gen, at, 1, access))
+			soft_translate(cpu, view, at, access);
+		done += n;
+	}
+}
+
+void soft_probe_write(struct soft_cpu *cpu, gva_t lin, unsigned len)
+{
+	check_address(cpu, lin, len);
+	probe_view(cpu, (enum soft_view)cpu->view, lin, len, SOFT_WRITE);
+}
+
+void soft_probe_read(struct soft_cpu *cpu, gva_t lin, unsigned len)
+{
+	check_address(cpu, lin, len);
+	probe_view(cpu, (enum soft_view)cpu->view, lin, len, SOFT_READ);
+}
+
+void soft_probe_write_sys(struct soft_cpu *cpu, gva_t lin, unsigned len)
+{
+	probe_view(cpu, SOFT_VIEW_SUPER, lin, len, SOFT_WRITE);
+}
+
+void soft_ld_bytes(struct soft_cpu *cpu, gva_t lin, void *buf, unsigned len)
+{
+	uint8_t *b = buf;
+
+	soft_probe_read(cpu, lin, len);
+	while (len) {
+		unsigned n = (unsigned)min_u64(len, PAGE_BYTES - (lin & 0xfff));
+
+		access_slow(cpu, (enum soft_view)cpu->view, lin, b, n, SOFT_READ);
+		b += n;
+		len -= n;
+		lin = soft_lin_wrap(cpu, lin + n);
+	}
+}
+
+void soft_st_bytes(struct soft_cpu *cpu, gva_t lin, const void *buf, unsigned len)
+{
+	const uint8_t *b = buf;
+
+	soft_probe_write(cpu, lin, len);
+	while (len) {
+		unsigned n = (unsigned)min_u64(len, PAGE_BYTES - (lin & 0xfff));
+
+		/* access_slow only reads the buffer when it writes the guest */
+		access_slow(cpu, (enum soft_view)cpu->view, lin, (uint8_t *)(uintptr_t)b, n,
+			    SOFT_WRITE);
+		b += n;
+		len -= n;
+		lin = soft_lin_wrap(cpu, lin + n);
+	}
+}
+
+void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool write)
+{
+	uint8_t *p = soft_tlb_hit(cpu, lin, len, write ? SOFT_WRITE : SOFT_READ);
+	struct soft_page pg;
+
+	if (p)
+		return p;
+	check_address(cpu, lin, len);
+	if ((lin & 0xfff) + len > PAGE_BYTES) {
+		probe_view(cpu, (enum soft_view)cpu->view, lin, len, write ? SOFT_WRITE : SOFT_READ);
+		return NULL;
+	}
+	(void)read; /* what may be written may be read */
+	pg = soft_translate(cpu, (enum soft_view)cpu->view, lin, write ? SOFT_WRITE : SOFT_READ);
+	if (pg.kind == MEM_MMIO || (write && pg.kind != MEM_RAM))
+		return NULL;
+	if (cpu->s.dr[7] & 0xff)
+		note_watch(cpu, lin, len, write);
+	if (write)
+		before_write(cpu, &pg, len);
+	return pg.host;
+}
+
+/* ---- Segmentation ---------------------------------------------------------------------------- */
+
+static bool seg_limit_ok(const struct x86_seg *sg, uint64_t off, unsigned size)
+{
+	uint64_t last = off + size - 1;
+	bool data = !(sg->attr & SEG_ATTR_CODE);
+
+	if (data && (sg->attr & SEG_ATTR_EXPDOWN) && (sg->attr & SEG_ATTR_S)) {
+		uint64_t top = sg->attr & SEG_ATTR_DB ? 0xffffffffull : 0xffffull;
+
+		return off > sg->limit && last <= top;
+	}
+	return last <= sg->limit;
+}
+
+static bool seg_type_ok(const struct soft_cpu *cpu, const struct x86_seg *sg, bool write)
+{
+	if (!(cpu->mode & SOFT_MODE_PE) || (cpu->mode & SOFT_MODE_VM86))
+		return true; /* real mode and VM86 know limits only */
+	if (sg->unusable)
+		return false;
+	if (sg->attr & SEG_ATTR_CODE)
+		return !write && (sg->attr & SEG_ATTR_WRITE); /* bit 1: readable */
+	return !write || (sg->attr & SEG_ATTR_WRITE);
+}
+
+gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write)
+{
+	const struct x86_seg *sg = &cpu->s.seg[seg];
+
+	if (soft_mode64(cpu)) {
+		gva_t lin = cpu->segbase[seg] + off;
+
+		if (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1)))
+			soft_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
+		return lin;
+	}
+	if (!seg_type_ok(cpu, sg, write) || (size && !seg_limit_ok(sg, off, size)))
+		soft_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
+	return (uint32_t)(sg->base + off);
+}
+
+gva_t soft_ea_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size, bool write)
+{
+	return soft_lin(cpu, op->seg, soft_ea_off(cpu, op), size, write);
+}
+
+uint64_t soft_ea_off(const struct soft_cpu *cpu, const struct soft_op *op)
+{
+	const uint64_t *r = cpu->s.gpr;
+
+	return (r[op->base] + (r[op->index] << op->scale) + (uint64_t)op->disp) & op->ea_mask;
+}
