@@ -53,7 +53,8 @@ static inline unsigned soft_mmio_chunk(gpa_t gpa, unsigned left)
 	return n;
 }
 
-/* ---- The soft TLB's hit path ------------------------------------------------------------------ */
+/* ---- The soft TLB's hit path ------------------------------------------------------------------
+ */
 
 static inline struct soft_tlb_ent *soft_tlb_slot(struct soft_tlb *tlb, enum soft_access access,
 						 gva_t lin)
@@ -129,10 +130,12 @@ static inline void soft_store(struct soft_cpu *cpu, gva_t lin, uint64_t v, unsig
 		soft_st_slow(cpu, lin, v, size);
 }
 
-/* ---- Operands --------------------------------------------------------------------------------- */
+/* ---- Operands ---------------------------------------------------------------------------------
+ */
 
 /* Linear address of the memory operand; only segmented code pays for checks. */
-static inline gva_t op_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size, bool write)
+static inline gva_t op_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size,
+			   bool write)
 {
 	const uint64_t *r = cpu->s.gpr;
 
@@ -147,7 +150,8 @@ static inline uint64_t op_load(struct soft_cpu *cpu, const struct soft_op *op, u
 	return soft_load(cpu, op_lin(cpu, op, size, false), size);
 }
 
-static inline void op_store(struct soft_cpu *cpu, const struct soft_op *op, uint64_t v, unsigned size)
+static inline void op_store(struct soft_cpu *cpu, const struct soft_op *op, uint64_t v,
+			    unsigned size)
 {
 	soft_store(cpu, op_lin(cpu, op, size, true), v, size);
 }
@@ -178,7 +182,8 @@ static inline const struct soft_op *leave_to(struct soft_cpu *cpu, uint64_t ip)
 	return NULL;
 }
 
-/* ---- Flags ------------------------------------------------------------------------------------- */
+/* ---- Flags -------------------------------------------------------------------------------------
+ */
 
 /*
  * What `lahf; seto %al` left in AX: AH = SF ZF - AF - PF - CF, AL = OF. Merge under `mask`.
@@ -194,6 +199,9 @@ static inline void flags_set(struct soft_cpu *cpu, uint32_t ax)
 {
 	flags_merge(cpu, ax, FLAGS_ARITH);
 }
+
+/* The flags of a - b for 1, 2, 4 or 8 bytes (interp_atomic.c). */
+void soft_flags_sub(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size);
 
 /* Condition code of Jcc, SETcc, CMOVcc (SDM 1 appendix B). */
 static inline bool cc_true(uint64_t f, unsigned cc)
@@ -228,11 +236,27 @@ static inline bool cc_true(uint64_t f, unsigned cc)
 	return r ^ (cc & 1);
 }
 
-/* ---- Handler selection ---------------------------------------------------------------------------
- * One function a file: the handler for an instruction of that file's operations. The translator has
- * filled the operand fields of the op; a picker may set imm, cc, aux.
+#define SOFT_CC_BAD_TARGET 0x80u /* op->cc: taking this branch is #GP(0) */
+/* Where a direct near branch goes, from the IP after it. */
+uint64_t soft_branch_target(const struct x86_insn *insn, uint64_t next);
+
+/* Element size of a string instruction. */
+static inline unsigned soft_string_size(const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if (insn->opd[i].kind == X86_OPD_STR_SRC || insn->opd[i].kind == X86_OPD_STR_DST)
+			return insn->opd[i].size;
+	}
+	return insn->opsize;
+}
+
+/* ---- Handler selection
+ * --------------------------------------------------------------------------- One function a file:
+ * the handler for an instruction of that file's operations. The translator has filled the operand
+ * fields of the op; a picker may set imm, cc, aux.
  */
-typedef soft_fn (*soft_pick_fn)(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+typedef soft_fn (*soft_pick_fn)(struct soft_cpu *cpu, struct soft_op *op,
+				const struct x86_insn *insn);
 soft_fn soft_pick_alu(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
 soft_fn soft_pick_unary(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
 soft_fn soft_pick_shift(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Two-operand arithmetic and its flags: ADD OR ADC SBB AND SUB XOR CMP TEST, in every size and form.
- * The host's own instruction computes result and flags.
- * Source: Intel SDM vol. 2. Threads: the vCPU's own.
+ * Two-operand arithmetic and its flags: ADD OR ADC SBB AND SUB XOR CMP TEST, in every size and
+ * form. The host's own instruction computes result and flags. Source: Intel SDM vol. 2. Threads:
+ * the vCPU's own.
  */
 #include "engine/soft/interp.h"
 
 /* Compute `d OP s` on the host and keep its six arithmetic flags. */
-#define DEFINE_COMPUTE(name, T, bits, insn)                                                        \
-	static inline T name##_##bits(struct soft_cpu *cpu, T d, T s)                              \
-	{                                                                                          \
-		uint32_t ax;                                                                       \
-                                                                                                   \
-		__asm__(insn " %[s], %[d]\n\tlahf\n\tseto %%al"                                    \
-			: [d] "+r"(d), "=&a"(ax)                                                   \
-			: [s] "r"(s)                                                               \
-			: "cc");                                                                   \
-		flags_set(cpu, ax);                                                                \
-		return d;                                                                          \
+#define DEFINE_COMPUTE(name, T, bits, insn)                           \
+	static inline T name##_##bits(struct soft_cpu *cpu, T d, T s) \
+	{                                                             \
+		uint32_t ax;                                          \
+                                                                      \
+		__asm__(insn " %[s], %[d]\n\tlahf\n\tseto %%al"       \
+			: [d] "+r"(d), "=&a"(ax)                      \
+			: [s] "r"(s)                                  \
+			: "cc");                                      \
+		flags_set(cpu, ax);                                   \
+		return d;                                             \
 	}
 
 /* The same with the guest's carry as an input. */
-#define DEFINE_COMPUTE_CARRY(name, T, bits, insn)                                                  \
-	static inline T name##_##bits(struct soft_cpu *cpu, T d, T s)                              \
-	{                                                                                          \
-		uint32_t ax;                                                                       \
-                                                                                                   \
-		__asm__("bt $0, %k[f]\n\t" insn " %[s], %[d]\n\tlahf\n\tseto %%al"                 \
-			: [d] "+r"(d), "=&a"(ax)                                                   \
-			: [s] "r"(s), [f] "r"((uint32_t)cpu->s.rflags)                             \
-			: "cc");                                                                   \
-		flags_set(cpu, ax);                                                                \
-		return d;                                                                          \
+#define DEFINE_COMPUTE_CARRY(name, T, bits, insn)                                  \
+	static inline T name##_##bits(struct soft_cpu *cpu, T d, T s)              \
+	{                                                                          \
+		uint32_t ax;                                                       \
+                                                                                   \
+		__asm__("bt $0, %k[f]\n\t" insn " %[s], %[d]\n\tlahf\n\tseto %%al" \
+			: [d] "+r"(d), "=&a"(ax)                                   \
+			: [s] "r"(s), [f] "r"((uint32_t)cpu->s.rflags)             \
+			: "cc");                                                   \
+		flags_set(cpu, ax);                                                \
+		return d;                                                          \
 	}
 
 /*
@@ -39,130 +39,130 @@
  * memory-immediate. A memory destination is updated in place when the TLB has it; a locked update
  * is a compare-and-exchange loop on the host.
  */
-#define DEFINE_MEM_DST(name, T, bits, form, source)                                                \
-	static const struct soft_op *name##_##form##_##bits(struct soft_cpu *cpu,                  \
-							    const struct soft_op *op)              \
-	{                                                                                          \
-		gva_t lin = op_lin(cpu, op, sizeof(T), true);                                      \
-		T *p = (T *)soft_tlb_hit(cpu, lin, sizeof(T), SOFT_WRITE);                         \
-		T s = source;                                                                      \
-                                                                                                   \
-		if (likely(p)) {                                                                   \
-			*p = name##_##bits(cpu, *p, s);                                            \
-		} else {                                                                           \
-			soft_probe_write(cpu, lin, sizeof(T));                                     \
-			T d = (T)soft_load(cpu, lin, sizeof(T));                                   \
-			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));                 \
-		}                                                                                  \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_lock_##form##_##bits(struct soft_cpu *cpu,             \
-								 const struct soft_op *op)         \
-	{                                                                                          \
-		gva_t lin = op_lin(cpu, op, sizeof(T), true);                                      \
-		T *p = (T *)soft_ptr(cpu, lin, sizeof(T), true, true);                             \
-		uint64_t flags = cpu->s.rflags;                                                    \
-		T s = source;                                                                      \
-                                                                                                   \
-		if (p) {                                                                           \
-			T old = __atomic_load_n(p, __ATOMIC_RELAXED), new;                         \
-			do {                                                                       \
-				cpu->s.rflags = flags;                                             \
-				new = name##_##bits(cpu, old, s);                                  \
-			} while (!__atomic_compare_exchange_n(p, &old, new, false,                 \
-							      __ATOMIC_SEQ_CST,                    \
-							      __ATOMIC_SEQ_CST));                  \
-		} else {                                                                           \
-			T d = (T)soft_load(cpu, lin, sizeof(T));                                   \
-			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));                 \
-		}                                                                                  \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_MEM_DST(name, T, bits, form, source)                                        \
+	static const struct soft_op *name##_##form##_##bits(struct soft_cpu *cpu,          \
+							    const struct soft_op *op)      \
+	{                                                                                  \
+		gva_t lin = op_lin(cpu, op, sizeof(T), true);                              \
+		T *p = (T *)soft_tlb_hit(cpu, lin, sizeof(T), SOFT_WRITE);                 \
+		T s = source;                                                              \
+                                                                                           \
+		if (likely(p)) {                                                           \
+			*p = name##_##bits(cpu, *p, s);                                    \
+		} else {                                                                   \
+			soft_probe_write(cpu, lin, sizeof(T));                             \
+			T d = (T)soft_load(cpu, lin, sizeof(T));                           \
+			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));         \
+		}                                                                          \
+		return soft_next(cpu, op);                                                 \
+	}                                                                                  \
+	static const struct soft_op *name##_lock_##form##_##bits(struct soft_cpu *cpu,     \
+								 const struct soft_op *op) \
+	{                                                                                  \
+		gva_t lin = op_lin(cpu, op, sizeof(T), true);                              \
+		T *p = (T *)soft_ptr(cpu, lin, sizeof(T), true, true);                     \
+		uint64_t flags = cpu->s.rflags;                                            \
+		T s = source;                                                              \
+                                                                                           \
+		if (p) {                                                                   \
+			T old = __atomic_load_n(p, __ATOMIC_RELAXED), new;                 \
+			do {                                                               \
+				cpu->s.rflags = flags;                                     \
+				new = name##_##bits(cpu, old, s);                          \
+			} while (!__atomic_compare_exchange_n(                             \
+				p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
+		} else {                                                                   \
+			T d = (T)soft_load(cpu, lin, sizeof(T));                           \
+			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));         \
+		}                                                                          \
+		return soft_next(cpu, op);                                                 \
 	}
 
-#define DEFINE_REG_DST(name, T, bits)                                                              \
-	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		T d = (T)reg_get(cpu, op->dst, sizeof(T)), s = (T)reg_get(cpu, op->src, sizeof(T));\
-                                                                                                   \
-		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                        \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		T d = (T)reg_get(cpu, op->dst, sizeof(T));                                         \
-                                                                                                   \
-		reg_set(cpu, op->dst, name##_##bits(cpu, d, (T)op->imm), sizeof(T));               \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_rm_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		T s = (T)op_load(cpu, op, sizeof(T)), d = (T)reg_get(cpu, op->dst, sizeof(T));     \
-                                                                                                   \
-		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                        \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_REG_DST(name, T, bits)                                                          \
+	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,                    \
+						      const struct soft_op *op)                \
+	{                                                                                      \
+		T d = (T)reg_get(cpu, op->dst, sizeof(T)),                                     \
+		  s = (T)reg_get(cpu, op->src, sizeof(T));                                     \
+                                                                                               \
+		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                    \
+		return soft_next(cpu, op);                                                     \
+	}                                                                                      \
+	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,                    \
+						      const struct soft_op *op)                \
+	{                                                                                      \
+		T d = (T)reg_get(cpu, op->dst, sizeof(T));                                     \
+                                                                                               \
+		reg_set(cpu, op->dst, name##_##bits(cpu, d, (T)op->imm), sizeof(T));           \
+		return soft_next(cpu, op);                                                     \
+	}                                                                                      \
+	static const struct soft_op *name##_rm_##bits(struct soft_cpu *cpu,                    \
+						      const struct soft_op *op)                \
+	{                                                                                      \
+		T s = (T)op_load(cpu, op, sizeof(T)), d = (T)reg_get(cpu, op->dst, sizeof(T)); \
+                                                                                               \
+		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                    \
+		return soft_next(cpu, op);                                                     \
 	}
 
 /* CMP and TEST: as above without a result. */
-#define DEFINE_COMPARE(name, T, bits)                                                              \
-	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)),                            \
-			      (T)reg_get(cpu, op->src, sizeof(T)));                                \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), (T)op->imm);               \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_rm_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		T s = (T)op_load(cpu, op, sizeof(T));                                              \
-                                                                                                   \
-		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), s);                        \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_mr_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		T d = (T)op_load(cpu, op, sizeof(T));                                              \
-                                                                                                   \
-		name##_##bits(cpu, d, (T)reg_get(cpu, op->src, sizeof(T)));                        \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_mi_##bits(struct soft_cpu *cpu,                        \
-						      const struct soft_op *op)                    \
-	{                                                                                          \
-		name##_##bits(cpu, (T)op_load(cpu, op, sizeof(T)), (T)op->imm);                    \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_COMPARE(name, T, bits)                                                \
+	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,          \
+						      const struct soft_op *op)      \
+	{                                                                            \
+		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)),              \
+			      (T)reg_get(cpu, op->src, sizeof(T)));                  \
+		return soft_next(cpu, op);                                           \
+	}                                                                            \
+	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,          \
+						      const struct soft_op *op)      \
+	{                                                                            \
+		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), (T)op->imm); \
+		return soft_next(cpu, op);                                           \
+	}                                                                            \
+	static const struct soft_op *name##_rm_##bits(struct soft_cpu *cpu,          \
+						      const struct soft_op *op)      \
+	{                                                                            \
+		T s = (T)op_load(cpu, op, sizeof(T));                                \
+                                                                                     \
+		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), s);          \
+		return soft_next(cpu, op);                                           \
+	}                                                                            \
+	static const struct soft_op *name##_mr_##bits(struct soft_cpu *cpu,          \
+						      const struct soft_op *op)      \
+	{                                                                            \
+		T d = (T)op_load(cpu, op, sizeof(T));                                \
+                                                                                     \
+		name##_##bits(cpu, d, (T)reg_get(cpu, op->src, sizeof(T)));          \
+		return soft_next(cpu, op);                                           \
+	}                                                                            \
+	static const struct soft_op *name##_mi_##bits(struct soft_cpu *cpu,          \
+						      const struct soft_op *op)      \
+	{                                                                            \
+		name##_##bits(cpu, (T)op_load(cpu, op, sizeof(T)), (T)op->imm);      \
+		return soft_next(cpu, op);                                           \
 	}
 
-#define DEFINE_ALU_SIZE(name, T, bits, insn, COMPUTE)                                              \
-	COMPUTE(name, T, bits, insn)                                                               \
-	DEFINE_REG_DST(name, T, bits)                                                              \
-	DEFINE_MEM_DST(name, T, bits, mr, (T)reg_get(cpu, op->src, sizeof(T)))                     \
+#define DEFINE_ALU_SIZE(name, T, bits, insn, COMPUTE)                          \
+	COMPUTE(name, T, bits, insn)                                           \
+	DEFINE_REG_DST(name, T, bits)                                          \
+	DEFINE_MEM_DST(name, T, bits, mr, (T)reg_get(cpu, op->src, sizeof(T))) \
 	DEFINE_MEM_DST(name, T, bits, mi, (T)op->imm)
 
-#define DEFINE_ALU(name, insn, COMPUTE)                                                            \
-	DEFINE_ALU_SIZE(name, uint8_t, 8, insn "b", COMPUTE)                                       \
-	DEFINE_ALU_SIZE(name, uint16_t, 16, insn "w", COMPUTE)                                     \
-	DEFINE_ALU_SIZE(name, uint32_t, 32, insn "l", COMPUTE)                                     \
+#define DEFINE_ALU(name, insn, COMPUTE)                        \
+	DEFINE_ALU_SIZE(name, uint8_t, 8, insn "b", COMPUTE)   \
+	DEFINE_ALU_SIZE(name, uint16_t, 16, insn "w", COMPUTE) \
+	DEFINE_ALU_SIZE(name, uint32_t, 32, insn "l", COMPUTE) \
 	DEFINE_ALU_SIZE(name, uint64_t, 64, insn "q", COMPUTE)
 
-#define DEFINE_CMP_SIZE(name, T, bits, insn)                                                       \
-	DEFINE_COMPUTE(name, T, bits, insn)                                                        \
+#define DEFINE_CMP_SIZE(name, T, bits, insn) \
+	DEFINE_COMPUTE(name, T, bits, insn)  \
 	DEFINE_COMPARE(name, T, bits)
 
-#define DEFINE_CMP(name, insn)                                                                     \
-	DEFINE_CMP_SIZE(name, uint8_t, 8, insn "b")                                                \
-	DEFINE_CMP_SIZE(name, uint16_t, 16, insn "w")                                              \
-	DEFINE_CMP_SIZE(name, uint32_t, 32, insn "l")                                              \
+#define DEFINE_CMP(name, insn)                        \
+	DEFINE_CMP_SIZE(name, uint8_t, 8, insn "b")   \
+	DEFINE_CMP_SIZE(name, uint16_t, 16, insn "w") \
+	DEFINE_CMP_SIZE(name, uint32_t, 32, insn "l") \
 	DEFINE_CMP_SIZE(name, uint64_t, 64, insn "q")
 
 DEFINE_ALU(add, "add", DEFINE_COMPUTE)
@@ -177,29 +177,29 @@ DEFINE_CMP(test, "test")
 
 enum alu_form { RR, RI, RM, MR, MI, LOCK_MR, LOCK_MI, ALU_FORMS };
 
-#define ALU_ROW(name, bits)                                                                        \
-	{                                                                                          \
-		name##_rr_##bits, name##_ri_##bits, name##_rm_##bits, name##_mr_##bits,            \
-			name##_mi_##bits, name##_lock_mr_##bits, name##_lock_mi_##bits             \
+#define ALU_ROW(name, bits)                                                             \
+	{                                                                               \
+		name##_rr_##bits, name##_ri_##bits, name##_rm_##bits, name##_mr_##bits, \
+			name##_mi_##bits, name##_lock_mr_##bits, name##_lock_mi_##bits  \
 	}
-#define ALU_ENTRY(id, name)                                                                        \
-	{                                                                                          \
-		X86_OP_##id,                                                                       \
-		{                                                                                  \
-			ALU_ROW(name, 8), ALU_ROW(name, 16), ALU_ROW(name, 32), ALU_ROW(name, 64)  \
-		}                                                                                  \
+#define ALU_ENTRY(id, name)                                                                       \
+	{                                                                                         \
+		X86_OP_##id,                                                                      \
+		{                                                                                 \
+			ALU_ROW(name, 8), ALU_ROW(name, 16), ALU_ROW(name, 32), ALU_ROW(name, 64) \
+		}                                                                                 \
 	}
-#define CMP_ROW(name, bits)                                                                        \
-	{                                                                                          \
-		name##_rr_##bits, name##_ri_##bits, name##_rm_##bits, name##_mr_##bits,            \
-			name##_mi_##bits, NULL, NULL                                               \
+#define CMP_ROW(name, bits)                                                             \
+	{                                                                               \
+		name##_rr_##bits, name##_ri_##bits, name##_rm_##bits, name##_mr_##bits, \
+			name##_mi_##bits, NULL, NULL                                    \
 	}
-#define CMP_ENTRY(id, name)                                                                        \
-	{                                                                                          \
-		X86_OP_##id,                                                                       \
-		{                                                                                  \
-			CMP_ROW(name, 8), CMP_ROW(name, 16), CMP_ROW(name, 32), CMP_ROW(name, 64)  \
-		}                                                                                  \
+#define CMP_ENTRY(id, name)                                                                       \
+	{                                                                                         \
+		X86_OP_##id,                                                                      \
+		{                                                                                 \
+			CMP_ROW(name, 8), CMP_ROW(name, 16), CMP_ROW(name, 32), CMP_ROW(name, 64) \
+		}                                                                                 \
 	}
 
 static const struct {
@@ -216,10 +216,10 @@ soft_fn soft_pick_alu(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	bool mem_dst = insn->opd[0].kind == X86_OPD_MEM;
 	bool imm = insn->opd[1].kind == X86_OPD_IMM;
 	bool lock = insn->flags & X86_IF_LOCK;
-	enum alu_form form = mem_dst ? (imm ? MI : MR) :
-			     imm     ? RI :
-			     insn->opd[1].kind == X86_OPD_MEM ? RM :
-								RR;
+	enum alu_form form = mem_dst				? (imm ? MI : MR)
+			     : imm				? RI
+			     : insn->opd[1].kind == X86_OPD_MEM ? RM
+								: RR;
 
 	(void)cpu;
 	(void)op;

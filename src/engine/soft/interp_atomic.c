@@ -6,7 +6,7 @@
  */
 #include "engine/soft/interp.h"
 
-static void flags_sub(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size)
+void soft_flags_sub(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size)
 {
 	unsigned up = 64 - 8 * size;
 	uint32_t ax;
@@ -152,7 +152,7 @@ static const struct soft_op *cmpxchg_rr(struct soft_cpu *cpu, const struct soft_
 	unsigned size = op->opsize;
 	uint64_t d = reg_get(cpu, op->dst, size), acc = reg_get(cpu, 8 * R_RAX, size);
 
-	flags_sub(cpu, acc, d, size);
+	soft_flags_sub(cpu, acc, d, size);
 	if (d == acc)
 		reg_set(cpu, op->dst, reg_get(cpu, op->src, size), size);
 	else
@@ -174,7 +174,7 @@ static const struct soft_op *cmpxchg_m(struct soft_cpu *cpu, const struct soft_o
 		old = soft_load(cpu, lin, size);
 		soft_store(cpu, lin, old == acc ? v : old, size);
 	}
-	flags_sub(cpu, acc, old, size);
+	soft_flags_sub(cpu, acc, old, size);
 	if (old != acc)
 		reg_set(cpu, 8 * R_RAX, old, size);
 	return soft_next(cpu, op);

@@ -39,7 +39,8 @@ static const struct soft_op *bit_reg(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* A register index is a signed bit offset from the operand's address; an immediate stays inside it. */
+/* A register index is a signed bit offset from the operand's address; an immediate stays inside it.
+ */
 static gva_t bit_lin(struct soft_cpu *cpu, const struct soft_op *op, bool write, uint64_t *bit)
 {
 	unsigned size = op->opsize;
@@ -69,9 +70,10 @@ static void bit_update(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin
 		uint8_t mask = (uint8_t)(1u << (n & 7)), was;
 
 		p += n >> 3;
-		was = op->aux == BIT_SET   ? __atomic_fetch_or(p, mask, __ATOMIC_SEQ_CST) :
-		      op->aux == BIT_RESET ? __atomic_fetch_and(p, (uint8_t)~mask, __ATOMIC_SEQ_CST) :
-					     __atomic_fetch_xor(p, mask, __ATOMIC_SEQ_CST);
+		was = op->aux == BIT_SET ? __atomic_fetch_or(p, mask, __ATOMIC_SEQ_CST)
+		      : op->aux == BIT_RESET
+			      ? __atomic_fetch_and(p, (uint8_t)~mask, __ATOMIC_SEQ_CST)
+			      : __atomic_fetch_xor(p, mask, __ATOMIC_SEQ_CST);
 		carry_set(cpu, was & mask);
 		return;
 	}
@@ -92,13 +94,14 @@ static const struct soft_op *bit_mem(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* ---- Scans: a zero source leaves the destination alone and sets ZF -------------------------------- */
+/* ---- Scans: a zero source leaves the destination alone and sets ZF
+ * -------------------------------- */
 
 #define DEFINE_SCAN(name, T, bits, insn)                                                           \
 	static const struct soft_op *name##_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
 	{                                                                                          \
-		T s = (T)(op->aux ? op_load(cpu, op, sizeof(T)) :                                  \
-				    reg_get(cpu, op->src, sizeof(T)));                             \
+		T s = (T)(op->aux ? op_load(cpu, op, sizeof(T))                                    \
+				  : reg_get(cpu, op->src, sizeof(T)));                             \
 		T d = (T)reg_get(cpu, op->dst, sizeof(T));                                         \
 		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                          \
                                                                                                    \
@@ -123,8 +126,8 @@ DEFINE_SCAN(bsr, uint64_t, 64, "bsrq")
 
 soft_fn soft_pick_bits(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {
-	static const soft_fn bsf[4] = { NULL, bsf_16, bsf_32, bsf_64 };
-	static const soft_fn bsr[4] = { NULL, bsr_16, bsr_32, bsr_64 };
+	static const soft_fn bsf[4] = {NULL, bsf_16, bsf_32, bsf_64};
+	static const soft_fn bsr[4] = {NULL, bsr_16, bsr_32, bsr_64};
 	unsigned log = (unsigned)__builtin_ctz(insn->opd[0].size);
 
 	(void)cpu;
@@ -134,9 +137,9 @@ soft_fn soft_pick_bits(struct soft_cpu *cpu, struct soft_op *op, const struct x8
 	}
 	op->opsize = (uint8_t)insn->opd[0].size;
 	op->cc = insn->opd[1].kind == X86_OPD_IMM;
-	op->aux = insn->op == X86_OP_BT	 ? BIT_TEST :
-		  insn->op == X86_OP_BTS ? BIT_SET :
-		  insn->op == X86_OP_BTR ? BIT_RESET :
-					   BIT_COMPLEMENT;
+	op->aux = insn->op == X86_OP_BT	   ? BIT_TEST
+		  : insn->op == X86_OP_BTS ? BIT_SET
+		  : insn->op == X86_OP_BTR ? BIT_RESET
+					   : BIT_COMPLEMENT;
 	return insn->opd[0].kind == X86_OPD_MEM ? bit_mem : bit_reg;
 }

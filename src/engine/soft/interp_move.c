@@ -40,10 +40,10 @@ DEFINE_MOV(uint64_t, 64)
 static soft_fn pick_mov(const struct x86_insn *insn)
 {
 	static const soft_fn fn[4][5] = {
-		{ mov_rr_8, mov_ri_8, mov_rm_8, mov_mr_8, mov_mi_8 },
-		{ mov_rr_16, mov_ri_16, mov_rm_16, mov_mr_16, mov_mi_16 },
-		{ mov_rr_32, mov_ri_32, mov_rm_32, mov_mr_32, mov_mi_32 },
-		{ mov_rr_64, mov_ri_64, mov_rm_64, mov_mr_64, mov_mi_64 },
+		{mov_rr_8, mov_ri_8, mov_rm_8, mov_mr_8, mov_mi_8},
+		{mov_rr_16, mov_ri_16, mov_rm_16, mov_mr_16, mov_mi_16},
+		{mov_rr_32, mov_ri_32, mov_rm_32, mov_mr_32, mov_mi_32},
+		{mov_rr_64, mov_ri_64, mov_rm_64, mov_mr_64, mov_mi_64},
 	};
 	unsigned log = (unsigned)__builtin_ctz(insn->opd[0].size);
 	bool imm = insn->opd[1].kind == X86_OPD_IMM;
@@ -53,20 +53,21 @@ static soft_fn pick_mov(const struct x86_insn *insn)
 	return fn[log][imm ? 1 : insn->opd[1].kind == X86_OPD_MEM ? 2 : 0];
 }
 
-/* ---- Extending moves: source size in the name, destination in op->opsize ----------------------------- */
+/* ---- Extending moves: source size in the name, destination in op->opsize
+ * ----------------------------- */
 
-#define DEFINE_EXTEND(name, T)                                                                     \
-	static const struct soft_op *name##_r(struct soft_cpu *cpu, const struct soft_op *op)      \
-	{                                                                                          \
-		reg_set(cpu, op->dst, (uint64_t)(int64_t)(T)reg_get(cpu, op->src, sizeof(T)),      \
-			op->opsize);                                                               \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_m(struct soft_cpu *cpu, const struct soft_op *op)      \
-	{                                                                                          \
-		reg_set(cpu, op->dst, (uint64_t)(int64_t)(T)op_load(cpu, op, sizeof(T)),           \
-			op->opsize);                                                               \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_EXTEND(name, T)                                                                \
+	static const struct soft_op *name##_r(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                     \
+		reg_set(cpu, op->dst, (uint64_t)(int64_t)(T)reg_get(cpu, op->src, sizeof(T)), \
+			op->opsize);                                                          \
+		return soft_next(cpu, op);                                                    \
+	}                                                                                     \
+	static const struct soft_op *name##_m(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                     \
+		reg_set(cpu, op->dst, (uint64_t)(int64_t)(T)op_load(cpu, op, sizeof(T)),      \
+			op->opsize);                                                          \
+		return soft_next(cpu, op);                                                    \
 	}
 
 DEFINE_EXTEND(movzx_8, uint8_t)
@@ -79,8 +80,8 @@ DEFINE_EXTEND(movsx_32, int32_t)
 static soft_fn pick_extend(struct soft_op *op, const struct x86_insn *insn)
 {
 	static const soft_fn fn[2][3][2] = {
-		{ { movzx_8_r, movzx_8_m }, { movzx_16_r, movzx_16_m }, { movzx_32_r, movzx_32_m } },
-		{ { movsx_8_r, movsx_8_m }, { movsx_16_r, movsx_16_m }, { movsx_32_r, movsx_32_m } },
+		{{movzx_8_r, movzx_8_m}, {movzx_16_r, movzx_16_m}, {movzx_32_r, movzx_32_m}},
+		{{movsx_8_r, movsx_8_m}, {movsx_16_r, movsx_16_m}, {movsx_32_r, movsx_32_m}},
 	};
 	unsigned log = (unsigned)__builtin_ctz(insn->opd[1].size);
 
@@ -120,9 +121,11 @@ static const struct soft_op *bswap(struct soft_cpu *cpu, const struct soft_op *o
 	return soft_next(cpu, op);
 }
 
-/* ---- Conditional ------------------------------------------------------------------------------------- */
+/* ---- Conditional
+ * ------------------------------------------------------------------------------------- */
 
-/* The source is read, and may fault, whatever the condition; 32 bits always clear the upper half. */
+/* The source is read, and may fault, whatever the condition; 32 bits always clear the upper half.
+ */
 static const struct soft_op *cmov_r(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	unsigned from = cc_true(cpu->s.rflags, op->cc) ? op->src : op->dst;
@@ -153,7 +156,8 @@ static const struct soft_op *setcc_m(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* ---- Accumulator conversions, XLAT, hints -------------------------------------------------------------- */
+/* ---- Accumulator conversions, XLAT, hints
+ * -------------------------------------------------------------- */
 
 static const struct soft_op *cbw(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -176,7 +180,8 @@ static const struct soft_op *xlat(struct soft_cpu *cpu, const struct soft_op *op
 {
 	uint64_t off = (cpu->s.gpr[R_RBX] + (uint8_t)cpu->s.gpr[R_RAX]) & op->ea_mask;
 
-	*soft_reg(cpu, 8 * R_RAX) = (uint8_t)soft_load(cpu, soft_lin(cpu, op->seg, off, 1, false), 1);
+	*soft_reg(cpu, 8 * R_RAX) =
+		(uint8_t)soft_load(cpu, soft_lin(cpu, op->seg, off, 1, false), 1);
 	return soft_next(cpu, op);
 }
 
@@ -215,7 +220,8 @@ static const struct soft_op *clzero(struct soft_cpu *cpu, const struct soft_op *
 	return soft_next(cpu, op);
 }
 
-/* ---- Selection ------------------------------------------------------------------------------------------ */
+/* ---- Selection
+ * ------------------------------------------------------------------------------------------ */
 
 soft_fn soft_pick_move(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {

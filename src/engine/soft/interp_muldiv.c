@@ -11,7 +11,8 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 	return op->aux ? op_load(cpu, op, size) : reg_get(cpu, op->src, size);
 }
 
-/* ---- Widening multiplication: rDX:rAX (AX for bytes) = rAX * r/m ---------------------------------- */
+/* ---- Widening multiplication: rDX:rAX (AX for bytes) = rAX * r/m
+ * ---------------------------------- */
 
 #define DEFINE_MUL(name, T, bits, insn)                                                            \
 	static const struct soft_op *name##_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
@@ -29,20 +30,20 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 		return soft_next(cpu, op);                                                         \
 	}
 
-#define DEFINE_MUL8(name, insn)                                                                    \
-	static const struct soft_op *name##_8(struct soft_cpu *cpu, const struct soft_op *op)      \
-	{                                                                                          \
-		uint16_t ax = (uint8_t)cpu->s.gpr[R_RAX];                                          \
-		uint8_t s = (uint8_t)source(cpu, op, 1);                                           \
-		uint64_t f;                                                                        \
-                                                                                                   \
-		__asm__(insn " %[s]\n\tpushf\n\tpop %[f]"                                          \
-			: "+a"(ax), [f] "=&r"(f)                                                   \
-			: [s] "r"(s)                                                               \
-			: "cc", "memory");                                                         \
-		reg_set(cpu, 8 * R_RAX, ax, 2);                                                    \
-		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH);      \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_MUL8(name, insn)                                                               \
+	static const struct soft_op *name##_8(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                     \
+		uint16_t ax = (uint8_t)cpu->s.gpr[R_RAX];                                     \
+		uint8_t s = (uint8_t)source(cpu, op, 1);                                      \
+		uint64_t f;                                                                   \
+                                                                                              \
+		__asm__(insn " %[s]\n\tpushf\n\tpop %[f]"                                     \
+			: "+a"(ax), [f] "=&r"(f)                                              \
+			: [s] "r"(s)                                                          \
+			: "cc", "memory");                                                    \
+		reg_set(cpu, 8 * R_RAX, ax, 2);                                               \
+		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH); \
+		return soft_next(cpu, op);                                                    \
 	}
 
 DEFINE_MUL8(mul, "mulb")
@@ -54,39 +55,41 @@ DEFINE_MUL(imul, uint16_t, 16, "imulw")
 DEFINE_MUL(imul, uint32_t, 32, "imull")
 DEFINE_MUL(imul, uint64_t, 64, "imulq")
 
-/* ---- Two and three operands: dst = a * b, truncated ------------------------------------------------ */
+/* ---- Two and three operands: dst = a * b, truncated
+ * ------------------------------------------------ */
 
-#define DEFINE_IMUL2(T, bits, insn)                                                                \
-	static inline void imul2_to_##bits(struct soft_cpu *cpu, const struct soft_op *op, T d,    \
-					   T s)                                                    \
-	{                                                                                          \
-		uint32_t ax;                                                                       \
-                                                                                                   \
-		__asm__(insn " %[s], %[d]\n\tlahf\n\tseto %%al"                                    \
-			: [d] "+r"(d), "=&a"(ax)                                                   \
-			: [s] "r"(s)                                                               \
-			: "cc");                                                                   \
-		flags_set(cpu, ax);                                                                \
-		reg_set(cpu, op->dst, d, sizeof(T));                                               \
-	}                                                                                          \
-	static const struct soft_op *imul2_##bits(struct soft_cpu *cpu, const struct soft_op *op)  \
-	{                                                                                          \
-		T s = (T)source(cpu, op, sizeof(T));                                               \
-                                                                                                   \
-		imul2_to_##bits(cpu, op, (T)reg_get(cpu, op->dst, sizeof(T)), s);                  \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *imul3_##bits(struct soft_cpu *cpu, const struct soft_op *op)  \
-	{                                                                                          \
-		imul2_to_##bits(cpu, op, (T)source(cpu, op, sizeof(T)), (T)op->imm);               \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_IMUL2(T, bits, insn)                                                               \
+	static inline void imul2_to_##bits(struct soft_cpu *cpu, const struct soft_op *op, T d,   \
+					   T s)                                                   \
+	{                                                                                         \
+		uint32_t ax;                                                                      \
+                                                                                                  \
+		__asm__(insn " %[s], %[d]\n\tlahf\n\tseto %%al"                                   \
+			: [d] "+r"(d), "=&a"(ax)                                                  \
+			: [s] "r"(s)                                                              \
+			: "cc");                                                                  \
+		flags_set(cpu, ax);                                                               \
+		reg_set(cpu, op->dst, d, sizeof(T));                                              \
+	}                                                                                         \
+	static const struct soft_op *imul2_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                         \
+		T s = (T)source(cpu, op, sizeof(T));                                              \
+                                                                                                  \
+		imul2_to_##bits(cpu, op, (T)reg_get(cpu, op->dst, sizeof(T)), s);                 \
+		return soft_next(cpu, op);                                                        \
+	}                                                                                         \
+	static const struct soft_op *imul3_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                         \
+		imul2_to_##bits(cpu, op, (T)source(cpu, op, sizeof(T)), (T)op->imm);              \
+		return soft_next(cpu, op);                                                        \
 	}
 
 DEFINE_IMUL2(uint16_t, 16, "imulw")
 DEFINE_IMUL2(uint32_t, 32, "imull")
 DEFINE_IMUL2(uint64_t, 64, "imulq")
 
-/* ---- Division --------------------------------------------------------------------------------------- */
+/* ---- Division
+ * --------------------------------------------------------------------------------------- */
 
 /*
  * Unsigned 2N/N-bit division for N = 8, 16, 32, 64 with the operands in 64-bit parts.
@@ -155,8 +158,7 @@ static const struct soft_op *div_any(struct soft_cpu *cpu, const struct soft_op 
 	uint64_t d = source(cpu, op, size), q, r;
 	uint64_t lo = reg_get(cpu, 8 * R_RAX, size);
 	uint64_t hi = size == 1 ? reg_get(cpu, 8 * R_RAX + 1, 1) : reg_get(cpu, 8 * R_RDX, size);
-	bool ok = op->cc ? divide_signed(hi, lo, d, size, &q, &r) :
-			   divide(hi, lo, d, size, &q, &r);
+	bool ok = op->cc ? divide_signed(hi, lo, d, size, &q, &r) : divide(hi, lo, d, size, &q, &r);
 
 	if (!ok)
 		soft_raise(cpu, VEC_DE);
@@ -165,15 +167,17 @@ static const struct soft_op *div_any(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* ---- Selection --------------------------------------------------------------------------------------- */
+/* ---- Selection
+ * --------------------------------------------------------------------------------------- */
 
-/* Intel order of the written operands: the r/m source is opd[0] in the one-operand forms, else opd[1]. */
+/* Intel order of the written operands: the r/m source is opd[0] in the one-operand forms, else
+ * opd[1]. */
 soft_fn soft_pick_muldiv(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {
-	static const soft_fn mul[4] = { mul_8, mul_16, mul_32, mul_64 };
-	static const soft_fn imul[4] = { imul_8, imul_16, imul_32, imul_64 };
-	static const soft_fn imul2[4] = { NULL, imul2_16, imul2_32, imul2_64 };
-	static const soft_fn imul3[4] = { NULL, imul3_16, imul3_32, imul3_64 };
+	static const soft_fn mul[4] = {mul_8, mul_16, mul_32, mul_64};
+	static const soft_fn imul[4] = {imul_8, imul_16, imul_32, imul_64};
+	static const soft_fn imul2[4] = {NULL, imul2_16, imul2_32, imul2_64};
+	static const soft_fn imul3[4] = {NULL, imul3_16, imul3_32, imul3_64};
 	bool two = insn->nopds >= 2 && !insn->opd[1].implicit;
 	bool three = two && insn->nopds >= 3 && insn->opd[2].kind == X86_OPD_IMM;
 	const struct x86_operand *rm = &insn->opd[two ? 1 : 0];

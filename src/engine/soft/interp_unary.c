@@ -6,7 +6,8 @@
  */
 #include "engine/soft/interp.h"
 
-/* ---- A destination that is a register or memory, read-modify-write ------------------------------ */
+/* ---- A destination that is a register or memory, read-modify-write ------------------------------
+ */
 
 /* `compute` maps the old value to the new one and may set flags. */
 typedef uint64_t (*rmw_fn)(struct soft_cpu *cpu, const struct soft_op *op, uint64_t old);
@@ -25,13 +26,13 @@ static inline bool cas_sized(void *p, uint64_t old, uint64_t new, unsigned size)
 
 	switch (size) {
 	case 1:
-		return __atomic_compare_exchange_n((uint8_t *)p, &o8, (uint8_t)new, false,
+		return __atomic_compare_exchange_n((uint8_t *)p, &o8, (uint8_t) new, false,
 						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	case 2:
-		return __atomic_compare_exchange_n((uint16_t *)p, &o16, (uint16_t)new, false,
+		return __atomic_compare_exchange_n((uint16_t *)p, &o16, (uint16_t) new, false,
 						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	case 4:
-		return __atomic_compare_exchange_n((uint32_t *)p, &o32, (uint32_t)new, false,
+		return __atomic_compare_exchange_n((uint32_t *)p, &o32, (uint32_t) new, false,
 						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	default:
 		return __atomic_compare_exchange_n((uint64_t *)p, &old, new, false,
@@ -63,40 +64,41 @@ static inline void rmw_mem(struct soft_cpu *cpu, const struct soft_op *op, unsig
 	}
 }
 
-#define DEFINE_RMW(name, bits)                                                                     \
-	static const struct soft_op *name##_r_##bits(struct soft_cpu *cpu,                         \
-						     const struct soft_op *op)                     \
-	{                                                                                          \
-		rmw_reg(cpu, op, bits / 8, name##_##bits);                                         \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *name##_m_##bits(struct soft_cpu *cpu,                         \
-						     const struct soft_op *op)                     \
-	{                                                                                          \
-		rmw_mem(cpu, op, bits / 8, name##_##bits);                                         \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_RMW(name, bits)                                                 \
+	static const struct soft_op *name##_r_##bits(struct soft_cpu *cpu,     \
+						     const struct soft_op *op) \
+	{                                                                      \
+		rmw_reg(cpu, op, bits / 8, name##_##bits);                     \
+		return soft_next(cpu, op);                                     \
+	}                                                                      \
+	static const struct soft_op *name##_m_##bits(struct soft_cpu *cpu,     \
+						     const struct soft_op *op) \
+	{                                                                      \
+		rmw_mem(cpu, op, bits / 8, name##_##bits);                     \
+		return soft_next(cpu, op);                                     \
 	}
 
-/* ---- INC, DEC, NEG, NOT -------------------------------------------------------------------------- */
+/* ---- INC, DEC, NEG, NOT
+ * -------------------------------------------------------------------------- */
 
-#define DEFINE_UNARY(name, T, bits, insn, mask)                                                    \
-	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,       \
-					     uint64_t old)                                         \
-	{                                                                                          \
-		T d = (T)old;                                                                      \
-		uint32_t ax;                                                                       \
-                                                                                                   \
-		(void)op;                                                                          \
-		__asm__(insn " %[d]\n\tlahf\n\tseto %%al" : [d] "+r"(d), "=&a"(ax) : : "cc");      \
-		flags_merge(cpu, ax, mask);                                                        \
-		return d;                                                                          \
-	}                                                                                          \
+#define DEFINE_UNARY(name, T, bits, insn, mask)                                               \
+	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,  \
+					     uint64_t old)                                    \
+	{                                                                                     \
+		T d = (T)old;                                                                 \
+		uint32_t ax;                                                                  \
+                                                                                              \
+		(void)op;                                                                     \
+		__asm__(insn " %[d]\n\tlahf\n\tseto %%al" : [d] "+r"(d), "=&a"(ax) : : "cc"); \
+		flags_merge(cpu, ax, mask);                                                   \
+		return d;                                                                     \
+	}                                                                                     \
 	DEFINE_RMW(name, bits)
 
-#define DEFINE_UNARY_SIZES(name, insn, mask)                                                       \
-	DEFINE_UNARY(name, uint8_t, 8, insn "b", mask)                                             \
-	DEFINE_UNARY(name, uint16_t, 16, insn "w", mask)                                           \
-	DEFINE_UNARY(name, uint32_t, 32, insn "l", mask)                                           \
+#define DEFINE_UNARY_SIZES(name, insn, mask)             \
+	DEFINE_UNARY(name, uint8_t, 8, insn "b", mask)   \
+	DEFINE_UNARY(name, uint16_t, 16, insn "w", mask) \
+	DEFINE_UNARY(name, uint32_t, 32, insn "l", mask) \
 	DEFINE_UNARY(name, uint64_t, 64, insn "q", mask)
 
 DEFINE_UNARY_SIZES(inc, "inc", FLAGS_ARITH & ~FLAG_CF)
@@ -104,13 +106,13 @@ DEFINE_UNARY_SIZES(dec, "dec", FLAGS_ARITH & ~FLAG_CF)
 DEFINE_UNARY_SIZES(neg, "neg", FLAGS_ARITH)
 DEFINE_UNARY_SIZES(not, "not", 0)
 
-#define UNARY_ENTRY(id, name)                                                                      \
-	{                                                                                          \
-		X86_OP_##id,                                                                       \
-		{                                                                                  \
-			{ name##_r_8, name##_m_8 }, { name##_r_16, name##_m_16 },                  \
-				{ name##_r_32, name##_m_32 }, { name##_r_64, name##_m_64 },        \
-		}                                                                                  \
+#define UNARY_ENTRY(id, name)                                                           \
+	{                                                                               \
+		X86_OP_##id,                                                            \
+		{                                                                       \
+			{name##_r_8, name##_m_8}, {name##_r_16, name##_m_16},           \
+				{name##_r_32, name##_m_32}, {name##_r_64, name##_m_64}, \
+		}                                                                       \
 	}
 
 static const struct {
@@ -135,35 +137,36 @@ soft_fn soft_pick_unary(struct soft_cpu *cpu, struct soft_op *op, const struct x
 	return NULL;
 }
 
-/* ---- Shifts and rotates --------------------------------------------------------------------------
- * The count is CL or an immediate; op->aux says which. The host instruction starts from the guest's
- * flags, so a zero count leaves them alone and RCL/RCR see the carry.
+/* ---- Shifts and rotates
+ * -------------------------------------------------------------------------- The count is CL or an
+ * immediate; op->aux says which. The host instruction starts from the guest's flags, so a zero
+ * count leaves them alone and RCL/RCR see the carry.
  */
 static inline uint8_t shift_count(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	return op->aux ? (uint8_t)cpu->s.gpr[R_RCX] : (uint8_t)op->imm;
 }
 
-#define DEFINE_SHIFT(name, T, bits, insn)                                                          \
-	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,       \
-					     uint64_t old)                                         \
-	{                                                                                          \
-		T d = (T)old;                                                                      \
-		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                          \
-                                                                                                   \
-		__asm__("push %[f]\n\tpopf\n\t" insn " %%cl, %[d]\n\tpushf\n\tpop %[f]"            \
-			: [d] "+r"(d), [f] "+r"(f)                                                 \
-			: "c"(shift_count(cpu, op))                                                \
-			: "cc", "memory");                                                         \
-		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH);      \
-		return d;                                                                          \
-	}                                                                                          \
+#define DEFINE_SHIFT(name, T, bits, insn)                                                     \
+	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,  \
+					     uint64_t old)                                    \
+	{                                                                                     \
+		T d = (T)old;                                                                 \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                     \
+                                                                                              \
+		__asm__("push %[f]\n\tpopf\n\t" insn " %%cl, %[d]\n\tpushf\n\tpop %[f]"       \
+			: [d] "+r"(d), [f] "+r"(f)                                            \
+			: "c"(shift_count(cpu, op))                                           \
+			: "cc", "memory");                                                    \
+		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH); \
+		return d;                                                                     \
+	}                                                                                     \
 	DEFINE_RMW(name, bits)
 
-#define DEFINE_SHIFT_SIZES(name, insn)                                                             \
-	DEFINE_SHIFT(name, uint8_t, 8, insn "b")                                                   \
-	DEFINE_SHIFT(name, uint16_t, 16, insn "w")                                                 \
-	DEFINE_SHIFT(name, uint32_t, 32, insn "l")                                                 \
+#define DEFINE_SHIFT_SIZES(name, insn)             \
+	DEFINE_SHIFT(name, uint8_t, 8, insn "b")   \
+	DEFINE_SHIFT(name, uint16_t, 16, insn "w") \
+	DEFINE_SHIFT(name, uint32_t, 32, insn "l") \
 	DEFINE_SHIFT(name, uint64_t, 64, insn "q")
 
 DEFINE_SHIFT_SIZES(rol, "rol")
@@ -175,20 +178,20 @@ DEFINE_SHIFT_SIZES(shr, "shr")
 DEFINE_SHIFT_SIZES(sar, "sar")
 
 /* SHL, SHR, SAR by a constant from 1 to 31: every arithmetic flag is written, none is read. */
-#define DEFINE_SHIFT_CONST(name, T, bits, insn)                                                    \
-	static const struct soft_op *name##_const_##bits(struct soft_cpu *cpu,                     \
-							 const struct soft_op *op)                 \
-	{                                                                                          \
-		T d = (T)reg_get(cpu, op->dst, sizeof(T));                                         \
-		uint32_t ax;                                                                       \
-                                                                                                   \
-		__asm__(insn " %%cl, %[d]\n\tlahf\n\tseto %%al"                                    \
-			: [d] "+r"(d), "=&a"(ax)                                                   \
-			: "c"((uint8_t)op->imm)                                                    \
-			: "cc");                                                                   \
-		flags_set(cpu, ax);                                                                \
-		reg_set(cpu, op->dst, d, sizeof(T));                                               \
-		return soft_next(cpu, op);                                                         \
+#define DEFINE_SHIFT_CONST(name, T, bits, insn)                                    \
+	static const struct soft_op *name##_const_##bits(struct soft_cpu *cpu,     \
+							 const struct soft_op *op) \
+	{                                                                          \
+		T d = (T)reg_get(cpu, op->dst, sizeof(T));                         \
+		uint32_t ax;                                                       \
+                                                                                   \
+		__asm__(insn " %%cl, %[d]\n\tlahf\n\tseto %%al"                    \
+			: [d] "+r"(d), "=&a"(ax)                                   \
+			: "c"((uint8_t)op->imm)                                    \
+			: "cc");                                                   \
+		flags_set(cpu, ax);                                                \
+		reg_set(cpu, op->dst, d, sizeof(T));                               \
+		return soft_next(cpu, op);                                         \
 	}
 
 DEFINE_SHIFT_CONST(shl, uint32_t, 32, "shll")
@@ -198,20 +201,20 @@ DEFINE_SHIFT_CONST(shr, uint64_t, 64, "shrq")
 DEFINE_SHIFT_CONST(sar, uint32_t, 32, "sarl")
 DEFINE_SHIFT_CONST(sar, uint64_t, 64, "sarq")
 
-#define DEFINE_SHIFT_DOUBLE(name, T, bits, insn)                                                   \
-	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,       \
-					     uint64_t old)                                         \
-	{                                                                                          \
-		T d = (T)old, s = (T)reg_get(cpu, op->src, sizeof(T));                             \
-		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                          \
-                                                                                                   \
-		__asm__("push %[f]\n\tpopf\n\t" insn " %%cl, %[s], %[d]\n\tpushf\n\tpop %[f]"      \
-			: [d] "+r"(d), [f] "+r"(f)                                                 \
-			: "c"(shift_count(cpu, op)), [s] "r"(s)                                    \
-			: "cc", "memory");                                                         \
-		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH);      \
-		return d;                                                                          \
-	}                                                                                          \
+#define DEFINE_SHIFT_DOUBLE(name, T, bits, insn)                                              \
+	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,  \
+					     uint64_t old)                                    \
+	{                                                                                     \
+		T d = (T)old, s = (T)reg_get(cpu, op->src, sizeof(T));                        \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                     \
+                                                                                              \
+		__asm__("push %[f]\n\tpopf\n\t" insn " %%cl, %[s], %[d]\n\tpushf\n\tpop %[f]" \
+			: [d] "+r"(d), [f] "+r"(f)                                            \
+			: "c"(shift_count(cpu, op)), [s] "r"(s)                               \
+			: "cc", "memory");                                                    \
+		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH); \
+		return d;                                                                     \
+	}                                                                                     \
 	DEFINE_RMW(name, bits)
 
 DEFINE_SHIFT_DOUBLE(shld, uint16_t, 16, "shldw")
@@ -221,21 +224,21 @@ DEFINE_SHIFT_DOUBLE(shrd, uint16_t, 16, "shrdw")
 DEFINE_SHIFT_DOUBLE(shrd, uint32_t, 32, "shrdl")
 DEFINE_SHIFT_DOUBLE(shrd, uint64_t, 64, "shrdq")
 
-#define DOUBLE_ENTRY(id, name)                                                                     \
-	{                                                                                          \
-		X86_OP_##id,                                                                       \
-		{                                                                                  \
-			{ NULL, NULL }, { name##_r_16, name##_m_16 },                              \
-				{ name##_r_32, name##_m_32 }, { name##_r_64, name##_m_64 },        \
-		}                                                                                  \
+#define DOUBLE_ENTRY(id, name)                                                                \
+	{                                                                                     \
+		X86_OP_##id,                                                                  \
+		{                                                                             \
+			{NULL, NULL}, {name##_r_16, name##_m_16}, {name##_r_32, name##_m_32}, \
+				{name##_r_64, name##_m_64},                                   \
+		}                                                                             \
 	}
 
 static const struct {
 	enum x86_op op;
 	soft_fn fn[4][2];
 } shift_table[] = {
-	UNARY_ENTRY(ROL, rol), UNARY_ENTRY(ROR, ror), UNARY_ENTRY(RCL, rcl),
-	UNARY_ENTRY(RCR, rcr), UNARY_ENTRY(SHL, shl), UNARY_ENTRY(SHR, shr),
+	UNARY_ENTRY(ROL, rol), UNARY_ENTRY(ROR, ror),	 UNARY_ENTRY(RCL, rcl),
+	UNARY_ENTRY(RCR, rcr), UNARY_ENTRY(SHL, shl),	 UNARY_ENTRY(SHR, shr),
 	UNARY_ENTRY(SAR, sar), DOUBLE_ENTRY(SHLD, shld), DOUBLE_ENTRY(SHRD, shrd),
 };
 

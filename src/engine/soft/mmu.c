@@ -27,8 +27,10 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 	/* The 12-bit generation wrapped: old tags could match again. */
 	cpu->tlb_gen++;
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		for (unsigned i = 0; i < 3 * SOFT_TLB_ENTRIES; i++)
-			cpu->views[v].ent[0][i].tag = 0;
+		for (unsigned a = 0; a < 3; a++) {
+			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
+				cpu->views[v].ent[a][i].tag = 0;
+		}
 	}
 }
 
@@ -61,7 +63,7 @@ void soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 
 _Noreturn static void raise_pf(struct soft_cpu *cpu, gva_t lin, uint32_t error)
 {
-	struct soft_event ev = { .vector = VEC_PF, .has_error = true, .error = error };
+	struct soft_event ev = {.vector = VEC_PF, .has_error = true, .error = error};
 
 	cpu->s.cr2 = lin;
 	soft_raise_event(cpu, &ev);
@@ -102,7 +104,7 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 				enum soft_access access)
 {
 	struct mmu_walk w;
-	struct soft_page pg = { 0 };
+	struct soft_page pg = {0};
 
 	if (!mmu_walk(cpu, lin, view, access, &w))
 		raise_pf(cpu, lin, w.error);
@@ -222,7 +224,7 @@ static void access_slow(struct soft_cpu *cpu, enum soft_view view, gva_t lin, ui
 {
 	unsigned first = (unsigned)min_u64(len, PAGE_BYTES - (lin & 0xfff));
 	gva_t next = soft_lin_wrap(cpu, lin + first);
-	struct soft_page a = soft_translate(cpu, view, lin, access), b = { 0 };
+	struct soft_page a = soft_translate(cpu, view, lin, access), b = {0};
 
 	if (first < len)
 		b = soft_translate(cpu, view, next, access);
@@ -313,16 +315,16 @@ void soft_st(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
 
 uint64_t soft_ld_sys(struct soft_cpu *cpu, gva_t lin, unsigned size)
 {
-	const uint8_t *p = soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size,
-					   SOFT_READ);
+	const uint8_t *p =
+		soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size, SOFT_READ);
 
 	return p ? soft_host_load(p, size) : load_view(cpu, SOFT_VIEW_SUPER, lin, size);
 }
 
 void soft_st_sys(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
 {
-	uint8_t *p = soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size,
-				     SOFT_WRITE);
+	uint8_t *p =
+		soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size, SOFT_WRITE);
 
 	if (p)
 		soft_host_store(p, val, size);
@@ -401,7 +403,8 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 		return p;
 	check_address(cpu, lin, len);
 	if ((lin & 0xfff) + len > PAGE_BYTES) {
-		probe_view(cpu, (enum soft_view)cpu->view, lin, len, write ? SOFT_WRITE : SOFT_READ);
+		probe_view(cpu, (enum soft_view)cpu->view, lin, len,
+			   write ? SOFT_WRITE : SOFT_READ);
 		return NULL;
 	}
 	(void)read; /* what may be written may be read */

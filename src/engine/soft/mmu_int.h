@@ -6,11 +6,11 @@
 #include "engine/soft/soft_int.h"
 
 struct mmu_walk {
-	gpa_t gpa;           /* of the byte asked for */
-	uint64_t page_bytes; /* 4 KiB, 2 MiB, 4 MiB, 1 GiB: what INVLPG must cover */
+	gpa_t gpa;			    /* of the byte asked for */
+	uint64_t page_bytes;		    /* 4 KiB, 2 MiB, 4 MiB, 1 GiB: what INVLPG must cover */
 	bool may_read, may_write, may_exec; /* under the view walked for */
-	bool dirty;          /* the D bit is set (or there is no paging) */
-	uint32_t error;      /* #PF error code when the walk failed */
+	bool dirty;			    /* the D bit is set (or there is no paging) */
+	uint32_t error;			    /* #PF error code when the walk failed */
 };
 
 /*

@@ -23,7 +23,7 @@ struct walk_state {
 	gva_t lin;
 	enum soft_view view;
 	enum soft_access access;
-	uint64_t rights; /* PTE_W and PTE_U of all levels ANDed, PTE_NX ORed */
+	uint64_t rights;   /* PTE_W and PTE_U of all levels ANDed, PTE_NX ORed */
 	uint64_t reserved; /* bits that must be 0 in every entry */
 	struct mmu_walk *out;
 };
@@ -107,9 +107,9 @@ static bool check_rights(struct walk_state *ws)
 		w->may_write = !smap && (writable || !(s->cr0 & CR0_WP));
 		w->may_exec = !nx && !(user_page && (s->cr4 & CR4_SMEP));
 	}
-	bool ok = ws->access == SOFT_READ ? w->may_read :
-		  ws->access == SOFT_WRITE ? w->may_write :
-					     w->may_exec;
+	bool ok = ws->access == SOFT_READ    ? w->may_read
+		  : ws->access == SOFT_WRITE ? w->may_write
+					     : w->may_exec;
 	return ok || fail(ws, PF_P);
 }
 
@@ -143,7 +143,8 @@ static enum step walk_entry(struct walk_state *ws, gpa_t gpa, unsigned size, uin
 		fail(ws, 0);
 		return STEP_FAIL;
 	}
-	/* PS where the level cannot map a page is a reserved bit (PML4E; PDPTE without 1 GiB pages). */
+	/* PS where the level cannot map a page is a reserved bit (PML4E; PDPTE without 1 GiB
+	 * pages). */
 	if (entry_reserved(ws, e, size, page ? span : 0) ||
 	    (!page && size == 8 && (e & PTE_PS) && span > PAGE_BYTES)) {
 		fail(ws, PF_P | PF_RSVD);
@@ -241,19 +242,20 @@ static enum step walk_once(struct walk_state *ws)
 bool mmu_walk(struct soft_cpu *cpu, gva_t lin, enum soft_view view, enum soft_access access,
 	      struct mmu_walk *w)
 {
-	struct walk_state ws = {
-		.cpu = cpu, .lin = lin, .view = view, .access = access, .out = w
-	};
+	struct walk_state ws = {.cpu = cpu, .lin = lin, .view = view, .access = access, .out = w};
 	enum step st;
 
 	if (!(cpu->s.cr0 & CR0_PG)) {
-		*w = (struct mmu_walk){ .gpa = lin & 0xffffffff, .page_bytes = PAGE_BYTES,
-					.may_read = true, .may_write = true, .may_exec = true,
-					.dirty = true };
+		*w = (struct mmu_walk){.gpa = lin & 0xffffffff,
+				       .page_bytes = PAGE_BYTES,
+				       .may_read = true,
+				       .may_write = true,
+				       .may_exec = true,
+				       .dirty = true};
 		return true;
 	}
 	do {
-		*w = (struct mmu_walk){ 0 };
+		*w = (struct mmu_walk){0};
 		st = walk_once(&ws);
 	} while (st == STEP_AGAIN);
 	return st == STEP_PAGE;

@@ -59,6 +59,7 @@ struct soft_op {
 	union {
 		const struct x86_insn *insn; /* system operations: the whole decoded instruction */
 		const void *thunk;           /* host-instruction operations: code to call */
+		const struct soft_op *target; /* branches: the target in this same block, or NULL */
 	};
 	uint8_t len;          /* bytes; rip + len is the next instruction (masked to the mode) */
 	uint8_t flags;
@@ -163,6 +164,8 @@ struct soft_cpu {
 	_Atomic uint32_t requests;
 	_Atomic uint8_t sipi_vector; /* valid while SOFT_REQ_SIPI is set */
 	uint64_t dr_seen[5];      /* DR0-3 and DR7 the TLB was filled under */
+	bool yield;               /* PAUSE: let another vCPU run */
+	struct soft_block *scratch; /* one instruction fetched from a device */
 
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
@@ -180,7 +183,11 @@ struct soft_engine {
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
 	struct thunk_cache *thunks;
-	pthread_mutex_t run_lock; /* one vCPU runs at a time in this tier */
+	struct soft_turn {        /* one vCPU runs at a time in this tier, first come first served */
+		pthread_mutex_t lock;
+		pthread_cond_t changed;
+		_Atomic uint32_t next, serving;
+	} turn;
 };
 
 /* ---- Registers --------------------------------------------------------------------------------- */

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The cache of decoded superblocks: hash, page lists, arena, invalidation. See block.h.
+ * Threads and locks: block.h.
+ */
+#include "engine/soft/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "engine/soft/interp.h"
+
+#define CACHE_ARENA_BYTES (16ull << 20)
+#define CACHE_HASH_BITS 14
+
+struct soft_cache {
+	struct soft_engine *e;
+	pthread_mutex_t lock;
+	uint8_t *arena;
+	size_t used;
+	_Atomic uint64_t epoch; /* counts writes to pages with code */
+	struct soft_block *hash[1u << CACHE_HASH_BITS];
+	/* By backing page; demand-zero address space, so only pages with code cost memory. */
+	uint64_t pages;
+	struct soft_block **by_page;
+	uint64_t *lines;
+	size_t blocks, block_cap; /* every block since the last reset, for clearing page flags */
+	struct soft_block **all;
+};
+
+static void *map_zero(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
+{
+	struct soft_cache *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		err_set(err, -ENOMEM, "no memory for the code cache");
+		return NULL;
+	}
+	c->e = e;
+	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
+	c->block_cap = CACHE_ARENA_BYTES / (sizeof(struct soft_block) + sizeof(struct soft_op));
+	c->arena = map_zero(CACHE_ARENA_BYTES);
+	c->by_page = map_zero(c->pages * sizeof(*c->by_page));
+	c->lines = map_zero(c->pages * sizeof(*c->lines));
+	c->all = map_zero(c->block_cap * sizeof(*c->all));
+	pthread_mutex_init(&c->lock, NULL);
+	if (!c->arena || !c->by_page || !c->lines || !c->all) {
+		soft_cache_free(c);
+		err_set(err, -ENOMEM, "no address space for the code cache");
+		return NULL;
+	}
+	return c;
+}
+
+static void unmap(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+void soft_cache_free(struct soft_cache *c)
+{
+	if (!c)
+		return;
+	unmap(c->arena, CACHE_ARENA_BYTES);
+	unmap(c->by_page, c->pages * sizeof(*c->by_page));
+	unmap(c->lines, c->pages * sizeof(*c->lines));
+	unmap(c->all, c->block_cap * sizeof(*c->all));
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* ---- Lookup
+ * ------------------------------------------------------------------------------------------- */
+
+static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
+{
+	uint64_t h = (backing ^ lin << 7 ^ (uint64_t)mode << 23) * 0x9e3779b97f4a7c15ull;
+
+	return &c->hash[h >> (64 - CACHE_HASH_BITS)];
+}
+
+struct soft_block *soft_cache_find(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				   uint64_t backing)
+{
+	struct soft_block *b;
+
+	pthread_mutex_lock(&c->lock);
+	for (b = *bucket(c, backing, lin, cpu->mode); b; b = b->hash_next) {
+		if (b->backing == backing && b->lin == lin && b->mode == cpu->mode &&
+		    b->cs_key == cpu->cs_key && b->page[1] == SOFT_NO_PAGE)
+			break;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return b;
+}
+
+/* ---- Invalidation
+ * ---------------------------------------------------------------------------------------- */
+
+static const struct soft_op *stale(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return leave_to(cpu, op->rip);
+}
+
+static void hash_unlink(struct soft_cache *c, struct soft_block *b)
+{
+	struct soft_block **at = bucket(c, b->backing, b->lin, b->mode);
+
+	while (*at && *at != b)
+		at = &(*at)->hash_next;
+	if (*at)
+		*at = b->hash_next;
+}
+
+/* Which of the block's pages is `page`? */
+static unsigned slot_of(const struct soft_block *b, uint64_t page)
+{
+	return b->page[0] == page ? 0 : 1;
+}
+
+static void page_unlink(struct soft_cache *c, struct soft_block *b, unsigned slot)
+{
+	uint64_t page = b->page[slot];
+	struct soft_block **at = &c->by_page[page];
+
+	while (*at && *at != b)
+		at = &(*at)->page_next[slot_of(*at, page)];
+	if (*at)
+		*at = b->page_next[slot];
+}
+
+static void block_kill(struct soft_cache *c, struct soft_block *b)
+{
+	atomic_store(&b->valid, false);
+	for (uint32_t i = 0; i < b->nops; i++)
+		atomic_store_explicit(&b->ops[i].fn, stale, memory_order_relaxed);
+	hash_unlink(c, b);
+	page_unlink(c, b, 0);
+	if (b->page[1] != SOFT_NO_PAGE)
+		page_unlink(c, b, 1);
+}
+
+static void page_refresh(struct soft_cache *c, uint64_t page)
+{
+	uint64_t lines = 0;
+
+	for (struct soft_block *b = c->by_page[page]; b; b = b->page_next[slot_of(b, page)])
+		lines |= b->lines[slot_of(b, page)];
+	c->lines[page] = lines;
+	if (!c->by_page[page])
+		__atomic_fetch_and(&mem_page_flags(c->e->mem)[page], (uint8_t)~MEM_PAGE_CODE,
+				   __ATOMIC_RELEASE);
+}
+
+static uint64_t line_mask(uint64_t off, uint64_t len)
+{
+	unsigned first = (unsigned)(off >> 6), last = (unsigned)((off + len - 1) >> 6);
+	uint64_t up_to_last = last >= 63 ? ~0ull : (2ull << last) - 1;
+
+	return up_to_last & (~0ull << first);
+}
+
+void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
+{
+	uint64_t page = backing >> PAGE_BITS, mask = line_mask(backing & ~PAGE_MASK, len);
+	struct soft_block *next;
+	bool killed = false;
+
+	pthread_mutex_lock(&c->lock);
+	atomic_fetch_add(&c->epoch, 1);
+	for (struct soft_block *b = c->lines[page] & mask ? c->by_page[page] : NULL; b; b = next) {
+		next = b->page_next[slot_of(b, page)];
+		if (b->lines[slot_of(b, page)] & mask) {
+			uint64_t other = b->page[1 - slot_of(b, page)];
+
+			block_kill(c, b);
+			if (other != SOFT_NO_PAGE && other != page)
+				page_refresh(c, other);
+			killed = true;
+		}
+	}
+	if (killed || !c->by_page[page])
+		page_refresh(c, page);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- Building
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Forget everything. With the lock, between blocks, the run turn held. */
+static void cache_reset(struct soft_cache *c)
+{
+	uint8_t *flags = mem_page_flags(c->e->mem);
+
+	for (size_t i = 0; i < c->blocks; i++) {
+		struct soft_block *b = c->all[i];
+
+		for (unsigned k = 0; k < 2; k++) {
+			if (b->page[k] == SOFT_NO_PAGE)
+				continue;
+			c->by_page[b->page[k]] = NULL;
+			c->lines[b->page[k]] = 0;
+			__atomic_fetch_and(&flags[b->page[k]], (uint8_t)~MEM_PAGE_CODE,
+					   __ATOMIC_RELEASE);
+		}
+	}
+	c->blocks = 0;
+	c->used = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(c->hash); i++)
+		c->hash[i] = NULL;
+	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
+		c->e->cpus[i]->code_gen++;
+}
+
+void soft_build_start(struct soft_cache *c, struct soft_build *bd)
+{
+	bd->epoch = atomic_load(&c->epoch);
+	bd->nops = bd->ninsns = 0;
+}
+
+void soft_cache_mark_page(struct soft_cache *c, uint64_t page)
+{
+	uint8_t *flag = &mem_page_flags(c->e->mem)[page];
+
+	if (__atomic_fetch_or(flag, MEM_PAGE_CODE, __ATOMIC_SEQ_CST) & MEM_PAGE_CODE)
+		return;
+	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
+		soft_tlb_drop_write(c->e->cpus[i], c->e->ram + (page << PAGE_BITS));
+}
+
+/* Operations first, then the instruction copies. */
+static size_t ops_bytes(const struct soft_build *bd)
+{
+	return align_up(sizeof(struct soft_block), 64) + bd->nops * sizeof(struct soft_op);
+}
+
+size_t soft_build_bytes(const struct soft_build *bd)
+{
+	return align_up(ops_bytes(bd) + bd->ninsns * sizeof(struct x86_insn), 64);
+}
+
+void soft_build_place(const struct soft_build *bd, struct soft_block *at)
+{
+	uint8_t *base = (uint8_t *)at;
+	struct x86_insn *insns = (struct x86_insn *)(base + ops_bytes(bd));
+
+	*at = bd->head;
+	at->nops = bd->nops;
+	at->ops = (struct soft_op *)(base + align_up(sizeof(*at), 64));
+	gp_memcpy(at->ops, bd->ops, bd->nops * sizeof(struct soft_op));
+	gp_memcpy(insns, bd->insns, bd->ninsns * sizeof(struct x86_insn));
+	for (unsigned i = 0; i < bd->nops; i++) {
+		if (bd->has_insn[i])
+			at->ops[i].insn = &insns[(uintptr_t)bd->ops[i].insn - 1];
+		else if (bd->has_target[i])
+			at->ops[i].target = &at->ops[(uintptr_t)bd->ops[i].target - 1];
+	}
+}
+
+struct soft_block *soft_cache_commit(struct soft_cache *c, const struct soft_build *bd)
+{
+	struct soft_block *b, **at;
+
+	pthread_mutex_lock(&c->lock);
+	if (bd->epoch != atomic_load(&c->epoch)) {
+		pthread_mutex_unlock(&c->lock);
+		return NULL;
+	}
+	if (c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES || c->blocks == c->block_cap) {
+		cache_reset(c);
+		for (unsigned k = 0; k < 2; k++) { /* the reset forgot this block's own pages */
+			if (bd->head.page[k] != SOFT_NO_PAGE)
+				soft_cache_mark_page(c, bd->head.page[k]);
+		}
+	}
+	b = (struct soft_block *)(c->arena + c->used);
+	c->used += soft_build_bytes(bd);
+	soft_build_place(bd, b);
+
+	at = bucket(c, b->backing, b->lin, b->mode);
+	b->hash_next = *at;
+	*at = b;
+	for (unsigned k = 0; k < 2; k++) {
+		if (b->page[k] == SOFT_NO_PAGE)
+			continue;
+		b->page_next[k] = c->by_page[b->page[k]];
+		c->by_page[b->page[k]] = b;
+		c->lines[b->page[k]] |= b->lines[k];
+	}
+	c->all[c->blocks++] = b;
+	atomic_store(&b->valid, true);
+	pthread_mutex_unlock(&c->lock);
+	return b;
+}

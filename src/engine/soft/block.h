@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cache of decoded superblocks. Private to src/engine/soft.
+ *
+ * Key: physical place, linear address, CS base and limit, mode. A block lies in one page, except
+ * that its first instruction may cross into a second, which then is its only one.
+ *
+ * Locks: cache->lock protects the hash, the page lists and the arena; it is taken by the running
+ * vCPU (lookup, commit) and by whoever writes guest memory by DMA (soft_cache_written). A block's
+ * operations are patched in place when it dies, so a vCPU in the middle of it leaves at the next
+ * instruction; its memory is reused only after a reset, which happens between blocks.
+ */
+#ifndef LODGE_ENGINE_SOFT_BLOCK_H
+#define LODGE_ENGINE_SOFT_BLOCK_H
+
+#include "engine/soft/soft_int.h"
+
+#define SOFT_BLOCK_OPS 64
+#define SOFT_NO_PAGE (~0ull)
+
+struct soft_block {
+	gva_t lin;
+	uint64_t backing; /* offset of the first byte in guest memory */
+	uint64_t cs_key;
+	uint32_t mode;
+	uint32_t nops;
+	_Atomic bool valid;
+	struct soft_block *hash_next;
+	uint64_t page[2];  /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
+	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
+	struct soft_block *page_next[2];
+	struct soft_op *ops; /* behind the header */
+};
+
+struct soft_cache;
+
+struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err);
+void soft_cache_free(struct soft_cache *c);
+
+/* The block for the vCPU's current state, or NULL. */
+struct soft_block *soft_cache_find(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				   uint64_t backing);
+/*
+ * A block on its way into the cache. Built without the lock; branch targets are op indexes + 1 and
+ * instruction copies indexes + 1 until soft_cache_commit places them.
+ */
+struct soft_build {
+	struct soft_block head;
+	uint64_t epoch;
+	unsigned nops, ninsns;
+	struct soft_op ops[SOFT_BLOCK_OPS + 1];
+	struct x86_insn insns[SOFT_BLOCK_OPS + 1];
+	bool has_insn[SOFT_BLOCK_OPS + 1], has_target[SOFT_BLOCK_OPS + 1];
+};
+
+/* Note the time before the first byte is read. */
+void soft_build_start(struct soft_cache *c, struct soft_build *bd);
+/* Mark a page as holding code before its bytes are read, and drop TLB write entries to it. */
+void soft_cache_mark_page(struct soft_cache *c, uint64_t page);
+/*
+ * Place the block. May reset the whole cache when the arena is full, so no block pointer may be
+ * held across it. NULL when memory under the block may have been written meanwhile: build again.
+ */
+struct soft_block *soft_cache_commit(struct soft_cache *c, const struct soft_build *bd);
+/* Place operations and copies at `at` (soft_build_bytes of it), for a block outside the cache. */
+size_t soft_build_bytes(const struct soft_build *bd);
+void soft_build_place(const struct soft_build *bd, struct soft_block *at);
+
+/* Guest memory [backing, backing+len), inside one page, is about to be written. Any thread. */
+void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
+
+/* Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. */
+struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin);
+
+#endif

@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The software engine's front: creation, the run loop, events between blocks, device accesses.
+ * Source: Intel SDM 3A ch. 6 (event order: table 6-2), §9.1 (INIT), §8.4 (SIPI).
+ * Threads: run() on the vCPU's own thread; kick, signal and has_work from any.
+ * In this tier one vCPU runs at a time (struct soft_turn): a fair queue, left at HLT, at PAUSE, and
+ * after a slice of blocks when someone waits.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "engine/soft/block.h"
+#include "engine/soft/interp.h"
+
+#define SLICE_BLOCKS 50000u
+
+static struct soft_cpu *cpu_of(const struct vcpu *v)
+{
+	return (struct soft_cpu *)(uintptr_t)v;
+}
+
+/* ---- Raising
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void soft_raise_event(struct soft_cpu *cpu, const struct soft_event *ev)
+{
+	cpu->event = *ev;
+	_longjmp(cpu->unwind, 1);
+}
+
+void soft_raise(struct soft_cpu *cpu, uint8_t vector)
+{
+	struct soft_event ev = {.vector = vector};
+
+	soft_raise_event(cpu, &ev);
+}
+
+void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t error)
+{
+	struct soft_event ev = {.vector = vector, .has_error = true, .error = error};
+
+	soft_raise_event(cpu, &ev);
+}
+
+void soft_unwind(struct soft_cpu *cpu)
+{
+	_longjmp(cpu->unwind, 2);
+}
+
+void soft_request_exit(struct soft_cpu *cpu)
+{
+	atomic_fetch_or(&cpu->requests, SOFT_REQ_EXIT);
+}
+
+/* ---- Mode
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static bool flat_data(const struct x86_seg *sg)
+{
+	return !sg->unusable && sg->base == 0 && sg->limit == 0xffffffff &&
+	       (sg->attr & (SEG_ATTR_CODE | SEG_ATTR_WRITE | SEG_ATTR_EXPDOWN)) == SEG_ATTR_WRITE;
+}
+
+static bool flat_segments(const struct x86_state *s)
+{
+	const struct x86_seg *cs = &s->seg[SEG_CS];
+
+	return cs->base == 0 && cs->limit == 0xffffffff && flat_data(&s->seg[SEG_SS]) &&
+	       flat_data(&s->seg[SEG_DS]) && flat_data(&s->seg[SEG_ES]);
+}
+
+static uint32_t code_mode(const struct x86_state *s)
+{
+	bool pe = s->cr0 & CR0_PE, vm = s->rflags & FLAG_VM;
+	uint32_t mode = 0;
+
+	if ((s->efer & EFER_LMA) && (s->seg[SEG_CS].attr & SEG_ATTR_L))
+		return SOFT_MODE_PE | SOFT_MODE_LMA | SOFT_MODE_CS64;
+	if (s->efer & EFER_LMA)
+		mode |= SOFT_MODE_LMA;
+	if (pe)
+		mode |= SOFT_MODE_PE;
+	if (vm)
+		mode |= SOFT_MODE_VM86;
+	if (s->seg[SEG_CS].attr & SEG_ATTR_DB)
+		mode |= SOFT_MODE_CS32;
+	if (s->seg[SEG_SS].attr & SEG_ATTR_DB)
+		mode |= SOFT_MODE_SS32;
+	if (pe && !vm && flat_segments(s))
+		mode |= SOFT_MODE_FLAT;
+	return mode;
+}
+
+static bool fpu_restricted(const struct x86_state *s)
+{
+	if (s->cr0 & (CR0_EM | CR0_TS))
+		return true;
+	if (!(s->cr4 & CR4_OSFXSR) || !(s->cr4 & CR4_OSXSAVE))
+		return true;
+	return (s->xcr0 & 7) != 7;
+}
+
+/* The TLB holds no entries for watched pages, so it depends on the debug registers. */
+static void check_debug_registers(struct soft_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->s;
+	uint64_t now[5] = {s->dr[0], s->dr[1], s->dr[2], s->dr[3], s->dr[7] & 0xffff00ff};
+
+	if (!((now[4] | cpu->dr_seen[4]) & 0xff) || !gp_memcmp(now, cpu->dr_seen, sizeof(now)))
+		return;
+	gp_memcpy(cpu->dr_seen, now, sizeof(now));
+	soft_tlb_flush(cpu);
+}
+
+void soft_mode_changed(struct soft_cpu *cpu)
+{
+	struct x86_state *s = &cpu->s;
+	uint32_t mode = code_mode(s);
+	bool user = (mode & SOFT_MODE_PE) && x86_cpl(s) == 3;
+
+	if (user)
+		mode |= SOFT_MODE_CPL3;
+	if (user && (s->cr0 & CR0_AM) && (s->rflags & FLAG_AC))
+		mode |= SOFT_MODE_AC;
+	if ((s->rflags & FLAG_TF) || (s->dr[7] & 0xff) || s->int_shadow)
+		mode |= SOFT_MODE_STEP;
+	if (fpu_restricted(s))
+		mode |= SOFT_MODE_NOFPU;
+	cpu->mode = mode;
+	cpu->view = user					   ? SOFT_VIEW_USER
+		    : (s->rflags & FLAG_AC) && (s->cr4 & CR4_SMAP) ? SOFT_VIEW_SUPER_AC
+								   : SOFT_VIEW_SUPER;
+	cpu->tlb = &cpu->views[cpu->view];
+	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
+	cpu->cs_key = mode & SOFT_MODE_CS64
+			      ? 0
+			      : s->seg[SEG_CS].base ^ (uint64_t)s->seg[SEG_CS].limit << 32;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		bool flat = (mode & SOFT_MODE_CS64) && i != SEG_FS && i != SEG_GS;
+
+		cpu->segbase[i] = flat ? 0 : s->seg[i].base;
+	}
+	check_debug_registers(cpu);
+}
+
+/* ---- Device accesses
+ * ---------------------------------------------------------------------------------------------- */
+
+uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+
+	soft_fpu_leave(cpu);
+	return h->pio_read(h->opaque, port, size);
+}
+
+void soft_pio_write(struct soft_cpu *cpu, uint16_t port, uint64_t val, unsigned size)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+
+	soft_fpu_leave(cpu);
+	h->pio_write(h->opaque, port, val, size);
+}
+
+uint64_t soft_mmio_read(struct soft_cpu *cpu, gpa_t gpa, unsigned size)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+
+	soft_fpu_leave(cpu);
+	return h->mmio_read(h->opaque, cpu->index, gpa, size);
+}
+
+void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned size)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+
+	soft_fpu_leave(cpu);
+	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
+}
+
+/* ---- Events between blocks
+ * --------------------------------------------------------------------------------------------- */
+
+static void deliver(struct soft_cpu *cpu, const struct soft_event *ev)
+{
+	if (log_on(LOG_INT)) {
+		soft_fpu_leave(cpu);
+		log_print("cpu %u: vector %02x error %04x %s at %04x:%016lx cpl %u cr2 %016lx\n",
+			  cpu->index, ev->vector, ev->error,
+			  ev->external ? "external"
+			  : ev->soft   ? "int"
+				       : "exception",
+			  cpu->s.seg[SEG_CS].sel, cpu->s.rip, x86_cpl(&cpu->s), cpu->s.cr2);
+	}
+	if (soft_deliver(cpu, ev)) {
+		cpu->s.int_shadow = 0;
+		soft_mode_changed(cpu);
+		return;
+	}
+	cpu->s.run_state = X86_SHUTDOWN;
+	soft_request_exit(cpu);
+}
+
+static void start_ap(struct soft_cpu *cpu)
+{
+	uint8_t page = atomic_load(&cpu->sipi_vector);
+
+	if (cpu->s.run_state != X86_WAIT_SIPI)
+		return;
+	cpu->s.seg[SEG_CS].sel = (uint16_t)(page << 8);
+	cpu->s.seg[SEG_CS].base = (uint64_t)page << 12;
+	cpu->s.rip = 0;
+	cpu->s.run_state = X86_RUNNING;
+	soft_mode_changed(cpu);
+}
+
+static void accept_requests(struct soft_cpu *cpu, uint32_t req)
+{
+	/* INTR is a level and KICK is the caller's: both stay. */
+	atomic_fetch_and(&cpu->requests, ~(req & ~(SOFT_REQ_INTR | SOFT_REQ_KICK)));
+	if (req & SOFT_REQ_FLUSH)
+		soft_tlb_flush(cpu);
+	if (req & SOFT_REQ_INIT) {
+		soft_fpu_leave(cpu);
+		x86_state_init_ipi(&cpu->s, cpu->index == 0);
+		soft_tlb_flush(cpu);
+		soft_mode_changed(cpu);
+	}
+	if (req & SOFT_REQ_SIPI)
+		start_ap(cpu);
+	if (req & SOFT_REQ_NMI)
+		cpu->s.nmi_pending = true;
+}
+
+static void take_nmi(struct soft_cpu *cpu)
+{
+	struct soft_event ev = {.vector = VEC_NMI, .external = true};
+
+	cpu->s.nmi_pending = false;
+	cpu->s.nmi_blocked = true;
+	cpu->s.run_state = X86_RUNNING;
+	deliver(cpu, &ev);
+}
+
+static void take_interrupt(struct soft_cpu *cpu)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+	int vector;
+
+	soft_fpu_leave(cpu);
+	vector = h->irq_ack(h->opaque, cpu->index);
+	if (vector < 0) {
+		return;
+	}
+	struct soft_event ev = {.vector = (uint8_t)vector, .external = true};
+
+	cpu->s.run_state = X86_RUNNING;
+	deliver(cpu, &ev);
+}
+
+/* Look at everything that asked for attention. False: leave run() with *out. */
+static bool service(struct soft_cpu *cpu, enum engine_exit *out)
+{
+	uint32_t req = atomic_load(&cpu->requests);
+	struct x86_state *s = &cpu->s;
+
+	accept_requests(cpu, req);
+	if (s->run_state == X86_SHUTDOWN) {
+		*out = ENGINE_EXIT_SHUTDOWN;
+		return false;
+	}
+	if (req & SOFT_REQ_KICK) {
+		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_KICK);
+		*out = ENGINE_EXIT_KICK;
+		return false;
+	}
+	if (s->run_state == X86_WAIT_SIPI) {
+		*out = ENGINE_EXIT_HALT;
+		return false;
+	}
+	if (!s->int_shadow) {
+		if (s->nmi_pending && !s->nmi_blocked)
+			take_nmi(cpu);
+		else if ((req & SOFT_REQ_INTR) && (s->rflags & FLAG_IF))
+			take_interrupt(cpu);
+	}
+	if (s->run_state == X86_HALTED) {
+		*out = ENGINE_EXIT_HALT;
+		return false;
+	}
+	return true;
+}
+
+/* ---- Turns
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+static void turn_take(struct soft_turn *t)
+{
+	uint32_t mine = atomic_fetch_add(&t->next, 1);
+
+	if (atomic_load(&t->serving) == mine)
+		return;
+	pthread_mutex_lock(&t->lock);
+	while (atomic_load(&t->serving) != mine)
+		pthread_cond_wait(&t->changed, &t->lock);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static bool turn_wanted(struct soft_turn *t)
+{
+	return atomic_load(&t->next) != atomic_load(&t->serving) + 1;
+}
+
+static void turn_pass(struct soft_turn *t)
+{
+	pthread_mutex_lock(&t->lock);
+	atomic_fetch_add(&t->serving, 1);
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void turn_yield(struct soft_cpu *cpu)
+{
+	struct soft_turn *t = &cpu->e->turn;
+
+	cpu->yield = false;
+	if (!turn_wanted(t))
+		return;
+	soft_fpu_leave(cpu);
+	turn_pass(t);
+	turn_take(t);
+}
+
+/* ---- The loop
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
+{
+	struct soft_jcache_ent *j =
+		&cpu->jcache[(lin ^ lin >> SOFT_JCACHE_BITS) & ((1u << SOFT_JCACHE_BITS) - 1)];
+	struct soft_block *b = j->block;
+
+	if (likely(j->lin == lin && j->gen == cpu->code_gen && b->mode == cpu->mode &&
+		   b->cs_key == cpu->cs_key &&
+		   atomic_load_explicit(&b->valid, memory_order_relaxed)))
+		return b;
+
+	if (soft_mode64(cpu) && !soft_canonical(lin))
+		soft_raise_err(cpu, VEC_GP, 0);
+
+	const uint8_t *p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, SOFT_EXEC);
+
+	if (!p) {
+		soft_translate(cpu, (enum soft_view)cpu->view, lin, SOFT_EXEC);
+		p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, SOFT_EXEC);
+	}
+	b = p ? soft_cache_find(cpu->e->cache, cpu, lin, (uint64_t)(p - cpu->e->ram)) : NULL;
+	if (!b)
+		b = soft_block_build(cpu, lin);
+	if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
+		*j = (struct soft_jcache_ent){.lin = lin, .gen = cpu->code_gen, .block = b};
+	return b;
+}
+
+static void trace_block(struct soft_cpu *cpu, const struct soft_block *b)
+{
+	soft_fpu_leave(cpu);
+	log_print("cpu %u: exec %04x:%016lx mode %03x ops %u ax %lx sp %lx fl %lx\n", cpu->index,
+		  cpu->s.seg[SEG_CS].sel, cpu->s.rip, b->mode, b->nops, cpu->s.gpr[R_RAX],
+		  cpu->s.gpr[R_RSP], cpu->s.rflags);
+}
+
+static inline void run_block(struct soft_cpu *cpu)
+{
+	gva_t lin = cpu->mode & SOFT_MODE_CS64 ? cpu->s.rip
+					       : (uint32_t)(cpu->segbase[SEG_CS] + cpu->s.rip);
+	struct soft_block *b = find_block(cpu, lin);
+	const struct soft_op *op = b->ops;
+
+	if (log_on(LOG_EXEC))
+		trace_block(cpu, b);
+	cpu->op = op;
+	do {
+		op = atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);
+	} while (op);
+	cpu->op = NULL;
+}
+
+/* One instruction with traps to look for before and after it. */
+static void run_step(struct soft_cpu *cpu)
+{
+	bool tf = cpu->s.rflags & FLAG_TF;
+
+	cpu->op = NULL;
+	cpu->pending_dr6 = 0;
+	soft_debug_before(cpu);
+	cpu->s.int_shadow = 0;
+	run_block(cpu);
+	soft_mode_changed(cpu);
+	soft_debug_after(cpu, tf);
+}
+
+static void run_blocks(struct soft_cpu *cpu)
+{
+	for (uint32_t n = 0; !atomic_load_explicit(&cpu->requests, memory_order_relaxed); n++) {
+		if (unlikely(cpu->mode & SOFT_MODE_STEP))
+			run_step(cpu);
+		else
+			run_block(cpu);
+		if (unlikely(cpu->yield || n >= SLICE_BLOCKS)) {
+			n = 0;
+			turn_yield(cpu);
+		}
+	}
+	/* Something asks, perhaps an interrupt that IF holds off: one block, then look again. */
+	if (cpu->mode & SOFT_MODE_STEP)
+		run_step(cpu);
+	else
+		run_block(cpu);
+	if (cpu->yield)
+		turn_yield(cpu);
+}
+
+/* Where soft_raise arrives. */
+static void deliver_raised(struct soft_cpu *cpu)
+{
+	struct soft_event ev = cpu->event;
+
+	if (cpu->op)
+		cpu->s.rip = cpu->op->rip;
+	cpu->op = NULL;
+	deliver(cpu, &ev);
+}
+
+static enum engine_exit soft_run(struct vcpu *v)
+{
+	struct soft_cpu *cpu = cpu_of(v);
+	enum engine_exit out = ENGINE_EXIT_KICK;
+
+	soft_signals_thread_init(cpu);
+	turn_take(&cpu->e->turn);
+	cpu->running = true;
+	if (_setjmp(cpu->unwind) == 1)
+		deliver_raised(cpu);
+	cpu->op = NULL;
+	while (service(cpu, &out))
+		run_blocks(cpu);
+	soft_fpu_leave(cpu);
+	cpu->running = false;
+	turn_pass(&cpu->e->turn);
+	return out;
+}
+
+/* ---- Signals from other threads
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static void soft_kick(struct vcpu *v)
+{
+	atomic_fetch_or(&cpu_of(v)->requests, SOFT_REQ_KICK);
+}
+
+static void soft_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg)
+{
+	struct soft_cpu *cpu = cpu_of(v);
+
+	switch (sig) {
+	case VCPU_SIGNAL_INTR_ON:
+		atomic_fetch_or(&cpu->requests, SOFT_REQ_INTR);
+		break;
+	case VCPU_SIGNAL_INTR_OFF:
+		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_INTR);
+		break;
+	case VCPU_SIGNAL_NMI:
+		atomic_fetch_or(&cpu->requests, SOFT_REQ_NMI);
+		break;
+	case VCPU_SIGNAL_INIT:
+		atomic_fetch_or(&cpu->requests, SOFT_REQ_INIT);
+		break;
+	case VCPU_SIGNAL_SIPI:
+		atomic_store(&cpu->sipi_vector, arg);
+		atomic_fetch_or(&cpu->requests, SOFT_REQ_SIPI);
+		break;
+	}
+}
+
+static bool soft_has_work(const struct vcpu *v)
+{
+	const struct soft_cpu *cpu = cpu_of(v);
+	uint32_t req = atomic_load(&cpu->requests);
+
+	if (req & (SOFT_REQ_KICK | SOFT_REQ_INIT))
+		return true;
+	switch (cpu->s.run_state) {
+	case X86_WAIT_SIPI:
+		return req & SOFT_REQ_SIPI;
+	case X86_HALTED:
+		return (req & SOFT_REQ_NMI) || (cpu->s.nmi_pending && !cpu->s.nmi_blocked) ||
+		       ((req & SOFT_REQ_INTR) && (cpu->s.rflags & FLAG_IF));
+	default:
+		return true;
+	}
+}
+
+static void map_changed(void *opaque)
+{
+	struct soft_engine *e = opaque;
+
+	for (unsigned i = 0; i < e->cfg.cpus; i++)
+		atomic_fetch_or(&e->cpus[i]->requests, SOFT_REQ_FLUSH);
+}
+
+/* DMA wrote a page with code: [gpa, gpa+len) may span several. */
+static void code_written(void *opaque, gpa_t gpa, uint64_t len)
+{
+	struct soft_engine *e = opaque;
+
+	while (len) {
+		uint64_t n = min_u64(len, PAGE_BYTES - (gpa & ~PAGE_MASK));
+		struct mem_range r = mem_lookup(e->mem, gpa);
+
+		if (r.kind != MEM_MMIO)
+			soft_cache_written(e->cache, r.ram_off + (gpa - r.gpa), n);
+		gpa += n;
+		len -= n;
+	}
+}
+
+/* ---- Life
+ * ----------------------------------------------------------------------------------------------------------------------------
+ */
+
+static struct vcpu *soft_vcpu(struct engine *engine, unsigned index)
+{
+	struct soft_engine *e = (struct soft_engine *)engine;
+
+	return index < e->cfg.cpus ? (struct vcpu *)e->cpus[index] : NULL;
+}
+
+static struct x86_state *soft_state(struct vcpu *v)
+{
+	return &cpu_of(v)->s;
+}
+
+static void soft_state_changed(struct vcpu *v)
+{
+	struct soft_cpu *cpu = cpu_of(v);
+
+	cpu->s.zero = 0;
+	soft_tlb_flush(cpu);
+	soft_mode_changed(cpu);
+}
+
+static const char *soft_error(const struct vcpu *v)
+{
+	return cpu_of(v)->error;
+}
+
+static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
+{
+	struct soft_cpu *cpu = mmap(NULL, sizeof(*cpu), PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (cpu == MAP_FAILED)
+		return NULL;
+	cpu->e = e;
+	cpu->index = index;
+	cpu->tlb_gen = 1;
+	cpu->code_gen = 1;
+	cpu->large.lo = ~0ull;
+	cpu->scratch = aligned_alloc(64, 4096);
+	if (!cpu->scratch) {
+		munmap(cpu, sizeof(*cpu));
+		return NULL;
+	}
+	x86_state_reset(&cpu->s, index == 0);
+	soft_mode_changed(cpu);
+	return cpu;
+}
+
+static void soft_destroy(struct engine *engine)
+{
+	struct soft_engine *e = (struct soft_engine *)engine;
+	struct mem_listener none = {0};
+
+	if (!e)
+		return;
+	mem_set_listener(e->mem, &none);
+	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++) {
+		if (!e->cpus[i])
+			continue;
+		free(e->cpus[i]->scratch);
+		munmap(e->cpus[i], sizeof(struct soft_cpu));
+	}
+	free(e->cpus);
+	soft_cache_free(e->cache);
+	if (e->thunks)
+		thunk_cache_free(e->thunks);
+	pthread_mutex_destroy(&e->turn.lock);
+	pthread_cond_destroy(&e->turn.changed);
+	free(e);
+}
+
+static int engine_parts(struct soft_engine *e, struct lodge_err *err)
+{
+	int r = soft_signals_init(err);
+
+	if (r < 0)
+		return r;
+	e->cache = soft_cache_new(e, err);
+	e->thunks = thunk_cache_new(err);
+	if (!e->cache || !e->thunks)
+		return -ENOMEM;
+	e->cpus = calloc(e->cfg.cpus, sizeof(*e->cpus));
+	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++) {
+		e->cpus[i] = cpu_new(e, i);
+		if (!e->cpus[i])
+			return err_set(err, -ENOMEM, "no memory for CPU %u: use fewer with -smp",
+				       i);
+	}
+	return e->cpus ? 0 : err_set(err, -ENOMEM, "no memory for the CPUs");
+}
+
+static struct engine *soft_create(const struct engine_config *cfg, struct lodge_err *err)
+{
+	struct soft_engine *e = calloc(1, sizeof(*e));
+
+	if (!e) {
+		err_set(err, -ENOMEM, "no memory for the software engine");
+		return NULL;
+	}
+	e->cfg = *cfg;
+	e->mem = cfg->mem;
+	e->ram = mem_base(cfg->mem);
+	pthread_mutex_init(&e->turn.lock, NULL);
+	pthread_cond_init(&e->turn.changed, NULL);
+	if (engine_parts(e, err) < 0) {
+		soft_destroy((struct engine *)e);
+		return NULL;
+	}
+
+	struct mem_listener l = {.map_changed = map_changed,
+				 .code_written = code_written,
+				 .opaque = e};
+
+	mem_set_listener(e->mem, &l);
+	return (struct engine *)e;
+}
+
+const struct engine_ops engine_soft = {
+	.name = "soft",
+	.create = soft_create,
+	.destroy = soft_destroy,
+	.vcpu = soft_vcpu,
+	.run = soft_run,
+	.kick = soft_kick,
+	.signal = soft_signal,
+	.has_work = soft_has_work,
+	.state = soft_state,
+	.state_changed = soft_state_changed,
+	.error = soft_error,
+};
