@@ -33,6 +33,8 @@ void group_case(bool good, const char *fmt, ...);
 void group_end(void);
 /* A check that this machine cannot run; the test runner counts it as a failure. */
 void check_skip(const char *name, const char *why);
+/* QEMU's TCG would hang or reset in what follows: says so and is true when this is QEMU's TCG. */
+bool qemu_lacks(const char *name);
 void guest_exit(unsigned value) __attribute__((noreturn));
 void guest_test(void);
 
@@ -164,6 +166,9 @@ int memcmp(const void *a, const void *b, size_t n);
 
 extern uint32_t boot_magic, boot_info;
 extern word call_result;
+#if IS64
+extern uint64_t boot_pml4[512], boot_pdpt[512], boot_pd[4 * 512];
+#endif
 extern uint8_t stack_top[], kernel_entry_stack[], user_exit[], image_end[];
 
 /* ---- the processor ---- */

@@ -190,6 +190,16 @@ void check_skip(const char *name, const char *why)
 	print("skip %s: %s\n", name, why);
 }
 
+bool qemu_lacks(const char *name)
+{
+	struct cpuid c = cpuid(0x40000000, 0);
+
+	if (c.b != 0x54474354) /* "TCGT" */
+		return false;
+	check_skip(name, "QEMU's TCG does not do this");
+	return true;
+}
+
 void guest_exit(unsigned value)
 {
 	print("%u checks, %u failed\n", total, failed);
