@@ -39,6 +39,7 @@ struct x86_cpuid {
 	uint64_t tsc_hz; /* the host's, measured or from its CPUID */
 	uint64_t xcr0_mask; /* bits XSETBV accepts */
 	uint32_t mxcsr_mask;
+	uint64_t arch_caps; /* IA32_ARCH_CAPABILITIES */
 };
 
 /*

@@ -88,6 +88,7 @@
 	FEAT(LM, "lm", 0x80000001, 0, 3, 29)                                                       \
 	FEAT(CLZERO, "clzero", 0x80000008, 0, 1, 0)                                                \
 	FEAT(WBNOINVD, "wbnoinvd", 0x80000008, 0, 1, 9)                                            \
+	FEAT(AUTOIBRS, "autoibrs", 0x80000021, 0, 0, 8)                                            \
 	FEAT(INVTSC, "invtsc", 0x80000007, 0, 3, 8)
 
 #endif

@@ -98,6 +98,13 @@ struct x86_dtable {
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
 
+#define DR6_FIXED 0xffff0ff0u
+#define DR6_BD 0x2000u
+#define DR6_BS 0x4000u
+#define DR6_BT 0x8000u
+#define DR7_FIXED 0x400u
+#define DR7_GD 0x2000u
+
 #define EFER_SCE 0x001u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u

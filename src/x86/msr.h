@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Model-specific registers: the one list of their indices and bits.
+ * Source: Intel SDM vol. 4; AMD APM vol. 2 appendix A, and the processor programming references.
+ */
+#ifndef LODGE_X86_MSR_H
+#define LODGE_X86_MSR_H
+
+enum x86_msr {
+	/* Both vendors. */
+	MSR_P5_MC_ADDR = 0x00,
+	MSR_P5_MC_TYPE = 0x01,
+	MSR_TSC = 0x10,
+	MSR_PLATFORM_ID = 0x17,
+	MSR_APIC_BASE = 0x1b,
+	MSR_EBL_CR_POWERON = 0x2a,
+	MSR_FEATURE_CONTROL = 0x3a,
+	MSR_TSC_ADJUST = 0x3b,
+	MSR_SPEC_CTRL = 0x48,
+	MSR_PRED_CMD = 0x49,
+	MSR_UCODE_WRITE = 0x79,
+	MSR_UCODE_REV = 0x8b,
+	MSR_PLATFORM_INFO = 0xce,
+	MSR_MTRR_CAP = 0xfe,
+	MSR_ARCH_CAPABILITIES = 0x10a,
+	MSR_BBL_CR_CTL3 = 0x11e,
+	MSR_SYSENTER_CS = 0x174,
+	MSR_SYSENTER_ESP = 0x175,
+	MSR_SYSENTER_EIP = 0x176,
+	MSR_MCG_CAP = 0x179,
+	MSR_MCG_STATUS = 0x17a,
+	MSR_MCG_CTL = 0x17b,
+	MSR_PERF_STATUS = 0x198,
+	MSR_PERF_CTL = 0x199,
+	MSR_MISC_ENABLE = 0x1a0,
+	MSR_DEBUGCTL = 0x1d9,
+	MSR_LAST_BRANCH_FROM = 0x1db,
+	MSR_LAST_BRANCH_TO = 0x1dc,
+	MSR_LAST_INT_FROM = 0x1dd,
+	MSR_LAST_INT_TO = 0x1de,
+	MSR_MTRR_VAR = 0x200, /* base and mask pairs */
+	MSR_MTRR_FIX_64K = 0x250,
+	MSR_MTRR_FIX_16K_80000 = 0x258,
+	MSR_MTRR_FIX_16K_A0000 = 0x259,
+	MSR_MTRR_FIX_4K = 0x268, /* eight, from C0000 */
+	MSR_PAT = 0x277,
+	MSR_MTRR_DEF_TYPE = 0x2ff,
+	MSR_MC_BANKS = 0x400, /* CTL, STATUS, ADDR, MISC of each */
+	MSR_TSC_DEADLINE = 0x6e0,
+	MSR_X2APIC = 0x800,
+	MSR_X2APIC_LAST = 0x8ff,
+
+	MSR_EFER = 0xc0000080,
+	MSR_STAR = 0xc0000081,
+	MSR_LSTAR = 0xc0000082,
+	MSR_CSTAR = 0xc0000083,
+	MSR_SFMASK = 0xc0000084,
+	MSR_FS_BASE = 0xc0000100,
+	MSR_GS_BASE = 0xc0000101,
+	MSR_KERNEL_GS_BASE = 0xc0000102,
+	MSR_TSC_AUX = 0xc0000103,
+
+	/* AMD. */
+	MSR_K7_EVNTSEL = 0xc0010000, /* four */
+	MSR_K7_PERFCTR = 0xc0010004, /* four */
+	MSR_K8_SYSCFG = 0xc0010010,
+	MSR_K7_HWCR = 0xc0010015,
+	MSR_K8_IORR = 0xc0010016, /* four */
+	MSR_K8_TOP_MEM = 0xc001001a,
+	MSR_K8_TOP_MEM2 = 0xc001001d,
+	MSR_K8_NB_CFG = 0xc001001f,
+	MSR_K8_PATCH_LOADER = 0xc0010020,
+	MSR_K8_INT_PENDING = 0xc0010055,
+	MSR_MMIO_CONF_BASE = 0xc0010058,
+	MSR_PSTATE_LIMIT = 0xc0010061,
+	MSR_PSTATE_CTL = 0xc0010062,
+	MSR_PSTATE_STATUS = 0xc0010063,
+	MSR_PSTATE_DEF = 0xc0010064, /* eight */
+	MSR_K8_TSEG_ADDR = 0xc0010112,
+	MSR_K8_TSEG_MASK = 0xc0010113,
+	MSR_VM_CR = 0xc0010114,
+	MSR_VM_HSAVE_PA = 0xc0010117,
+	MSR_OSVW_ID_LENGTH = 0xc0010140,
+	MSR_OSVW_STATUS = 0xc0010141,
+	MSR_LS_CFG = 0xc0011020,
+	MSR_IC_CFG = 0xc0011021,
+	MSR_DC_CFG = 0xc0011022,
+	MSR_BU_CFG = 0xc0011023,
+	MSR_DE_CFG = 0xc0011029,
+	MSR_BU_CFG2 = 0xc001102a,
+	MSR_CU_CFG3 = 0xc001102b,
+};
+
+/* IA32_ARCH_CAPABILITIES: what a guest need not work around. */
+#define ARCH_CAP_RDCL_NO (1ull << 0)
+#define ARCH_CAP_IBRS_ALL (1ull << 1)
+#define ARCH_CAP_SKIP_L1DFL (1ull << 3)
+#define ARCH_CAP_SSB_NO (1ull << 4)
+#define ARCH_CAP_MDS_NO (1ull << 5)
+#define ARCH_CAP_PSCHANGE_MC_NO (1ull << 6)
+#define ARCH_CAP_TAA_NO (1ull << 8)
+#define ARCH_CAP_SBDR_SSDP_NO (1ull << 13)
+#define ARCH_CAP_FBSDP_NO (1ull << 14)
+#define ARCH_CAP_PSDP_NO (1ull << 15)
+#define ARCH_CAP_BHI_NO (1ull << 20)
+#define ARCH_CAP_PBRSB_NO (1ull << 24)
+#define ARCH_CAP_GDS_NO (1ull << 26)
+#define ARCH_CAP_RFDS_NO (1ull << 27)
+#define ARCH_CAP_ITS_NO (1ull << 62)
+
+#define MTRR_CAP_FIX 0x100u
+#define MTRR_CAP_WC 0x400u
+#define MCG_CAP_CTL_P 0x100u
+#define MCG_CAP_SER_P 0x1000000u
+#define X86_MC_BANKS 10
+#define DE_CFG_LFENCE_SERIALIZING 0x2u
+#define VM_CR_LOCK 0x8u
+#define VM_CR_SVMDIS 0x10u
+
+#endif
