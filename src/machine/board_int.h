@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside the board. Private to src/machine. Threads: with the VM lock held. */
+#ifndef LODGE_MACHINE_BOARD_INT_H
+#define LODGE_MACHINE_BOARD_INT_H
+
+#include "base/list.h"
+#include "devices/legacy/apic_bus.h"
+#include "devices/legacy/debugcon.h"
+#include "devices/legacy/fw_cfg.h"
+#include "devices/legacy/hpet.h"
+#include "devices/legacy/i440fx.h"
+#include "devices/legacy/i8042.h"
+#include "devices/legacy/i8237.h"
+#include "devices/legacy/i8254.h"
+#include "devices/legacy/i8259.h"
+#include "devices/legacy/ioapic.h"
+#include "devices/legacy/isa_debug_exit.h"
+#include "devices/legacy/mc146818.h"
+#include "devices/legacy/piix3.h"
+#include "devices/legacy/piix4_pm.h"
+#include "devices/legacy/port61.h"
+#include "devices/legacy/port92.h"
+#include "devices/legacy/uart16550.h"
+#include "firmware/fwfile.h"
+#include "machine/vm_int.h"
+
+/* The 128 KiB below 1 MiB, and again at the top of 4 GiB, where the reset vector is. */
+#define BOARD_FW_BYTES 0x20000u
+
+struct board {
+	struct vm *vm;
+	struct list devices; /* in reset order */
+
+	struct apic_bus *apics;
+	struct lapic **lapics; /* one per vCPU */
+	struct ioapic *ioapic;
+	struct i8259_pair *pic;
+	struct i8254 *pit;
+	struct hpet *hpet;
+	struct mc146818 *rtc;
+	struct i8042 *kbc;
+	struct i8237_pair *dma;
+	struct port61 *port61;
+	struct port92 *port92;
+	struct uart16550 *uart[VM_SERIALS];
+	struct debugcon *debugcon;
+	struct isa_debug_exit *debug_exit;
+	struct fw_cfg *fw_cfg;
+	struct pci_bus *pci;
+	struct i440fx *host_bridge;
+	struct piix3 *isa_bridge;
+	struct piix4_pm *pm;
+
+	uint64_t ram_low, ram_high; /* below and above 4 GiB */
+	uint64_t rom_bytes;	    /* of -bios, behind the RAM in the backing */
+	unsigned uart_irq;	    /* which UARTs ask for an interrupt */
+	bool nmi_line, nmi_masked;  /* port 0x61's output, bit 7 of port 0x70 */
+};
+
+/* ---- board_mem.c: the memory map ----------------------------------------------------------------
+ */
+
+/* Map RAM, and -bios if there is one. Once, before devices. */
+int board_map_memory(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The host bridge's shadow RAM switches; fits i440fx_host.pam. */
+void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
+
+/* ---- board_boot.c: what is in memory when the first instruction runs
+ * ----------------------------- */
+
+/* Give firmware the items it asks for, and `-fw_cfg`. Once. */
+int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* After all devices were reset: load firmware or a kernel, set all processors. */
+int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The board of a PC with the 440FX chipset: which devices there are and how they are wired.
+ * Source: Intel 82441FX, 82371SB, 82371AB data sheets; what QEMU's "pc" machine shows to guests.
+ *
+ * Threads: with the VM lock held, or before threads start.
+ */
+#ifndef LODGE_MACHINE_BOARD_PC_H
+#define LODGE_MACHINE_BOARD_PC_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "devices/legacy/lapic.h"
+#include "mem/gpa.h"
+
+struct vm;
+struct board;
+
+/* Bytes of firmware (a multiple of 4 KiB) behind the RAM; for mem_new. 0 without -bios. */
+int board_rom_bytes(const char *bios, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
+
+/*
+ * Make and wire all devices of `vm`, whose loop, memory, bus, engine and character devices are
+ * there. NULL and a sentence on failure. board_reset is due before the guest runs.
+ */
+struct board *board_new(struct vm *vm, struct lodge_err *err);
+void board_free(struct board *b);
+
+/*
+ * Power-on state: every device reset, the memory map, firmware or kernel loaded, every processor's
+ * state written. No vCPU runs.
+ */
+int board_reset(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+struct lapic *board_lapic(struct board *b, unsigned cpu);
+/* FERR#: IRQ 13 (and port 0xf0, which takes it back). */
+void board_ferr(struct board *b, bool level);
+/* The power button is pressed. */
+void board_power_button(struct board *b);
+
+#endif

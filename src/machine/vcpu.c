@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vCPU threads: run, sleep while halted, park while the machine is paused.
+ *
+ * A halted vCPU sleeps in a futex on its `asleep` word. The sleeper sets the word and then looks
+ * for work; the waker makes work and then looks at the word: with both in sequentially consistent
+ * order, one of them sees the other.
+ *
+ * Threads: vCPU threads, and any thread where a function says so.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "machine/vm_int.h"
+
+#define STACK_BYTES (512u << 10)
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t val)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, val, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void wake(struct vm_cpu *c)
+{
+	if (atomic_exchange(&c->asleep, 0))
+		futex_wake(&c->asleep);
+}
+
+void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t arg)
+{
+	struct vm_cpu *c = &vm->cpus[cpu];
+
+	vm->ops->signal(c->vcpu, sig, arg);
+	wake(c);
+}
+
+/* After HLT: until there is work or a pause. */
+static void idle(struct vm_cpu *c)
+{
+	struct vm *vm = c->vm;
+
+	for (;;) {
+		atomic_store(&c->asleep, 1);
+		if (vm->ops->has_work(c->vcpu) || atomic_load(&vm->pause))
+			break;
+		futex_wait(&c->asleep, 1);
+	}
+	atomic_store(&c->asleep, 0);
+}
+
+/* Waits while the machine is paused; false when the thread shall end. */
+static bool park(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->run_lock);
+	vm->parked++;
+	pthread_cond_broadcast(&vm->parked_cond);
+	while (atomic_load(&vm->pause) && !(atomic_load(&vm->pause) & VM_PAUSE_QUIT))
+		pthread_cond_wait(&vm->run_cond, &vm->run_lock);
+	vm->parked--;
+	pthread_mutex_unlock(&vm->run_lock);
+	return !(atomic_load(&vm->pause) & VM_PAUSE_QUIT);
+}
+
+static void *cpu_main(void *arg)
+{
+	struct vm_cpu *c = arg;
+	struct vm *vm = c->vm;
+
+	for (;;) {
+		if (atomic_load(&vm->pause) && !park(vm))
+			return NULL;
+		switch (vm->ops->run(c->vcpu)) {
+		case ENGINE_EXIT_KICK:
+			break;
+		case ENGINE_EXIT_HALT:
+			idle(c);
+			break;
+		case ENGINE_EXIT_SHUTDOWN:
+			vm_request_reset(vm);
+			break;
+		case ENGINE_EXIT_ERROR:
+			vm_request_end(vm, 1, vm->ops->error(c->vcpu));
+			break;
+		}
+	}
+}
+
+void vm_pause(struct vm *vm, uint32_t why)
+{
+	atomic_fetch_or(&vm->pause, why);
+	for (unsigned i = 0; i < vm->cfg.cpus; i++) {
+		vm->ops->kick(vm->cpus[i].vcpu);
+		wake(&vm->cpus[i]);
+	}
+	/* One that is parked already must see VM_PAUSE_QUIT. */
+	if (why & VM_PAUSE_QUIT) {
+		pthread_mutex_lock(&vm->run_lock);
+		pthread_cond_broadcast(&vm->run_cond);
+		pthread_mutex_unlock(&vm->run_lock);
+	}
+}
+
+void vm_wait_parked(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->run_lock);
+	while (vm->parked < vm->running)
+		pthread_cond_wait(&vm->parked_cond, &vm->run_lock);
+	pthread_mutex_unlock(&vm->run_lock);
+}
+
+void vm_resume(struct vm *vm, uint32_t why)
+{
+	pthread_mutex_lock(&vm->run_lock);
+	atomic_fetch_and(&vm->pause, ~why);
+	pthread_cond_broadcast(&vm->run_cond);
+	pthread_mutex_unlock(&vm->run_lock);
+}
+
+static int start_one(struct vm_cpu *c)
+{
+	pthread_attr_t attr;
+	char name[16];
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	r = pthread_create(&c->thread, &attr, cpu_main, c);
+	pthread_attr_destroy(&attr);
+	if (r)
+		return -r;
+	snprintf(name, sizeof(name), "vcpu%u", c->index);
+	pthread_setname_np(c->thread, name);
+	c->started = true;
+	pthread_mutex_lock(&c->vm->run_lock);
+	c->vm->running++;
+	pthread_mutex_unlock(&c->vm->run_lock);
+	return 0;
+}
+
+int vm_cpus_start(struct vm *vm, struct lodge_err *err)
+{
+	for (unsigned i = 0; i < vm->cfg.cpus; i++) {
+		int r = start_one(&vm->cpus[i]);
+
+		if (r)
+			return err_set(err, r,
+				       "cannot start the thread of vCPU %u: %s; try a smaller -smp",
+				       i, strerror(-r));
+	}
+	return 0;
+}
+
+void vm_cpus_join(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->cfg.cpus; i++) {
+		if (vm->cpus[i].started)
+			pthread_join(vm->cpus[i].thread, NULL);
+		vm->cpus[i].started = false;
+	}
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A virtual machine's life: set-up, threads, requests, end. Threads: see machine/vm.h. */
+#include "machine/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "machine/vm_int.h"
+
+#define IO_STACK_BYTES (256u << 10)
+
+/* ---- Requests, from any thread ----------------------------------------------------------------
+ */
+
+static void request(struct vm *vm, uint32_t what)
+{
+	uint64_t one = 1;
+
+	atomic_fetch_or(&vm->requests, what);
+	vm_pause(vm, VM_PAUSE_REQUEST);
+	/* It fails only when the counter is full, and then main is awake anyway. */
+	if (write(vm->event_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void vm_request_end(struct vm *vm, int code, const char *msg)
+{
+	pthread_mutex_lock(&vm->run_lock);
+	if (!vm->end_set) {
+		vm->end_set = true;
+		vm->end.code = code;
+		snprintf(vm->end.msg, sizeof(vm->end.msg), "%s", msg ? msg : "");
+	}
+	pthread_mutex_unlock(&vm->run_lock);
+	request(vm, VM_REQ_END);
+}
+
+void vm_request_reset(struct vm *vm)
+{
+	request(vm, VM_REQ_RESET);
+}
+
+void vm_request_poweroff(struct vm *vm)
+{
+	request(vm, VM_REQ_POWEROFF);
+}
+
+/* ---- What character devices ask, with the VM lock held -----------------------------------------
+ */
+
+static void chr_quit(void *opaque)
+{
+	vm_request_end(opaque, 0, "ended from the console (Ctrl-A x)");
+}
+
+static void chr_hold(void *opaque)
+{
+	struct vm *vm = opaque;
+
+	pthread_mutex_lock(&vm->run_lock);
+	if (!vm->hold_count++)
+		atomic_fetch_or(&vm->pause, VM_PAUSE_HOLD);
+	pthread_mutex_unlock(&vm->run_lock);
+}
+
+static void chr_release(void *opaque)
+{
+	struct vm *vm = opaque;
+	bool last;
+
+	pthread_mutex_lock(&vm->run_lock);
+	last = !--vm->hold_count;
+	pthread_mutex_unlock(&vm->run_lock);
+	if (last)
+		vm_resume(vm, VM_PAUSE_HOLD);
+}
+
+/* ---- Set-up -----------------------------------------------------------------------------------
+ */
+
+static int open_chardevs(struct vm *vm, struct lodge_err *err)
+{
+	struct chardev_host host = {
+		.loop = vm->loop,
+		.quit = chr_quit,
+		.hold = chr_hold,
+		.release = chr_release,
+		.opaque = vm,
+		.no_stdio = vm->cfg.no_stdio,
+		.stdio_taken = &vm->stdio_taken,
+	};
+	char label[16];
+
+	for (unsigned i = 0; i < VM_SERIALS; i++) {
+		if (!vm->cfg.serial[i])
+			continue;
+		snprintf(label, sizeof(label), "serial%u", i);
+		vm->serial[i] = chardev_open(vm->cfg.serial[i], label, &host, err);
+		if (!vm->serial[i] && err->msg[0])
+			return -EINVAL;
+	}
+	if (!vm->cfg.debugcon)
+		return 0;
+	vm->debugcon = chardev_open(vm->cfg.debugcon, "debugcon", &host, err);
+	return !vm->debugcon && err->msg[0] ? -EINVAL : 0;
+}
+
+static int make_engine(struct vm *vm, struct lodge_err *err)
+{
+	struct engine_config ec = {
+		.cpus = vm->cfg.cpus,
+		.cpuid = &vm->cpuid,
+		.mem = vm->mem,
+		.host = vm_engine_host(vm),
+	};
+
+	vm->cpus = calloc(vm->cfg.cpus, sizeof(*vm->cpus));
+	if (!vm->cpus)
+		return err_set(err, -ENOMEM, "no memory for %u vCPUs", vm->cfg.cpus);
+	vm->ops = vm->cfg.engine ? vm->cfg.engine : &engine_soft;
+	vm->engine = vm->ops->create(&ec, err);
+	if (!vm->engine)
+		return -ENOMEM;
+	for (unsigned i = 0; i < vm->cfg.cpus; i++) {
+		vm->cpus[i].vm = vm;
+		vm->cpus[i].index = i;
+		vm->cpus[i].vcpu = vm->ops->vcpu(vm->engine, i);
+	}
+	return 0;
+}
+
+static int init_locks(struct vm *vm, struct lodge_err *err)
+{
+	pthread_mutexattr_t attr;
+
+	/* vCPUs take the VM lock for a moment and often: spinning a little beats sleeping. */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&vm->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&vm->run_lock, NULL);
+	pthread_cond_init(&vm->run_cond, NULL);
+	pthread_cond_init(&vm->parked_cond, NULL);
+	vm->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->event_fd < 0)
+		return err_set(err, -errno, "cannot create an event descriptor: %s",
+			       strerror(errno));
+	return 0;
+}
+
+static int set_up(struct vm *vm, struct lodge_err *err)
+{
+	uint64_t rom;
+	int r = init_locks(vm, err);
+
+	if (r)
+		return r;
+	r = x86_cpuid_build(&vm->cpuid, vm->cfg.cpu, vm->cfg.cpus, err);
+	if (r)
+		return r;
+	r = board_rom_bytes(vm->cfg.bios, &rom, err);
+	if (r)
+		return r;
+	vm->mem = mem_new(vm->cfg.ram_bytes, rom, err);
+	if (!vm->mem)
+		return -ENOMEM;
+	vm->loop = io_loop_new(&vm->lock, err);
+	if (!vm->loop)
+		return -ENOMEM;
+	vm->bus = bus_new();
+	if (!vm->bus)
+		return err_set(err, -ENOMEM, "no memory for the bus");
+	r = make_engine(vm, err);
+	if (r)
+		return r;
+	r = open_chardevs(vm, err);
+	if (r)
+		return r;
+	vm->board = board_new(vm, err);
+	if (!vm->board)
+		return -ENOMEM;
+	return board_reset(vm->board, err);
+}
+
+struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm) {
+		err_set(err, -ENOMEM, "no memory for a virtual machine");
+		return NULL;
+	}
+	vm->cfg = *cfg;
+	vm->event_fd = -1;
+	if (set_up(vm, err)) {
+		vm_free(vm);
+		return NULL;
+	}
+	return vm;
+}
+
+static void *io_main(void *arg)
+{
+	struct vm *vm = arg;
+
+	io_loop_run(vm->loop);
+	return NULL;
+}
+
+int vm_start(struct vm *vm, struct lodge_err *err)
+{
+	pthread_attr_t attr;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, IO_STACK_BYTES);
+	r = pthread_create(&vm->io_thread, &attr, io_main, vm);
+	pthread_attr_destroy(&attr);
+	if (r)
+		return err_set(err, -r, "cannot start the io thread: %s", strerror(r));
+	vm->io_started = true;
+	pthread_setname_np(vm->io_thread, "io");
+	return vm_cpus_start(vm, err);
+}
+
+/* ---- Requests, main's side ---------------------------------------------------------------------
+ */
+
+int vm_event_fd(const struct vm *vm)
+{
+	return vm->event_fd;
+}
+
+static void reset(struct vm *vm)
+{
+	struct lodge_err err;
+	int r;
+
+	pthread_mutex_lock(&vm->lock);
+	r = board_reset(vm->board, &err);
+	pthread_mutex_unlock(&vm->lock);
+	if (r)
+		vm_request_end(vm, 1, err.msg);
+}
+
+/* All vCPUs are parked. True when this was the end. */
+static bool serve(struct vm *vm, uint32_t what)
+{
+	if (what & VM_REQ_END)
+		return true;
+	if (what & VM_REQ_POWEROFF) {
+		if (!vm->cfg.no_shutdown)
+			return true;
+		vm_pause(vm, VM_PAUSE_STOPPED);
+	} else if (what & VM_REQ_RESET) {
+		if (vm->cfg.no_reboot)
+			return true;
+		reset(vm);
+	}
+	return false;
+}
+
+bool vm_service(struct vm *vm, struct vm_end *end)
+{
+	uint64_t count;
+	uint32_t what;
+
+	if (read(vm->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return false;
+	while (atomic_load(&vm->requests)) {
+		vm_wait_parked(vm);
+		/* Taken only now: a vCPU that fell over on its way to the stop asks again. */
+		what = atomic_exchange(&vm->requests, 0);
+		if (serve(vm, what)) {
+			pthread_mutex_lock(&vm->run_lock);
+			*end = vm->end;
+			pthread_mutex_unlock(&vm->run_lock);
+			return true;
+		}
+	}
+	vm_resume(vm, VM_PAUSE_REQUEST);
+	/* A request that came between the last look and the resume pauses again. */
+	if (atomic_load(&vm->requests))
+		vm_pause(vm, VM_PAUSE_REQUEST);
+	return false;
+}
+
+/* ---- The end ----------------------------------------------------------------------------------
+ */
+
+static void stop_threads(struct vm *vm)
+{
+	if (vm->cpus && vm->engine) {
+		vm_pause(vm, VM_PAUSE_QUIT);
+		vm_cpus_join(vm);
+	}
+	if (vm->io_started) {
+		io_loop_stop(vm->loop);
+		pthread_join(vm->io_thread, NULL);
+	}
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	stop_threads(vm);
+	board_free(vm->board);
+	for (unsigned i = 0; i < VM_SERIALS; i++)
+		chardev_free(vm->serial[i]);
+	chardev_free(vm->debugcon);
+	if (vm->engine)
+		vm->ops->destroy(vm->engine);
+	free(vm->cpus);
+	bus_free(vm->bus);
+	io_loop_free(vm->loop);
+	mem_free(vm->mem);
+	if (vm->event_fd >= 0)
+		close(vm->event_fd);
+	pthread_cond_destroy(&vm->parked_cond);
+	pthread_cond_destroy(&vm->run_cond);
+	pthread_mutex_destroy(&vm->run_lock);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A virtual machine's life: set-up, threads, reset, end.
+ *
+ * Threads: the one that made the VM (main), `io` (the event loop), `vcpuN`. The functions here are
+ * main's, except where they say "any thread". Locks: see docs/locking.md.
+ */
+#ifndef LODGE_MACHINE_VM_H
+#define LODGE_MACHINE_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define VM_SERIALS 4
+#define VM_FWCFG_ITEMS 32
+#define VM_CPUS_MAX 64
+#define VM_RAM_MIN (8ull << 20)
+#define VM_RAM_MAX (1ull << 40)
+
+struct engine_ops;
+
+/* A file for the guest from `-fw_cfg`: its bytes are `string` or the contents of the file `file`.
+ */
+struct vm_fwcfg_item {
+	const char *name, *string, *file;
+};
+
+/* What machine to build. All strings are borrowed for the VM's life; NULL means "not given". */
+struct vm_config {
+	const char *name;
+	const struct engine_ops *engine; /* NULL: the software engine */
+	uint64_t ram_bytes;		 /* VM_RAM_MIN .. VM_RAM_MAX, page-aligned */
+	unsigned cpus;			 /* 1 .. VM_CPUS_MAX */
+	const char *cpu;		 /* CPU model and features, "max" if NULL */
+	const char *kernel, *initrd, *append;
+	const char *bios;		/* firmware image; NULL: boot the kernel without firmware */
+	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
+	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
+	bool debug_exit;		/* isa-debug-exit */
+	uint16_t debug_exit_base, debug_exit_size;
+	bool no_reboot;	  /* a reset ends the VM */
+	bool no_shutdown; /* a power-off stops the vCPUs, and the process stays */
+	bool rtc_localtime;
+	bool no_stdio; /* the process has no terminal: refuse stdio back ends */
+	struct vm_fwcfg_item fwcfg[VM_FWCFG_ITEMS];
+	unsigned fwcfg_items;
+};
+
+/* How a VM ended. */
+struct vm_end {
+	int code;      /* for exit() */
+	char msg[512]; /* a sentence for the person, or empty */
+};
+
+struct vm;
+
+/*
+ * Build the machine and load what it boots; nothing runs yet. NULL and a sentence in `err` when
+ * something is missing; nothing is left behind then. Takes no thread.
+ */
+struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err);
+/* Start the io and vCPU threads. 0 or -errno; vm_free is due in both cases. */
+int vm_start(struct vm *vm, struct lodge_err *err) MUST_CHECK;
+
+/* A descriptor that polls readable when vm_service has something to do. */
+int vm_event_fd(const struct vm *vm);
+/*
+ * Do what threads asked for: a reset, a power-off. Returns true when the VM has ended, with `end`
+ * filled; false to go on polling.
+ */
+bool vm_service(struct vm *vm, struct vm_end *end);
+
+/* Any thread, with or without the VM lock; end the VM with exit code `code`; the first request of
+ * several counts. */
+void vm_request_end(struct vm *vm, int code, const char *msg);
+/* The same: ask for a reset, or (power-off) for the end that -no-shutdown turns into a stop. */
+void vm_request_reset(struct vm *vm);
+void vm_request_poweroff(struct vm *vm);
+
+/* Stop and join all threads, flush the character devices, free everything. NULL is allowed. */
+void vm_free(struct vm *vm);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the machine: the VM's structure, and what its files ask of each other. Private to
+ * src/machine.
+ *
+ * Locks, outer first (docs/locking.md):
+ *   vm->lock     the VM lock: devices, bus, memory map, event loop, character devices
+ *   vm->run_lock who may run: vm->parked, vm->hold_count, vm->end. Nothing is called with it held.
+ * An engine's own locks come after both.
+ */
+#ifndef LODGE_MACHINE_VM_INT_H
+#define LODGE_MACHINE_VM_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bus/bus.h"
+#include "chardev/backend.h"
+#include "engine/engine.h"
+#include "io/loop.h"
+#include "machine/board_pc.h"
+#include "machine/vm.h"
+#include "mem/mem.h"
+#include "x86/cpuid.h"
+
+/* vm->pause: why vCPUs do not run. */
+#define VM_PAUSE_REQUEST 1u /* main has something to do first: vm->requests */
+#define VM_PAUSE_HOLD 2u    /* a back end waits for its client */
+#define VM_PAUSE_STOPPED 4u /* powered off with -no-shutdown */
+#define VM_PAUSE_QUIT 8u    /* threads end */
+
+/* vm->requests */
+#define VM_REQ_RESET 1u
+#define VM_REQ_POWEROFF 2u
+#define VM_REQ_END 4u
+
+struct vm_cpu {
+	struct vm *vm;
+	unsigned index;
+	struct vcpu *vcpu;
+	pthread_t thread;
+	bool started;
+	/* 1 while the thread sleeps or is about to; partner: vm_cpu_wake, vm_cpu_idle. */
+	_Atomic uint32_t asleep;
+};
+
+struct vm {
+	struct vm_config cfg;
+	pthread_mutex_t lock;
+	struct io_loop *loop;
+	pthread_t io_thread;
+	bool io_started;
+	struct mem *mem;
+	struct bus *bus;
+	struct x86_cpuid cpuid;
+	const struct engine_ops *ops;
+	struct engine *engine;
+	struct chardev *serial[VM_SERIALS], *debugcon;
+	bool stdio_taken;
+	struct board *board;
+	struct vm_cpu *cpus;
+
+	/* Set by any thread; partner: vm_cpu_main before each run. */
+	_Atomic uint32_t pause;
+	/* Set by any thread; partner: vm_service, woken by event_fd. */
+	_Atomic uint32_t requests;
+	int event_fd;
+
+	pthread_mutex_t run_lock;
+	pthread_cond_t run_cond;    /* pause has lost a bit */
+	pthread_cond_t parked_cond; /* parked has grown */
+	unsigned parked, running;   /* vCPU threads that wait, that exist */
+	unsigned hold_count;
+	struct vm_end end;
+	bool end_set;
+};
+
+/* ---- vcpu.c -----------------------------------------------------------------------------------
+ */
+
+/* Start the threads; those that started are joined by vm_cpus_join. */
+int vm_cpus_start(struct vm *vm, struct lodge_err *err) MUST_CHECK;
+void vm_cpus_join(struct vm *vm);
+/* Set pause bits and make every vCPU notice. Any thread. */
+void vm_pause(struct vm *vm, uint32_t why);
+/* Wait until every vCPU thread is parked. Main thread, pause set, without the VM lock. */
+void vm_wait_parked(struct vm *vm);
+void vm_resume(struct vm *vm, uint32_t why);
+/* Signal a vCPU and wake its thread if it sleeps. Any thread. */
+void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t arg);
+
+/* ---- host.c -----------------------------------------------------------------------------------
+ */
+
+/* What the engine calls: each takes the VM lock and asks the board. */
+struct engine_host vm_engine_host(struct vm *vm);
+
+#endif
