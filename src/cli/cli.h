@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The commands a person types: one verb, one file. Threads: main only. */
+#ifndef LODGE_CLI_CLI_H
+#define LODGE_CLI_CLI_H
+
+#include <stdbool.h>
+
+/* A verb: `fn` gets its own arguments (argv[0] is the verb) and returns the exit code. */
+struct cli_verb {
+	const char *name, *summary;
+	int (*fn)(int argc, char **argv);
+	void (*help)(void); /* prints the verb's full help to standard output */
+};
+
+/* Ends with a NULL name. */
+extern const struct cli_verb cli_verbs[];
+const struct cli_verb *cli_verb_find(const char *name);
+
+/* "lodge: " and the sentence on standard error; returns 1, the exit code of every refusal. */
+int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+int cli_run(int argc, char **argv);
+void cli_run_help(void);
+int cli_doctor(int argc, char **argv);
+void cli_doctor_help(void);
+int cli_help(int argc, char **argv);
+void cli_help_help(void);
+int cli_version(int argc, char **argv);
+void cli_version_help(void);
+
+#endif

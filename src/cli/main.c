@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The program's entry: finds the verb and hands over. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+const struct cli_verb cli_verbs[] = {
+	{"run", "build a PC and run an operating system in it", cli_run, cli_run_help},
+	{"doctor", "say what this host can do for guests", cli_doctor, cli_doctor_help},
+	{"help", "explain a command", cli_help, cli_help_help},
+	{"version", "print the version", cli_version, cli_version_help},
+	{NULL, NULL, NULL, NULL},
+};
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		if (!strcmp(v->name, name))
+			return v;
+	}
+	return NULL;
+}
+
+int cli_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("lodge: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return 1;
+}
+
+/* "-version", "--version" and the like are verbs in an option's clothes. */
+static const char *verb_of_option(const char *arg)
+{
+	static const struct {
+		const char *option, *verb;
+	} map[] = {
+		{"-h", "help"},	   {"-help", "help"},	    {"--help", "help"},
+		{"-V", "version"}, {"-version", "version"}, {"--version", "version"},
+	};
+
+	for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+		if (!strcmp(map[i].option, arg))
+			return map[i].verb;
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_verb *verb;
+	const char *name, *alias;
+
+	if (argc < 2) {
+		cli_help(1, argv);
+		return 1;
+	}
+	name = argv[1];
+	alias = verb_of_option(name);
+	verb = cli_verb_find(alias ? alias : name);
+	if (verb)
+		return verb->fn(argc - 1, argv + 1);
+	if (name[0] == '-')
+		return cli_error("'%s' comes before a command; write 'lodge run %s ...'", name,
+				 name);
+	return cli_error("there is no command '%s'; 'lodge help' lists them", name);
+}

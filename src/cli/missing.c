@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* QEMU's options that are not there yet, each with its sentence: refused, never ignored. */
+#include <string.h>
+
+#include "cli/run_opts.h"
+
+#define DISKS "disks are not there yet; boot with -kernel and -initrd"
+#define NETWORK "the network is not there yet; leave it out or write '-nic none'"
+#define DISPLAYS "displays are not there yet; use -nographic and a serial console"
+#define MONITOR "the monitor is not there yet; leave it out or write '-monitor none'"
+#define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
+#define USB "USB is not there yet"
+#define SOUND "sound is not there yet"
+#define MIGRATION "saving, restoring and migrating are not there yet"
+#define OBJECTS "objects and named back ends are not there yet; use -serial and -debugcon"
+#define TABLES "firmware tables of your own are not there yet"
+#define MEMORY "memory back ends are not there yet; '-m SIZE' is all there is"
+#define PRIVILEGE "dropping privileges is not there yet; start lodge as the user it shall be"
+#define CONFIG "configuration files are not there yet; write the options out"
+
+static const struct {
+	const char *name, *why;
+} missing[] = {
+	{"drive", DISKS},
+	{"hda", DISKS},
+	{"hdb", DISKS},
+	{"hdc", DISKS},
+	{"hdd", DISKS},
+	{"cdrom", DISKS},
+	{"fda", DISKS},
+	{"fdb", DISKS},
+	{"blockdev", DISKS},
+	{"snapshot", DISKS},
+	{"sd", DISKS},
+	{"mtdblock", DISKS},
+	{"pflash", DISKS},
+	{"virtfs", "shared folders are not there yet"},
+	{"fsdev", "shared folders are not there yet"},
+	{"netdev", NETWORK},
+	{"display", DISPLAYS},
+	{"vnc", DISPLAYS},
+	{"spice", DISPLAYS},
+	{"sdl", DISPLAYS},
+	{"gtk", DISPLAYS},
+	{"curses", DISPLAYS},
+	{"full-screen", DISPLAYS},
+	{"g", DISPLAYS},
+	{"k", DISPLAYS},
+	{"qmp", MONITOR},
+	{"qmp-pretty", MONITOR},
+	{"mon", MONITOR},
+	{"gdb", DEBUGGER},
+	{"s", DEBUGGER},
+	{"S", DEBUGGER},
+	{"singlestep", DEBUGGER},
+	{"usb", USB},
+	{"usbdevice", USB},
+	{"audio", SOUND},
+	{"audiodev", SOUND},
+	{"soundhw", SOUND},
+	{"incoming", MIGRATION},
+	{"loadvm", MIGRATION},
+	{"only-migratable", MIGRATION},
+	{"object", OBJECTS},
+	{"chardev", OBJECTS},
+	{"add-fd", OBJECTS},
+	{"acpitable", TABLES},
+	{"smbios", TABLES},
+	{"uuid", TABLES},
+	{"dtb", "device trees are not for this machine"},
+	{"mem-path", MEMORY},
+	{"mem-prealloc", MEMORY},
+	{"numa", "NUMA nodes are not there yet"},
+	{"runas", PRIVILEGE},
+	{"chroot", PRIVILEGE},
+	{"sandbox", "the sandbox is not there yet"},
+	{"readconfig", CONFIG},
+	{"writeconfig", CONFIG},
+	{"global", CONFIG},
+	{"set", CONFIG},
+	{"boot", "boot order is not there yet; -kernel or -bios says what boots"},
+	{"option-rom", "option ROMs are not there yet"},
+	{"L", "a firmware folder is not there yet; give -bios the whole path"},
+	{"icount", "counted time is not there yet"},
+	{"action", "'-no-reboot' and '-no-shutdown' are the two actions there are"},
+	{"watchdog", "watchdogs are not there yet"},
+	{"watchdog-action", "watchdogs are not there yet"},
+	{"no-acpi", "the machine always has ACPI"},
+	{"no-hpet", "the machine always has an HPET"},
+	{"no-fd-bootchk", "the firmware keeps its boot signature check"},
+	{"win2k-hack", DISKS},
+	{"tpmdev", "a TPM is not there yet"},
+	{"trace", "use '-d LIST -D FILE' for traces"},
+	{"tb-size", "the software engine sizes its cache itself"},
+	{"msg", "messages carry no time stamps"},
+	{"overcommit", MEMORY},
+	{"semihosting", "semihosting is not for this machine"},
+	{"bt", "Bluetooth is not there"},
+	{"plugin", "plugins are not there yet"},
+	{"preconfig", MONITOR},
+	{"compat", CONFIG},
+	{"echr", "the escape key is Ctrl-A and cannot be changed yet"},
+	{"virtioconsole", "virtio is not there yet; use -serial"},
+};
+
+const char *run_opt_missing(const char *name)
+{
+	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+		if (!strcmp(missing[i].name, name))
+			return missing[i].why;
+	}
+	return NULL;
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Options of `lodge run` about consoles and devices. Threads: main only. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/keyval.h"
+#include "cli/run_opts.h"
+
+/* QEMU's defaults for isa-debug-exit. */
+#define DEBUG_EXIT_BASE 0x501
+#define DEBUG_EXIT_SIZE 2
+
+static int set_nographic(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)val;
+	(void)err;
+	o->nographic = true;
+	return 0;
+}
+
+static int set_nodefaults(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)val;
+	(void)err;
+	o->nodefaults = true;
+	return 0;
+}
+
+static int set_serial(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	if (o->serials == VM_SERIALS)
+		return err_set(err, -EINVAL, "-serial: %u serial ports are the most", VM_SERIALS);
+	o->vm.serial[o->serials++] = strcmp(val, "none") ? val : NULL;
+	return 0;
+}
+
+static int set_debugcon(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)err;
+	o->vm.debugcon = strcmp(val, "none") ? val : NULL;
+	return 0;
+}
+
+/* Options of which only "none" is there. */
+static int only_none(const char *opt, const char *what, const char *val, struct lodge_err *err)
+{
+	if (!strcmp(val, "none"))
+		return 0;
+	return err_set(err, -EINVAL, "-%s %s: %s not there yet; '-%s none' is what there is", opt,
+		       val, what, opt);
+}
+
+static int set_display(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	o->no_display = true;
+	return only_none("display", "displays are", val, err);
+}
+
+static int set_monitor(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return only_none("monitor", "the monitor is", val, err);
+}
+
+static int set_vga(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return only_none("vga", "video adapters are", val, err);
+}
+
+static int set_nic(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return only_none("nic", "the network is", val, err);
+}
+
+static int set_net(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return only_none("net", "the network is", val, err);
+}
+
+static int set_parallel(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return only_none("parallel", "parallel ports are", val, err);
+}
+
+static int set_port(const char *key, const char *val, uint64_t least, uint16_t *out,
+		    struct lodge_err *err)
+{
+	uint64_t n;
+
+	if (parse_u64(val, &n) || n < least || n > 0xffff)
+		return err_set(err, -EINVAL, "-device isa-debug-exit: %s=%s is no port number", key,
+			       val);
+	*out = (uint16_t)n;
+	return 0;
+}
+
+static int set_debug_exit(struct run_opts *o, struct keyval *kv, struct lodge_err *err)
+{
+	int r;
+
+	o->vm.debug_exit = true;
+	o->vm.debug_exit_base = DEBUG_EXIT_BASE;
+	o->vm.debug_exit_size = DEBUG_EXIT_SIZE;
+	while ((r = keyval_next(kv, err)) > 0) {
+		if (!strcmp(kv->key, "iobase"))
+			r = set_port(kv->key, kv->val, 0, &o->vm.debug_exit_base, err);
+		else if (!strcmp(kv->key, "iosize"))
+			r = set_port(kv->key, kv->val, 1, &o->vm.debug_exit_size, err);
+		else if (strcmp(kv->key, "id"))
+			r = err_set(err, -EINVAL,
+				    "-device isa-debug-exit: there is no '%s'; there are iobase "
+				    "and iosize",
+				    kv->key);
+		else
+			r = 0;
+		if (r)
+			return r;
+	}
+	if (!r && o->vm.debug_exit_base + o->vm.debug_exit_size > 0x10000)
+		r = err_set(err, -EINVAL,
+			    "-device isa-debug-exit: its ports leave the 64 KiB there "
+			    "are");
+	return r;
+}
+
+static int set_device(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	struct keyval kv;
+	int r;
+
+	if (!strcmp(val, "help") || !strcmp(val, "?")) {
+		puts("isa-debug-exit,iobase=0x501,iosize=2   a port whose write ends the machine");
+		return 1;
+	}
+	keyval_init(&kv, val, "driver");
+	r = keyval_next(&kv, err);
+	if (r < 0)
+		return r;
+	if (!r || strcmp(kv.key, "driver"))
+		return err_set(err, -EINVAL, "-device %s: the device's name comes first", val);
+	if (strcmp(kv.val, "isa-debug-exit"))
+		return err_set(err, -EINVAL,
+			       "-device %s: not there yet; isa-debug-exit is the only one", kv.val);
+	return set_debug_exit(o, &kv, err);
+}
+
+const struct run_opt run_opts_console[] = {
+	{"nographic", NULL, "no display; the first serial port is this terminal (default)",
+	 set_nographic},
+	{"serial", "DEV",
+	 "a serial port's other end, up to four times: stdio, mon:stdio, file:PATH, "
+	 "unix:PATH[,server=on[,wait=off]], tcp:HOST:PORT[,...], pty, null, none",
+	 set_serial},
+	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
+	{"device", "isa-debug-exit,iobase=N,iosize=N", "a port that ends the machine", set_device},
+	{"display", "none", "no display", set_display},
+	{"vga", "none", "no video adapter", set_vga},
+	{"monitor", "none", "no monitor", set_monitor},
+	{"parallel", "none", "no parallel port", set_parallel},
+	{"nic", "none", "no network", set_nic},
+	{"net", "none", "the same", set_net},
+	{"nodefaults", NULL, "no device that was not asked for", set_nodefaults},
+	{NULL, NULL, NULL, NULL},
+};

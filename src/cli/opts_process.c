@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Options of `lodge run` about the process: traces, pidfile, background. Threads: main only. */
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/run_opts.h"
+
+static int set_trace(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	if (!strcmp(val, "help") || !strcmp(val, "?")) {
+		log_list_items(stdout);
+		return 1;
+	}
+	return log_set_items(val, err);
+}
+
+static int set_trace_file(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return log_set_file(val, err);
+}
+
+static int set_pidfile(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)err;
+	o->pidfile = val;
+	return 0;
+}
+
+static int set_daemonize(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)val;
+	(void)err;
+	o->daemonize = true;
+	return 0;
+}
+
+static int set_nothing(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	(void)val;
+	(void)err;
+	return 0;
+}
+
+static int set_help(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)val;
+	(void)err;
+	o->help = true;
+	return 0;
+}
+
+const struct run_opt run_opts_process[] = {
+	{"d", "LIST", "trace these items; 'help' lists them", set_trace},
+	{"D", "FILE", "traces go there instead of standard error", set_trace_file},
+	{"pidfile", "FILE", "write the process id there, while it runs", set_pidfile},
+	{"daemonize", NULL, "go on in the background once the machine is set up", set_daemonize},
+	{"no-user-config", NULL, "accepted; there are no configuration files", set_nothing},
+	{"nodefconfig", NULL, "accepted, as above", set_nothing},
+	{"help", NULL, "this list", set_help},
+	{"h", NULL, "this list", set_help},
+	{NULL, NULL, NULL, NULL},
+};

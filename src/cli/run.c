@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * `lodge run`: set up, run, end.
+ *
+ * Signals are blocked in all threads and taken by main from a descriptor, so that ending is always
+ * the same orderly way: SIGTERM, SIGINT, SIGHUP and SIGQUIT end the machine with exit code 0;
+ * SIGTSTP and SIGCONT give the terminal back and take it again.
+ * Threads: main only.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/range.h"
+#include "chardev/terminal.h"
+#include "cli/cli.h"
+#include "cli/daemon.h"
+#include "cli/run_opts.h"
+
+/* If the machine's threads do not end in this time, the process does. */
+#define END_TIMEOUT_S 10
+
+static int block_signals(void)
+{
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Ctrl-Z or kill -TSTP: the shell gets its terminal as it was. */
+static void stop_myself(void)
+{
+	terminal_restore();
+	raise(SIGSTOP);
+}
+
+/* Returns true when a signal ends the machine. */
+static bool take_signals(int fd)
+{
+	struct signalfd_siginfo info;
+
+	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+		switch ((int)info.ssi_signo) {
+		case SIGTSTP:
+			stop_myself();
+			break;
+		case SIGCONT:
+			terminal_retake();
+			break;
+		default:
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Until the machine ends or a signal ends it. */
+static void watch(struct vm *vm, int signals, struct vm_end *end)
+{
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+			       {.fd = vm_event_fd(vm), .events = POLLIN}};
+
+	*end = (struct vm_end){.code = 0};
+	for (;;) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return;
+		if (fds[0].revents && take_signals(signals))
+			return;
+		if (fds[1].revents && vm_service(vm, end))
+			return;
+	}
+}
+
+/* The last resort if a thread does not end: give the terminal back and go. */
+static void on_alarm(int sig)
+{
+	static const char msg[] = "lodge: a thread did not end in time; leaving without it\n";
+
+	(void)sig;
+	terminal_leave();
+	if (write(STDERR_FILENO, msg, sizeof(msg) - 1) < 0)
+		_exit(1);
+	_exit(1);
+}
+
+static void end_within(unsigned seconds)
+{
+	signal(SIGALRM, on_alarm);
+	alarm(seconds);
+}
+
+static int run_vm(struct run_opts *o, int signals, int ready_fd)
+{
+	struct lodge_err err = {""};
+	struct vm *vm = vm_new(&o->vm, &err);
+	struct vm_end end;
+
+	if (!vm)
+		return cli_error("%s", err.msg);
+	if (ready_fd >= 0)
+		daemon_ready(ready_fd);
+	if (vm_start(vm, &err)) {
+		vm_free(vm);
+		return cli_error("%s", err.msg);
+	}
+	watch(vm, signals, &end);
+	end_within(END_TIMEOUT_S);
+	vm_free(vm);
+	alarm(0);
+	if (end.msg[0])
+		cli_error("%s", end.msg);
+	return end.code;
+}
+
+/* With the options parsed: background, pidfile, the machine. */
+static int run(struct run_opts *o)
+{
+	struct lodge_err err = {""};
+	int ready_fd = -1, pid_fd = -1, signals, code;
+
+	fprintf(stderr, "lodge: engine: software (S1 interpreter), because %s\n", o->engine_reason);
+	if (o->daemonize) {
+		ready_fd = daemon_start(&err);
+		if (ready_fd < 0)
+			return cli_error("%s", err.msg);
+	}
+	signals = block_signals();
+	if (signals < 0)
+		return cli_error("cannot watch for signals: %s", strerror(errno));
+	if (o->pidfile) {
+		pid_fd = pidfile_create(o->pidfile, &err);
+		if (pid_fd < 0)
+			return cli_error("%s", err.msg);
+	}
+	prctl(PR_SET_NAME, "lodge");
+	code = run_vm(o, signals, ready_fd);
+	pidfile_remove(o->pidfile, pid_fd);
+	close(signals);
+	return code;
+}
+
+int cli_run(int argc, char **argv)
+{
+	struct lodge_err err = {""};
+	struct run_opts o;
+	int r = run_opts_parse(&o, argc, argv, &err);
+
+	if (r < 0)
+		r = cli_error("%s", err.msg);
+	else if (r > 0)
+		r = 0; /* it printed what was asked for */
+	else if (o.help)
+		cli_run_help();
+	else
+		r = run(&o);
+	run_opts_free(&o);
+	return r;
+}
+
+void cli_run_help(void)
+{
+	puts("usage: lodge run OPTION...\n"
+	     "\n"
+	     "Build a PC and run an operating system in it. Options are spelled as QEMU's;\n"
+	     "one dash or two. What is not there yet is refused, never ignored.");
+	run_opts_print(stdout);
+	puts("\n"
+	     "On a console at this terminal (mon:stdio): Ctrl-A x ends the machine, Ctrl-A h "
+	     "lists\n"
+	     "the keys. SIGTERM ends it, too. Exit code: 0 after a power-off, or what\n"
+	     "isa-debug-exit was told; 1 when something went wrong.");
+}

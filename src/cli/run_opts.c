@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The options of `lodge run`: finding them in the tables, and what only the whole of them can tell.
+ * Threads: main only.
+ */
+#include "cli/run_opts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/range.h"
+
+#define DEFAULT_RAM (128ull << 20) /* as QEMU */
+
+static const struct {
+	const char *title;
+	const struct run_opt *opts;
+} groups[] = {
+	{"machine", run_opts_machine},
+	{"what boots", run_opts_boot},
+	{"consoles and devices", run_opts_console},
+	{"process", run_opts_process},
+};
+
+const char *run_opts_keep(struct run_opts *o, const char *s)
+{
+	char *copy;
+
+	if (o->string_count == RUN_STRINGS_MAX)
+		return NULL;
+	copy = strdup(s);
+	if (copy)
+		o->strings[o->string_count++] = copy;
+	return copy;
+}
+
+void run_opts_free(struct run_opts *o)
+{
+	while (o->string_count)
+		free(o->strings[--o->string_count]);
+}
+
+static const struct run_opt *find(const char *name)
+{
+	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
+		for (const struct run_opt *opt = groups[g].opts; opt->name; opt++) {
+			if (!strcmp(opt->name, name))
+				return opt;
+		}
+	}
+	return NULL;
+}
+
+static int unknown(const char *arg, const char *name, struct lodge_err *err)
+{
+	const char *why = run_opt_missing(name);
+
+	if (why)
+		return err_set(err, -EINVAL, "%s: %s", arg, why);
+	return err_set(err, -EINVAL, "there is no option '%s'; 'lodge help run' lists them", arg);
+}
+
+/* One option at argv[i]; moves i over its argument. */
+static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct lodge_err *err)
+{
+	const char *arg = argv[*i], *name = arg + 1;
+	const struct run_opt *opt;
+
+	if (arg[0] != '-' || !arg[1])
+		return err_set(err, -EINVAL,
+			       "'%s' stands alone, as a disk image would; disks are not there yet",
+			       arg);
+	if (*name == '-')
+		name++;
+	opt = find(name);
+	if (!opt)
+		return unknown(arg, name, err);
+	if (opt->arg && *i + 1 >= argc)
+		return err_set(err, -EINVAL, "%s needs an argument: %s %s", arg, arg, opt->arg);
+	return opt->set(o, opt->arg ? argv[++*i] : NULL, err);
+}
+
+/* What the console is when nobody said: the terminal, unless there shall be none. */
+static void default_console(struct run_opts *o)
+{
+	if (!o->serials && !o->nodefaults && !o->no_display && !o->daemonize)
+		o->vm.serial[0] = "mon:stdio";
+	if (!o->serials && o->no_display && !o->nodefaults)
+		o->vm.serial[0] = "null";
+}
+
+static int check_boot(const struct run_opts *o, struct lodge_err *err)
+{
+	const struct vm_config *vm = &o->vm;
+
+	if (vm->kernel && vm->bios)
+		return err_set(err, -EINVAL,
+			       "-kernel and -bios together are not there yet; leave one out");
+	if (!vm->kernel && (vm->initrd || vm->append))
+		return err_set(err, -EINVAL, "%s needs a -kernel",
+			       vm->initrd ? "-initrd" : "-append");
+	if (!vm->kernel && !vm->bios)
+		return err_set(err, -EINVAL,
+			       "nothing to boot: give -kernel FILE (a Linux, ELF or Multiboot "
+			       "kernel) or -bios FILE (firmware)");
+	return 0;
+}
+
+static int check_engine(struct run_opts *o, struct lodge_err *err)
+{
+	if (o->accel_kvm && !o->accel_soft && !o->accel_auto)
+		return err_set(err, -ENOTSUP,
+			       "this version has no KVM engine yet; use -accel soft, or leave "
+			       "-accel out");
+	snprintf(o->engine_reason, sizeof(o->engine_reason), "%s",
+		 o->accel_kvm	 ? "this version has no KVM engine yet, the other one you allowed"
+		 : o->accel_soft ? "you asked for it"
+				 : "this version has no other one yet");
+	return 0;
+}
+
+static int check(struct run_opts *o, struct lodge_err *err)
+{
+	int r = check_engine(o, err);
+
+	if (!r)
+		r = check_boot(o, err);
+	if (!r && o->daemonize && o->nographic)
+		r = err_set(err, -EINVAL,
+			    "-nographic and -daemonize exclude each other; use -display none and "
+			    "-serial file:PATH, unix:PATH or pty");
+	return r;
+}
+
+int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *err)
+{
+	memset(o, 0, sizeof(*o));
+	o->vm.ram_bytes = DEFAULT_RAM;
+	o->vm.cpus = 1;
+	for (int i = 1; i < argc; i++) {
+		int r = parse_one(o, argc, argv, &i, err);
+
+		if (r)
+			return r;
+		if (o->help)
+			return 0;
+	}
+	default_console(o);
+	o->vm.no_stdio = o->daemonize;
+	return check(o, err);
+}
+
+static void print_group(FILE *out, const struct run_opt *opt)
+{
+	char head[64];
+
+	for (; opt->name; opt++) {
+		snprintf(head, sizeof(head), "-%s %s", opt->name, opt->arg ? opt->arg : "");
+		if (strlen(head) < 26)
+			fprintf(out, "  %-25s %s\n", head, opt->help);
+		else
+			fprintf(out, "  %s\n  %-25s %s\n", head, "", opt->help);
+	}
+}
+
+void run_opts_print(FILE *out)
+{
+	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
+		fprintf(out, "\n%s:\n", groups[g].title);
+		print_group(out, groups[g].opts);
+	}
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The options of `lodge run`, spelled as QEMU spells them, as tables: what each one sets, and what
+ * is known but not there yet. Threads: main only.
+ */
+#ifndef LODGE_CLI_RUN_OPTS_H
+#define LODGE_CLI_RUN_OPTS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "machine/vm.h"
+
+#define RUN_STRINGS_MAX 128
+
+struct run_opts {
+	struct vm_config vm;
+	bool accel_kvm, accel_soft, accel_auto; /* which ones -accel and -machine named */
+	bool nographic, nodefaults, no_display;
+	unsigned serials; /* -serial options so far */
+	bool daemonize, help;
+	const char *pidfile;
+	char engine_reason[160];	/* "because ..." */
+	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
+	unsigned string_count;
+};
+
+/*
+ * Fill `o` from argv[1..]; strings point into argv or belong to `o`. 0; 1 when an option such as
+ * `-cpu help` printed what was asked for; -EINVAL with a sentence.
+ */
+int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *err) MUST_CHECK;
+void run_opts_free(struct run_opts *o);
+/* The option list for `lodge help run`. */
+void run_opts_print(FILE *out);
+
+/* ---- Between the files of the option parser ---------------------------------------------------
+ */
+
+/* A setter returns 0, 1 ("printed what was asked for") or a negative errno with a sentence. */
+struct run_opt {
+	const char *name; /* without dashes */
+	const char *arg;  /* what its argument is called; NULL: it takes none */
+	const char *help;
+	int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
+};
+/* End with a NULL name. */
+extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_console[],
+	run_opts_process[];
+
+/* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
+const char *run_opts_keep(struct run_opts *o, const char *s);
+
+/* Options QEMU has and Lodge does not yet: the sentence, or NULL if the name is unknown. */
+const char *run_opt_missing(const char *name);
+
+#endif
