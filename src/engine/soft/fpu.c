@@ -103,6 +103,9 @@ enum fpu_class fpu_class_of(const struct x86_insn *insn)
 	}
 	if (insn->flags & X86_IF_VEX)
 		return vex_gpr(insn) ? FPU_NONE : FPU_AVX;
+	/* CVTPS2PI and its like: SSE whatever the operands. */
+	if (insn->map == X86_MAP_0F && (insn->opcode == 0x2c || insn->opcode == 0x2d))
+		return FPU_SSE;
 	for (unsigned i = 0; i < insn->nopds; i++) {
 		if (insn->opd[i].kind != X86_OPD_REG)
 			continue;

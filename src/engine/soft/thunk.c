@@ -22,6 +22,7 @@ static void check_aligned(struct soft_cpu *cpu, gva_t lin, unsigned mask)
 
 	if (__builtin_expect(!(lin & mask), 1))
 		return;
+	fpu_need(cpu);
 	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
 	if (!(mxcsr & 1u << 17))
 		soft_raise_err(cpu, VEC_GP, 0);
@@ -63,7 +64,6 @@ static __attribute__((noinline)) void rmw_bounced(struct soft_cpu *cpu, const st
 static inline void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
 	(void)op;
-	fpu_need(cpu);
 	thunk_call(cpu, code, NULL);
 }
 
@@ -72,7 +72,6 @@ static inline void run_load(struct soft_cpu *cpu, const struct soft_op *op, cons
 	gva_t lin = soft_ea_lin(cpu, op, op->msize, false);
 	void *p;
 
-	fpu_need(cpu);
 	check_aligned(cpu, lin, op->cc);
 	p = soft_ptr(cpu, lin, op->msize, true, false);
 	if (__builtin_expect(p != NULL, 1))
@@ -86,7 +85,6 @@ static inline void run_store(struct soft_cpu *cpu, const struct soft_op *op, con
 	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
 	void *p;
 
-	fpu_need(cpu);
 	check_aligned(cpu, lin, op->cc);
 	p = soft_ptr(cpu, lin, op->msize, false, true);
 	if (__builtin_expect(p != NULL, 1))
@@ -100,7 +98,6 @@ static void run_rmw(struct soft_cpu *cpu, const struct soft_op *op, const void *
 	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
 	void *p;
 
-	fpu_need(cpu);
 	check_aligned(cpu, lin, op->cc);
 	p = soft_ptr(cpu, lin, op->msize, true, true);
 	if (p)
@@ -120,6 +117,10 @@ static const thunk_run_fn runs[SHAPES] = {
 	[SHAPE_X87_RESET] = thunk_x87_reset,
 	[SHAPE_X87_ENV_LOAD] = thunk_x87_env_load,
 	[SHAPE_X87_ENV_STORE] = thunk_x87_env_store,
+	[SHAPE_MASKMOV_LOAD] = thunk_maskmov_load,
+	[SHAPE_MASKMOV_STORE] = thunk_maskmov_store,
+	[SHAPE_MASKMOV_BYTES] = thunk_maskmov_bytes,
+	[SHAPE_GATHER] = thunk_gather,
 };
 
 /* ---- Handlers
@@ -185,6 +186,10 @@ static const struct x86_operand *mem_operand(const struct x86_insn *insn)
 
 static enum thunk_shape shape_of(const struct x86_insn *insn, unsigned access)
 {
+	enum thunk_shape vec;
+
+	if (thunk_vec_shape(insn, &vec))
+		return vec;
 	if (insn->map == X86_MAP_1B && insn->opcode >= 0xd8 && insn->opcode <= 0xdf)
 		return thunk_x87_shape(insn, access);
 	if (!access)
@@ -194,12 +199,17 @@ static enum thunk_shape shape_of(const struct x86_insn *insn, unsigned access)
 	return access == X86_ACC_W ? SHAPE_STORE : SHAPE_LOAD;
 }
 
-/* What the CPU model and the mode let this encoding be. */
-static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
+static bool has_feature(const struct soft_cpu *cpu, unsigned feature)
 {
 	const struct x86_cpuid *id = cpu->e->cfg.cpuid;
 
-	if (insn->feature != X86_FEAT_NONE && id && !id->has[insn->feature])
+	return feature == X86_FEAT_NONE || !id || id->has[feature];
+}
+
+/* What the CPU model and the mode let this encoding be. */
+static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
+{
+	if (!has_feature(cpu, insn->feature))
 		return false;
 	/* VEX: #UD in real and virtual-8086 mode (SDM 2 §2.4.2). */
 	if ((insn->flags & X86_IF_VEX) &&
@@ -208,15 +218,40 @@ static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
 	return true;
 }
 
+/* Without BMI1 or LZCNT the prefix means nothing: BSF or BSR. */
+static bool is_plain_scan(const struct soft_cpu *cpu, const struct x86_insn *insn)
+{
+	return (insn->op == X86_OP_TZCNT || insn->op == X86_OP_LZCNT) &&
+	       !has_feature(cpu, insn->feature);
+}
+
+static bool per_element(enum thunk_shape shape)
+{
+	return shape >= SHAPE_MASKMOV_LOAD && shape <= SHAPE_GATHER;
+}
+
+static soft_fn choose_fn(const struct soft_cpu *cpu, const struct soft_op *op,
+			 enum thunk_shape shape)
+{
+	if (!op->thunk && !per_element(shape))
+		return h_uncached;
+	if (cpu->mode & SOFT_MODE_NOFPU)
+		return h_checked;
+	return direct[shape] ? direct[shape] : h_any;
+}
+
 bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {
 	const struct x86_operand *mem = mem_operand(insn);
-	uint64_t key = thunk_key(insn);
 	unsigned access = mem ? mem->access & (X86_ACC_R | X86_ACC_W) : 0;
+	uint64_t key = thunk_key(insn);
 	enum thunk_shape shape;
-	soft_fn fn;
 
-	if (!key || !allowed(cpu, insn) || (insn->flags & X86_IF_VSIB))
+	if (is_plain_scan(cpu, insn))
+		key &= ~(3ull << TK_PP);
+	else if (!allowed(cpu, insn))
+		return false;
+	if (!key)
 		return false;
 	shape = shape_of(insn, access);
 	op->imm = key;
@@ -225,14 +260,13 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	op->cc = 0;
 	if ((insn->flags & X86_IF_ALIGNED) && op->msize && !(op->msize & (op->msize - 1)))
 		op->cc = (uint8_t)(op->msize - 1);
+	if (shape == SHAPE_GATHER) {
+		op->src = insn->index;
+		op->index = SOFT_NO_REG;
+	}
 	op->aux = (uint8_t)((unsigned)shape << AUX_SHAPE | (unsigned)fpu_class_of(insn));
-	op->thunk = thunk_get(cpu->e->thunks, key);
-	fn = direct[shape] ? direct[shape] : h_any;
-	if (!op->thunk)
-		fn = h_uncached;
-	else if (cpu->mode & SOFT_MODE_NOFPU)
-		fn = h_checked;
-	atomic_store_explicit(&op->fn, fn, memory_order_relaxed);
+	op->thunk = per_element(shape) ? NULL : thunk_get(cpu->e->thunks, key);
+	atomic_store_explicit(&op->fn, choose_fn(cpu, op, shape), memory_order_relaxed);
 	return true;
 }
 

@@ -111,16 +111,6 @@ static inline bool thunk_contains(const struct thunk_cache *tc, uint64_t pc)
 	return pc - (uint64_t)(uintptr_t)tc->rx < THUNK_CACHE_BYTES;
 }
 
-static inline void thunk_call(struct soft_cpu *cpu, const void *code, void *mem)
-{
-	((thunk_fn)(uintptr_t)code)(cpu, mem);
-}
-
-static inline void thunk_move_reg(struct soft_cpu *cpu, enum thunk_move m, unsigned reg, void *mem)
-{
-	thunk_call(cpu, cpu->e->thunks->move[m][reg], mem);
-}
-
 /* ---- Handlers ----------------------------------------------------------------------------------
  */
 
@@ -128,6 +118,18 @@ static inline void fpu_need(struct soft_cpu *cpu)
 {
 	if (__builtin_expect(!cpu->fpu_live, 0))
 		soft_fpu_enter(cpu);
+}
+
+/* Run a thunk. Any access to memory or a device may have made the registers not live. */
+static inline void thunk_call(struct soft_cpu *cpu, const void *code, void *mem)
+{
+	fpu_need(cpu);
+	((thunk_fn)(uintptr_t)code)(cpu, mem);
+}
+
+static inline void thunk_move_reg(struct soft_cpu *cpu, enum thunk_move m, unsigned reg, void *mem)
+{
+	thunk_call(cpu, cpu->e->thunks->move[m][reg], mem);
 }
 
 /* What CR0, CR4 and XCR0 may forbid. */
@@ -152,6 +154,10 @@ enum thunk_shape {
 	SHAPE_X87_RESET, /* FNINIT, FNCLEX */
 	SHAPE_X87_ENV_LOAD,
 	SHAPE_X87_ENV_STORE,
+	SHAPE_MASKMOV_LOAD,
+	SHAPE_MASKMOV_STORE,
+	SHAPE_MASKMOV_BYTES,
+	SHAPE_GATHER, /* op->src: the index register */
 	SHAPES
 };
 
@@ -164,6 +170,12 @@ void thunk_x87_store(struct soft_cpu *cpu, const struct soft_op *op, const void 
 void thunk_x87_reset(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
 void thunk_x87_env_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
 void thunk_x87_env_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
+void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
+void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
+void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
+void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
+/* True, and the shape, for instructions that are done element by element. */
+bool thunk_vec_shape(const struct x86_insn *insn, enum thunk_shape *shape);
 /* The shape of an x87 instruction whose memory operand, if any, is accessed as `access` says. */
 enum thunk_shape thunk_x87_shape(const struct x86_insn *insn, unsigned access);
 /* The x87 exception that FERR# told of is gone. */

@@ -22,7 +22,6 @@
 
 void thunk_x87_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	fpu_need(cpu);
 	thunk_call(cpu, code, NULL);
 	x87_track(cpu, op);
 }
@@ -32,7 +31,6 @@ void thunk_x87_load(struct soft_cpu *cpu, const struct soft_op *op, const void *
 	gva_t lin = soft_ea_lin(cpu, op, op->msize, false);
 	void *p;
 
-	fpu_need(cpu);
 	p = soft_ptr(cpu, lin, op->msize, true, false);
 	if (__builtin_expect(!p, 0)) {
 		p = thunk_bounce(cpu, 0, lin);
@@ -56,7 +54,6 @@ void thunk_x87_store(struct soft_cpu *cpu, const struct soft_op *op, const void 
 	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
 	void *p;
 
-	fpu_need(cpu);
 	p = soft_ptr(cpu, lin, op->msize, false, true);
 	if (__builtin_expect(p != NULL, 1)) {
 		thunk_call(cpu, code, p);
@@ -94,7 +91,6 @@ void thunk_x87_ferr_clear(struct soft_cpu *cpu)
 
 void thunk_x87_reset(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	fpu_need(cpu);
 	thunk_call(cpu, code, NULL);
 	if (tk_get(op->imm, TK_MODRM, 8) == 0xe3) /* FNINIT */
 		clear_pointers(cpu);
@@ -194,7 +190,6 @@ void thunk_x87_env_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	uint8_t *host = cpu->bounce[0], *out = cpu->bounce[1];
 
 	soft_probe_write(cpu, lin, len);
-	fpu_need(cpu);
 	thunk_call(cpu, code, host);
 	env_to_guest(cpu, out, host, env32);
 	if (len > env) {
@@ -217,7 +212,6 @@ void thunk_x87_env_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 	p = env_from_guest(cpu, host, in, env32);
 	if (len > env)
 		memcpy(host + ENV32, in + env, REGS);
-	fpu_need(cpu);
 	thunk_call(cpu, code, host);
 	st_le16(x + FX_FOP, p.fop);
 	st_le64(x + FX_FIP, p.fip);
