@@ -115,19 +115,25 @@ void aml_path(struct aml *a, const char *path)
 	}
 }
 
-/* §20.2.3: the shortest form. */
-void aml_int(struct aml *a, uint64_t v)
+/* §20.2.3: the shortest form, in up to 9 bytes. */
+static unsigned put_int(uint8_t *b, uint64_t v)
 {
-	uint8_t b[9];
 	unsigned len = v > UINT32_MAX ? 8 : v > UINT16_MAX ? 4 : v > UINT8_MAX ? 2 : 1;
 
 	if (v <= 1) {
-		aml_op(a, v ? AML_ONE : AML_ZERO);
-		return;
+		b[0] = v ? AML_ONE : AML_ZERO;
+		return 1;
 	}
 	b[0] = len == 8 ? OP_QWORD : len == 4 ? OP_DWORD : len == 2 ? OP_WORD : OP_BYTE;
 	st_le64(b + 1, v);
-	aml_raw(a, b, 1 + len);
+	return 1 + len;
+}
+
+void aml_int(struct aml *a, uint64_t v)
+{
+	uint8_t b[9];
+
+	aml_raw(a, b, put_int(b, v));
 }
 
 void aml_string(struct aml *a, const char *s)
@@ -191,7 +197,7 @@ static void insert(struct aml *a, size_t at, const uint8_t *bytes, size_t len)
 
 void aml_end(struct aml *a)
 {
-	uint8_t b[5];
+	uint8_t b[9];
 	size_t at;
 
 	assert(a->depth > 0);
@@ -200,9 +206,7 @@ void aml_end(struct aml *a)
 		const uint8_t end_tag[2] = {0x79, 0};
 
 		aml_raw(a, end_tag, sizeof(end_tag));
-		b[0] = OP_WORD;
-		st_le16(b + 1, (uint16_t)(a->len - at));
-		insert(a, at, b, 3);
+		insert(a, at, b, put_int(b, a->len - at));
 	}
 	insert(a, at, b, put_pkg_length(b, a->len - at));
 }

@@ -86,9 +86,13 @@ static void method_current(struct aml *a)
 	const uint32_t none = 0;
 
 	aml_method_begin(a, "IQCR", 1, true);
-	resources_irq(a, "PRR0", &none, 1);
+	aml_op(a, AML_STORE);
+	aml_resources_begin(a);
+	aml_res_irq_level(a, &none, 1);
+	aml_end(a);
+	aml_op(a, AML_LOCAL0);
 	aml_op(a, AML_CREATE_DWORD_FIELD);
-	aml_path(a, "PRR0");
+	aml_op(a, AML_LOCAL0);
 	aml_int(a, 5); /* the first interrupt number in the descriptor */
 	aml_path(a, "PRRI");
 	aml_if_begin(a);
@@ -103,7 +107,7 @@ static void method_current(struct aml *a)
 	aml_path(a, "PRRI");
 	aml_end(a);
 	aml_op(a, AML_RETURN);
-	aml_path(a, "PRR0");
+	aml_op(a, AML_LOCAL0);
 	aml_end(a);
 }
 
