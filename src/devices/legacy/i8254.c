@@ -561,6 +561,7 @@ static void i8254_reset(struct device *dev)
 static int i8254_post_load(struct device *dev)
 {
 	struct i8254 *pit = (struct i8254 *)dev;
+	uint64_t now = clock_mono_ns();
 
 	for (unsigned i = 0; i < COUNTERS; i++) {
 		struct counter *c = &pit->c[i];
@@ -569,10 +570,9 @@ static int i8254_post_load(struct device *dev)
 		    c->ctl & ~CW_PROGRAM || CW_RW(c->ctl) == RW_LATCH || c->latched > RW_BOTH ||
 		    c->gate > 1)
 			return -EINVAL;
+		c->start_ns = min_u64(c->start_ns, now);
 	}
 	/* Owed edges stay owed, but a long pause owes none. */
-	uint64_t now = clock_mono_ns();
-
 	pit->backlog = (uint32_t)min_u64(pit->backlog, MAX_BACKLOG);
 	pit->last_ns = min_u64(pit->last_ns, now);
 	load_pending(&pit->c[0], now);

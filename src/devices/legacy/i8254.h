@@ -17,8 +17,8 @@ struct i8254; /* begins with struct device */
 
 /*
  * `irq0` follows OUT of counter 0. Gates 0 and 1 are wired high. NULL when out of memory.
- * When many periods of counter 0 went by unserved, the missed edges are given late, one by one and
- * never faster than the guest takes them, up to a bound.
+ * Periods of counter 0 that the host was too late for are made up for, up to a bound, at no more
+ * than twice the programmed pace. Interrupts never come closer than 25 us.
  */
 struct i8254 *i8254_new(struct io_loop *loop, struct irq_line irq0);
 void i8254_free(struct i8254 *pit);
