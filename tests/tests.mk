@@ -7,7 +7,7 @@ FUZZ_SRCS := $(wildcard tests/fuzz/*.c)
 FB        := build/fuzz
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(FB)/bin/%,$(FUZZ_SRCS))
 
-TEST_CFLAGS := -Wno-conversion -Wno-shadow
+TEST_CFLAGS := -Wno-conversion -Wno-shadow -Wno-unused-parameter
 $(B)/tests/%: tests/%.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -Itests -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS) -lcmocka -lZydis

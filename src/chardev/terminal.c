@@ -52,23 +52,26 @@ void terminal_leave(void)
 		term.state = TERM_COOKED;
 }
 
-/* SA_RESETHAND put the default action back: raising again ends the process as it should. */
+/*
+ * The engine's fault handler may stand before this one and call it: the default action is put back
+ * here, so that raising again ends the process as it should.
+ */
 static void on_crash(int sig)
 {
 	terminal_restore();
+	signal(sig, SIG_DFL);
 	raise(sig);
 }
 
 static void install_crash_handlers(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
-	struct sigaction sa = {.sa_handler = on_crash,
-			       .sa_flags = (int)(SA_RESETHAND | SA_NODEFER | SA_ONSTACK)};
+	struct sigaction sa = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
 	struct sigaction old;
 
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		/* Somebody else's handler stays: it ends in abort or a default action, or not. */
+		/* A handler that is there already stays: it must end the process itself. */
 		if (!sigaction(signals[i], NULL, &old) && old.sa_handler == SIG_DFL)
 			sigaction(signals[i], &sa, NULL);
 	}

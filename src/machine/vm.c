@@ -174,10 +174,11 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	vm->bus = bus_new();
 	if (!vm->bus)
 		return err_set(err, -ENOMEM, "no memory for the bus");
-	r = make_engine(vm, err);
+	/* Before the engine, whose fault handlers hand on to the terminal's. */
+	r = open_chardevs(vm, err);
 	if (r)
 		return r;
-	r = open_chardevs(vm, err);
+	r = make_engine(vm, err);
 	if (r)
 		return r;
 	vm->board = board_new(vm, err);
