@@ -123,6 +123,10 @@ static int parse_header(struct boot_job *job, struct bzimage *bz)
 		return ret;
 	bz->hdr_end = HDR_MAGIC + bz->hdr[HDR_JUMP + 1];
 	bz->hdr_end = (unsigned)min_u64(min_u64(bz->hdr_end, HDR_LIMIT), f->size);
+	sects = field(bz, HDR_SETUP_SECTS, 1);
+	bz->payload_off = ((sects ? sects : DEFAULT_SETUP_SECTS) + 1) * SECTOR;
+	if (f->size <= bz->payload_off)
+		return refuse_cut_short(job, bz->payload_off + 1);
 	bz->version = (unsigned)field(bz, HDR_VERSION, 2);
 	if (bz->version < 0x200)
 		return err_set(job->err, -ENOEXEC,
@@ -135,13 +139,9 @@ static int parse_header(struct boot_job *job, struct bzimage *bz)
 			"the kernel '%s' is a zImage, which only a real-mode boot loader can "
 			"start; build it as a bzImage",
 			f->name);
-	sects = field(bz, HDR_SETUP_SECTS, 1);
-	bz->payload_off = ((sects ? sects : DEFAULT_SETUP_SECTS) + 1) * SECTOR;
 	/* Builds differ in whether the last paragraph is filled up. */
-	want = bz->payload_off + 1;
-	if (bz->version >= 0x204)
-		want = max_u64(want, bz->payload_off + field(bz, HDR_SYSSIZE, 4) * 16);
-	if (f->size + 15 < want || f->size <= bz->payload_off)
+	want = bz->payload_off + (bz->version >= 0x204 ? field(bz, HDR_SYSSIZE, 4) * 16 : 0);
+	if (f->size + 15 < want)
 		return refuse_cut_short(job, want);
 	bz->payload_len = f->size - bz->payload_off;
 	bz->is64 = bz->version >= 0x20c && (field(bz, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
