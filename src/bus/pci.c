@@ -220,10 +220,12 @@ static void pci_update_bars(struct pci_dev *d)
 {
 	for (unsigned n = 0; n < PCI_BARS; n++) {
 		uint64_t base = 0;
+		bool on;
 
 		if (d->bar[n].kind == PCI_BAR_NONE || d->bar[n].kind == PCI_BAR_UPPER)
 			continue;
-		bar_set(d, n, bar_decodes(d, n, &base), base);
+		on = bar_decodes(d, n, &base);
+		bar_set(d, n, on, base);
 	}
 }
 
