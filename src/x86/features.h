@@ -78,6 +78,7 @@
 	FEAT(ABM, "abm", 0x80000001, 0, 2, 5)                                                      \
 	FEAT(SSE4A, "sse4a", 0x80000001, 0, 2, 6)                                                  \
 	FEAT(MISALIGNSSE, "misalignsse", 0x80000001, 0, 2, 7)                                      \
+	FEAT(TOPOEXT, "topoext", 0x80000001, 0, 2, 22)                                             \
 	FEAT(PREFETCHW, "3dnowprefetch", 0x80000001, 0, 2, 8)                                      \
 	FEAT(SYSCALL, "syscall", 0x80000001, 0, 3, 11)                                             \
 	FEAT(NX, "nx", 0x80000001, 0, 3, 20)                                                       \

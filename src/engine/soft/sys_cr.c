@@ -10,11 +10,13 @@
  */
 #include "engine/soft/sys_int.h"
 
-#define CR0_KNOWN (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | \
-		   CR0_CD | CR0_PG)
+#define CR0_KNOWN                                                                                  \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
 #define CR3_NOFLUSH (1ull << 63)
 
-/* ---- PDPTEs ------------------------------------------------------------------------------------- */
+/* ---- PDPTEs -------------------------------------------------------------------------------------
+ */
 
 static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
 {
@@ -37,7 +39,8 @@ bool sys_load_pdptes(struct soft_cpu *cpu, uint64_t cr3)
 	return true;
 }
 
-/* ---- CR0 ------------------------------------------------------------------------------------------ */
+/* ---- CR0
+ * ------------------------------------------------------------------------------------------ */
 
 static bool cr0_ok(const struct soft_cpu *cpu, uint64_t new, bool enable, bool disable)
 {
@@ -45,9 +48,9 @@ static bool cr0_ok(const struct soft_cpu *cpu, uint64_t new, bool enable, bool d
 
 	if (new >> 32)
 		return false;
-	if ((new & CR0_PG) && !(new & CR0_PE))
+	if ((new &CR0_PG) && !(new &CR0_PE))
 		return false;
-	if ((new & CR0_NW) && !(new & CR0_CD))
+	if ((new &CR0_NW) && !(new &CR0_CD))
 		return false;
 	if (enable && (s->efer & EFER_LME) &&
 	    (!(s->cr4 & CR4_PAE) || (s->seg[SEG_CS].attr & SEG_ATTR_L)))
@@ -61,11 +64,11 @@ static void set_cr0(struct soft_cpu *cpu, uint64_t new)
 {
 	struct x86_state *s = &cpu->s;
 	uint64_t old = s->cr0, efer = s->efer;
-	bool enable = (new & ~old & CR0_PG) != 0, disable = (old & ~new & CR0_PG) != 0;
+	bool enable = (new & ~old &CR0_PG) != 0, disable = (old & ~new &CR0_PG) != 0;
 
 	if (!cr0_ok(cpu, new, enable, disable))
 		soft_raise_err(cpu, VEC_GP, 0);
-	new = (new & CR0_KNOWN) | CR0_ET;
+	new = (new &CR0_KNOWN) | CR0_ET;
 	if (enable && (efer & EFER_LME))
 		efer |= EFER_LMA;
 	if (disable)
@@ -80,7 +83,8 @@ static void set_cr0(struct soft_cpu *cpu, uint64_t new)
 	soft_mode_changed(cpu);
 }
 
-/* ---- CR3, CR4, CR8 --------------------------------------------------------------------------------- */
+/* ---- CR3, CR4, CR8
+ * --------------------------------------------------------------------------------- */
 
 static void set_cr3(struct soft_cpu *cpu, uint64_t new)
 {
@@ -104,22 +108,22 @@ static const struct {
 	uint32_t bits;
 	enum x86_feature feature;
 } cr4_bits[] = {
-	{ CR4_VME | CR4_PVI, X86_FEAT_VME },
-	{ CR4_TSD, X86_FEAT_TSC },
-	{ CR4_DE, X86_FEAT_DE },
-	{ CR4_PSE, X86_FEAT_PSE },
-	{ CR4_PAE, X86_FEAT_PAE },
-	{ CR4_MCE, X86_FEAT_MCE },
-	{ CR4_PGE, X86_FEAT_PGE },
-	{ CR4_PCE, X86_FEAT_NONE },
-	{ CR4_OSFXSR, X86_FEAT_FXSR },
-	{ CR4_OSXMMEXCPT, X86_FEAT_SSE },
-	{ CR4_UMIP, X86_FEAT_UMIP },
-	{ CR4_FSGSBASE, X86_FEAT_FSGSBASE },
-	{ CR4_PCIDE, X86_FEAT_PCID },
-	{ CR4_OSXSAVE, X86_FEAT_XSAVE },
-	{ CR4_SMEP, X86_FEAT_SMEP },
-	{ CR4_SMAP, X86_FEAT_SMAP },
+	{CR4_VME | CR4_PVI, X86_FEAT_VME},
+	{CR4_TSD, X86_FEAT_TSC},
+	{CR4_DE, X86_FEAT_DE},
+	{CR4_PSE, X86_FEAT_PSE},
+	{CR4_PAE, X86_FEAT_PAE},
+	{CR4_MCE, X86_FEAT_MCE},
+	{CR4_PGE, X86_FEAT_PGE},
+	{CR4_PCE, X86_FEAT_NONE},
+	{CR4_OSFXSR, X86_FEAT_FXSR},
+	{CR4_OSXMMEXCPT, X86_FEAT_SSE},
+	{CR4_UMIP, X86_FEAT_UMIP},
+	{CR4_FSGSBASE, X86_FEAT_FSGSBASE},
+	{CR4_PCIDE, X86_FEAT_PCID},
+	{CR4_OSXSAVE, X86_FEAT_XSAVE},
+	{CR4_SMEP, X86_FEAT_SMEP},
+	{CR4_SMAP, X86_FEAT_SMAP},
 };
 
 static uint64_t cr4_allowed(const struct soft_cpu *cpu)
@@ -141,9 +145,9 @@ static void set_cr4(struct soft_cpu *cpu, uint64_t new)
 
 	if (new & ~cr4_allowed(cpu))
 		soft_raise_err(cpu, VEC_GP, 0);
-	if (sys_lma(cpu) && !(new & CR4_PAE))
+	if (sys_lma(cpu) && !(new &CR4_PAE))
 		soft_raise_err(cpu, VEC_GP, 0);
-	if ((changed & new & CR4_PCIDE) && (!sys_lma(cpu) || (s->cr3 & 0xfff)))
+	if ((changed & new &CR4_PCIDE) && (!sys_lma(cpu) || (s->cr3 & 0xfff)))
 		soft_raise_err(cpu, VEC_GP, 0);
 	if (pae_paging(s->cr0, new, s->efer) &&
 	    (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && !sys_load_pdptes(cpu, s->cr3))
@@ -241,7 +245,8 @@ void sys_smsw(struct soft_cpu *cpu, const struct soft_op *op)
 	sys_put_rm16(cpu, op, 0, cpu->s.cr0);
 }
 
-/* ---- XCR0 ------------------------------------------------------------------------------------------ */
+/* ---- XCR0
+ * ------------------------------------------------------------------------------------------ */
 
 static uint64_t xinuse(struct soft_cpu *cpu)
 {
@@ -285,7 +290,8 @@ void sys_xsetbv(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_mode_changed(cpu);
 }
 
-/* ---- Invalidation ----------------------------------------------------------------------------------- */
+/* ---- Invalidation
+ * ----------------------------------------------------------------------------------- */
 
 void sys_invlpg(struct soft_cpu *cpu, const struct soft_op *op)
 {

@@ -13,7 +13,7 @@
 
 static void raise_db(struct soft_cpu *cpu, uint64_t dr6)
 {
-	const struct soft_event ev = { .vector = VEC_DB, .dr6 = dr6 };
+	const struct soft_event ev = {.vector = VEC_DB, .dr6 = dr6};
 
 	soft_raise_event(cpu, &ev);
 }

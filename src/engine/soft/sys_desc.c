@@ -75,20 +75,22 @@ void sys_desc_set_type(struct soft_cpu *cpu, struct sys_desc *d, unsigned set, u
 
 struct x86_seg sys_seg_make(uint16_t sel, const struct sys_desc *d)
 {
-	return (struct x86_seg){ .base = d->base, .limit = d->limit, .sel = sel, .attr = d->attr };
+	return (struct x86_seg){.base = d->base, .limit = d->limit, .sel = sel, .attr = d->attr};
 }
 
 struct x86_seg sys_seg_null(uint16_t sel, unsigned dpl)
 {
-	return (struct x86_seg){ .sel = sel,
-				 .attr = (uint16_t)(dpl << SEG_ATTR_DPL_SHIFT),
-				 .unusable = true };
+	return (struct x86_seg){.sel = sel,
+				.attr = (uint16_t)(dpl << SEG_ATTR_DPL_SHIFT),
+				.unusable = true};
 }
 
 struct x86_seg sys_seg_vm86(uint16_t sel)
 {
-	return (struct x86_seg){ .base = (uint64_t)sel << 4, .limit = 0xffff, .sel = sel,
-				 .attr = 0xf3 };
+	return (struct x86_seg){.base = (uint64_t)sel << 4,
+				.limit = 0xffff,
+				.sel = sel,
+				.attr = 0xf3};
 }
 
 bool sys_seg_holds(const struct x86_seg *sg, uint64_t off, unsigned size)
@@ -127,12 +129,15 @@ void sys_set_cs_real(struct soft_cpu *cpu, uint16_t sel)
 	cs->unusable = false;
 }
 
-/* ---- Stacks ------------------------------------------------------------------------------------- */
+/* ---- Stacks -------------------------------------------------------------------------------------
+ */
 
 struct sys_stack sys_stack_current(const struct soft_cpu *cpu)
 {
-	return (struct sys_stack){ .seg = cpu->s.seg[SEG_SS], .sp = cpu->s.gpr[R_RSP],
-				   .mask = soft_sp_mask(cpu), .flat64 = soft_mode64(cpu) };
+	return (struct sys_stack){.seg = cpu->s.seg[SEG_SS],
+				  .sp = cpu->s.gpr[R_RSP],
+				  .mask = soft_sp_mask(cpu),
+				  .flat64 = soft_mode64(cpu)};
 }
 
 static gva_t stack_lin(struct soft_cpu *cpu, const struct sys_stack *st, unsigned size)
@@ -206,7 +211,7 @@ void sys_inner_stack(struct soft_cpu *cpu, unsigned cpl, struct sys_stack *st)
 	struct sys_desc d;
 	uint16_t sel;
 
-	*st = (struct sys_stack){ .super = true };
+	*st = (struct sys_stack){.super = true};
 	if (sys_lma(cpu)) {
 		inner_stack64(cpu, cpl, st);
 		return;

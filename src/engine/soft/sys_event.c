@@ -45,7 +45,8 @@ static uint64_t flags_image(const struct soft_cpu *cpu, const struct soft_event 
 	return cpu->s.rflags | (is_fault(ev) ? FLAG_RF : 0);
 }
 
-/* ---- Real mode ---------------------------------------------------------------------------------- */
+/* ---- Real mode ----------------------------------------------------------------------------------
+ */
 
 static void deliver_real(struct soft_cpu *cpu, const struct soft_event *ev)
 {
@@ -66,11 +67,12 @@ static void deliver_real(struct soft_cpu *cpu, const struct soft_event *ev)
 	s->rflags &= ~(uint64_t)(FLAG_IF | FLAG_TF | FLAG_AC | FLAG_RF);
 }
 
-/* ---- Gates ----------------------------------------------------------------------------------------- */
+/* ---- Gates
+ * ----------------------------------------------------------------------------------------- */
 
 /* Check what all gates share: DPL for software interrupts, presence. */
-static void gate_check(struct soft_cpu *cpu, const struct soft_event *ev, uint64_t raw, bool type_ok,
-		       uint32_t err)
+static void gate_check(struct soft_cpu *cpu, const struct soft_event *ev, uint64_t raw,
+		       bool type_ok, uint32_t err)
 {
 	unsigned dpl = (unsigned)(raw >> 45) & 3;
 
@@ -114,8 +116,8 @@ static bool gate_fetch32(struct soft_cpu *cpu, const struct soft_event *ev, stru
 		soft_raise_err(cpu, VEC_GP, err);
 	raw = soft_ld_sys(cpu, (uint32_t)(idt->base + at), 8);
 	type = (unsigned)(raw >> 40) & 0x1f;
-	gate_check(cpu, ev, raw,
-		   type == DESC_TASK || (type & ~9u) == DESC_INT16, err); /* 6, 7, 14, 15 */
+	gate_check(cpu, ev, raw, type == DESC_TASK || (type & ~9u) == DESC_INT16,
+		   err); /* 6, 7, 14, 15 */
 	if (type == DESC_TASK) {
 		sys_task_gate(cpu, raw, TASK_INT, return_ip(cpu, ev),
 			      ev->has_error ? &ev->error : NULL);
@@ -131,7 +133,8 @@ static bool gate_fetch32(struct soft_cpu *cpu, const struct soft_event *ev, stru
 	return true;
 }
 
-/* ---- Protected mode -------------------------------------------------------------------------------- */
+/* ---- Protected mode
+ * -------------------------------------------------------------------------------- */
 
 /* Checks of the handler's code segment; returns the CPL it runs at. */
 static unsigned handler_cs(struct soft_cpu *cpu, const struct gate *g, struct sys_desc *d)
@@ -236,14 +239,15 @@ static void deliver_protected(struct soft_cpu *cpu, const struct soft_event *ev)
 	}
 }
 
-/* ---- Entry and nested faults -------------------------------------------------------------------- */
+/* ---- Entry and nested faults --------------------------------------------------------------------
+ */
 
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
 static enum fault_class classify(const struct soft_event *ev)
 {
-	const uint32_t contributory = 1u << VEC_DE | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS |
-				      1u << VEC_GP;
+	const uint32_t contributory =
+		1u << VEC_DE | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS | 1u << VEC_GP;
 
 	if (ev->soft || ev->external)
 		return BENIGN;
@@ -264,7 +268,7 @@ static bool combine(struct soft_event *ev, const struct soft_event *nested)
 		return false;
 	if ((first == CONTRIBUTORY && second == CONTRIBUTORY) ||
 	    (first == PAGE_FAULT && (second == CONTRIBUTORY || second == PAGE_FAULT))) {
-		*ev = (struct soft_event){ .vector = VEC_DF, .has_error = true };
+		*ev = (struct soft_event){.vector = VEC_DF, .has_error = true};
 		return true;
 	}
 	*ev = *nested;
@@ -273,16 +277,11 @@ static bool combine(struct soft_event *ev, const struct soft_event *nested)
 	return true;
 }
 
-static void trace_event(struct soft_cpu *cpu, const struct soft_event *ev)
+static void trace_nested(struct soft_cpu *cpu, const struct soft_event *first)
 {
-	const struct x86_state *s = &cpu->s;
-
 	soft_fpu_leave(cpu);
-	log_print("cpu%u: vector %02x%s%s error %x at %04x:%016llx ss:sp %04x:%016llx cr2 %016llx\n",
-		  cpu->index, ev->vector, ev->soft ? " soft" : "", ev->external ? " external" : "",
-		  ev->has_error ? ev->error : 0, s->seg[SEG_CS].sel, (unsigned long long)s->rip,
-		  s->seg[SEG_SS].sel, (unsigned long long)s->gpr[R_RSP],
-		  (unsigned long long)s->cr2);
+	log_print("cpu %u: vector %02x error %04x while delivering %02x\n", cpu->index,
+		  cpu->event.vector, cpu->event.error, first->vector);
 }
 
 /* What an event does to the processor before its handler is found. */
@@ -290,8 +289,6 @@ static void event_effects(struct soft_cpu *cpu, const struct soft_event *ev)
 {
 	struct x86_state *s = &cpu->s;
 
-	if (log_on(LOG_INT))
-		trace_event(cpu, ev);
 	if (ev->vector == VEC_DB && !ev->soft && !ev->external) {
 		s->dr[6] |= ev->dr6;
 		s->dr[7] &= ~(uint64_t)DR7_GD;
@@ -319,15 +316,19 @@ bool soft_deliver(struct soft_cpu *cpu, const struct soft_event *ev)
 	volatile bool alive = true;
 	jmp_buf outer;
 
+	sys_commit_ip(cpu); /* s.rip is where to return to, whatever raises */
 	memcpy(&outer, &cpu->unwind, sizeof(outer));
 	while (alive) {
-		if (setjmp(cpu->unwind) == 0) {
+		if (_setjmp(cpu->unwind) == 0) {
 			deliver_once(cpu, &cur);
 			break;
 		}
+		if (log_on(LOG_INT))
+			trace_nested(cpu, &cur);
 		alive = combine(&cur, &cpu->event);
 	}
 	memcpy(&cpu->unwind, &outer, sizeof(outer));
+	cpu->op = NULL;
 	if (!alive)
 		cpu->s.run_state = X86_SHUTDOWN;
 	return alive;

@@ -34,7 +34,8 @@ static bool is_call(const struct soft_op *op)
 	return op->insn->op == X86_OP_CALL_FAR || op->insn->op == X86_OP_CALL_FAR_IND;
 }
 
-/* ---- Real mode and VM86 ----------------------------------------------------------------------------- */
+/* ---- Real mode and VM86
+ * ----------------------------------------------------------------------------- */
 
 static void far_real(struct soft_cpu *cpu, const struct soft_op *op, struct far_ptr p, bool call)
 {
@@ -55,7 +56,8 @@ static void far_real(struct soft_cpu *cpu, const struct soft_op *op, struct far_
 	s->rip = p.off;
 }
 
-/* ---- To a code segment ------------------------------------------------------------------------------ */
+/* ---- To a code segment
+ * ------------------------------------------------------------------------------ */
 
 static void far_to_code(struct soft_cpu *cpu, const struct soft_op *op, struct far_ptr p,
 			struct sys_desc *d, bool call)
@@ -63,8 +65,8 @@ static void far_to_code(struct soft_cpu *cpu, const struct soft_op *op, struct f
 	struct x86_state *s = &cpu->s;
 	struct sys_stack st = sys_stack_current(cpu);
 	unsigned cpl = x86_cpl(s);
-	bool ok = desc_conforming(d) ? desc_dpl(d) <= cpl :
-				       (p.sel & 3u) <= cpl && desc_dpl(d) == cpl;
+	bool ok =
+		desc_conforming(d) ? desc_dpl(d) <= cpl : (p.sel & 3u) <= cpl && desc_dpl(d) == cpl;
 
 	if (!ok || !sys_code_runs(cpu, d))
 		soft_raise_err(cpu, VEC_GP, sel_err(p.sel));
@@ -82,19 +84,22 @@ static void far_to_code(struct soft_cpu *cpu, const struct soft_op *op, struct f
 	s->rip = p.off;
 }
 
-/* ---- Call gates -------------------------------------------------------------------------------------- */
+/* ---- Call gates
+ * -------------------------------------------------------------------------------------- */
 
 struct call_gate {
 	uint16_t sel;
 	uint64_t off;
-	unsigned size;   /* bytes of a stack slot */
+	unsigned size;	 /* bytes of a stack slot */
 	unsigned params; /* slots to copy */
 };
 
 static struct call_gate gate_unpack(const struct sys_desc *d, bool lma)
 {
-	struct call_gate g = { .sel = (uint16_t)(d->raw >> 16), .off = d->raw & 0xffff,
-			       .size = 2, .params = (unsigned)(d->raw >> 32) & 0x1f };
+	struct call_gate g = {.sel = (uint16_t)(d->raw >> 16),
+			      .off = d->raw & 0xffff,
+			      .size = 2,
+			      .params = (unsigned)(d->raw >> 32) & 0x1f};
 
 	if (desc_type(d) == DESC_CALL32) {
 		g.off |= d->raw >> 32 & 0xffff0000;
@@ -109,7 +114,8 @@ static struct call_gate gate_unpack(const struct sys_desc *d, bool lma)
 }
 
 /* Checks of the code segment behind a gate. */
-static void gate_target(struct soft_cpu *cpu, const struct call_gate *g, struct sys_desc *d, bool call)
+static void gate_target(struct soft_cpu *cpu, const struct call_gate *g, struct sys_desc *d,
+			bool call)
 {
 	unsigned cpl = x86_cpl(&cpu->s), dpl;
 	bool ok;
@@ -159,7 +165,8 @@ static void call_inner(struct soft_cpu *cpu, const struct call_gate *g, struct s
 	s->rip = g->off;
 }
 
-static void gate_same(struct soft_cpu *cpu, const struct call_gate *g, struct sys_desc *d, bool call)
+static void gate_same(struct soft_cpu *cpu, const struct call_gate *g, struct sys_desc *d,
+		      bool call)
 {
 	struct x86_state *s = &cpu->s;
 	struct sys_stack st = sys_stack_current(cpu);
@@ -219,7 +226,8 @@ static void far_to_system(struct soft_cpu *cpu, struct far_ptr p, struct sys_des
 	}
 }
 
-/* ---- Operations ----------------------------------------------------------------------------------- */
+/* ---- Operations
+ * ----------------------------------------------------------------------------------- */
 
 void sys_jmp_far(struct soft_cpu *cpu, const struct soft_op *op)
 {

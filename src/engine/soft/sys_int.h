@@ -11,7 +11,8 @@
 #include "base/log.h"
 #include "engine/soft/soft_int.h"
 
-/* ---- State questions -------------------------------------------------------------------------- */
+/* ---- State questions --------------------------------------------------------------------------
+ */
 
 static inline bool sys_protected(const struct soft_cpu *cpu)
 {
@@ -73,7 +74,8 @@ static inline uint64_t sys_opsize_mask(unsigned opsize)
 	return opsize == 8 ? ~0ull : (1ull << (8 * opsize)) - 1;
 }
 
-/* ---- Descriptors (sys_desc.c) ------------------------------------------------------------------ */
+/* ---- Descriptors (sys_desc.c) ------------------------------------------------------------------
+ */
 
 /* System descriptor types; 64-bit mode knows LDT, TSS, call, interrupt and trap gate only. */
 enum {
@@ -94,12 +96,12 @@ enum {
 #define DESC_BUSY 2u
 
 struct sys_desc {
-	gva_t lin;      /* where it lies */
-	uint64_t raw;   /* its first eight bytes */
+	gva_t lin;	 /* where it lies */
+	uint64_t raw;	 /* its first eight bytes */
 	uint64_t raw_hi; /* long mode's upper half, when fetched */
 	uint64_t base;
 	uint32_t limit; /* in bytes */
-	uint16_t attr;  /* as x86_seg.attr */
+	uint16_t attr;	/* as x86_seg.attr */
 };
 
 static inline unsigned desc_type(const struct sys_desc *d)
@@ -189,7 +191,8 @@ static inline bool sys_code64(const struct soft_cpu *cpu, const struct sys_desc 
 void sys_set_cs(struct soft_cpu *cpu, uint16_t sel, const struct sys_desc *d, unsigned cpl);
 void sys_set_cs_real(struct soft_cpu *cpu, uint16_t sel);
 
-/* ---- Segment register loads (sys_seg.c) --------------------------------------------------------- */
+/* ---- Segment register loads (sys_seg.c) ---------------------------------------------------------
+ */
 
 /* MOV/POP/Lxx to a segment register in whatever mode; checks before any change. */
 void sys_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel);
@@ -199,14 +202,15 @@ void sys_drop_inner_segs(struct soft_cpu *cpu);
 void sys_check_ss(struct soft_cpu *cpu, uint16_t sel, unsigned cpl, uint8_t vector,
 		  struct sys_desc *d);
 
-/* ---- Stacks ------------------------------------------------------------------------------------- */
+/* ---- Stacks -------------------------------------------------------------------------------------
+ */
 
 /* A stack to push to or pop from, current or about to be. */
 struct sys_stack {
 	struct x86_seg seg;
 	uint64_t sp, mask;
-	bool flat64;    /* 64-bit mode: canonical check only */
-	bool super;     /* accesses are supervisor ones whatever the CPL is now */
+	bool flat64;	/* 64-bit mode: canonical check only */
+	bool super;	/* accesses are supervisor ones whatever the CPL is now */
 	uint32_t error; /* of its #SS */
 };
 
@@ -220,7 +224,8 @@ void sys_inner_stack(struct soft_cpu *cpu, unsigned cpl, struct sys_stack *st);
 /* RSP0-2 or an IST entry (1-7) from a 64-bit TSS; offset in bytes. */
 uint64_t sys_tss64_rsp(struct soft_cpu *cpu, unsigned offset);
 
-/* ---- Task switches (sys_task.c) ------------------------------------------------------------------ */
+/* ---- Task switches (sys_task.c)
+ * ------------------------------------------------------------------ */
 
 enum sys_task_reason { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 /*
@@ -236,7 +241,8 @@ void sys_task_gate(struct soft_cpu *cpu, uint64_t gate_raw, enum sys_task_reason
 /* IRET with NT set. */
 void sys_task_return(struct soft_cpu *cpu, uint64_t next_ip);
 
-/* ---- Others --------------------------------------------------------------------------------------- */
+/* ---- Others
+ * --------------------------------------------------------------------------------------- */
 
 /* From here on faults of this operation report s.rip as it is. */
 static inline void sys_commit_ip(struct soft_cpu *cpu)
@@ -261,7 +267,8 @@ bool sys_rdmsr(struct soft_cpu *cpu, uint32_t msr, uint64_t *val);
 bool sys_wrmsr(struct soft_cpu *cpu, uint32_t msr, uint64_t val);
 uint64_t sys_tsc(const struct soft_cpu *cpu);
 
-/* ---- Operands ------------------------------------------------------------------------------------ */
+/* ---- Operands
+ * ------------------------------------------------------------------------------------ */
 
 /* Operand `i` when it is a register: which one. */
 static inline unsigned sys_reg(const struct soft_op *op, unsigned i)
@@ -287,33 +294,69 @@ uint16_t sys_get_rm16(struct soft_cpu *cpu, const struct soft_op *op, unsigned i
 /* Store to r/m: a register takes opsize bytes, memory 16 bits (SLDT, STR, SMSW, MOV from Sreg). */
 void sys_put_rm16(struct soft_cpu *cpu, const struct soft_op *op, unsigned i, uint64_t val);
 
-/* ---- Handlers, by file ---------------------------------------------------------------------------- */
+/* ---- Handlers, by file
+ * ---------------------------------------------------------------------------- */
 
 #define SYS_HANDLER(name) void name(struct soft_cpu *cpu, const struct soft_op *op)
 
-SYS_HANDLER(sys_jmp_far); /* and CALL */ SYS_HANDLER(sys_ret_far);                   /* sys_far.c */
-SYS_HANDLER(sys_iret);                                                                 /* sys_iret.c */
-SYS_HANDLER(sys_int);          SYS_HANDLER(sys_int3);         SYS_HANDLER(sys_int1);   /* sys_soft_int.c */
-SYS_HANDLER(sys_into);         SYS_HANDLER(sys_bound);        SYS_HANDLER(sys_ud);
-SYS_HANDLER(sys_mov_from_seg); SYS_HANDLER(sys_mov_to_seg);   SYS_HANDLER(sys_push_seg); /* sys_seg.c */
-SYS_HANDLER(sys_pop_seg);      SYS_HANDLER(sys_lseg);
-SYS_HANDLER(sys_lar);          SYS_HANDLER(sys_lsl);          SYS_HANDLER(sys_verr);   /* sys_table_ops.c */
-SYS_HANDLER(sys_verw);         SYS_HANDLER(sys_arpl);         SYS_HANDLER(sys_lldt);
-SYS_HANDLER(sys_ltr);          SYS_HANDLER(sys_sldt);         SYS_HANDLER(sys_str);
-SYS_HANDLER(sys_lgdt);         SYS_HANDLER(sys_lidt);         SYS_HANDLER(sys_sgdt);
+SYS_HANDLER(sys_jmp_far); /* and CALL */
+SYS_HANDLER(sys_ret_far); /* sys_far.c */
+SYS_HANDLER(sys_iret);	  /* sys_iret.c */
+SYS_HANDLER(sys_int);
+SYS_HANDLER(sys_int3);
+SYS_HANDLER(sys_int1); /* sys_soft_int.c */
+SYS_HANDLER(sys_into);
+SYS_HANDLER(sys_bound);
+SYS_HANDLER(sys_ud);
+SYS_HANDLER(sys_mov_from_seg);
+SYS_HANDLER(sys_mov_to_seg);
+SYS_HANDLER(sys_push_seg); /* sys_seg.c */
+SYS_HANDLER(sys_pop_seg);
+SYS_HANDLER(sys_lseg);
+SYS_HANDLER(sys_lar);
+SYS_HANDLER(sys_lsl);
+SYS_HANDLER(sys_verr); /* sys_table_ops.c */
+SYS_HANDLER(sys_verw);
+SYS_HANDLER(sys_arpl);
+SYS_HANDLER(sys_lldt);
+SYS_HANDLER(sys_ltr);
+SYS_HANDLER(sys_sldt);
+SYS_HANDLER(sys_str);
+SYS_HANDLER(sys_lgdt);
+SYS_HANDLER(sys_lidt);
+SYS_HANDLER(sys_sgdt);
 SYS_HANDLER(sys_sidt);
-SYS_HANDLER(sys_mov_from_cr);  SYS_HANDLER(sys_mov_to_cr);    SYS_HANDLER(sys_clts);   /* sys_cr.c */
-SYS_HANDLER(sys_lmsw);         SYS_HANDLER(sys_smsw);         SYS_HANDLER(sys_xgetbv);
-SYS_HANDLER(sys_xsetbv);       SYS_HANDLER(sys_invlpg);       SYS_HANDLER(sys_invpcid);
-SYS_HANDLER(sys_mov_from_dr);  SYS_HANDLER(sys_mov_to_dr);                             /* sys_debug.c */
-SYS_HANDLER(sys_rdmsr_op);     SYS_HANDLER(sys_wrmsr_op);                              /* sys_msr.c */
-SYS_HANDLER(sys_syscall);      SYS_HANDLER(sys_sysret);       SYS_HANDLER(sys_sysenter); /* sys_syscall.c */
-SYS_HANDLER(sys_sysexit);      SYS_HANDLER(sys_swapgs);       SYS_HANDLER(sys_rdfsgsbase);
+SYS_HANDLER(sys_mov_from_cr);
+SYS_HANDLER(sys_mov_to_cr);
+SYS_HANDLER(sys_clts); /* sys_cr.c */
+SYS_HANDLER(sys_lmsw);
+SYS_HANDLER(sys_smsw);
+SYS_HANDLER(sys_xgetbv);
+SYS_HANDLER(sys_xsetbv);
+SYS_HANDLER(sys_invlpg);
+SYS_HANDLER(sys_invpcid);
+SYS_HANDLER(sys_mov_from_dr);
+SYS_HANDLER(sys_mov_to_dr); /* sys_debug.c */
+SYS_HANDLER(sys_rdmsr_op);
+SYS_HANDLER(sys_wrmsr_op); /* sys_msr.c */
+SYS_HANDLER(sys_syscall);
+SYS_HANDLER(sys_sysret);
+SYS_HANDLER(sys_sysenter); /* sys_syscall.c */
+SYS_HANDLER(sys_sysexit);
+SYS_HANDLER(sys_swapgs);
+SYS_HANDLER(sys_rdfsgsbase);
 SYS_HANDLER(sys_wrfsgsbase);
-SYS_HANDLER(sys_cpuid);        SYS_HANDLER(sys_rdtsc);        SYS_HANDLER(sys_rdtscp); /* sys_misc.c */
-SYS_HANDLER(sys_rdpmc);        SYS_HANDLER(sys_rdpid);        SYS_HANDLER(sys_hlt);
-SYS_HANDLER(sys_invd);         SYS_HANDLER(sys_clac);         SYS_HANDLER(sys_stac);
-SYS_HANDLER(sys_monitor);      SYS_HANDLER(sys_rdrand);
+SYS_HANDLER(sys_cpuid);
+SYS_HANDLER(sys_rdtsc);
+SYS_HANDLER(sys_rdtscp); /* sys_misc.c */
+SYS_HANDLER(sys_rdpmc);
+SYS_HANDLER(sys_rdpid);
+SYS_HANDLER(sys_hlt);
+SYS_HANDLER(sys_invd);
+SYS_HANDLER(sys_clac);
+SYS_HANDLER(sys_stac);
+SYS_HANDLER(sys_monitor);
+SYS_HANDLER(sys_rdrand);
 SYS_HANDLER(sys_rdseed);
 
 #endif

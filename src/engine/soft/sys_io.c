@@ -16,11 +16,13 @@ void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size)
 		return;
 	if ((type != DESC_TSS32 && type != DESC_TSS32_BUSY) || tr->limit < 0x67)
 		soft_raise_err(cpu, VEC_GP, 0);
-	at = (uint32_t)soft_ld_sys(cpu, sys_lma(cpu) ? tr->base + 0x66 : (uint32_t)(tr->base + 0x66), 2);
+	at = (uint32_t)soft_ld_sys(cpu,
+				   sys_lma(cpu) ? tr->base + 0x66 : (uint32_t)(tr->base + 0x66), 2);
 	at += port / 8u;
 	if (at + 1 > tr->limit) /* two bytes are read always */
 		soft_raise_err(cpu, VEC_GP, 0);
-	bits = (uint32_t)soft_ld_sys(cpu, sys_lma(cpu) ? tr->base + at : (uint32_t)(tr->base + at), 2);
+	bits = (uint32_t)soft_ld_sys(cpu, sys_lma(cpu) ? tr->base + at : (uint32_t)(tr->base + at),
+				     2);
 	if (bits >> (port & 7) & ((1u << size) - 1))
 		soft_raise_err(cpu, VEC_GP, 0);
 }

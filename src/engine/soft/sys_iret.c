@@ -33,12 +33,16 @@ uint64_t sys_iret_mask(const struct soft_cpu *cpu, unsigned opsize, unsigned cpl
 	return mask;
 }
 
+/* RF only matters while breakpoints are armed; dropped otherwise, nobody has to clear it later. */
 static void set_flags(struct soft_cpu *cpu, uint64_t val, uint64_t mask)
 {
+	if (!(cpu->s.dr[7] & 0xff))
+		val &= ~(uint64_t)FLAG_RF;
 	cpu->s.rflags = (cpu->s.rflags & ~mask) | (val & mask) | FLAG_FIXED;
 }
 
-/* ---- Real mode and VM86 -------------------------------------------------------------------------- */
+/* ---- Real mode and VM86
+ * -------------------------------------------------------------------------- */
 
 /* VM86 with IOPL < 3 under VME: IF stands for VIF. */
 static void vme_iret_check(struct soft_cpu *cpu, unsigned opsize, uint64_t flags)
@@ -79,7 +83,8 @@ static void iret_real(struct soft_cpu *cpu, unsigned size)
 	set_flags(cpu, flags, mask);
 }
 
-/* ---- Protected mode ------------------------------------------------------------------------------ */
+/* ---- Protected mode
+ * ------------------------------------------------------------------------------ */
 
 struct iret_frame {
 	uint64_t ip, flags, sp;
@@ -93,7 +98,8 @@ static void iret_to_vm86(struct soft_cpu *cpu, struct sys_stack *st, const struc
 	uint16_t ss = (uint16_t)sys_pop(cpu, st, 4), es = (uint16_t)sys_pop(cpu, st, 4);
 	uint16_t ds = (uint16_t)sys_pop(cpu, st, 4), fs = (uint16_t)sys_pop(cpu, st, 4);
 	uint16_t gs = (uint16_t)sys_pop(cpu, st, 4);
-	const uint64_t all = POPF_32 | FLAG_IF | FLAG_IOPL | FLAG_RF | FLAG_VM | FLAG_VIF | FLAG_VIP;
+	const uint64_t all =
+		POPF_32 | FLAG_IF | FLAG_IOPL | FLAG_RF | FLAG_VM | FLAG_VIF | FLAG_VIP;
 
 	s->gpr[R_RSP] = sp;
 	s->seg[SEG_CS] = sys_seg_vm86(f->cs);
@@ -150,9 +156,9 @@ void sys_far_return(struct soft_cpu *cpu, struct sys_stack *st, uint64_t ip, uin
 
 		ss = return_ss(cpu, sel, rpl, sys_code64(cpu, &d));
 		st->sp = sp + (outer ? extra : 0);
-		st->mask = sys_code64(cpu, &d) ? ~0ull :
-			   ss.attr & SEG_ATTR_DB ? 0xffffffffull :
-						   0xffffull;
+		st->mask = sys_code64(cpu, &d)	   ? ~0ull
+			   : ss.attr & SEG_ATTR_DB ? 0xffffffffull
+						   : 0xffffull;
 	}
 	sys_check_ip(cpu, &d, ip);
 	sys_desc_set_accessed(cpu, &d);

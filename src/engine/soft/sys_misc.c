@@ -13,7 +13,7 @@ static void set_edx_eax(struct soft_cpu *cpu, uint64_t val)
 	cpu->s.gpr[R_RDX] = val >> 32;
 }
 
-/* Leaf 1 shows the APIC only while its base MSR enables it. */
+/* Leaves 1 and 8000_0001 show the APIC only while its base MSR enables it. */
 static bool apic_enabled(struct soft_cpu *cpu)
 {
 	uint64_t base = 0;
@@ -25,7 +25,7 @@ void sys_cpuid(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	struct x86_state *s = &cpu->s;
 	uint32_t leaf = (uint32_t)s->gpr[R_RAX], sub = (uint32_t)s->gpr[R_RCX], r[4];
-	bool apic = leaf != 1 || apic_enabled(cpu);
+	bool apic = (leaf & 0x7fffffff) != 1 || apic_enabled(cpu);
 
 	(void)op;
 	x86_cpuid_query(cpu->e->cfg.cpuid, cpu->index, s->cr4, s->xcr0, apic, leaf, sub, r);
@@ -118,7 +118,8 @@ void sys_monitor(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_raise(cpu, VEC_UD);
 }
 
-/* ---- Random numbers: the host's ------------------------------------------------------------------- */
+/* ---- Random numbers: the host's
+ * ------------------------------------------------------------------- */
 
 static bool host_random(bool seed, uint64_t *val)
 {

@@ -16,7 +16,7 @@ enum msr_kind {
 	MSR_CANON,  /* a field that must be canonical */
 	MSR_CONST,  /* reads `bits`; writes are #GP */
 	MSR_IGNORE, /* reads `bits`; writes vanish */
-	MSR_FN,     /* functions */
+	MSR_FN,	    /* functions */
 };
 
 enum msr_vendor { ANY, AMD, INTEL };
@@ -32,7 +32,8 @@ struct msr_desc {
 	bool (*write)(struct soft_cpu *cpu, uint64_t val); /* false: #GP */
 };
 
-/* ---- Time ----------------------------------------------------------------------------------------- */
+/* ---- Time
+ * ----------------------------------------------------------------------------------------- */
 
 static uint64_t host_tsc(void)
 {
@@ -74,7 +75,8 @@ static bool write_tsc_adjust(struct soft_cpu *cpu, uint64_t val)
 	return true;
 }
 
-/* ---- EFER, bases ------------------------------------------------------------------------------------ */
+/* ---- EFER, bases
+ * ------------------------------------------------------------------------------------ */
 
 static uint64_t read_efer(struct soft_cpu *cpu)
 {
@@ -136,7 +138,8 @@ static bool write_gs_base(struct soft_cpu *cpu, uint64_t val)
 	return write_seg_base(cpu, SEG_GS, val);
 }
 
-/* ---- Memory types ---------------------------------------------------------------------------------- */
+/* ---- Memory types
+ * ---------------------------------------------------------------------------------- */
 
 static bool pat_type_ok(uint8_t t)
 {
@@ -218,7 +221,8 @@ static bool mtrr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
-/* ---- Others ------------------------------------------------------------------------------------------ */
+/* ---- Others
+ * ------------------------------------------------------------------------------------------ */
 
 static uint64_t read_arch_caps(struct soft_cpu *cpu)
 {
@@ -262,64 +266,64 @@ static bool write_tsc_aux(struct soft_cpu *cpu, uint64_t val)
 #define ZERO .kind = MSR_IGNORE
 
 static const struct msr_desc msrs[] = {
-	{ MSR_P5_MC_ADDR, .count = 2, ZERO },
-	{ MSR_TSC, FN(read_tsc, write_tsc) },
-	{ MSR_PLATFORM_ID, .kind = MSR_CONST, .vendor = INTEL },
-	{ MSR_EBL_CR_POWERON, ZERO, .vendor = INTEL },
-	{ MSR_FEATURE_CONTROL, .kind = MSR_CONST, .vendor = INTEL, .bits = 1 }, /* locked */
-	{ MSR_TSC_ADJUST, FN(read_tsc_adjust, write_tsc_adjust), .feature = X86_FEAT_TSC_ADJUST },
-	{ MSR_SPEC_CTRL, .kind = MSR_STATE, FIELD(spec_ctrl), .bits = 7,
-	  .feature = X86_FEAT_ARCH_CAPABILITIES },
-	{ MSR_PRED_CMD, ZERO, .feature = X86_FEAT_ARCH_CAPABILITIES },
-	{ MSR_UCODE_WRITE, ZERO },
-	{ MSR_UCODE_REV, FN(read_ucode_rev, write_ignored) },
-	{ MSR_PLATFORM_INFO, ZERO, .vendor = INTEL },
-	{ MSR_MTRR_CAP, .kind = MSR_CONST, .bits = X86_MTRR_VAR | MTRR_CAP_FIX | MTRR_CAP_WC,
-	  .feature = X86_FEAT_MTRR },
-	{ MSR_ARCH_CAPABILITIES, FN(read_arch_caps, write_refused),
-	  .feature = X86_FEAT_ARCH_CAPABILITIES },
-	{ MSR_BBL_CR_CTL3, .kind = MSR_IGNORE, .vendor = INTEL, .bits = 0xbe702111 },
-	{ MSR_SYSENTER_CS, .kind = MSR_STATE, FIELD(sysenter_cs), .bits = 0xffffffff,
-	  .feature = X86_FEAT_SEP },
-	{ MSR_SYSENTER_ESP, .kind = MSR_CANON, FIELD(sysenter_esp), .feature = X86_FEAT_SEP },
-	{ MSR_SYSENTER_EIP, .kind = MSR_CANON, FIELD(sysenter_eip), .feature = X86_FEAT_SEP },
-	{ MSR_MCG_CAP, .kind = MSR_CONST, .bits = X86_MC_BANKS | MCG_CAP_CTL_P | MCG_CAP_SER_P,
-	  .feature = X86_FEAT_MCA },
-	{ MSR_MCG_STATUS, .kind = MSR_STATE, FIELD(mcg_status), .bits = 7, .feature = X86_FEAT_MCA },
-	{ MSR_MCG_CTL, .kind = MSR_STATE, FIELD(mcg_ctl), .bits = ~0ull, .feature = X86_FEAT_MCA },
-	{ MSR_PERF_STATUS, .count = 2, ZERO, .vendor = INTEL },
-	{ MSR_MISC_ENABLE, .kind = MSR_STATE, FIELD(misc_enable), .bits = ~0ull },
-	{ MSR_DEBUGCTL, .kind = MSR_STATE, FIELD(debugctl), .bits = 0x3f },
-	{ MSR_LAST_BRANCH_FROM, .count = 4, ZERO },
-	{ MSR_PAT, FN(read_pat, write_pat), .feature = X86_FEAT_PAT },
-	{ MSR_MTRR_DEF_TYPE, FN(read_mtrr_def, write_mtrr_def), .feature = X86_FEAT_MTRR },
-	{ MSR_EFER, FN(read_efer, write_efer) },
-	{ MSR_STAR, .kind = MSR_STATE, FIELD(star), .bits = ~0ull, .feature = X86_FEAT_SYSCALL },
-	{ MSR_LSTAR, .kind = MSR_CANON, FIELD(lstar), .feature = X86_FEAT_LM },
-	{ MSR_CSTAR, .kind = MSR_CANON, FIELD(cstar), .feature = X86_FEAT_LM },
-	{ MSR_SFMASK, .kind = MSR_STATE, FIELD(sfmask), .bits = 0xffffffff, .feature = X86_FEAT_LM },
-	{ MSR_FS_BASE, FN(read_fs_base, write_fs_base), .feature = X86_FEAT_LM },
-	{ MSR_GS_BASE, FN(read_gs_base, write_gs_base), .feature = X86_FEAT_LM },
-	{ MSR_KERNEL_GS_BASE, .kind = MSR_CANON, FIELD(kernel_gs_base), .feature = X86_FEAT_LM },
-	{ MSR_TSC_AUX, FN(read_tsc_aux, write_tsc_aux), .feature = X86_FEAT_RDTSCP },
+	{MSR_P5_MC_ADDR, .count = 2, ZERO},
+	{MSR_TSC, FN(read_tsc, write_tsc)},
+	{MSR_PLATFORM_ID, .kind = MSR_CONST, .vendor = INTEL},
+	{MSR_EBL_CR_POWERON, ZERO, .vendor = INTEL},
+	{MSR_FEATURE_CONTROL, .kind = MSR_CONST, .vendor = INTEL, .bits = 1}, /* locked */
+	{MSR_TSC_ADJUST, FN(read_tsc_adjust, write_tsc_adjust), .feature = X86_FEAT_TSC_ADJUST},
+	{MSR_SPEC_CTRL, .kind = MSR_STATE, FIELD(spec_ctrl), .bits = 7,
+	 .feature = X86_FEAT_ARCH_CAPABILITIES},
+	{MSR_PRED_CMD, ZERO, .feature = X86_FEAT_ARCH_CAPABILITIES},
+	{MSR_UCODE_WRITE, ZERO},
+	{MSR_UCODE_REV, FN(read_ucode_rev, write_ignored)},
+	{MSR_PLATFORM_INFO, ZERO, .vendor = INTEL},
+	{MSR_MTRR_CAP, .kind = MSR_CONST, .bits = X86_MTRR_VAR | MTRR_CAP_FIX | MTRR_CAP_WC,
+	 .feature = X86_FEAT_MTRR},
+	{MSR_ARCH_CAPABILITIES, FN(read_arch_caps, write_refused),
+	 .feature = X86_FEAT_ARCH_CAPABILITIES},
+	{MSR_BBL_CR_CTL3, .kind = MSR_IGNORE, .vendor = INTEL, .bits = 0xbe702111},
+	{MSR_SYSENTER_CS, .kind = MSR_STATE, FIELD(sysenter_cs), .bits = 0xffffffff,
+	 .feature = X86_FEAT_SEP},
+	{MSR_SYSENTER_ESP, .kind = MSR_CANON, FIELD(sysenter_esp), .feature = X86_FEAT_SEP},
+	{MSR_SYSENTER_EIP, .kind = MSR_CANON, FIELD(sysenter_eip), .feature = X86_FEAT_SEP},
+	{MSR_MCG_CAP, .kind = MSR_CONST, .bits = X86_MC_BANKS | MCG_CAP_CTL_P | MCG_CAP_SER_P,
+	 .feature = X86_FEAT_MCA},
+	{MSR_MCG_STATUS, .kind = MSR_STATE, FIELD(mcg_status), .bits = 7, .feature = X86_FEAT_MCA},
+	{MSR_MCG_CTL, .kind = MSR_STATE, FIELD(mcg_ctl), .bits = ~0ull, .feature = X86_FEAT_MCA},
+	{MSR_PERF_STATUS, .count = 2, ZERO, .vendor = INTEL},
+	{MSR_MISC_ENABLE, .kind = MSR_STATE, FIELD(misc_enable), .bits = ~0ull},
+	{MSR_DEBUGCTL, .kind = MSR_STATE, FIELD(debugctl), .bits = 0x3f},
+	{MSR_LAST_BRANCH_FROM, .count = 4, ZERO},
+	{MSR_PAT, FN(read_pat, write_pat), .feature = X86_FEAT_PAT},
+	{MSR_MTRR_DEF_TYPE, FN(read_mtrr_def, write_mtrr_def), .feature = X86_FEAT_MTRR},
+	{MSR_EFER, FN(read_efer, write_efer)},
+	{MSR_STAR, .kind = MSR_STATE, FIELD(star), .bits = ~0ull, .feature = X86_FEAT_SYSCALL},
+	{MSR_LSTAR, .kind = MSR_CANON, FIELD(lstar), .feature = X86_FEAT_LM},
+	{MSR_CSTAR, .kind = MSR_CANON, FIELD(cstar), .feature = X86_FEAT_LM},
+	{MSR_SFMASK, .kind = MSR_STATE, FIELD(sfmask), .bits = 0xffffffff, .feature = X86_FEAT_LM},
+	{MSR_FS_BASE, FN(read_fs_base, write_fs_base), .feature = X86_FEAT_LM},
+	{MSR_GS_BASE, FN(read_gs_base, write_gs_base), .feature = X86_FEAT_LM},
+	{MSR_KERNEL_GS_BASE, .kind = MSR_CANON, FIELD(kernel_gs_base), .feature = X86_FEAT_LM},
+	{MSR_TSC_AUX, FN(read_tsc_aux, write_tsc_aux), .feature = X86_FEAT_RDTSCP},
 
-	{ MSR_K7_EVNTSEL, .count = 8, ZERO, .vendor = AMD },
-	{ MSR_K8_SYSCFG, .kind = MSR_STATE, FIELD(syscfg), .vendor = AMD, .bits = 0x7fffff },
-	{ MSR_K7_HWCR, .kind = MSR_STATE, FIELD(hwcr), .vendor = AMD, .bits = ~0ull },
-	{ MSR_K8_IORR, .count = 4, ZERO, .vendor = AMD },
-	{ MSR_K8_TOP_MEM, ZERO, .vendor = AMD },
-	{ MSR_K8_TOP_MEM2, ZERO, .vendor = AMD },
-	{ MSR_K8_NB_CFG, ZERO, .vendor = AMD },
-	{ MSR_K8_PATCH_LOADER, ZERO, .vendor = AMD },
-	{ MSR_K8_INT_PENDING, ZERO, .vendor = AMD },
-	{ MSR_MMIO_CONF_BASE, ZERO, .vendor = AMD },
-	{ MSR_PSTATE_LIMIT, .count = 11, ZERO, .vendor = AMD },
-	{ MSR_K8_TSEG_ADDR, .count = 2, ZERO, .vendor = AMD },
-	{ MSR_VM_CR, .kind = MSR_IGNORE, .vendor = AMD, .bits = VM_CR_LOCK | VM_CR_SVMDIS },
-	{ MSR_OSVW_ID_LENGTH, .count = 2, ZERO, .vendor = AMD },
-	{ MSR_LS_CFG, .count = 4, ZERO, .vendor = AMD },
-	{ MSR_DE_CFG, .kind = MSR_IGNORE, .vendor = AMD, .bits = DE_CFG_LFENCE_SERIALIZING },
-	{ MSR_BU_CFG2, .count = 2, ZERO, .vendor = AMD },
+	{MSR_K7_EVNTSEL, .count = 8, ZERO, .vendor = AMD},
+	{MSR_K8_SYSCFG, .kind = MSR_STATE, FIELD(syscfg), .vendor = AMD, .bits = 0x7fffff},
+	{MSR_K7_HWCR, .kind = MSR_STATE, FIELD(hwcr), .vendor = AMD, .bits = ~0ull},
+	{MSR_K8_IORR, .count = 4, ZERO, .vendor = AMD},
+	{MSR_K8_TOP_MEM, ZERO, .vendor = AMD},
+	{MSR_K8_TOP_MEM2, ZERO, .vendor = AMD},
+	{MSR_K8_NB_CFG, ZERO, .vendor = AMD},
+	{MSR_K8_PATCH_LOADER, ZERO, .vendor = AMD},
+	{MSR_K8_INT_PENDING, ZERO, .vendor = AMD},
+	{MSR_MMIO_CONF_BASE, ZERO, .vendor = AMD},
+	{MSR_PSTATE_LIMIT, .count = 11, ZERO, .vendor = AMD},
+	{MSR_K8_TSEG_ADDR, .count = 2, ZERO, .vendor = AMD},
+	{MSR_VM_CR, .kind = MSR_IGNORE, .vendor = AMD, .bits = VM_CR_LOCK | VM_CR_SVMDIS},
+	{MSR_OSVW_ID_LENGTH, .count = 2, ZERO, .vendor = AMD},
+	{MSR_LS_CFG, .count = 4, ZERO, .vendor = AMD},
+	{MSR_DE_CFG, .kind = MSR_IGNORE, .vendor = AMD, .bits = DE_CFG_LFENCE_SERIALIZING},
+	{MSR_BU_CFG2, .count = 2, ZERO, .vendor = AMD},
 };
 
 static const struct msr_desc *msr_find(struct soft_cpu *cpu, uint32_t msr)

@@ -76,7 +76,7 @@ void sys_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel)
 
 void sys_drop_inner_segs(struct soft_cpu *cpu)
 {
-	static const uint8_t segs[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+	static const uint8_t segs[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
 	unsigned cpl = x86_cpl(&cpu->s);
 
 	for (unsigned i = 0; i < sizeof(segs); i++) {
@@ -90,7 +90,8 @@ void sys_drop_inner_segs(struct soft_cpu *cpu)
 	}
 }
 
-/* ---- Operations ----------------------------------------------------------------------------------- */
+/* ---- Operations
+ * ----------------------------------------------------------------------------------- */
 
 uint16_t sys_get_rm16(struct soft_cpu *cpu, const struct soft_op *op, unsigned i)
 {

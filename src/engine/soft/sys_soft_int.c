@@ -8,9 +8,10 @@
 
 static void raise_soft(struct soft_cpu *cpu, const struct soft_op *op, uint8_t vector, bool int1)
 {
-	const struct soft_event ev = {
-		.vector = vector, .soft = true, .int1 = int1, .insn_len = op->len
-	};
+	const struct soft_event ev = {.vector = vector,
+				      .soft = true,
+				      .int1 = int1,
+				      .insn_len = op->len};
 
 	soft_raise_event(cpu, &ev);
 }
@@ -91,8 +92,8 @@ void sys_bound(struct soft_cpu *cpu, const struct soft_op *op)
 	uint64_t lo = soft_ld(cpu, lin, size);
 	uint64_t hi = soft_ld(cpu, sys_wrap(cpu, lin + size), size);
 	uint64_t val = cpu->s.gpr[sys_reg(op, 0)];
-	bool in = size == 2 ? (int16_t)val >= (int16_t)lo && (int16_t)val <= (int16_t)hi :
-			      (int32_t)val >= (int32_t)lo && (int32_t)val <= (int32_t)hi;
+	bool in = size == 2 ? (int16_t)val >= (int16_t)lo && (int16_t)val <= (int16_t)hi
+			    : (int32_t)val >= (int32_t)lo && (int32_t)val <= (int32_t)hi;
 
 	if (!in)
 		soft_raise(cpu, VEC_BR);

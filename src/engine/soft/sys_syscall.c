@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Fast system calls and the FS/GS base instructions.
- * Source: Intel SDM vol. 2 SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS, RDFSBASE; AMD APM vol. 2 §6.1
- * (SYSCALL in legacy and compatibility mode; SYSENTER refused in long mode).
- * Threads: the vCPU's own.
+ * Source: Intel SDM vol. 2 SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS, RDFSBASE; AMD APM vol. 2
+ * §6.1 (SYSCALL in legacy and compatibility mode; SYSENTER refused in long mode). Threads: the
+ * vCPU's own.
  */
 #include "engine/soft/sys_int.h"
 
-#define SEG_FLAT_CODE (SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G)
-#define SEG_FLAT_DATA (SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G | SEG_ATTR_DB)
+#define SEG_FLAT_CODE \
+	(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G)
+#define SEG_FLAT_DATA \
+	(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G | SEG_ATTR_DB)
 
 /* Segments these instructions load are fixed, not read from a table. */
 static void set_flat(struct soft_cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool code64)
@@ -16,11 +18,13 @@ static void set_flat(struct soft_cpu *cpu, uint16_t cs, uint16_t ss, unsigned cp
 	const uint16_t dpl = (uint16_t)(cpl << SEG_ATTR_DPL_SHIFT);
 
 	cpu->s.seg[SEG_CS] = (struct x86_seg){
-		.limit = 0xffffffff, .sel = (uint16_t)((cs & 0xfffcu) | cpl),
+		.limit = 0xffffffff,
+		.sel = (uint16_t)((cs & 0xfffcu) | cpl),
 		.attr = (uint16_t)(SEG_FLAT_CODE | dpl | (code64 ? SEG_ATTR_L : SEG_ATTR_DB)),
 	};
 	cpu->s.seg[SEG_SS] = (struct x86_seg){
-		.limit = 0xffffffff, .sel = (uint16_t)((ss & 0xfffcu) | cpl),
+		.limit = 0xffffffff,
+		.sel = (uint16_t)((ss & 0xfffcu) | cpl),
 		.attr = (uint16_t)(SEG_FLAT_DATA | dpl),
 	};
 }
@@ -37,6 +41,7 @@ void sys_syscall(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	struct x86_state *s = &cpu->s;
 	uint16_t sel = (uint16_t)(s->star >> 32);
+	bool stepped = (s->rflags & FLAG_TF) != 0;
 
 	(void)op;
 	need_syscall(cpu);
@@ -51,6 +56,9 @@ void sys_syscall(struct soft_cpu *cpu, const struct soft_op *op)
 	}
 	set_flat(cpu, sel & 0xfffc, (uint16_t)((sel & 0xfffc) + 8), 0, sys_lma(cpu));
 	soft_mode_changed(cpu);
+	/* Single step looks at the new TF: a masked one makes no trap in the kernel. */
+	if (stepped && !(s->rflags & FLAG_TF))
+		soft_unwind(cpu);
 }
 
 void sys_sysret(struct soft_cpu *cpu, const struct soft_op *op)
@@ -111,11 +119,13 @@ void sys_sysexit(struct soft_cpu *cpu, const struct soft_op *op)
 		soft_raise_err(cpu, VEC_GP, 0);
 	s->rip = to64 ? ip : (uint32_t)ip;
 	s->gpr[R_RSP] = to64 ? sp : (uint32_t)sp;
-	set_flat(cpu, (uint16_t)(sel + (to64 ? 32 : 16)), (uint16_t)(sel + (to64 ? 40 : 24)), 3, to64);
+	set_flat(cpu, (uint16_t)(sel + (to64 ? 32 : 16)), (uint16_t)(sel + (to64 ? 40 : 24)), 3,
+		 to64);
 	soft_mode_changed(cpu);
 }
 
-/* ---- FS and GS bases -------------------------------------------------------------------------------- */
+/* ---- FS and GS bases
+ * -------------------------------------------------------------------------------- */
 
 void sys_swapgs(struct soft_cpu *cpu, const struct soft_op *op)
 {

@@ -6,7 +6,8 @@
  */
 #include "engine/soft/sys_int.h"
 
-/* ---- GDTR and IDTR -------------------------------------------------------------------------------- */
+/* ---- GDTR and IDTR
+ * -------------------------------------------------------------------------------- */
 
 static void load_dtable(struct soft_cpu *cpu, const struct soft_op *op, struct x86_dtable *t)
 {
@@ -60,13 +61,14 @@ void sys_sidt(struct soft_cpu *cpu, const struct soft_op *op)
 	store_dtable(cpu, op, &cpu->s.idtr);
 }
 
-/* ---- LDTR and TR ------------------------------------------------------------------------------------- */
+/* ---- LDTR and TR
+ * ------------------------------------------------------------------------------------- */
 
 /* The descriptor of an LDT or TSS, 16 bytes in long mode; raises #GP(sel). */
 static void system_desc(struct soft_cpu *cpu, uint16_t sel, struct sys_desc *d)
 {
-	bool ok = !(sel & 4) && (sys_lma(cpu) ? sys_desc_fetch16(cpu, sel, d) :
-						sys_desc_fetch(cpu, sel, d));
+	bool ok = !(sel & 4) &&
+		  (sys_lma(cpu) ? sys_desc_fetch16(cpu, sel, d) : sys_desc_fetch(cpu, sel, d));
 
 	/* The upper half's type bits must be 0 (SDM 3A §3.5.2); the base must be canonical. */
 	if (!ok || !desc_system(d) || (d->raw_hi >> 40 & 0x1f) ||
@@ -129,7 +131,8 @@ void sys_str(struct soft_cpu *cpu, const struct soft_op *op)
 	sys_put_rm16(cpu, op, 0, cpu->s.tr.sel);
 }
 
-/* ---- Inspection -------------------------------------------------------------------------------------- */
+/* ---- Inspection
+ * -------------------------------------------------------------------------------------- */
 
 static void set_zf(struct soft_cpu *cpu, bool on)
 {
@@ -138,12 +141,12 @@ static void set_zf(struct soft_cpu *cpu, bool on)
 
 /* System types each instruction accepts, as bit masks by type. */
 #define TYPE(t) (1u << (t))
-#define LAR_LEGACY                                                                                 \
-	(TYPE(DESC_TSS16) | TYPE(DESC_LDT) | TYPE(DESC_TSS16_BUSY) | TYPE(DESC_CALL16) |           \
+#define LAR_LEGACY                                                                       \
+	(TYPE(DESC_TSS16) | TYPE(DESC_LDT) | TYPE(DESC_TSS16_BUSY) | TYPE(DESC_CALL16) | \
 	 TYPE(DESC_TASK) | TYPE(DESC_TSS32) | TYPE(DESC_TSS32_BUSY) | TYPE(DESC_CALL32))
 #define LAR_LONG (TYPE(DESC_LDT) | TYPE(DESC_TSS32) | TYPE(DESC_TSS32_BUSY) | TYPE(DESC_CALL32))
-#define LSL_LEGACY                                                                                 \
-	(TYPE(DESC_TSS16) | TYPE(DESC_LDT) | TYPE(DESC_TSS16_BUSY) | TYPE(DESC_TSS32) |            \
+#define LSL_LEGACY                                                                      \
+	(TYPE(DESC_TSS16) | TYPE(DESC_LDT) | TYPE(DESC_TSS16_BUSY) | TYPE(DESC_TSS32) | \
 	 TYPE(DESC_TSS32_BUSY))
 #define LSL_LONG (TYPE(DESC_LDT) | TYPE(DESC_TSS32) | TYPE(DESC_TSS32_BUSY))
 
@@ -179,8 +182,8 @@ void sys_lar(struct soft_cpu *cpu, const struct soft_op *op)
 	sel = sys_get_rm16(cpu, op, 1);
 	ok = inspect(cpu, sel, &d, LAR_LEGACY, LAR_LONG);
 	if (ok)
-		sys_set_reg(cpu, sys_reg(op, 0), d.raw >> 32 & (op->opsize == 2 ? 0xff00 : 0xf0ff00),
-			    op->opsize);
+		sys_set_reg(cpu, sys_reg(op, 0),
+			    d.raw >> 32 & (op->opsize == 2 ? 0xff00 : 0xf0ff00), op->opsize);
 	set_zf(cpu, ok);
 }
 

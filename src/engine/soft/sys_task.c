@@ -13,14 +13,14 @@
 /* Byte offsets in the two formats. */
 struct tss_layout {
 	uint8_t ip, flags, gpr, seg, ldt;
-	uint8_t slot;      /* bytes of a register slot */
+	uint8_t slot; /* bytes of a register slot */
 	uint8_t seg_slot;
-	uint8_t segs;      /* segment registers held: ES, CS, SS, DS (, FS, GS) */
+	uint8_t segs; /* segment registers held: ES, CS, SS, DS (, FS, GS) */
 	uint8_t min_limit;
 };
 
-static const struct tss_layout tss16 = { 0x0e, 0x10, 0x12, 0x22, 0x2a, 2, 2, 4, 0x2b };
-static const struct tss_layout tss32 = { 0x20, 0x24, 0x28, 0x48, 0x60, 4, 4, 6, 0x67 };
+static const struct tss_layout tss16 = {0x0e, 0x10, 0x12, 0x22, 0x2a, 2, 2, 4, 0x2b};
+static const struct tss_layout tss32 = {0x20, 0x24, 0x28, 0x48, 0x60, 4, 4, 6, 0x67};
 #define TSS32_CR3 0x1c
 #define TSS32_TRAP 0x64
 
@@ -49,7 +49,7 @@ static void tss_st(struct soft_cpu *cpu, uint64_t base, unsigned off, uint64_t v
 static void image_load(struct soft_cpu *cpu, const struct tss_layout *l, uint64_t base,
 		       struct task_image *img)
 {
-	*img = (struct task_image){ 0 };
+	*img = (struct task_image){0};
 	img->ip = tss_ld(cpu, base, l->ip, l->slot);
 	img->flags = tss_ld(cpu, base, l->flags, l->slot);
 	for (unsigned i = 0; i < 8; i++)
@@ -76,7 +76,8 @@ static void image_save(struct soft_cpu *cpu, const struct tss_layout *l, uint64_
 		tss_st(cpu, base, l->seg + i * l->seg_slot, s->seg[i].sel, 2);
 }
 
-/* ---- The new task's segments, in its own context ------------------------------------------------- */
+/* ---- The new task's segments, in its own context
+ * ------------------------------------------------- */
 
 static void task_ldt(struct soft_cpu *cpu, uint16_t sel)
 {
@@ -136,7 +137,7 @@ static void task_data(struct soft_cpu *cpu, unsigned seg, uint16_t sel)
 
 static void task_segments(struct soft_cpu *cpu, const struct task_image *img)
 {
-	static const uint8_t data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+	static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
 
 	task_ldt(cpu, img->ldt);
 	if (sys_vm86(cpu)) {
@@ -150,7 +151,8 @@ static void task_segments(struct soft_cpu *cpu, const struct task_image *img)
 		task_data(cpu, data[i], img->seg[data[i]]);
 }
 
-/* ---- The switch ------------------------------------------------------------------------------------ */
+/* ---- The switch
+ * ------------------------------------------------------------------------------------ */
 
 /* Registers of the new task, segments as bare selectors: valid enough to report a fault from. */
 static void take_image(struct soft_cpu *cpu, const struct task_image *img, bool wide, bool nested)
@@ -168,6 +170,8 @@ static void take_image(struct soft_cpu *cpu, const struct task_image *img, bool 
 		s->seg[i] = sys_seg_null(img->seg[i], cpl);
 	s->ldtr = sys_seg_null(img->ldt, 0);
 	s->dr[7] &= ~0x155ull; /* local enables */
+	if (!(s->dr[7] & 0xff))
+		s->rflags &= ~(uint64_t)FLAG_RF;
 	s->cr0 |= CR0_TS;
 }
 
@@ -214,7 +218,7 @@ static void leave_old(struct soft_cpu *cpu, struct sys_desc *d, struct sys_desc 
 
 static void raise_task_trap(struct soft_cpu *cpu)
 {
-	const struct soft_event ev = { .vector = VEC_DB, .dr6 = DR6_BT };
+	const struct soft_event ev = {.vector = VEC_DB, .dr6 = DR6_BT};
 
 	soft_raise_event(cpu, &ev);
 }
@@ -226,7 +230,7 @@ void sys_task_switch(struct soft_cpu *cpu, uint16_t sel, struct sys_desc *d,
 	const struct tss_layout *l = layout_of(desc_type(d));
 	bool wide = l == &tss32;
 	struct task_image img;
-	struct sys_desc old = { 0 };
+	struct sys_desc old = {0};
 
 	if (d->limit < l->min_limit)
 		soft_raise_err(cpu, VEC_TS, sel_err(sel));
