@@ -38,6 +38,14 @@ $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $(call objs,cli) -Wl,--start-group $(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
 	@mkdir -p build && ln -sfn $(patsubst build/%,%,$@) build/$(LINK_NAME)
 
+.PHONY: install
+install: $(B)/lodge
+	install -D -m 755 $(B)/lodge $(DESTDIR)$(PREFIX)/bin/lodge
+	install -D -m 644 docs/lodge.1 $(DESTDIR)$(PREFIX)/share/man/man1/lodge.1
+	install -D -m 644 tools/completion/lodge.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
+	install -D -m 644 tools/completion/_lodge $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lodge
+
 define folder_rules
 $(B)/lib/$(subst /,_,$(1)).a: $(call objs,$(1))
 	@mkdir -p $$(@D)

@@ -11,6 +11,7 @@ help:
 	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
 	@echo "make layers    who may include whom, and file sizes"
 	@echo "make deps      install the Debian packages of tools/packages.txt"
+	@echo "make install   into PREFIX (/usr/local), under DESTDIR if set"
 	@echo "make clean     remove build/ (cache/ keeps what was fetched)"
 
 # The stamp makes the second run instant; a changed list runs it again.

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for lodge
+
+_lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
+-bios -fw_cfg -no-reboot -no-shutdown -nographic -serial -debugcon -device -display -vga -monitor
+-parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
+
+_lodge_words() {
+	# The words of $1 that begin with the current one; none of them is a file name.
+	COMPREPLY=($(compgen -W "$1" -- "$cur"))
+}
+
+_lodge_run_value() {
+	case $prev in
+	-kernel | --kernel | -initrd | --initrd | -bios | --bios | -D | --D | -pidfile | --pidfile)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		compopt -o filenames 2>/dev/null
+		;;
+	-accel | --accel) _lodge_words "auto soft tcg kvm help" ;;
+	-machine | --machine | -M | --M) _lodge_words "pc help" ;;
+	-cpu | --cpu)
+		_lodge_words "max help $(lodge run -cpu help 2>/dev/null | awk '{ print $1 }')"
+		;;
+	-d | --d)
+		_lodge_words "help $(lodge run -d help 2>/dev/null | awk '{ print $1 }')"
+		;;
+	-rtc | --rtc) _lodge_words "base=utc base=localtime" ;;
+	-serial | --serial | -debugcon | --debugcon)
+		_lodge_words "stdio mon:stdio file: unix: tcp: pty null none"
+		compopt -o nospace 2>/dev/null
+		;;
+	-device | --device) _lodge_words "isa-debug-exit help" ;;
+	-display | --display | -vga | --vga | -monitor | --monitor | -parallel | --parallel | \
+		-nic | --nic | -net | --net) _lodge_words "none" ;;
+	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
+	-smp | --smp) _lodge_words "1 2 4 8" ;;
+	-append | --append | -name | --name | -fw_cfg | --fw_cfg) COMPREPLY=() ;;
+	*) return 1 ;;
+	esac
+}
+
+_lodge() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		_lodge_words "run doctor help version"
+		return
+	fi
+	case ${COMP_WORDS[1]} in
+	run) _lodge_run_value || _lodge_words "$_lodge_run_options" ;;
+	doctor) _lodge_words "--json" ;;
+	help) _lodge_words "run doctor help version" ;;
+	esac
+}
+
+complete -F _lodge lodge
