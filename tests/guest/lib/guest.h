@@ -240,6 +240,7 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
 	asm volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
 	return r;
 }
+bool is_amd(void);
 unsigned phys_bits(void);
 bool has_leaf7_b(unsigned bit);
 bool has_leaf1_c(unsigned bit);

@@ -38,6 +38,11 @@ void *alloc_pages(unsigned n, word align)
 	return (void *)p;
 }
 
+bool is_amd(void)
+{
+	return cpuid(0, 0).b == 0x68747541; /* "Auth"enticAMD */
+}
+
 unsigned phys_bits(void)
 {
 	if (cpuid(0x80000000, 0).a < 0x80000008)
