@@ -27,6 +27,11 @@ $(FB)/bin/%: tests/fuzz/%.c $(LIBS)
 ISA_SRCS  := $(shell grep -ls '^int main' tests/isa/*.c tests/oracle/*.c)
 ISA_BINS  := $(patsubst tests/%.c,$(B)/tests/%,$(ISA_SRCS))
 
+# The oracle is one program of several files.
+$(B)/tests/oracle/oracle: $(wildcard tests/oracle/*.c tests/oracle/*.h) $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
+
 include tests/guest/guest.mk
 
 .PHONY: t unit isa-bins

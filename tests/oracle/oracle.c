@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Instructions on the engine against the real processor.
+ * Run: make t T=oracle/oracle. LODGE_COUNT=N pairs (default 1200000, half with a fixed and half with a
+ * fresh seed); LODGE_SEED=S with LODGE_FIRST=N LODGE_COUNT=1 replays one.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "oracle/oracle.h"
+#include "x86/disasm.h"
+#include "x86/state.h"
+
+#define BATCH 128
+#define MAX_FAILURES 25
+#define FLAG_COMPARE (FLAGS_ARITH | FLAG_DF | FLAG_TF | FLAG_AC | FLAG_RF)
+
+struct run {
+	struct host *host;
+	struct soft *soft;
+	uint64_t seed;
+	uint64_t compared, skipped, failures, deaths;
+	uint64_t *families;
+	bool ops[X86_OP_COUNT];
+	struct x86_insn insn[BATCH];
+	int len[BATCH];
+	uint64_t number[BATCH];
+};
+
+/* ---- Comparing ------------------------------------------------------------------------------------- */
+
+struct diff {
+	char text[4096];
+	size_t used;
+};
+
+static void note(struct diff *d, const char *what, uint64_t host, uint64_t soft)
+{
+	if (d->used + 128 > sizeof(d->text))
+		return;
+	d->used += (size_t)snprintf(d->text + d->used, sizeof(d->text) - d->used,
+				    "    %-10s host %016" PRIx64 " engine %016" PRIx64 "\n", what, host, soft);
+}
+
+static void compare(struct diff *d, const char *what, uint64_t host, uint64_t soft)
+{
+	if (host != soft)
+		note(d, what, host, soft);
+}
+
+static void compare_bytes(struct diff *d, const char *what, const uint8_t *h, const uint8_t *s, size_t n)
+{
+	char name[48];
+	unsigned shown = 0;
+
+	if (!memcmp(h, s, n))
+		return;
+	for (size_t i = 0; i < n && shown < 6; i += 8) {
+		uint64_t a, b;
+
+		memcpy(&a, h + i, 8);
+		memcpy(&b, s + i, 8);
+		if (a == b)
+			continue;
+		snprintf(name, sizeof(name), "%s+%zx", what, i);
+		note(d, name, a, b);
+		shown++;
+	}
+}
+
+/* x87 and vectors. The x87 instruction and data pointers are each side's own. */
+static void compare_xsave(struct diff *d, const uint8_t *h, const uint8_t *s)
+{
+	uint16_t hw[2], sw[2];
+	uint32_t hm, sm;
+
+	memcpy(hw, h, 4);
+	memcpy(sw, s, 4);
+	memcpy(&hm, h + 24, 4);
+	memcpy(&sm, s + 24, 4);
+	compare(d, "fcw", hw[0], sw[0]);
+	compare(d, "fsw", hw[1], sw[1]);
+	compare(d, "ftw", h[4], s[4]);
+	compare(d, "mxcsr", hm, sm);
+	for (unsigned i = 0; i < 8; i++) {
+		char name[16];
+
+		if (memcmp(h + 32 + 16 * i, s + 32 + 16 * i, 10)) {
+			snprintf(name, sizeof(name), "st%u", i);
+			compare_bytes(d, name, h + 32 + 16 * i, s + 32 + 16 * i, 16);
+		}
+	}
+	compare_bytes(d, "xmm", h + 160, s + 160, 256);
+	compare_bytes(d, "ymmh", h + 576, s + 576, 256);
+}
+
+static void compare_results(struct diff *d, const struct oracle_test *t, const struct x86_insn *insn,
+			    int len, const struct oracle_result *s)
+{
+	static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+					       "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+	const struct oracle_result *h = &t->host;
+	uint64_t mask = t->mode == X86_MODE_64 ? ~0ull : 0xffffffffull;
+	uint64_t flags = FLAG_COMPARE & ~(len > 0 ? gen_undefined_flags(insn, t) : 0);
+	unsigned regs = t->mode == X86_MODE_64 ? 16 : 8;
+
+	compare(d, "vector", h->vector, s->vector);
+	compare(d, "error", h->error, s->error);
+	if (h->vector == VEC_PF && s->vector == VEC_PF)
+		compare(d, "cr2", h->cr2, s->cr2);
+	for (unsigned i = 0; i < regs; i++)
+		compare(d, names[i], h->s.gpr[i] & mask, s->s.gpr[i] & mask);
+	compare(d, "rip", h->s.rip & mask, s->s.rip & mask);
+	compare(d, "rflags", h->s.rflags & flags, s->s.rflags & flags);
+	compare_xsave(d, h->s.xsave, s->s.xsave);
+	compare_bytes(d, "data", h->data, s->data, ORACLE_DATA_BYTES);
+}
+
+static void describe(const struct run *r, unsigned i, const char *why)
+{
+	const struct oracle_test *t = &host_tests(r->host)[i];
+	char text[128] = "?";
+
+	if (r->len[i] > 0)
+		x86_disasm(&r->insn[i], t->in.rip, text, sizeof(text));
+	printf("FAIL pair %" PRIu64 ": %s\n    replay: LODGE_SEED=%" PRIu64 " LODGE_FIRST=%" PRIu64
+	       " LODGE_COUNT=1 make t T=oracle/oracle\n    mode %s  %s   bytes",
+	       r->number[i], why, r->seed, r->number[i],
+	       t->mode == X86_MODE_64 ? "64" : t->mode == X86_MODE_32 ? "32" : "16",
+	       r->len[i] > 0 ? text : "(refused by the decoder)");
+	for (int k = 0; k < (r->len[i] > 0 ? r->len[i] : 15); k++)
+		printf(" %02x", t->code[k]);
+	printf("\n");
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------- */
+
+static void run_one(struct run *r, unsigned i)
+{
+	static struct oracle_result out;
+	const struct oracle_test *t = &host_tests(r->host)[i];
+	struct diff d = { .used = 0 };
+
+	r->compared++;
+	r->families[gen_family_index(&r->insn[i], r->len[i])]++;
+	if (r->len[i] > 0)
+		r->ops[r->insn[i].op] = true;
+	if (!soft_run_test(r->soft, t, &out)) {
+		r->failures++;
+		describe(r, i, "the engine did not come back by an exception");
+		return;
+	}
+	compare_results(&d, t, &r->insn[i], r->len[i], &out);
+	if (d.used) {
+		r->failures++;
+		describe(r, i, "differs");
+		fputs(d.text, stdout);
+	}
+}
+
+static unsigned fill(struct run *r, uint64_t *next, uint64_t end)
+{
+	struct oracle_test *tests = host_tests(r->host);
+	unsigned n = 0;
+
+	while (n < BATCH && *next < end) {
+		r->number[n] = (*next)++;
+		if (gen_test(&tests[n], r->seed, r->number[n], &r->insn[n], &r->len[n]) &&
+		    (tests[n].mode != X86_MODE_16 || host_has_16bit(r->host)))
+			n++;
+		else
+			r->skipped++;
+	}
+	return n;
+}
+
+static bool run_range(struct run *r, const char *what, uint64_t first, uint64_t count)
+{
+	uint64_t next = first, before = r->failures, had = r->compared;
+
+	while (r->compared - had < count && r->failures < MAX_FAILURES) {
+		uint64_t left = count - (r->compared - had);
+		unsigned died = 0, n = fill(r, &next, next + (left < BATCH ? left : BATCH));
+
+		if (!n && count == 1)
+			break;
+		if (!host_run(r->host, n, &died)) {
+			r->failures++;
+			r->deaths++;
+			describe(r, died, "killed the host's child process");
+			n = died;
+		}
+		for (unsigned i = 0; i < n && r->failures < MAX_FAILURES; i++)
+			run_one(r, i);
+	}
+	if (r->failures == before)
+		printf("ok %s: seed %" PRIu64 ", %" PRIu64 " pairs\n", what, r->seed, r->compared - had);
+	return r->failures == before;
+}
+
+static void report(const struct run *r)
+{
+	unsigned covered = 0;
+
+	printf("pairs compared: %" PRIu64 ", passed over (cannot run in a host process): %" PRIu64 "\n",
+	       r->compared, r->skipped);
+	for (unsigned i = 0; i < gen_families(); i++) {
+		if (r->families[i])
+			printf("  %-18s %" PRIu64 "\n", gen_family_name(i), r->families[i]);
+	}
+	for (unsigned i = 1; i < X86_OP_COUNT; i++)
+		covered += r->ops[i];
+	printf("operations covered: %u of %u; not covered:", covered, X86_OP_COUNT - 1);
+	for (unsigned i = 1; i < X86_OP_COUNT; i++) {
+		if (!r->ops[i])
+			printf(" %s", x86_op_name((enum x86_op)i));
+	}
+	printf("\n");
+}
+
+static uint64_t env_number(const char *name, uint64_t otherwise)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? strtoull(v, NULL, 0) : otherwise;
+}
+
+int main(void)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	uint64_t count = env_number("LODGE_COUNT", 1200000), first = env_number("LODGE_FIRST", 0);
+	struct timespec now;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	r->families = calloc(gen_families(), sizeof(*r->families));
+	r->host = host_start(BATCH);
+	r->soft = soft_start();
+	if (!r->host || !r->soft)
+		return 2;
+	if (!host_has_16bit(r->host))
+		printf("this kernel gives no 16-bit segments: 16-bit code is not compared\n");
+	if (getenv("LODGE_SEED")) {
+		r->seed = env_number("LODGE_SEED", 0);
+		run_range(r, "given seed", first, count);
+	} else {
+		r->seed = 20261122;
+		run_range(r, "fixed seed", 0, count / 2);
+		r->seed = (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec;
+		run_range(r, "fresh seed", 0, count / 2);
+	}
+	report(r);
+	host_stop(r->host);
+	soft_stop(r->soft);
+	return r->failures ? 1 : 0;
+}
