@@ -30,7 +30,7 @@ ISA_BINS  := $(patsubst tests/%.c,$(B)/tests/%,$(ISA_SRCS))
 # The oracle is one program of several files.
 $(B)/tests/oracle/oracle: $(wildcard tests/oracle/*.c tests/oracle/*.h) $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -mno-red-zone -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
 
 include tests/guest/guest.mk
 

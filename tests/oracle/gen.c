@@ -466,6 +466,9 @@ uint64_t gen_undefined_flags(const struct x86_insn *insn, const struct oracle_te
 	case X86_OP_DIV:
 	case X86_OP_IDIV:
 		return FLAGS_ARITH;
+	case X86_OP_MUL:
+	case X86_OP_IMUL:
+		return FLAGS_ARITH & ~(uint64_t)(FLAG_CF | FLAG_OF);
 	case X86_OP_AAM:
 	case X86_OP_AAD:
 		return FLAG_CF | FLAG_AF | FLAG_OF;

@@ -27,6 +27,10 @@
 #define CODE_PHYS 0x10000u
 #define DATA_PHYS 0x14000u
 #define RAM_BYTES 0x100000u
+#define PDPT_HIGH 0x18000u
+#define PD_HIGH 0x19000u
+/* The machinery is mapped out of reach of what a test can address without the kernel's half. */
+#define HIGH 0xffff800000000000ull
 
 #define PTE_P 1u
 #define PTE_W 2u
@@ -114,11 +118,11 @@ static void tables(uint8_t *ram)
 
 	st_le64(ram + PML4, PDPT | user);
 	st_le64(ram + PDPT, PD | user);
-	st_le64(ram + PD, PT_LOW | user);
 	st_le64(ram + PD + (ORACLE_CODE >> 21) * 8, PT_CODE | user);
 	st_le64(ram + PD + (ORACLE_DATA >> 21) * 8, PT_DATA | user);
-	/* Supervisor pages, not at 0: a null pointer faults as in a Linux process. The error code has
-	 * P clear there, so nothing below 64 KiB is mapped for user or supervisor but the machinery. */
+	st_le64(ram + PML4 + 256 * 8, PDPT_HIGH | user);
+	st_le64(ram + PDPT_HIGH, PD_HIGH | user);
+	st_le64(ram + PD_HIGH, PT_LOW | user);
 	for (unsigned p = GDT; p < 0x10000; p += 0x1000)
 		st_le64(ram + PT_LOW + (p >> 12) * 8, p | PTE_P | PTE_W | PTE_AD);
 	for (unsigned i = 0; i < 2; i++) {
@@ -144,13 +148,14 @@ static void descriptors(uint8_t *ram)
 	st_le64(ram + GDT + 0x50, segment(LDT, 0x0f, 0x82, 0));
 	st_le64(ram + LDT, segment(ORACLE_CODE, ORACLE_CODE_BYTES - 1, 0xfb, 0));
 	st_le64(ram + LDT + 8, segment(ORACLE_DATA, ORACLE_DATA_BYTES - 1, 0xf3, 0));
-	st_le64(ram + TSS + 4, STACK_TOP);
+	st_le64(ram + TSS + 4, HIGH + STACK_TOP);
 	st_le16(ram + TSS + 102, 0xffff); /* no I/O bitmap */
 	for (unsigned v = 0; v < 256; v++) {
 		unsigned dpl = v == 3 || v == 4 ? 3 : 0;
-		uint64_t at = STUBS + v * 16;
+		unsigned at = STUBS + v * 16;
 
 		st_le64(ram + IDT + v * 16, (at & 0xffff) | 0x10u << 16 | (0x8eull | dpl << 5) << 40);
+		st_le64(ram + IDT + v * 16 + 8, HIGH >> 32);
 		ram[at] = 0xf4;
 	}
 }
@@ -168,10 +173,10 @@ static void clean_state(struct x86_state *s)
 	s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | CR4_PGE | CR4_UMIP;
 	s->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	s->xcr0 = 7;
-	s->gdtr = (struct x86_dtable){ GDT, 0x7f };
-	s->idtr = (struct x86_dtable){ IDT, 0xfff };
-	s->tr = seg(0x40, TSS, 0x67, 0x8b);
-	s->ldtr = seg(0x50, LDT, 0x0f, 0x82);
+	s->gdtr = (struct x86_dtable){ HIGH + GDT, 0x7f };
+	s->idtr = (struct x86_dtable){ HIGH + IDT, 0xfff };
+	s->tr = seg(0x40, HIGH + TSS, 0x67, 0x8b);
+	s->ldtr = seg(0x50, HIGH + LDT, 0x0f, 0x82);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		s->seg[i] = seg(0x2b, 0, 0xffffffff, 0xc0f3);
 	for (unsigned i = SEG_FS; i <= SEG_GS; i++) {
@@ -237,10 +242,10 @@ static void set_memory(struct soft *s, const struct oracle_test *t)
 static void read_frame(struct soft *s, const struct x86_state *st, struct oracle_result *out)
 {
 	const uint8_t *ram = mem_base(s->mem);
-	uint64_t sp = st->gpr[R_RSP];
+	uint64_t sp = st->gpr[R_RSP] - HIGH;
 	bool has_error = STACK_TOP - sp == 48;
 
-	out->vector = (uint8_t)((st->rip - 1 - STUBS) / 16);
+	out->vector = (uint8_t)((st->rip - 1 - HIGH - STUBS) / 16);
 	out->error = has_error ? (uint32_t)ld_le64(ram + sp) : 0;
 	sp += has_error ? 8 : 0;
 	out->s.rip = ld_le64(ram + sp);
@@ -267,7 +272,8 @@ bool soft_run_test(struct soft *s, const struct oracle_test *t, struct oracle_re
 	engine_soft.state_changed(s->vcpu);
 	why = engine_soft.run(s->vcpu);
 	st = engine_soft.state(s->vcpu);
-	if (why != ENGINE_EXIT_HALT || st->gpr[R_RSP] > STACK_TOP - 40 || st->gpr[R_RSP] < STACK_TOP - 48)
+	if (why != ENGINE_EXIT_HALT || st->gpr[R_RSP] > HIGH + STACK_TOP - 40 ||
+	    st->gpr[R_RSP] < HIGH + STACK_TOP - 48)
 		return false;
 	memset(out, 0, offsetof(struct oracle_result, data));
 	read_frame(s, st, out);

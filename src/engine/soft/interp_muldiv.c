@@ -5,6 +5,9 @@
  */
 #include "engine/soft/interp.h"
 
+/* The others are undefined, and stay. */
+#define MUL_FLAGS ((uint64_t)(FLAG_CF | FLAG_OF))
+
 /* The r/m operand: op->src is its register, or the memory operand if op->aux. */
 static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, unsigned size)
 {
@@ -26,7 +29,7 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 			: "cc", "memory");                                                         \
 		reg_set(cpu, 8 * R_RAX, lo, sizeof(T));                                            \
 		reg_set(cpu, 8 * R_RDX, hi, sizeof(T));                                            \
-		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH);      \
+		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS);      \
 		return soft_next(cpu, op);                                                         \
 	}
 
@@ -42,7 +45,7 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 			: [s] "r"(s)                                                          \
 			: "cc", "memory");                                                    \
 		reg_set(cpu, 8 * R_RAX, ax, 2);                                               \
-		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH); \
+		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS); \
 		return soft_next(cpu, op);                                                    \
 	}
 
@@ -68,7 +71,7 @@ DEFINE_MUL(imul, uint64_t, 64, "imulq")
 			: [d] "+r"(d), "=&a"(ax)                                                  \
 			: [s] "r"(s)                                                              \
 			: "cc");                                                                  \
-		flags_set(cpu, ax);                                                               \
+		flags_merge(cpu, ax, MUL_FLAGS);                                                               \
 		reg_set(cpu, op->dst, d, sizeof(T));                                              \
 	}                                                                                         \
 	static const struct soft_op *imul2_##bits(struct soft_cpu *cpu, const struct soft_op *op) \

@@ -152,7 +152,7 @@ static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
 	if (soft_mode64(cpu) &&
 	    (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1))))
 		raise_noncanonical(cpu);
-	if ((cpu->mode & SOFT_MODE_AC) && size <= 8 && (lin & (size - 1)))
+	if ((cpu->mode & SOFT_MODE_AC) && size <= 32 && !(size & (size - 1)) && (lin & (size - 1)))
 		soft_raise_err(cpu, VEC_AC, 0);
 }
 

@@ -407,25 +407,24 @@ static void run_step(struct soft_cpu *cpu)
 	soft_debug_after(cpu, tf);
 }
 
+/*
+ * At least one block, so that the guest goes on while something asks that must wait (an interrupt
+ * that IF holds off), then as many as nothing asks.
+ */
 static void run_blocks(struct soft_cpu *cpu)
 {
-	for (uint32_t n = 0; !atomic_load_explicit(&cpu->requests, memory_order_relaxed); n++) {
+	uint32_t n = 0;
+
+	do {
 		if (unlikely(cpu->mode & SOFT_MODE_STEP))
 			run_step(cpu);
 		else
 			run_block(cpu);
-		if (unlikely(cpu->yield || n >= SLICE_BLOCKS)) {
+		if (unlikely(cpu->yield || ++n >= SLICE_BLOCKS)) {
 			n = 0;
 			turn_yield(cpu);
 		}
-	}
-	/* Something asks, perhaps an interrupt that IF holds off: one block, then look again. */
-	if (cpu->mode & SOFT_MODE_STEP)
-		run_step(cpu);
-	else
-		run_block(cpu);
-	if (cpu->yield)
-		turn_yield(cpu);
+	} while (!atomic_load_explicit(&cpu->requests, memory_order_relaxed));
 }
 
 /* Where soft_raise arrives. */

@@ -381,7 +381,6 @@ static void accept_crossing(struct builder *b, unsigned off)
 		refuse(b, len == X86_DECODE_MORE ? X86_DECODE_LONG : len);
 	else
 		accept(b, &insn);
-	b->done = true;
 }
 
 static void build_ops(struct builder *b)
