@@ -81,9 +81,9 @@ static void element(struct soft_cpu *cpu, const struct soft_op *op, const struct
 		*b = soft_load(cpu, dst_lin(cpu, op, st, false), st->size);
 		index_add(cpu, R_RDI, st->step, st);
 		break;
-	default: /* CMPS */
-		*a = load_src(cpu, op, st);
+	default: /* CMPS; processors read ES:rDI first */
 		*b = soft_load(cpu, dst_lin(cpu, op, st, false), st->size);
+		*a = load_src(cpu, op, st);
 		index_add(cpu, R_RSI, st->step, st);
 		index_add(cpu, R_RDI, st->step, st);
 	}
