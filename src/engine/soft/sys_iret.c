@@ -195,6 +195,8 @@ void sys_iret(struct soft_cpu *cpu, const struct soft_op *op)
 	struct x86_state *s = &cpu->s;
 
 	s->nmi_blocked = false; /* even when it faults */
+	if (s->nmi_pending)
+		soft_request_exit(cpu); /* before the next instruction */
 	if (!sys_protected(cpu)) {
 		iret_real(cpu, op->opsize);
 	} else if (s->rflags & FLAG_NT) {

@@ -24,7 +24,7 @@ enum {
 	A_GDT = 0x1000,
 	A_IDT = 0x2000,
 	A_LDT = 0x3000,
-	A_TSS = 0x4000,  /* of the running task */
+	A_TSS = 0x4000,	 /* of the running task */
 	A_TSS2 = 0x5000, /* another one, 32-bit; TSS16 at +0x800 */
 	A_PDPT32 = 0x6000,
 	A_STACK0 = 0x9000, /* tops of stacks by privilege */
@@ -34,7 +34,7 @@ enum {
 	A_IST1 = 0xd000,
 	A_DATA = 0xe000,
 	A_CODE = 0x10000,
-	A_CODE2 = 0x11000, /* a second place to go to */
+	A_CODE2 = 0x11000,    /* a second place to go to */
 	A_HANDLERS = 0x20000, /* 16 bytes a vector */
 	A_PML4 = 0x100000,
 	RAM_BYTES = 16 << 20,
@@ -42,11 +42,28 @@ enum {
 
 /* Selectors: code and data of each ring, conforming code, 16-bit and 64-bit segments, and so on. */
 enum {
-	S_CODE0 = 0x08, S_DATA0 = 0x10, S_CODE1 = 0x19, S_DATA1 = 0x21, S_CODE3 = 0x2b, S_DATA3 = 0x33,
-	S_CONF0 = 0x38, S_CODE16 = 0x40, S_DATA16 = 0x48, S_CODE64 = 0x50, S_CODE64_3 = 0x5b,
-	S_TSS = 0x60, /* two slots */ S_LDT = 0x70, /* two slots */ S_TSS2 = 0x80, S_TSS16 = 0x88,
-	S_GATE = 0x90, /* two slots; tests fill it */ S_TASKGATE = 0xa0, S_ABSENT = 0xa8,
-	S_EXECONLY = 0xb0, S_ROD = 0xb8, S_FREE = 0xc0, /* tests fill it */ S_SYSCALL = 0xd0,
+	S_CODE0 = 0x08,
+	S_DATA0 = 0x10,
+	S_CODE1 = 0x19,
+	S_DATA1 = 0x21,
+	S_CODE3 = 0x2b,
+	S_DATA3 = 0x33,
+	S_CONF0 = 0x38,
+	S_CODE16 = 0x40,
+	S_DATA16 = 0x48,
+	S_CODE64 = 0x50,
+	S_CODE64_3 = 0x5b,
+	S_TSS = 0x60,
+	/* two slots */ S_LDT = 0x70,
+	/* two slots */ S_TSS2 = 0x80,
+	S_TSS16 = 0x88,
+	S_GATE = 0x90,
+	/* two slots; tests fill it */ S_TASKGATE = 0xa0,
+	S_ABSENT = 0xa8,
+	S_EXECONLY = 0xb0,
+	S_ROD = 0xb8,
+	S_FREE = 0xc0,
+	/* tests fill it */ S_SYSCALL = 0xd0,
 	GDT_BYTES = 0x100,
 };
 
@@ -127,12 +144,18 @@ static int env_setup(void **state)
 {
 	struct lodge_err err;
 	struct engine_config cfg = {
-		.cpus = 1, .cpuid = &env_cpuid,
-		.host = { .pio_read = env_pio_read, .pio_write = env_pio_write,
-			  .mmio_read = env_mmio_read, .mmio_write = env_mmio_write,
-			  .irq_ack = env_irq_ack, .apic_msr_read = env_apic_read,
-			  .apic_msr_write = env_apic_write, .cr8_read = env_cr8_read,
-			  .cr8_write = env_cr8_write, .ferr = env_ferr },
+		.cpus = 1,
+		.cpuid = &env_cpuid,
+		.host = {.pio_read = env_pio_read,
+			 .pio_write = env_pio_write,
+			 .mmio_read = env_mmio_read,
+			 .mmio_write = env_mmio_write,
+			 .irq_ack = env_irq_ack,
+			 .apic_msr_read = env_apic_read,
+			 .apic_msr_write = env_apic_write,
+			 .cr8_read = env_cr8_read,
+			 .cr8_write = env_cr8_write,
+			 .ferr = env_ferr},
 	};
 
 	(void)state;
@@ -159,7 +182,8 @@ static int env_teardown(void **state)
 	return 0;
 }
 
-/* ---- Tables --------------------------------------------------------------------------------------- */
+/* ---- Tables
+ * --------------------------------------------------------------------------------------- */
 
 static void put_desc(unsigned sel, uint32_t base, uint32_t limit, uint16_t attr)
 {
@@ -183,7 +207,8 @@ static void idt_gate(unsigned vec, uint16_t sel, unsigned type, unsigned dpl, un
 {
 	bool wide = S->efer & EFER_LMA;
 
-	put_gate(R + A_IDT + vec * (wide ? 16 : 8), sel, A_HANDLERS + vec * 16, type, dpl, ist, wide);
+	put_gate(R + A_IDT + vec * (wide ? 16 : 8), sel, A_HANDLERS + vec * 16, type, dpl, ist,
+		 wide);
 }
 
 static void put_gdt(void)
@@ -215,9 +240,10 @@ static struct x86_seg seg_of(uint16_t sel)
 	uint32_t limit = (uint32_t)((d & 0xffff) | (d >> 32 & 0xf0000));
 	uint16_t attr = d >> 40 & 0xf0ff;
 
-	return (struct x86_seg){ .base = (d >> 16 & 0xffffff) | (d >> 32 & 0xff000000),
-				 .limit = attr & SEG_ATTR_G ? limit << 12 | 0xfff : limit,
-				 .sel = sel, .attr = attr | SEG_ATTR_ACCESSED };
+	return (struct x86_seg){.base = (d >> 16 & 0xffffff) | (d >> 32 & 0xff000000),
+				.limit = attr & SEG_ATTR_G ? limit << 12 | 0xfff : limit,
+				.sel = sel,
+				.attr = attr | SEG_ATTR_ACCESSED};
 }
 
 /* Identity map of the first GiB, user accessible. */
@@ -236,8 +262,8 @@ static void common_reset(void)
 	memset(R + A_HANDLERS, 0xf4, 256 * 16);
 	x86_state_reset(S, true);
 	put_gdt();
-	S->gdtr = (struct x86_dtable){ .base = A_GDT, .limit = GDT_BYTES - 1 };
-	S->idtr = (struct x86_dtable){ .base = A_IDT, .limit = 0xfff };
+	S->gdtr = (struct x86_dtable){.base = A_GDT, .limit = GDT_BYTES - 1};
+	S->idtr = (struct x86_dtable){.base = A_IDT, .limit = 0xfff};
 	S->rip = A_CODE;
 	S->gpr[R_RSP] = A_STACK0;
 	S->cr4 = 0x200;
@@ -254,7 +280,8 @@ static void set_ring(unsigned cpl, uint16_t code, uint16_t data)
 	S->gpr[R_RSP] = cpl == 3 ? A_STACK3 : cpl == 1 ? A_STACK1 : A_STACK0;
 }
 
-/* 32-bit protected mode without paging; CPL 0, 1 or 3; IDT of 32-bit interrupt gates, DPL 3 for 0x80. */
+/* 32-bit protected mode without paging; CPL 0, 1 or 3; IDT of 32-bit interrupt gates, DPL 3 for
+ * 0x80. */
 static void env_pm(unsigned cpl)
 {
 	common_reset();
@@ -268,7 +295,7 @@ static void env_pm(unsigned cpl)
 	st_le16(R + A_TSS + 0x66, 0x88); /* I/O bitmap; interrupt redirection at 0x68 */
 	memset(R + A_TSS + 0x88, 0xff, 0x100);
 	S->tr = seg_of(S_TSS);
-	S->ldtr = (struct x86_seg){ .unusable = true };
+	S->ldtr = (struct x86_seg){.unusable = true};
 	if (cpl == 3)
 		set_ring(3, S_CODE3, S_DATA3);
 	else if (cpl == 1)
@@ -292,7 +319,7 @@ static void env_long(unsigned cpl)
 	st_le64(R + A_TSS + 36, A_IST1);
 	st_le16(R + A_TSS + 0x66, 0x68);
 	S->tr = seg_of(S_TSS);
-	S->ldtr = (struct x86_seg){ .unusable = true };
+	S->ldtr = (struct x86_seg){.unusable = true};
 	if (cpl == 3)
 		set_ring(3, S_CODE64_3, S_DATA3);
 	else
@@ -315,7 +342,7 @@ static void env_vm86(unsigned iopl)
 {
 	env_pm(0);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		S->seg[i] = (struct x86_seg){ .limit = 0xffff, .attr = 0xf3 };
+		S->seg[i] = (struct x86_seg){.limit = 0xffff, .attr = 0xf3};
 	S->seg[SEG_CS].sel = A_CODE >> 4;
 	S->seg[SEG_CS].base = A_CODE;
 	S->rip = 0;
@@ -323,16 +350,20 @@ static void env_vm86(unsigned iopl)
 	S->rflags |= FLAG_VM | iopl << FLAG_IOPL_SHIFT;
 }
 
-/* ---- Running ---------------------------------------------------------------------------------------- */
+/* ---- Running
+ * ---------------------------------------------------------------------------------------- */
 
 /* Code at the current CS:IP, followed by HLT. */
-#define env_code(...)                                                                              \
-	do {                                                                                       \
-		const uint8_t bytes_[] = { __VA_ARGS__, 0xf4 };                                    \
-                                                                                                   \
-		memcpy(R + (S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L ?               \
-				    0 :                                                            \
-				    S->seg[SEG_CS].base) + S->rip, bytes_, sizeof(bytes_));        \
+#define env_code(...)                                                                  \
+	do {                                                                           \
+		const uint8_t bytes_[] = {__VA_ARGS__, 0xf4};                          \
+                                                                                       \
+		memcpy(R +                                                             \
+			       (S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L \
+					? 0                                            \
+					: S->seg[SEG_CS].base) +                       \
+			       S->rip,                                                 \
+		       bytes_, sizeof(bytes_));                                        \
 	} while (0)
 
 /* Run to HLT (or shutdown: -2). The vector whose handler halted, or -1 for any other place. */
@@ -347,7 +378,8 @@ static int env_run(void)
 	if (e == ENGINE_EXIT_SHUTDOWN)
 		return -2;
 	assert_int_equal(e, ENGINE_EXIT_HALT);
-	at = S->seg[SEG_CS].base * !(S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L) + S->rip;
+	at = S->seg[SEG_CS].base * !(S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L) +
+	     S->rip;
 	if (at < A_HANDLERS || at >= A_HANDLERS + 256 * 16)
 		return -1;
 	return (int)((at - A_HANDLERS) / 16);
@@ -370,10 +402,10 @@ static uint16_t slot16(unsigned i)
 }
 
 /* Run and expect `vector` with `error` on top of the stack (32- or 64-bit slot by mode). */
-#define expect_fault(vector, error)                                                                \
-	do {                                                                                       \
-		assert_int_equal(env_run(), vector);                                               \
-		assert_int_equal(S->efer & EFER_LMA ? slot64(0) : slot32(0), error);               \
+#define expect_fault(vector, error)                                                 \
+	do {                                                                        \
+		assert_int_equal(env_run(), vector);                                \
+		assert_int_equal(S->efer &EFER_LMA ? slot64(0) : slot32(0), error); \
 	} while (0)
 #define expect_done() assert_int_equal(env_run(), -1)
 
