@@ -4,8 +4,7 @@
  * Source: Intel SDM vol. 2 ch. 2 and appendix A; AMD APM vol. 3 ch. 1 and appendix A.
  * Threads: any; nothing is kept.
  *
- * Where Intel and AMD differ, this follows AMD: the host that serves as oracle is one. See
- * X86_AMD_NEAR_BRANCH below and docs in decode_tables*.c.
+ * Where Intel and AMD differ, this follows AMD: see X86_AMD_* in decode_int.h.
  *
  * Encodings refused on purpose (X86_DECODE_UD), because no CPU model offered to guests has them:
  *   VMX and SVM except VMCALL and VMMCALL; SMX (GETSEC); SGX; TSX (XBEGIN, XEND, XABORT, XTEST; the
@@ -18,12 +17,6 @@
 #include "x86/decode_int.h"
 
 #include "base/bytes.h"
-
-/*
- * What a 66 prefix does to a near branch in 64-bit mode: on AMD it makes the operand size 16 (IP
- * is truncated), Intel ignores it. APM vol. 3 §1.2.2; SDM vol. 2 JMP.
- */
-#define X86_AMD_NEAR_BRANCH 1
 
 enum { PP_NONE, PP_66, PP_F3, PP_F2 };
 
@@ -56,9 +49,9 @@ enum {
 	K_REX,
 };
 
-#define REX_ROW(b)                                                                                 \
-	[(b) + 0] = K_REX, [(b) + 1] = K_REX, [(b) + 2] = K_REX, [(b) + 3] = K_REX,                \
-	[(b) + 4] = K_REX, [(b) + 5] = K_REX, [(b) + 6] = K_REX, [(b) + 7] = K_REX
+#define REX_ROW(b)                                                                  \
+	[(b) + 0] = K_REX, [(b) + 1] = K_REX, [(b) + 2] = K_REX, [(b) + 3] = K_REX, \
+	       [(b) + 4] = K_REX, [(b) + 5] = K_REX, [(b) + 6] = K_REX, [(b) + 7] = K_REX
 
 static const uint8_t byte_kind[256] = {
 	[0x26] = K_SEG + SEG_ES, [0x2e] = K_SEG + SEG_CS, [0x36] = K_SEG + SEG_SS,
@@ -540,8 +533,6 @@ static bool leaf_ok(const struct dec *d, const struct x86_ent *e)
 
 	if (e->op == X86_OP_INVALID || (fl & (d->m64 ? F_NO64 : F_ONLY64)))
 		return false;
-	if (d->lock && !(fl & (F_LOCK | F_CR8)))
-		return false;
 	if (d->vex) {
 		if ((fl & F_W0 && REX_W(d)) || (fl & F_W1 && !REX_W(d)))
 			return false;
@@ -555,7 +546,7 @@ static bool operands_ok(const struct dec *d, uint32_t fl)
 {
 	const struct x86_operand *o = d->out->opd;
 
-	if (d->lock && (fl & F_LOCK) && o[0].kind != X86_OPD_MEM)
+	if (d->lock && !(fl & F_CR8) && !((fl & F_LOCK) && o[0].kind == X86_OPD_MEM))
 		return false;
 	if (d->vex && !d->used_vvvv && d->vvvv)
 		return false;

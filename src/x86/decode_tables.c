@@ -11,6 +11,8 @@ const struct x86_spec x86_specs[SPEC_COUNT] = {
 #undef S
 };
 
+#define P64 (X86_AMD_FAR_POINTER ? 6 : 10)
+
 const uint16_t x86_size[SZ_COUNT][6] = {
 	[SZ_0] = {0, 0, 0, 0, 0, 0},
 	[SZ_B] = {1, 1, 1, 1, 1, 1},
@@ -25,7 +27,7 @@ const uint16_t x86_size[SZ_COUNT][6] = {
 	[SZ_Z] = {2, 4, 4, 2, 4, 4},
 	[SZ_Y] = {4, 4, 8, 4, 4, 8},
 	[SZ_2Y] = {8, 8, 16, 8, 8, 16},
-	[SZ_P] = {4, 6, 10, 4, 6, 10},
+	[SZ_P] = {4, 6, P64, 4, 6, P64},
 	[SZ_A] = {4, 8, 8, 4, 8, 8},
 	[SZ_S] = {6, 6, 10, 6, 6, 10},
 	[SZ_ENV] = {14, 28, 28, 14, 28, 28},
@@ -134,10 +136,10 @@ const struct x86_ent x86_map_1b[256] = {
 	[0x69] = M(IMUL, NONE, 0, Gv_w, Ev_r, Iz_r),
 	[0x6a] = I(PUSH, NONE, F_D64, sIb_r),
 	[0x6b] = M(IMUL, NONE, 0, Gv_w, Ev_r, sIb_r),
-	[0x6c] = I(INS, NONE, F_REP, Yb_w, DX_r),
-	[0x6d] = I(INS, NONE, F_REP, Yz_w, DX_r),
-	[0x6e] = I(OUTS, NONE, F_REP, DX_r, Xb_r),
-	[0x6f] = I(OUTS, NONE, F_REP, DX_r, Xz_r),
+	[0x6c] = I(INS, NONE, F_REP, Yb_w, iDX_r),
+	[0x6d] = I(INS, NONE, F_REP, Yz_w, iDX_r),
+	[0x6e] = I(OUTS, NONE, F_REP, iDX_r, Xb_r),
+	[0x6f] = I(OUTS, NONE, F_REP, iDX_r, Xz_r),
 	ROW16(0x70, I(JCC, NONE, F_NEAR | F_BR | F_CC, Jb_r)),
 	[0x80] = GROUP1(Eb_m, Eb_r, Ib_r),
 	[0x81] = GROUP1(Ev_m, Ev_r, Iz_r),
@@ -153,7 +155,7 @@ const struct x86_ent x86_map_1b[256] = {
 	[0x8b] = M(MOV, NONE, 0, Gv_w, Ev_r),
 	[0x8c] = M(MOV_FROM_SEG, NONE, 0, RvMw_w, Sw_r),
 	[0x8d] = M(LEA, NONE, 0, Gv_w, M_n),
-	[0x8e] = M(MOV_TO_SEG, NONE, 0, Sw_w, RvMw_r),
+	[0x8e] = M(MOV_TO_SEG, NONE, 0, Sw_w, Ew_r),
 	[0x8f] = REG(M(POP, NONE, F_D64, Ev_w), U, U, U, U, U, U, U), /* the rest: XOP */
 	[0x90] = CHOOSE(OPC_B, 2, REP(I(NOP, NONE, 0), I(PAUSE, NONE, 0), I(NOP, NONE, 0)),
 			I(XCHG, NONE, 0, Zv_m, rAX_m)),

@@ -63,7 +63,7 @@ static const struct x86_ent db_reg[8] = {
 	FCMOV(FCMOVNB), FCMOV(FCMOVNE), FCMOV(FCMOVNBE), FCMOV(FCMOVNU),
 	/* E0 FNENI, E1 FNDISI and E4 FNSETPM of the 8087 and 80287 do nothing on later ones. */
 	RM(FREG(FNOP), FREG(FNOP), FREG(FNCLEX), FREG(FNINIT), FREG(FNOP), U, U, U),
-	M(FUCOMI, FPU, HO, ST0_r, STi_r), M(FCOMI, FPU, HO, ST0_r, STi_r), U,
+	M(FUCOMI, CMOV, HO, ST0_r, STi_r), M(FCOMI, CMOV, HO, ST0_r, STi_r), U,
 };
 
 /* Note the order: DC E0 is FSUBR, DC E8 FSUB (so in Intel's manual, not in AT&T's assembler). */
@@ -101,7 +101,7 @@ static const struct x86_ent df_mem[8] = {
 static const struct x86_ent df_reg[8] = {
 	M(FFREEP, FPU, HO, STi_n), M(FXCH, FPU, HO, STi_m, iST0_m), M(FSTP, FPU, HO, STi_w, iST0_r),
 	M(FSTP, FPU, HO, STi_w, iST0_r), RM(M(FNSTSW, FPU, HO, AX_w), U, U, U, U, U, U, U),
-	M(FUCOMIP, FPU, HO, ST0_r, STi_r), M(FCOMIP, FPU, HO, ST0_r, STi_r), U,
+	M(FUCOMIP, CMOV, HO, ST0_r, STi_r), M(FCOMIP, CMOV, HO, ST0_r, STi_r), U,
 };
 
 const struct x86_ent x86_x87[8] = {
