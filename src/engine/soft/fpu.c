@@ -82,14 +82,21 @@ void soft_fpu_leave(struct soft_cpu *cpu)
 	host_defaults(tc, x);
 }
 
-/* ---- Checks
- * -------------------------------------------------------------------------------------- */
+/* ---- Checks ---------------------------------------------------------------------------------- */
 
 /* VEX instructions on general registers: no vector state, so no state to be switched on. */
 static bool vex_gpr(const struct x86_insn *insn)
 {
 	return (insn->map == X86_MAP_0F38 && insn->opcode >= 0xf2 && insn->opcode <= 0xf7) ||
 	       (insn->map == X86_MAP_0F3A && insn->opcode == 0xf0);
+}
+
+/* FNSTENV, FNSTCW, FNSAVE, FNSTSW to memory: for registers nothing can come before the exception.
+ */
+static bool no_wait(const struct x86_insn *insn)
+{
+	return insn->modrm < 0xc0 && (insn->opcode == 0xd9 || insn->opcode == 0xdd) &&
+	       (insn->modrm >> 3 & 7) >= 6;
 }
 
 enum fpu_class fpu_class_of(const struct x86_insn *insn)
@@ -99,13 +106,15 @@ enum fpu_class fpu_class_of(const struct x86_insn *insn)
 	if (insn->map == X86_MAP_1B) {
 		if (insn->opcode == 0x9b)
 			return FPU_WAIT;
-		return insn->opcode >= 0xd8 && insn->opcode <= 0xdf ? FPU_X87 : FPU_NONE;
+		if (insn->opcode < 0xd8 || insn->opcode > 0xdf)
+			return FPU_NONE;
+		return no_wait(insn) ? FPU_X87_NOWAIT : FPU_X87;
 	}
 	if (insn->flags & X86_IF_VEX)
 		return vex_gpr(insn) ? FPU_NONE : FPU_AVX;
 	/* CVTPS2PI and its like: SSE whatever the operands. */
 	if (insn->map == X86_MAP_0F && (insn->opcode == 0x2c || insn->opcode == 0x2d))
-		return FPU_SSE;
+		return insn->pp < 2 ? FPU_SSE_MMX : FPU_SSE;
 	for (unsigned i = 0; i < insn->nopds; i++) {
 		if (insn->opd[i].kind != X86_OPD_REG)
 			continue;
@@ -129,6 +138,7 @@ void fpu_check_class(struct soft_cpu *cpu, enum fpu_class c)
 			soft_raise(cpu, VEC_NM);
 		return;
 	case FPU_X87:
+	case FPU_X87_NOWAIT:
 		if (s->cr0 & (CR0_EM | CR0_TS))
 			soft_raise(cpu, VEC_NM);
 		return;
@@ -137,6 +147,7 @@ void fpu_check_class(struct soft_cpu *cpu, enum fpu_class c)
 			soft_raise(cpu, VEC_UD);
 		break;
 	case FPU_SSE:
+	case FPU_SSE_MMX:
 		if (!(s->cr4 & CR4_OSFXSR) || (s->cr0 & CR0_EM))
 			soft_raise(cpu, VEC_UD);
 		break;

@@ -9,23 +9,41 @@
  */
 #include "engine/soft/thunk_int.h"
 
-/* ---- Memory operands
- * ----------------------------------------------------------------------------- */
+/* ---- Memory operands ------------------------------------------------------------------------- */
+
+void thunk_wait_first(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	unsigned c = op->aux & AUX_CLASS;
+
+	if (c == FPU_X87 || c == FPU_MMX || c == FPU_SSE_MMX)
+		thunk_call(cpu, cpu->e->thunks->fwait, NULL);
+}
+
+void *thunk_ptr_slow(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin, bool write)
+{
+	thunk_wait_first(cpu, op);
+	return soft_ptr(cpu, lin, op->msize, !write, write);
+}
 
 /*
  * A misaligned operand of an aligned instruction: #GP(0) before any page fault, unless MXCSR.MM
- * (AMD APM vol. 1 §4.2.2) lets it pass; where MM does not apply the host faults by itself.
+ * (AMD APM vol. 1 §4.2.2) lets it pass. It never does for moves (op->src2).
  */
-static void check_aligned(struct soft_cpu *cpu, gva_t lin, unsigned mask)
+static __attribute__((noinline)) void misaligned(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint32_t mxcsr;
 
-	if (__builtin_expect(!(lin & mask), 1))
-		return;
+	thunk_wait_first(cpu, op);
 	fpu_need(cpu);
 	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
-	if (!(mxcsr & 1u << 17))
+	if (op->src2 || !(mxcsr & MXCSR_MM))
 		soft_raise_err(cpu, VEC_GP, 0);
+}
+
+static inline void check_aligned(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin)
+{
+	if (unlikely(lin & op->cc))
+		misaligned(cpu, op);
 }
 
 static __attribute__((noinline)) void load_bounced(struct soft_cpu *cpu, const struct soft_op *op,
@@ -58,8 +76,7 @@ static __attribute__((noinline)) void rmw_bounced(struct soft_cpu *cpu, const st
 	soft_st_bytes(cpu, lin, p, op->msize);
 }
 
-/* ---- Shapes
- * -------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------- */
 
 static inline void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
@@ -69,12 +86,12 @@ static inline void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const
 
 static inline void run_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = soft_ea_lin(cpu, op, op->msize, false);
+	gva_t lin = thunk_lin(cpu, op, false);
 	void *p;
 
-	check_aligned(cpu, lin, op->cc);
-	p = soft_ptr(cpu, lin, op->msize, true, false);
-	if (__builtin_expect(p != NULL, 1))
+	check_aligned(cpu, op, lin);
+	p = thunk_ptr(cpu, op, lin, false);
+	if (likely(p))
 		thunk_call(cpu, code, p);
 	else
 		load_bounced(cpu, op, code, lin);
@@ -82,12 +99,12 @@ static inline void run_load(struct soft_cpu *cpu, const struct soft_op *op, cons
 
 static inline void run_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
+	gva_t lin = thunk_lin(cpu, op, true);
 	void *p;
 
-	check_aligned(cpu, lin, op->cc);
-	p = soft_ptr(cpu, lin, op->msize, false, true);
-	if (__builtin_expect(p != NULL, 1))
+	check_aligned(cpu, op, lin);
+	p = thunk_ptr(cpu, op, lin, true);
+	if (likely(p))
 		thunk_call(cpu, code, p);
 	else
 		store_bounced(cpu, op, code, lin);
@@ -95,11 +112,11 @@ static inline void run_store(struct soft_cpu *cpu, const struct soft_op *op, con
 
 static void run_rmw(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
+	gva_t lin = thunk_lin(cpu, op, true);
 	void *p;
 
-	check_aligned(cpu, lin, op->cc);
-	p = soft_ptr(cpu, lin, op->msize, true, true);
+	check_aligned(cpu, op, lin);
+	p = thunk_ptr(cpu, op, lin, true);
 	if (p)
 		thunk_call(cpu, code, p);
 	else
@@ -123,8 +140,7 @@ static const thunk_run_fn runs[SHAPES] = {
 	[SHAPE_GATHER] = thunk_gather,
 };
 
-/* ---- Handlers
- * ------------------------------------------------------------------------------------ */
+/* ---- Handlers -------------------------------------------------------------------------------- */
 
 static const struct soft_op *h_reg(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -172,8 +188,7 @@ static const soft_fn direct[SHAPES] = {
 	[SHAPE_STORE] = h_store,
 };
 
-/* ---- Building
- * ------------------------------------------------------------------------------------ */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 static const struct x86_operand *mem_operand(const struct x86_insn *insn)
 {
@@ -230,6 +245,24 @@ static bool per_element(enum thunk_shape shape)
 	return shape >= SHAPE_MASKMOV_LOAD && shape <= SHAPE_GATHER;
 }
 
+/* What an aligned operand's address must not have set. SHA: some hosts do not care, so ask them. */
+static uint8_t align_mask(const struct x86_insn *insn, unsigned size)
+{
+	if (!(insn->flags & X86_IF_ALIGNED) || insn->feature == X86_FEAT_SHA_NI)
+		return 0;
+	return size && !(size & (size - 1)) ? (uint8_t)(size - 1) : 0;
+}
+
+/* MOVAPS, MOVAPD, MOVDQA and the non-temporal moves: aligned by definition, whatever MXCSR.MM. */
+static bool is_aligned_move(const struct x86_insn *insn)
+{
+	if (insn->map == X86_MAP_0F38)
+		return insn->opcode == 0x2a;
+	return insn->map == X86_MAP_0F &&
+	       (insn->opcode == 0x28 || insn->opcode == 0x29 || insn->opcode == 0x2b ||
+		insn->opcode == 0x6f || insn->opcode == 0x7f || insn->opcode == 0xe7);
+}
+
 static soft_fn choose_fn(const struct soft_cpu *cpu, const struct soft_op *op,
 			 enum thunk_shape shape)
 {
@@ -257,9 +290,8 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	op->imm = key;
 	op->opsize = insn->opsize;
 	op->msize = mem && mem->size < 256 ? (uint8_t)mem->size : 0;
-	op->cc = 0;
-	if ((insn->flags & X86_IF_ALIGNED) && op->msize && !(op->msize & (op->msize - 1)))
-		op->cc = (uint8_t)(op->msize - 1);
+	op->cc = align_mask(insn, op->msize);
+	op->src2 = is_aligned_move(insn);
 	if (shape == SHAPE_GATHER) {
 		op->src = insn->index;
 		op->index = SOFT_NO_REG;
@@ -270,8 +302,7 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	return true;
 }
 
-/* ---- Faults of host instructions
- * ------------------------------------------------------------------ */
+/* ---- Faults of host instructions ------------------------------------------------------------- */
 
 /*
  * With CR0.NE = 0 the processor asserts FERR# and waits for an interrupt (SDM 3A §8.7.2): leave

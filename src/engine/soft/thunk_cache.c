@@ -39,6 +39,8 @@ static void probe_host(struct thunk_cache *tc)
 	tc->mxcsr_mask = ld_le32(fx + FX_MXCSR_MASK);
 	if (!tc->mxcsr_mask)
 		tc->mxcsr_mask = 0xffbf;
+	__asm__ volatile("fninit; fld1; fxsave64 %0; fninit" : "+m"(fx));
+	tc->saves_pointers = ld_le64(fx + FX_FIP) != 0;
 }
 
 static int map_code(struct thunk_cache *tc)
@@ -212,6 +214,7 @@ static uint64_t move_key(enum thunk_move m, unsigned reg)
 
 static bool emit_moves(struct thunk_cache *tc)
 {
+	tc->fwait = thunk_get(tc, 1ull << TK_VALID | 0x9bull << TK_OPCODE);
 	for (unsigned m = 0; m < THUNK_MOVES; m++) {
 		for (unsigned reg = 0; reg < 16; reg++) {
 			tc->move[m][reg] = thunk_get(tc, move_key((enum thunk_move)m, reg));

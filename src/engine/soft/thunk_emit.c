@@ -17,8 +17,7 @@ _Static_assert(offsetof(struct soft_cpu, s) == 0 && offsetof(struct x86_state, g
 
 enum { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RDI = 7, HOST_REG = 8, HOST_RM = 9, HOST_VVVV = 10 };
 
-/* ---- Which instructions touch general registers and flags ---------------------------------------
- */
+/* ---- Which instructions touch general registers and flags ------------------------------------ */
 
 #define PP(n) (1u << (n))
 #define PP_ALL 15u
@@ -130,8 +129,7 @@ static unsigned key_role(uint64_t key)
 			  tk_get(key, TK_MODRM, 8), tk_get(key, TK_VEX, 1));
 }
 
-/* ---- Keys
- * ---------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static bool has_size2(const struct x86_insn *insn)
 {
@@ -204,8 +202,7 @@ uint64_t thunk_key(const struct x86_insn *insn)
 	return key;
 }
 
-/* ---- Emission
- * ------------------------------------------------------------------------------------ */
+/* ---- Emission -------------------------------------------------------------------------------- */
 
 struct out {
 	uint8_t *p;

@@ -12,7 +12,7 @@
 #define LODGE_ENGINE_SOFT_THUNK_INT_H
 
 #include "base/bytes.h"
-#include "engine/soft/soft_int.h"
+#include "engine/soft/interp.h"
 
 /*
  * Key of a thunk. Bits 0..10 are the guest's x87 opcode (FOP, SDM 1 §8.1.9) as they stand, which
@@ -64,8 +64,7 @@ uint64_t thunk_key(const struct x86_insn *insn);
 #define THUNK_MAX_BYTES 112
 unsigned thunk_emit(uint64_t key, uint8_t *out);
 
-/* ---- Cache -------------------------------------------------------------------------------------
- */
+/* ---- Cache ----------------------------------------------------------------------------------- */
 
 typedef void (*thunk_fn)(struct soft_cpu *cpu, void *mem);
 
@@ -95,7 +94,9 @@ struct thunk_cache {
 	bool avx;
 	uint64_t xmask; /* XSAVE components we keep: 7 or 3; 0 without XSAVE */
 	uint32_t mxcsr_mask;
+	bool saves_pointers; /* FXSAVE stores FOP, FIP and FDP without a pending exception too */
 	const void *move[THUNK_MOVES][16];
+	const void *fwait;
 	uint32_t head[1u << THUNK_HASH_BITS]; /* offset of the first thunk in the chain, or 0 */
 };
 
@@ -111,12 +112,11 @@ static inline bool thunk_contains(const struct thunk_cache *tc, uint64_t pc)
 	return pc - (uint64_t)(uintptr_t)tc->rx < THUNK_CACHE_BYTES;
 }
 
-/* ---- Handlers ----------------------------------------------------------------------------------
- */
+/* ---- Handlers -------------------------------------------------------------------------------- */
 
 static inline void fpu_need(struct soft_cpu *cpu)
 {
-	if (__builtin_expect(!cpu->fpu_live, 0))
+	if (unlikely(!cpu->fpu_live))
 		soft_fpu_enter(cpu);
 }
 
@@ -133,7 +133,17 @@ static inline void thunk_move_reg(struct soft_cpu *cpu, enum thunk_move m, unsig
 }
 
 /* What CR0, CR4 and XCR0 may forbid. */
-enum fpu_class { FPU_NONE, FPU_X87, FPU_WAIT, FPU_MMX, FPU_SSE, FPU_AVX };
+enum fpu_class {
+	FPU_NONE,
+	FPU_X87,
+	FPU_X87_NOWAIT, /* FNSTCW and its like ignore pending exceptions */
+	FPU_WAIT,
+	FPU_MMX,
+	FPU_SSE,
+	FPU_SSE_MMX, /* writes an MMX register: waits for x87 exceptions */
+	FPU_AVX,
+};
+
 enum fpu_class fpu_class_of(const struct x86_insn *insn);
 void fpu_check_class(struct soft_cpu *cpu, enum fpu_class c);
 
@@ -181,6 +191,29 @@ enum thunk_shape thunk_x87_shape(const struct x86_insn *insn, unsigned access);
 /* The x87 exception that FERR# told of is gone. */
 void thunk_x87_ferr_clear(struct soft_cpu *cpu);
 
+/*
+ * A pending x87 exception comes before faults of the operand: run FWAIT if the instruction is one
+ * that waits. Called where such a fault is possible.
+ */
+void thunk_wait_first(struct soft_cpu *cpu, const struct soft_op *op);
+/* soft_ptr() after that. */
+void *thunk_ptr_slow(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin, bool write);
+
+static inline gva_t thunk_lin(struct soft_cpu *cpu, const struct soft_op *op, bool write)
+{
+	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
+		thunk_wait_first(cpu, op);
+	return op_lin(cpu, op, op->msize, write);
+}
+
+/* A host pointer to the operand, or NULL if it must bounce. */
+static inline void *thunk_ptr(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin, bool write)
+{
+	void *p = soft_tlb_hit(cpu, lin, op->msize, write ? SOFT_WRITE : SOFT_READ);
+
+	return likely(p) ? p : thunk_ptr_slow(cpu, op, lin, write);
+}
+
 /* Where an operand at `lin` bounces: aligned as the guest's is. */
 static inline uint8_t *thunk_bounce(struct soft_cpu *cpu, unsigned i, gva_t lin)
 {
@@ -199,13 +232,16 @@ _Noreturn void thunk_fault(struct soft_cpu *cpu, uint64_t trap);
 #define FX_FSW 2
 #define FX_FTW 4
 #define FX_FOP 6
+#define FSW_ES 0x0080u
+#define FSW_B 0x8000u
 #define FX_FIP 8
 #define FX_FDP 16
 #define FX_MXCSR 24
 #define FX_MXCSR_MASK 28
+#define MXCSR_MM (1u << 17) /* AMD: misaligned operands allowed */
 #define FX_ST 32
 #define FX_XMM 160
-#define FX_FCS 464
+#define FX_FCS 464 /* FDS behind it */
 #define FX_FDS 466
 #define XS_BV 512
 #define XS_COMP 520
@@ -227,6 +263,16 @@ static inline void x87_track_mem(struct soft_cpu *cpu, const struct soft_op *op,
 	x87_track(cpu, op);
 	st_le64(x + FX_FDP, lin - cpu->segbase[op->seg]);
 	st_le16(x + FX_FDS, cpu->s.seg[op->seg].sel);
+}
+
+static inline void x87_clear_pointers(struct soft_cpu *cpu)
+{
+	uint8_t *x = cpu->s.xsave;
+
+	st_le16(x + FX_FOP, 0);
+	st_le64(x + FX_FIP, 0);
+	st_le64(x + FX_FDP, 0);
+	st_le32(x + FX_FCS, 0);
 }
 
 #endif

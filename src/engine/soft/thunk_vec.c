@@ -61,8 +61,7 @@ static uint64_t wrap(const struct soft_op *op, uint64_t off)
 	return off & (op->addrsize == 4 ? 0xffffffffu : 0xffffu);
 }
 
-/* ---- VMASKMOVPS/PD, VPMASKMOVD/Q
- * ------------------------------------------------------------------ */
+/* ---- VMASKMOVPS/PD, VPMASKMOVD/Q ------------------------------------------------------------- */
 
 static unsigned maskmov_size(const struct soft_op *op)
 {
@@ -121,35 +120,29 @@ void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	}
 }
 
-/* ---- MASKMOVQ, (V)MASKMOVDQU
- * ----------------------------------------------------------------------- */
+/* ---- MASKMOVQ, (V)MASKMOVDQU ----------------------------------------------------------------- */
 
+/* As processors do it, the whole operand must be writable, whatever the mask. */
 void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
 	bool xmm = tk_get(op->imm, TK_PP, 2) == 1;
 	enum thunk_move get = xmm ? THUNK_ST_XMM : THUNK_ST_MMX;
 	unsigned n = xmm ? 16 : 8;
-	uint64_t off = soft_ea_off(cpu, op);
 	uint8_t *mask = cpu->bounce[0], *data = cpu->bounce[1];
-	gva_t lin[16];
+	gva_t lin;
 
 	(void)code;
 	thunk_move_reg(cpu, get, xmm ? key_rm(op) : key_rm(op) & 7, mask);
 	thunk_move_reg(cpu, get, xmm ? key_reg(op) : key_reg(op) & 7, data);
-	for (unsigned i = 0; i < n; i++) {
-		if (masked_in(mask, i, 1)) {
-			lin[i] = soft_lin(cpu, op->seg, wrap(op, off + i), 1, true);
-			soft_probe_write(cpu, lin[i], 1);
-		}
-	}
+	lin = soft_ea_lin(cpu, op, n, true);
+	soft_probe_write(cpu, lin, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, 1))
-			soft_st(cpu, lin[i], data[i], 1);
+			soft_st(cpu, lin + i, data[i], 1);
 	}
 }
 
-/* ---- Gathers
- * --------------------------------------------------------------------------------------- */
+/* ---- Gathers --------------------------------------------------------------------------------- */
 
 /*
  * Each element is committed before the next one may fault: the destination has it and its mask
@@ -187,8 +180,7 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 	thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
 }
 
-/* ---- Choosing
- * ---------------------------------------------------------------------------------------- */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
 bool thunk_vec_shape(const struct x86_insn *insn, enum thunk_shape *shape)
 {

@@ -15,10 +15,7 @@
 #define ENV16 14u
 #define REGS 80u
 
-#define FSW_ES 0x80u
-
-/* ---- Pointers
- * ------------------------------------------------------------------------------------ */
+/* ---- Pointers -------------------------------------------------------------------------------- */
 
 void thunk_x87_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
@@ -28,11 +25,11 @@ void thunk_x87_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *c
 
 void thunk_x87_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = soft_ea_lin(cpu, op, op->msize, false);
+	gva_t lin = thunk_lin(cpu, op, false);
 	void *p;
 
-	p = soft_ptr(cpu, lin, op->msize, true, false);
-	if (__builtin_expect(!p, 0)) {
+	p = thunk_ptr(cpu, op, lin, false);
+	if (unlikely(!p)) {
 		p = thunk_bounce(cpu, 0, lin);
 		soft_ld_bytes(cpu, lin, p, op->msize);
 	}
@@ -51,11 +48,11 @@ static bool store_held(void)
 
 void thunk_x87_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = soft_ea_lin(cpu, op, op->msize, true);
+	gva_t lin = thunk_lin(cpu, op, true);
 	void *p;
 
-	p = soft_ptr(cpu, lin, op->msize, false, true);
-	if (__builtin_expect(p != NULL, 1)) {
+	p = thunk_ptr(cpu, op, lin, true);
+	if (likely(p)) {
 		thunk_call(cpu, code, p);
 	} else {
 		p = thunk_bounce(cpu, 0, lin);
@@ -65,16 +62,6 @@ void thunk_x87_store(struct soft_cpu *cpu, const struct soft_op *op, const void 
 			soft_st_bytes(cpu, lin, p, op->msize);
 	}
 	x87_track_mem(cpu, op, lin);
-}
-
-static void clear_pointers(struct soft_cpu *cpu)
-{
-	uint8_t *x = cpu->s.xsave;
-
-	st_le16(x + FX_FOP, 0);
-	st_le64(x + FX_FIP, 0);
-	st_le64(x + FX_FDP, 0);
-	st_le32(x + FX_FCS, 0);
 }
 
 void thunk_x87_ferr_clear(struct soft_cpu *cpu)
@@ -93,12 +80,11 @@ void thunk_x87_reset(struct soft_cpu *cpu, const struct soft_op *op, const void 
 {
 	thunk_call(cpu, code, NULL);
 	if (tk_get(op->imm, TK_MODRM, 8) == 0xe3) /* FNINIT */
-		clear_pointers(cpu);
+		x87_clear_pointers(cpu);
 	thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- Environment
- * --------------------------------------------------------------------------------- */
+/* ---- Environment ----------------------------------------------------------------------------- */
 
 static bool real_format(const struct soft_cpu *cpu)
 {
@@ -186,7 +172,7 @@ void thunk_x87_env_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 {
 	bool env32 = op->opsize != 2;
 	unsigned env = env32 ? ENV32 : ENV16, len = op->msize;
-	gva_t lin = soft_ea_lin(cpu, op, len, true);
+	gva_t lin = thunk_lin(cpu, op, true);
 	uint8_t *host = cpu->bounce[0], *out = cpu->bounce[1];
 
 	soft_probe_write(cpu, lin, len);
@@ -194,7 +180,7 @@ void thunk_x87_env_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	env_to_guest(cpu, out, host, env32);
 	if (len > env) {
 		memcpy(out + env, host + ENV32, REGS);
-		clear_pointers(cpu);
+		x87_clear_pointers(cpu);
 	}
 	soft_st_bytes(cpu, lin, out, len);
 	thunk_x87_ferr_clear(cpu);
@@ -204,10 +190,11 @@ void thunk_x87_env_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 {
 	bool env32 = op->opsize != 2;
 	unsigned env = env32 ? ENV32 : ENV16, len = op->msize;
-	gva_t lin = soft_ea_lin(cpu, op, len, false);
+	gva_t lin = thunk_lin(cpu, op, false);
 	uint8_t *host = cpu->bounce[0], *in = cpu->bounce[1], *x = cpu->s.xsave;
 	struct pointers p;
 
+	thunk_wait_first(cpu, op);
 	soft_ld_bytes(cpu, lin, in, len);
 	p = env_from_guest(cpu, host, in, env32);
 	if (len > env)
@@ -221,8 +208,7 @@ void thunk_x87_env_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 	thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- Choosing
- * ------------------------------------------------------------------------------------ */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
 /*
  * Control instructions leave the pointers alone. As processors do it, not as SDM 1 §8.3.11 lists

@@ -52,7 +52,10 @@ static void check_aligned(struct soft_cpu *cpu, gva_t lin, unsigned align)
 		soft_raise_err(cpu, VEC_GP, 0);
 }
 
-/* The state in s.xsave, with components in their initial state written out. */
+/*
+ * The state in s.xsave, with components in their initial state written out. The x87 pointers do
+ * not count for being initial, as processors see it, and are kept.
+ */
 static uint8_t *settle(struct soft_cpu *cpu)
 {
 	uint8_t *x = cpu->s.xsave;
@@ -61,10 +64,9 @@ static uint8_t *settle(struct soft_cpu *cpu)
 	soft_fpu_leave(cpu);
 	bv = ld_le64(x + XS_BV);
 	if (!(bv & XF_X87)) {
-		memset(x, 0, FX_MXCSR);
+		memset(x, 0, FX_FOP);
 		memset(x + FX_ST, 0, FX_XMM - FX_ST);
 		st_le16(x + FX_FCW, FCW_INIT);
-		st_le32(x + FX_FCS, 0);
 	}
 	if (!(bv & XF_SSE))
 		memset(x + FX_XMM, 0, 256);
@@ -73,15 +75,21 @@ static uint8_t *settle(struct soft_cpu *cpu)
 	return x;
 }
 
-/* ---- The legacy region --------------------------------------------------------------------------
- */
+/* ---- The legacy region ----------------------------------------------------------------------- */
 
-/* Bytes 0..23, pointers in the form REX.W asks for. */
-static void put_x87_head(const uint8_t *x, uint8_t *out, bool rexw)
+/*
+ * Bytes 0..23, pointers in the form REX.W asks for. AMD's processors store pointers only while an
+ * exception is pending (APM vol. 2 §11.4.4); do as the host does.
+ */
+static void put_x87_head(const struct soft_cpu *cpu, uint8_t *out, bool rexw)
 {
+	const uint8_t *x = cpu->s.xsave;
+
 	memcpy(out, x, FX_MXCSR);
 	out[5] = 0;
-	if (!rexw) {
+	if (!cpu->e->thunks->saves_pointers && !(ld_le16(x + FX_FSW) & FSW_ES)) {
+		memset(out + FX_FOP, 0, FX_MXCSR - FX_FOP);
+	} else if (!rexw) {
 		st_le16(out + 12, ld_le16(x + FX_FCS));
 		st_le16(out + 14, 0);
 		st_le16(out + 20, ld_le16(x + FX_FDS));
@@ -91,8 +99,14 @@ static void put_x87_head(const uint8_t *x, uint8_t *out, bool rexw)
 
 static void get_x87_head(uint8_t *x, const uint8_t *in, bool rexw)
 {
+	uint16_t fsw = ld_le16(in + FX_FSW) & (uint16_t) ~(FSW_ES | FSW_B);
+
 	memcpy(x, in, FX_MXCSR);
 	x[5] = 0;
+	/* The summary bits follow from the others. */
+	if (fsw & ~ld_le16(in + FX_FCW) & 0x3f)
+		fsw |= FSW_ES | FSW_B;
+	st_le16(x + FX_FSW, fsw);
 	st_le16(x + FX_FOP, ld_le16(in + FX_FOP) & 0x7ff);
 	if (rexw) {
 		st_le32(x + FX_FCS, 0);
@@ -123,8 +137,7 @@ static void set_bv(uint8_t *x, uint64_t clear, uint64_t set)
 	st_le64(x + XS_BV, (ld_le64(x + XS_BV) & ~clear) | set);
 }
 
-/* ---- FXSAVE, FXRSTOR
- * ------------------------------------------------------------------------------ */
+/* ---- FXSAVE, FXRSTOR ------------------------------------------------------------------------- */
 
 /* EFER.FFXSR: at CPL 0 in 64-bit mode the XMM registers are left out (APM vol. 2 §11.4.4). */
 static bool fast_fx(const struct soft_cpu *cpu)
@@ -149,7 +162,7 @@ static void op_fxsave(struct soft_cpu *cpu, const struct soft_op *op)
 	check_aligned(cpu, a.lin, 16);
 	soft_probe_write(cpu, a.lin, FX_BYTES);
 	x = settle(cpu);
-	put_x87_head(x, out, a.rexw);
+	put_x87_head(cpu, out, a.rexw);
 	put_mxcsr(cpu, x, out);
 	memcpy(out + FX_ST, x + FX_ST, FX_XMM - FX_ST);
 	if (!fast_fx(cpu)) {
@@ -187,8 +200,7 @@ static void op_fxrstor(struct soft_cpu *cpu, const struct soft_op *op)
 	thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- The XSAVE family
- * ----------------------------------------------------------------------------- */
+/* ---- The XSAVE family ------------------------------------------------------------------------ */
 
 static void xsave_check(struct soft_cpu *cpu)
 {
@@ -212,7 +224,7 @@ static void store_components(struct soft_cpu *cpu, const struct area *a, uint64_
 	uint8_t *x = cpu->s.xsave, *out = cpu->bounce[0];
 
 	if (what & XF_X87)
-		put_x87_head(x, out, a->rexw);
+		put_x87_head(cpu, out, a->rexw);
 	put_mxcsr(cpu, x, out);
 	memcpy(out + FX_ST, x + FX_ST, FX_XMM - FX_ST + 16 * a->regs);
 	if ((what & XF_X87) && mxcsr && (what & XF_SSE)) {
@@ -312,6 +324,8 @@ static void load_components(struct soft_cpu *cpu, const struct area *a, const ui
 		get_x87_head(x, in, a->rexw);
 		get_st(x, in);
 	}
+	if (init & XF_X87)
+		x87_clear_pointers(cpu);
 	if (load & XF_SSE)
 		memcpy(x + FX_XMM, in + FX_XMM, 16 * a->regs);
 	if (load & XF_AVX)
@@ -367,8 +381,7 @@ static void op_xrstor(struct soft_cpu *cpu, const struct soft_op *op)
 		thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- LDMXCSR, STMXCSR
- * ------------------------------------------------------------------------------ */
+/* ---- LDMXCSR, STMXCSR ------------------------------------------------------------------------ */
 
 static void op_ldmxcsr(struct soft_cpu *cpu, const struct soft_op *op)
 {

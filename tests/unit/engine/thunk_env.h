@@ -30,7 +30,7 @@ static struct soft_engine engine;
 static struct soft_cpu *cpu;
 static struct soft_event raised;
 static unsigned ferr_calls;
-static bool ferr_level, force_bounce;
+static bool ferr_level, force_bounce, own_signals;
 static const struct soft_op stop_op;
 
 NOSIMD static const struct soft_op *stop_fn(struct soft_cpu *c, const struct soft_op *op)
@@ -123,15 +123,9 @@ NOSIMD void *soft_ptr(struct soft_cpu *c, gva_t lin, unsigned len, bool read, bo
 
 NOSIMD uint64_t soft_ea_off(const struct soft_cpu *c, const struct soft_op *op)
 {
-	uint64_t off = (uint64_t)op->disp;
+	const uint64_t *r = c->s.gpr;
 
-	if (op->base < 16)
-		off += c->s.gpr[op->base];
-	if (op->index < 16)
-		off += c->s.gpr[op->index] << op->scale;
-	if (op->addrsize < 8)
-		off &= op->addrsize == 4 ? 0xffffffffu : 0xffffu;
-	return off;
+	return (r[op->base] + (r[op->index] << op->scale) + (uint64_t)op->disp) & op->ea_mask;
 }
 
 NOSIMD gva_t soft_lin(struct soft_cpu *c, unsigned seg, uint64_t off, unsigned size, bool write)
@@ -171,6 +165,8 @@ static void env_reset(void)
 	cpu->s.xcr0 = 7;
 	cpu->s.rflags = FLAG_FIXED;
 	cpu->mode = SOFT_MODE_PE | SOFT_MODE_CS64 | SOFT_MODE_LMA | SOFT_MODE_FLAT;
+	cpu->tlb = &cpu->views[0];
+	cpu->tlb_gen = 1;
 	cpu->ferr = false;
 	ferr_calls = 0;
 	force_bounce = false;
@@ -219,6 +215,7 @@ static void env_fill_op(struct soft_op *op, const struct x86_insn *insn, gva_t r
 	op->scale = insn->scale;
 	op->seg = insn->seg;
 	op->disp = insn->disp;
+	op->ea_mask = insn->addrsize == 8 ? ~0ull : insn->addrsize == 4 ? 0xffffffff : 0xffff;
 	if (insn->base == X86_REG_RIP) {
 		op->base = SOFT_NO_REG;
 		op->disp += (int64_t)(rip + insn->len);
@@ -237,10 +234,11 @@ NOSIMD static int run_seq(const struct soft_op *seq)
 static int env_run_op(const struct soft_op *op)
 {
 	struct soft_op seq[2] = {*op, stop_op};
-	int r = soft_signals_init(NULL); /* cmocka takes the signals for itself at each test */
+	int r;
 
-	if (r < 0)
-		return r;
+	/* cmocka takes the signals for itself at each test */
+	if (!own_signals && soft_signals_init(NULL) < 0)
+		return -2;
 	atomic_store(&seq[1].fn, stop_fn);
 	cpu->op = seq;
 	r = run_seq(seq);
@@ -249,7 +247,7 @@ static int env_run_op(const struct soft_op *op)
 }
 
 /* Decode and run `bytes` in `mode`. 0, 1 + vector, or -1 if it decodes or builds to nothing. */
-static int env_run(const uint8_t *bytes, size_t len, enum x86_mode mode)
+static inline int env_run(const uint8_t *bytes, size_t len, enum x86_mode mode)
 {
 	struct x86_insn insn;
 	struct soft_op op;
