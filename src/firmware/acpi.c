@@ -62,7 +62,6 @@ enum {
 #define FLAG_WBINVD (1u << 0)
 #define FLAG_PROC_C1 (1u << 2)
 #define FLAG_NO_SLEEP_BUTTON (1u << 5)
-#define FLAG_RTC_S4 (1u << 7)
 #define FLAG_RESET_REG (1u << 10)
 /* FLAG 4 clear: the power button is fixed hardware. FLAG 8 clear: the PM timer has 24 bits. */
 #define NO_C2 0xfffu
@@ -166,8 +165,7 @@ static void build_fadt(struct acpi_block *b, const struct fw_tables_config *cfg)
 	st_le16(f + FADT_BOOT_ARCH,
 		(uint16_t)(BOOT_LEGACY_DEVICES | (cfg->no_i8042 ? 0 : BOOT_8042) |
 			   (cfg->vga ? 0 : BOOT_NO_VGA)));
-	st_le32(f + FADT_FLAGS,
-		FLAG_WBINVD | FLAG_PROC_C1 | FLAG_NO_SLEEP_BUTTON | FLAG_RTC_S4 | FLAG_RESET_REG);
+	st_le32(f + FADT_FLAGS, FLAG_WBINVD | FLAG_PROC_C1 | FLAG_NO_SLEEP_BUTTON | FLAG_RESET_REG);
 	put_gas_io(f + FADT_RESET_REG, PC_RESET_PORT, 1);
 	f[FADT_RESET_VALUE] = PC_RESET_VALUE;
 	aml_raw(&b->bytes, f + HEADER_BYTES, sizeof(f) - HEADER_BYTES);

@@ -34,6 +34,11 @@ static int fail(struct lodge_err *err, int code, const char *what, const char *p
 			       what, path);
 	case -EISDIR:
 		return err_set(err, code, "the %s '%s' is a directory; name a file", what, path);
+	case -EFBIG:
+		return err_set(err, code,
+			       "the %s '%s' is larger than the guest's memory; give the guest more "
+			       "with -m",
+			       what, path);
 	default:
 		return err_set(err, code, "the %s '%s' cannot be read: %s", what, path,
 			       strerror(-code));

@@ -44,6 +44,14 @@
 
 #define PC_FWCFG_PORT 0x510u
 
+/*
+ * Virtual wire mode (MP 1.4 §3.6.2.2), as firmware leaves the boot processor's local APIC. Without
+ * it the 8259s' interrupts never reach a kernel that does not use the APIC.
+ */
+#define PC_LAPIC_SVR 0x1ffu   /* offset 0xf0: enabled, spurious vector 255 */
+#define PC_LAPIC_LINT0 0x700u /* offset 0x350: ExtINT, not masked */
+#define PC_LAPIC_LINT1 0x400u /* offset 0x360: NMI */
+
 /* The HPET's capability register, low half: 3 comparators, 64 bits, legacy replacement. */
 #define PC_HPET_BLOCK_ID 0x8086a201u
 
@@ -58,6 +66,8 @@
 #define PC_PIRQC_IRQ 11u
 #define PC_PIRQD_IRQ 11u
 #define PC_PIIX_SLOT 1u
+
+#define PC_ELCR ((1u << PC_SCI_IRQ) | (1u << PC_PIRQA_IRQ) | (1u << PC_PIRQC_IRQ))
 
 static inline unsigned pc_pirq_of(unsigned slot, unsigned pin)
 {

@@ -26,7 +26,7 @@
 #define STATE_SAFE 3u
 #define SECURITY_UNKNOWN 2u
 #define MAKER "Lodge"
-#define PRODUCT "Lodge PC (i440FX)"
+#define PRODUCT "PC (i440FX)"
 
 static uint8_t *open_struct(struct smbios *s, uint8_t type, uint8_t len, uint16_t handle)
 {
