@@ -16,8 +16,10 @@
 #include "base/clock.h"
 #include "base/range.h"
 
-/* A deadline whose conversion came out early is tried again after this. */
+/* A deadline whose conversion came out early is not tried again before this. */
 #define DEADLINE_RETRY_NS 1000u
+/* No TSC is faster: so many ticks take at least a nanosecond. */
+#define TSC_TICKS_PER_NS 8u
 /* Times beyond this are never reached. */
 #define FAR_NS (UINT64_MAX / 4)
 
@@ -88,28 +90,32 @@ void lapic_timer_stop(struct lapic *l)
 	io_timer_cancel(&l->timer);
 }
 
-static void deadline_arm(struct lapic *l, uint64_t not_before)
+static uint64_t tsc_now(const struct lapic *l)
+{
+	return l->host->guest_tsc(l->host->opaque, l->cfg.cpu);
+}
+
+/*
+ * Fire if the deadline is reached, else wait for it. Whatever the conversion says (it may take a
+ * deadline that is centuries away for one that is past), the timer waits as long as the distance
+ * surely takes, and `least_ns`.
+ */
+static void deadline_check(struct lapic *l, uint64_t least_ns)
 {
 	const struct lapic_host *h = l->host;
-	uint64_t t = h->tsc_to_mono_ns(h->opaque, l->cfg.cpu, l->deadline_tsc);
+	uint64_t tsc = tsc_now(l);
+	uint64_t at;
 
-	l->timer_expiry_ns = min_u64(max_u64(t, not_before), FAR_NS);
-	io_timer_arm(&l->timer, l->timer_expiry_ns);
-}
-
-static bool deadline_reached(const struct lapic *l)
-{
-	return l->host->guest_tsc(l->host->opaque, l->cfg.cpu) >= l->deadline_tsc;
-}
-
-static void deadline_check(struct lapic *l)
-{
-	if (!deadline_reached(l)) {
-		deadline_arm(l, clock_mono_ns() + DEADLINE_RETRY_NS);
+	if (tsc >= l->deadline_tsc) {
+		lapic_timer_stop(l);
+		lapic_lvt_fire(l, LVT_TIMER);
 		return;
 	}
-	lapic_timer_stop(l);
-	lapic_lvt_fire(l, LVT_TIMER);
+	least_ns = max_u64(least_ns, (l->deadline_tsc - tsc) / TSC_TICKS_PER_NS);
+	at = h->tsc_to_mono_ns(h->opaque, l->cfg.cpu, l->deadline_tsc);
+	at = max_u64(at, clock_mono_ns() + least_ns);
+	l->timer_expiry_ns = min_u64(at, FAR_NS);
+	io_timer_arm(&l->timer, l->timer_expiry_ns);
 }
 
 static void timer_expired(void *opaque)
@@ -120,7 +126,7 @@ static void timer_expired(void *opaque)
 	if (!l->timer_expiry_ns)
 		return;
 	if (lapic_timer_mode(l) == TIMER_DEADLINE) {
-		deadline_check(l);
+		deadline_check(l, DEADLINE_RETRY_NS);
 		return;
 	}
 	if (now < l->timer_expiry_ns) {
@@ -206,18 +212,13 @@ void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc)
 	if (!tsc)
 		return;
 	l->deadline_tsc = tsc;
-	if (deadline_reached(l)) {
-		lapic_timer_stop(l);
-		lapic_lvt_fire(l, LVT_TIMER);
-	} else {
-		deadline_arm(l, 1);
-	}
+	deadline_check(l, 0);
 }
 
 uint64_t lapic_timer_deadline(const struct lapic *l)
 {
 	/* It reads 0 from the moment the interrupt is due. */
-	if (lapic_timer_mode(l) != TIMER_DEADLINE || !l->deadline_tsc || deadline_reached(l))
+	if (lapic_timer_mode(l) != TIMER_DEADLINE || tsc_now(l) >= l->deadline_tsc)
 		return 0;
 	return l->deadline_tsc;
 }

@@ -344,6 +344,32 @@ static void deadline_when_conversion_is_early_expect_never_before_tsc(void **sta
 	assert_true(fake.loop.fired < 10);
 }
 
+static uint64_t signed_conversion(void *o, unsigned cpu, uint64_t tsc)
+{
+	uint64_t delta = tsc - env_tsc(o, cpu);
+
+	return clock_mono_ns() + ((int64_t)delta > 0 ? delta / 2 : 0);
+}
+
+static void deadline_when_host_takes_far_for_past_expect_no_storm(void **state)
+{
+	struct apic_env *e = *state;
+	struct lapic_host host = *apic_bus_host(e->bus);
+	const struct lapic_config cfg = {.tsc_deadline = true, .phys_bits = 36};
+
+	host.tsc_to_mono_ns = signed_conversion;
+
+	struct apic_bus *bus = apic_bus_new(1, &host);
+	struct lapic *l = lapic_new(bus, &fake.loop, &cfg);
+
+	lapic_mmio_write(l, LVT, VEC | DEADLINE, 4);
+	assert_int_equal(lapic_msr_write(l, MSR_APIC_TSC_DEADLINE, ~0ull), 0);
+	fake_advance(1000 * MS);
+	assert_int_equal(fake.loop.fired, 0);
+	lapic_free(l);
+	apic_bus_free(bus);
+}
+
 static void msr_when_no_tsc_deadline_feature_expect_gp(void **state)
 {
 	struct apic_env *e = *state;
@@ -431,6 +457,7 @@ int main(void)
 		T(deadline_when_masked_expect_disarmed_without_interrupt),
 		T(deadline_when_tsc_jumps_expect_new_moment),
 		T(deadline_when_conversion_is_early_expect_never_before_tsc),
+		T(deadline_when_host_takes_far_for_past_expect_no_storm),
 		T(msr_when_no_tsc_deadline_feature_expect_gp),
 		T(init_when_timer_runs_expect_stopped),
 		T(load_when_saved_expect_each_mode_goes_on),
