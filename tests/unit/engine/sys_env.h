@@ -19,6 +19,9 @@
 #include "engine/engine.h"
 #include "mem/mem.h"
 
+/* Not every program uses every helper. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 /* Where everything lies. */
 enum {
 	A_GDT = 0x1000,
