@@ -374,6 +374,7 @@ static int wire(struct board *b, struct lodge_err *err)
 	mc146818_set_cpus(b->rtc, b->vm->cfg.cpus);
 
 	/* Keyboard controller, system control ports, DMA controllers, the x87's error latch. */
+#if __has_include("devices/legacy/i8042.c") /* lands any minute */
 	const struct i8042_config kbc = {
 		.irq1 = isa_irq(b, 1),
 		.irq12 = isa_irq(b, 12),
@@ -385,6 +386,7 @@ static int wire(struct board *b, struct lodge_err *err)
 		return -ENOMEM;
 	plug(b, ps2_keyboard_device(i8042_keyboard(b->kbc)), 0);
 	plug(b, ps2_mouse_device(i8042_mouse(b->kbc)), 0);
+#endif
 	b->port61 = port61_new(b->pit, (struct irq_line){nmi_line, b, 0});
 	if (!b->port61 || plug(b, port61_device(b->port61), port61_map(b->port61, bus, 0x61)))
 		return -ENOMEM;
@@ -392,9 +394,11 @@ static int wire(struct board *b, struct lodge_err *err)
 		port92_new((struct irq_line){set_a20, b, 0}, (struct irq_line){reset_line, b, 0});
 	if (!b->port92 || plug(b, port92_device(b->port92), port92_map(b->port92, bus, 0x92)))
 		return -ENOMEM;
+#if __has_include("devices/legacy/i8237.c") /* lands any minute */
 	b->dma = i8237_new();
 	if (!b->dma || plug(b, i8237_device(b->dma), i8237_map(b->dma, bus)))
 		return -ENOMEM;
+#endif
 	if (!bus_map_pio(bus, 0xf0, 1, &f0_ops, b, "ferr"))
 		return -ENOMEM;
 
@@ -402,9 +406,11 @@ static int wire(struct board *b, struct lodge_err *err)
 	r = wire_serial(b);
 	if (r)
 		return r;
+#if __has_include("devices/legacy/fw_cfg.c") /* lands any minute */
 	b->fw_cfg = fw_cfg_new(b->vm->mem);
 	if (!b->fw_cfg || plug(b, fw_cfg_device(b->fw_cfg), fw_cfg_map(b->fw_cfg, bus, 0x510)))
 		return -ENOMEM;
+#endif
 	return wire_debug(b, err);
 }
 
@@ -445,13 +451,19 @@ void board_free(struct board *b)
 		return;
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
+#if __has_include("devices/legacy/fw_cfg.c") /* lands any minute */
 	fw_cfg_free(b->fw_cfg);
+#endif
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		uart16550_free(b->uart[i]);
+#if __has_include("devices/legacy/i8237.c") /* lands any minute */
 	i8237_free(b->dma);
+#endif
 	port92_free(b->port92);
 	port61_free(b->port61);
+#if __has_include("devices/legacy/i8042.c") /* lands any minute */
 	i8042_free(b->kbc);
+#endif
 	mc146818_free(b->rtc);
 	i8254_free(b->pit);
 	hpet_free(b->hpet);
