@@ -155,6 +155,9 @@ static void config_when_read_by_ports_expect_every_width(void **state)
 	bus_pio_write(f->bus, 0xcf8, 0x8000183c, 4);
 	outb(f->bus, 0xcfc, 11);
 	assert_int_equal(bus_pio_read(f->bus, 0xcfc, 4), 0x0000010b);
+	bus_pio_write(f->bus, 0xcf8, 0x80001800 | REG, 4);
+	outb(f->bus, 0xcfd, 0x77);
+	assert_int_equal(bus_pio_read(f->bus, 0xcfc, 4), 0xa5007711);
 }
 
 static void config_when_disabled_or_absent_expect_ones(void **state)

@@ -155,6 +155,12 @@ static void level_when_nobody_accepts_expect_delivery_when_somebody_does(void **
 	lapic_mmio_write(e->lapic[2], SVR, 0x1ff, 4);
 	assert_true(e->cpu[2].intr);
 	assert_int_equal(rd(e, 0x24), 0x41 | LEVEL | 0x4000);
+	/* The same when somebody takes the logical address. */
+	route(e, 11, 0x42 | LEVEL | LOGICAL, 0x08);
+	ioapic_set_pin(e->ioapic, 11, true);
+	assert_false(e->cpu[3].intr);
+	lapic_mmio_write(e->lapic[3], 0xd0, 0x08000000, 4);
+	assert_true(e->cpu[3].intr);
 }
 
 static void entry_when_made_edge_expect_remote_irr_cleared(void **state)
