@@ -23,7 +23,8 @@ static void load_dtable(struct soft_cpu *cpu, const struct soft_op *op, struct x
 	base = soft_ld(cpu, sys_wrap(cpu, lin + 2), size);
 	if (m64 && !sys_canonical(base))
 		soft_raise_err(cpu, VEC_GP, 0);
-	if (!m64 && op->opsize == 2)
+	/* The decoder gives no operand size here: only this 24-bit form depends on it. */
+	if (!m64 && (op->insn->mode == X86_MODE_16) != ((op->insn->flags & X86_IF_66) != 0))
 		base &= 0xffffff;
 	t->limit = limit;
 	t->base = base;
