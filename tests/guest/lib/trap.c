@@ -145,6 +145,26 @@ static struct trap *catch_with(int (*call)(struct jump *, void *, word, word), v
 	return &caught;
 }
 
+#if !IS64
+#include "v86.h"
+int trap_call_v86(struct jump *j, struct v86_regs *r);
+
+struct trap *catch_v86(const void *code, const void *end, word flags)
+{
+	struct v86_regs r = {
+		.ip = V86_CODE, .cs = V86_SEG, .flags = flags | FL_VM | 2, .sp = 0xfff0, .ss = V86_SEG,
+		.es = V86_SEG, .ds = V86_SEG, .fs = V86_SEG, .gs = V86_SEG,
+	};
+
+	memcpy((void *)(V86_SEG * 16 + V86_CODE), code,
+	       (size_t)((const uint8_t *)end - (const uint8_t *)code));
+	catching = true;
+	trap_call_v86(&catcher, &r);
+	catching = false;
+	return &caught;
+}
+#endif
+
 struct trap *catch_trap(void *fn, word a, word b)
 {
 	return catch_with(trap_call, fn, a, b);
