@@ -399,7 +399,8 @@ static void run_step(struct soft_cpu *cpu)
 	bool tf = cpu->s.rflags & FLAG_TF;
 
 	cpu->op = NULL;
-	cpu->pending_dr6 = 0;
+	if (!(cpu->s.int_shadow & X86_SHADOW_SS)) /* MOV SS holds its data breakpoints back */
+		cpu->pending_dr6 = 0;
 	soft_debug_before(cpu);
 	cpu->s.int_shadow = 0;
 	run_block(cpu);
