@@ -84,7 +84,7 @@ bool bzimage_probe(const struct fw_file *kernel)
 	uint8_t b[8];
 
 	return !fw_file_read(kernel, HDR_BOOT_FLAG, b, sizeof(b)) && ld_le16(b) == BOOT_FLAG &&
-	       ld_le32(b + HDR_MAGIC - HDR_BOOT_FLAG) == MAGIC_HDRS;
+	       ld_le32(b + (HDR_MAGIC - HDR_BOOT_FLAG)) == MAGIC_HDRS;
 }
 
 /* A header field: 0 where the header is too short to hold it. */
