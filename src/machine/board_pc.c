@@ -374,7 +374,6 @@ static int wire(struct board *b, struct lodge_err *err)
 	mc146818_set_cpus(b->rtc, b->vm->cfg.cpus);
 
 	/* Keyboard controller, system control ports, DMA controllers, the x87's error latch. */
-#if __has_include("devices/legacy/i8042.c") /* lands any minute */
 	const struct i8042_config kbc = {
 		.irq1 = isa_irq(b, 1),
 		.irq12 = isa_irq(b, 12),
@@ -386,7 +385,6 @@ static int wire(struct board *b, struct lodge_err *err)
 		return -ENOMEM;
 	plug(b, ps2_keyboard_device(i8042_keyboard(b->kbc)), 0);
 	plug(b, ps2_mouse_device(i8042_mouse(b->kbc)), 0);
-#endif
 	b->port61 = port61_new(b->pit, (struct irq_line){nmi_line, b, 0});
 	if (!b->port61 || plug(b, port61_device(b->port61), port61_map(b->port61, bus, 0x61)))
 		return -ENOMEM;
@@ -461,9 +459,7 @@ void board_free(struct board *b)
 #endif
 	port92_free(b->port92);
 	port61_free(b->port61);
-#if __has_include("devices/legacy/i8042.c") /* lands any minute */
 	i8042_free(b->kbc);
-#endif
 	mc146818_free(b->rtc);
 	i8254_free(b->pit);
 	hpet_free(b->hpet);

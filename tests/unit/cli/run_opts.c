@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Options of `lodge run`. Run: make t T=cli/run_opts */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "cli/run_opts.h"
+
+#define MAX_ARGS 32
+
+static struct lodge_err err;
+static char line_buf[1024];
+
+/* Parses "run " and the words of `line` (split at spaces). */
+static int parse(struct run_opts *o, const char *line)
+{
+	char *argv[MAX_ARGS] = {"run"}, *save, *word;
+	int argc = 1;
+
+	err.msg[0] = '\0';
+	snprintf(line_buf, sizeof(line_buf), "%s", line);
+	for (word = strtok_r(line_buf, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		assert_true(argc < MAX_ARGS);
+		argv[argc++] = word;
+	}
+	return run_opts_parse(o, argc, argv, &err);
+}
+
+static void expect_ok(struct run_opts *o, const char *line)
+{
+	int r = parse(o, line);
+
+	if (r)
+		print_error("'%s': %s\n", line, err.msg);
+	assert_int_equal(r, 0);
+}
+
+/* Refused, with a sentence that names `word`. */
+static void expect_refusal(const char *line, const char *word)
+{
+	struct run_opts o;
+	int r = parse(&o, line);
+
+	if (r >= 0 || !strstr(err.msg, word))
+		print_error("'%s' gives %d, '%s'\n", line, r, err.msg);
+	assert_true(r < 0);
+	assert_non_null(strstr(err.msg, word));
+	assert_null(strchr(err.msg, '\n'));
+	run_opts_free(&o);
+}
+
+static void parse_when_kernel_only_expect_defaults(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k");
+	assert_string_equal(o.vm.kernel, "k");
+	assert_int_equal(o.vm.ram_bytes, 128 << 20);
+	assert_int_equal(o.vm.cpus, 1);
+	assert_string_equal(o.vm.serial[0], "mon:stdio");
+	assert_null(o.vm.serial[1]);
+	assert_false(o.vm.no_reboot | o.vm.no_shutdown | o.vm.debug_exit | o.vm.rtc_localtime);
+	run_opts_free(&o);
+}
+
+static void parse_when_two_dashes_expect_the_same(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "--kernel k --append a=b --no-reboot -no-shutdown --m 1G");
+	assert_string_equal(o.vm.append, "a=b");
+	assert_true(o.vm.no_reboot && o.vm.no_shutdown);
+	assert_int_equal(o.vm.ram_bytes, 1 << 30);
+	run_opts_free(&o);
+}
+
+static void memory_when_spelled_many_ways_expect_bytes(void **state)
+{
+	static const struct {
+		const char *line;
+		uint64_t bytes;
+	} good[] = {
+		{"-kernel k -m 512", 512ull << 20},	{"-kernel k -m 512M", 512ull << 20},
+		{"-kernel k -m size=1.5G", 3ull << 29}, {"-kernel k -m 8M", 8ull << 20},
+		{"-kernel k -m 1T", 1ull << 40},	{"-kernel k -m 10000000B", 10002432},
+	};
+	struct run_opts o;
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		expect_ok(&o, good[i].line);
+		assert_int_equal(o.vm.ram_bytes, good[i].bytes);
+		run_opts_free(&o);
+	}
+	expect_refusal("-kernel k -m 4M", "too little");
+	expect_refusal("-kernel k -m 0", "too little");
+	expect_refusal("-kernel k -m 4P", "too much");
+	expect_refusal("-kernel k -m 99999999E", "too much");
+	expect_refusal("-kernel k -m lots", "not a size");
+	expect_refusal("-kernel k -m -5", "not a size");
+	expect_refusal("-kernel k -m 1G,slots=4", "slots");
+	expect_refusal("-kernel k -m", "argument");
+}
+
+static void smp_when_topology_given_expect_product_checked(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned cpus;
+	} good[] = {
+		{"-kernel k -smp 4", 4},
+		{"-kernel k -smp cpus=2", 2},
+		{"-kernel k -smp 4,sockets=2,cores=2", 4},
+		{"-kernel k -smp 4,cores=2", 4},
+		{"-kernel k -smp sockets=1,cores=3,threads=2", 6},
+		{"-kernel k -smp 2,maxcpus=2", 2},
+	};
+	struct run_opts o;
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		expect_ok(&o, good[i].line);
+		assert_int_equal(o.vm.cpus, good[i].cpus);
+		run_opts_free(&o);
+	}
+	expect_refusal("-kernel k -smp 0", "cpus=0");
+	expect_refusal("-kernel k -smp two", "two");
+	expect_refusal("-kernel k -smp 3,cores=2", "3");
+	expect_refusal("-kernel k -smp 4,sockets=1,cores=2", "4");
+	expect_refusal("-kernel k -smp 2,maxcpus=4", "maxcpus");
+	expect_refusal("-kernel k -smp 65", "64");
+	expect_refusal("-kernel k -smp 2,books=1", "books");
+}
+
+static void accel_when_named_expect_engine_or_refusal(void **state)
+{
+	static const char *const good[] = {
+		"-kernel k -accel auto",
+		"-kernel k -accel soft",
+		"-kernel k -accel tcg",
+		"-kernel k -accel tcg,tier=1,thread=multi",
+		"-kernel k -accel kvm -accel tcg",
+		"-kernel k -machine pc,accel=kvm:tcg",
+		"-kernel k -M pc",
+		"-kernel k -machine pc-i440fx-7.2,usb=off",
+	};
+	struct run_opts o;
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		expect_ok(&o, good[i]);
+		assert_true(strlen(o.engine_reason) > 5);
+		run_opts_free(&o);
+	}
+	expect_refusal("-kernel k -accel kvm", "no KVM engine");
+	expect_refusal("-kernel k -enable-kvm", "no KVM engine");
+	expect_refusal("-kernel k -machine pc,accel=kvm", "no KVM engine");
+	expect_refusal("-kernel k -accel xen", "xen");
+	expect_refusal("-kernel k -accel soft,tier=2", "tier=2");
+	expect_refusal("-kernel k -accel soft,thread=single", "single");
+	expect_refusal("-kernel k -accel soft,tb-size=5", "tb-size");
+	expect_refusal("-kernel k -machine q35", "q35");
+	expect_refusal("-kernel k -machine virt", "virt");
+	expect_refusal("-kernel k -machine pc,usb=on", "usb=on");
+}
+
+static void serial_when_repeated_expect_ports_in_order(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -serial stdio -serial none -serial file:x -serial null");
+	assert_string_equal(o.vm.serial[0], "stdio");
+	assert_null(o.vm.serial[1]);
+	assert_string_equal(o.vm.serial[2], "file:x");
+	assert_string_equal(o.vm.serial[3], "null");
+	run_opts_free(&o);
+	expect_refusal("-kernel k -serial null -serial null -serial null -serial null -serial null",
+		       "4");
+}
+
+static void console_when_defaults_change_expect_first_serial_port_to_follow(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -nographic");
+	assert_string_equal(o.vm.serial[0], "mon:stdio");
+	expect_ok(&o, "-kernel k -display none");
+	assert_string_equal(o.vm.serial[0], "null");
+	expect_ok(&o, "-kernel k -nodefaults");
+	assert_null(o.vm.serial[0]);
+	expect_ok(&o, "-kernel k -serial none");
+	assert_null(o.vm.serial[0]);
+	expect_ok(&o, "-kernel k -daemonize");
+	assert_null(o.vm.serial[0]);
+	assert_true(o.vm.no_stdio);
+	expect_refusal("-kernel k -daemonize -nographic", "-nographic");
+}
+
+static void device_when_isa_debug_exit_expect_ports(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -device isa-debug-exit");
+	assert_true(o.vm.debug_exit);
+	assert_int_equal(o.vm.debug_exit_base, 0x501);
+	assert_int_equal(o.vm.debug_exit_size, 2);
+	expect_ok(&o, "-kernel k -device isa-debug-exit,iobase=0xf4,iosize=0x04");
+	assert_int_equal(o.vm.debug_exit_base, 0xf4);
+	assert_int_equal(o.vm.debug_exit_size, 4);
+	expect_refusal("-kernel k -device isa-debug-exit,iobase=0x10000", "iobase");
+	expect_refusal("-kernel k -device isa-debug-exit,iobase=0xffff,iosize=2", "64 KiB");
+	expect_refusal("-kernel k -device isa-debug-exit,iosize=0", "iosize");
+	expect_refusal("-kernel k -device isa-debug-exit,color=1", "color");
+	expect_refusal("-kernel k -device virtio-blk-pci,drive=d", "virtio-blk-pci");
+}
+
+static void fw_cfg_when_given_expect_items(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -fw_cfg opt/a,string=x,,y -fw_cfg name=opt/b,file=/etc/hosts");
+	assert_int_equal(o.vm.fwcfg_items, 2);
+	assert_string_equal(o.vm.fwcfg[0].name, "opt/a");
+	assert_string_equal(o.vm.fwcfg[0].string, "x,y");
+	assert_null(o.vm.fwcfg[0].file);
+	assert_string_equal(o.vm.fwcfg[1].file, "/etc/hosts");
+	run_opts_free(&o);
+	expect_refusal("-kernel k -fw_cfg opt/a", "string=");
+	expect_refusal("-kernel k -fw_cfg string=x", "name=");
+	expect_refusal("-kernel k -fw_cfg opt/a,string=x,file=y", "one of");
+	expect_refusal("-kernel k -fw_cfg opt/a,gen_id=x", "gen_id");
+}
+
+static void rtc_and_name_when_given_expect_them(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -rtc base=localtime,clock=host -name a,,b,debug-threads=on");
+	assert_true(o.vm.rtc_localtime);
+	assert_string_equal(o.vm.name, "a,b");
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -rtc base=utc");
+	assert_false(o.vm.rtc_localtime);
+	run_opts_free(&o);
+	expect_refusal("-kernel k -rtc base=1999-01-01", "1999");
+	expect_refusal("-kernel k -name a,process=b", "process");
+}
+
+static void boot_when_incomplete_or_contradictory_expect_sentence(void **state)
+{
+	expect_refusal("", "nothing to boot");
+	expect_refusal("-initrd i", "-kernel");
+	expect_refusal("-append a", "-kernel");
+	expect_refusal("-kernel k -bios b", "leave one out");
+}
+
+static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
+{
+	static const char *const names[] = {
+		"-drive",  "-hda",    "-cdrom", "-netdev", "-chardev", "-qmp",	   "-gdb",
+		"-s",	   "-S",      "-usb",	"-vnc",	   "-object",  "-boot",	   "-uuid",
+		"-smbios", "-loadvm", "-trace", "-global", "-icount",  "-no-acpi",
+	};
+	char line[64];
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(line, sizeof(line), "-kernel k %s x", names[i]);
+		expect_refusal(line, names[i]);
+		assert_null(strstr(err.msg, "there is no option"));
+	}
+	expect_refusal("-kernel k -frobnicate", "there is no option '-frobnicate'");
+	expect_refusal("disk.img", "disk.img");
+	expect_refusal("-kernel k -", "'-'");
+}
+
+static void none_options_when_something_else_expect_refusal(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -vga none -monitor none -nic none -net none -display none "
+		      "-parallel none -no-user-config -nodefconfig");
+	run_opts_free(&o);
+	expect_refusal("-kernel k -vga std", "-vga std");
+	expect_refusal("-kernel k -monitor stdio", "-monitor stdio");
+	expect_refusal("-kernel k -nic user", "-nic user");
+	expect_refusal("-kernel k -net nic", "-net nic");
+	expect_refusal("-kernel k -display gtk", "-display gtk");
+}
+
+static void trace_items_when_unknown_expect_refusal(void **state)
+{
+	struct run_opts o;
+	uint32_t before = log_mask;
+
+	expect_ok(&o, "-kernel k -d int,mmu");
+	assert_true(log_on(LOG_INT) && log_on(LOG_MMU));
+	log_mask = before;
+	expect_refusal("-kernel k -d int,everything", "everything");
+	log_mask = before;
+	expect_refusal("-kernel k -D /nonexistent/log", "/nonexistent/log");
+}
+
+/* Every option of the tables, new ones too: odd text may be refused, but no more. */
+static void every_option_when_argument_is_odd_expect_no_crash(void **state)
+{
+	static const char *const odd[] = {",",	   "=",	   ",,", "a=,b=", "=x",
+					  "none,", "%s%n", "no", "nono",  "help,help"};
+	const struct run_opt *groups[] = {run_opts_machine, run_opts_boot, run_opts_console,
+					  run_opts_process};
+	char line[128];
+
+	for (unsigned g = 0; g < 4; g++) {
+		for (const struct run_opt *opt = groups[g]; opt->name; opt++) {
+			if (!strcmp(opt->name, "D"))
+				continue; /* creates files */
+			for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+				struct run_opts o;
+
+				snprintf(line, sizeof(line), "-kernel k -%s %s", opt->name,
+					 opt->arg ? odd[i] : "");
+				parse(&o, line);
+				run_opts_free(&o);
+			}
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parse_when_kernel_only_expect_defaults),
+		cmocka_unit_test(parse_when_two_dashes_expect_the_same),
+		cmocka_unit_test(memory_when_spelled_many_ways_expect_bytes),
+		cmocka_unit_test(smp_when_topology_given_expect_product_checked),
+		cmocka_unit_test(accel_when_named_expect_engine_or_refusal),
+		cmocka_unit_test(serial_when_repeated_expect_ports_in_order),
+		cmocka_unit_test(console_when_defaults_change_expect_first_serial_port_to_follow),
+		cmocka_unit_test(device_when_isa_debug_exit_expect_ports),
+		cmocka_unit_test(fw_cfg_when_given_expect_items),
+		cmocka_unit_test(rtc_and_name_when_given_expect_them),
+		cmocka_unit_test(boot_when_incomplete_or_contradictory_expect_sentence),
+		cmocka_unit_test(unfinished_options_when_given_expect_refusal_with_their_name),
+		cmocka_unit_test(none_options_when_something_else_expect_refusal),
+		cmocka_unit_test(trace_items_when_unknown_expect_refusal),
+		cmocka_unit_test(every_option_when_argument_is_odd_expect_no_crash),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
