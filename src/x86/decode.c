@@ -25,11 +25,12 @@ struct dec {
 	const uint8_t *p;
 	struct x86_insn *out;
 	unsigned pos, limit;
-	int more; /* what running out of bytes means: X86_DECODE_MORE or _LONG */
-	bool m64, osz, asz, lock, vex, has_modrm, mem, mand66, used_vvvv;
+	int more;	/* what running out of bytes means: X86_DECODE_MORE or _LONG */
+	unsigned flags; /* X86_IF_* so far */
+	bool m64, vex, mem, mand66, used_vvvv;
 	uint8_t rep; /* 0, PP_F3, PP_F2: the last one */
-	uint8_t pp, seg, rex, opcode, mod, opidx;
-	uint8_t vvvv;
+	uint8_t pp, seg, rex, opcode, mod, vvvv;
+	uint8_t szidx; /* column of x86_size: operand size index, + 3 with VEX.L */
 };
 
 #define NO_SEG 0xff
@@ -78,11 +79,11 @@ static int decode_prefixes(struct dec *d)
 		}
 		d->rex = 0;
 		if (kind == K_66)
-			d->osz = true;
+			d->flags |= X86_IF_66;
 		else if (kind == K_67)
-			d->asz = true;
+			d->flags |= X86_IF_67;
 		else if (kind == K_LOCK)
-			d->lock = true;
+			d->flags |= X86_IF_LOCK;
 		else if (kind == K_F2)
 			d->rep = PP_F2;
 		else if (kind == K_F3)
@@ -108,7 +109,7 @@ static int decode_vex(struct dec *d, const struct x86_ent **e)
 	unsigned map = 1, len = d->opcode == 0xc4 ? 3 : 2;
 	uint8_t b;
 
-	if (d->rex || d->osz || d->rep || d->lock)
+	if (d->rex || d->rep || (d->flags & (X86_IF_66 | X86_IF_LOCK)))
 		return X86_DECODE_UD;
 	if (d->pos + len > d->limit)
 		return d->more;
@@ -125,6 +126,7 @@ static int decode_vex(struct dec *d, const struct x86_ent **e)
 	if (!d->m64)
 		d->rex &= 0x48; /* R and X are 1 (else it were LES, LDS); B is ignored */
 	d->vex = true;
+	d->flags |= X86_IF_VEX;
 	d->vvvv = ~b >> 3 & 15;
 	d->pp = b & 3;
 	d->out->vex_l = b >> 2 & 1;
@@ -164,17 +166,17 @@ static int decode_opcode(struct dec *d, const struct x86_ent **e)
 	} else {
 		*e = &x86_map_1b[op];
 	}
-	d->pp = d->rep ? d->rep : d->osz ? PP_66 : PP_NONE;
+	d->pp = d->rep ? d->rep : d->flags & X86_IF_66 ? PP_66 : PP_NONE;
 	return 0;
 }
 
 static int need_modrm(struct dec *d)
 {
-	if (d->has_modrm)
+	if (d->flags & X86_IF_MODRM)
 		return 0;
 	if (d->pos >= d->limit)
 		return d->more;
-	d->has_modrm = true;
+	d->flags |= X86_IF_MODRM;
 	d->out->modrm_off = (uint8_t)d->pos;
 	d->out->modrm = d->p[d->pos++];
 	d->mod = d->out->modrm >> 6;
@@ -245,7 +247,7 @@ static int walk(struct dec *d, const struct x86_ent **entry)
 /* Index into the size tables: 0 for 16, 1 for 32, 2 for 64 bits. */
 static uint8_t operand_size(const struct dec *d, uint32_t fl)
 {
-	bool osz = d->osz && !d->mand66;
+	bool osz = (d->flags & X86_IF_66) && !d->mand66;
 
 	if (fl & F_NATIVE)
 		return d->m64 ? 2 : 1;
@@ -255,11 +257,11 @@ static uint8_t operand_size(const struct dec *d, uint32_t fl)
 		return (d->out->mode == X86_MODE_32) != osz;
 	if (REX_W(d))
 		return 2;
-	if ((fl & F_NEAR) && !X86_AMD_NEAR_BRANCH)
+	if ((fl & F_NEAR) == F_NEAR && !X86_AMD_NEAR_BRANCH)
 		return 2;
 	if (osz)
 		return 0;
-	return fl & (F_D64 | F_NEAR) ? 2 : 1;
+	return fl & F_D64 ? 2 : 1;
 }
 
 /* ---- Memory operand ------------------------------------------------------------------------- */
@@ -301,12 +303,12 @@ static int mem32(struct dec *d, bool vsib)
 	unsigned rm = modrm_rm(d), base = rm;
 
 	if (rm == 4) {
-		uint8_t sib;
+		uint8_t sib = 0;
 		unsigned index;
 
 		if (next_byte(d, &sib))
 			return d->more;
-		out->flags |= X86_IF_SIB;
+		d->flags |= X86_IF_SIB;
 		out->scale = sib >> 6;
 		index = (sib >> 3 & 7) | REX_X(d);
 		if (index != 4 || vsib)
@@ -352,9 +354,11 @@ static bool valid_special(struct dec *d, struct x86_operand *o, unsigned reg)
 		o->reg = reg & 7;
 		return o->reg < SEG_COUNT && !(o->reg == SEG_CS && (o->access & X86_ACC_W));
 	case X86_RC_CR:
-		if (d->lock && reg == 0)
+		if (d->flags & X86_IF_LOCK) {
 			o->reg = 8;
-		return o->reg <= 8 && (0x11d >> o->reg & 1) && !(d->lock && reg);
+			return reg == 0;
+		}
+		return reg <= 8 && (0x11d >> reg & 1);
 	case X86_RC_DR:
 		return reg < 8;
 	case X86_RC_MMX:
@@ -368,7 +372,7 @@ static bool valid_special(struct dec *d, struct x86_operand *o, unsigned reg)
 static int set_reg(struct dec *d, struct x86_operand *o, const struct x86_spec *s, unsigned reg)
 {
 	o->kind = X86_OPD_REG;
-	o->size = x86_size[s->rsize][d->out->vex_l * 3 + d->opidx];
+	o->size = x86_size[s->rsize][d->szidx];
 	o->reg = (uint8_t)reg;
 	o->rc = s->rc;
 	if (s->rc == X86_RC_GPR) {
@@ -410,7 +414,7 @@ static uint64_t sign_extend(uint64_t v, unsigned bytes)
 static int set_imm(struct dec *d, struct x86_operand *o, const struct x86_spec *s)
 {
 	struct x86_insn *out = d->out;
-	unsigned n = x86_size[s->rsize][d->opidx];
+	unsigned n = x86_size[s->rsize][d->szidx];
 	uint64_t v = 1;
 	int r = 0;
 
@@ -470,126 +474,104 @@ static void set_mem(struct x86_operand *o, uint8_t kind, unsigned size)
 	o->size = (uint16_t)size;
 }
 
-static int set_operand(struct dec *d, struct x86_operand *o, unsigned spec)
+/* Operands that are neither a register nor ModRM's memory. */
+static int set_other(struct dec *d, struct x86_operand *o, const struct x86_spec *s)
 {
-	const struct x86_spec *s = &x86_specs[spec >> 2];
-	unsigned msize = x86_size[s->msize < SZ_COUNT ? s->msize : 0][d->out->vex_l * 3 + d->opidx];
-
-	o->access = spec & 3;
 	switch (s->how) {
-	case H_RM:
-	case H_RM_REG:
-	case H_RM_MEM:
-		if (!d->mem) {
-			if (s->how == H_RM_MEM)
-				return X86_DECODE_UD;
-			return set_reg(d, o, s, modrm_rm(d) | REX_B(d));
-		}
-		if (s->how == H_RM_REG)
-			return X86_DECODE_UD;
-		set_mem(o, X86_OPD_MEM, msize);
-		return 0;
-	case H_REG:
-		return set_reg(d, o, s, modrm_reg(d) | REX_R(d));
-	case H_OPC:
-		return set_reg(d, o, s, (d->opcode & 7u) | REX_B(d));
-	case H_VVVV:
-		d->used_vvvv = true;
-		return set_reg(d, o, s, d->vvvv & (d->m64 ? 15 : 7));
 	case H_IS4:
 		return set_is4(d, o, s);
-	case H_FIXI:
-		o->implicit = true;
-		return set_reg(d, o, s, s->msize);
-	case H_FIX:
-		return set_reg(d, o, s, s->msize);
 	case H_MOFFS:
-		return set_moffs(d, o, msize);
+		return set_moffs(d, o, x86_size[s->msize][d->szidx]);
 	case H_SRC:
+		o->implicit = true;
+		if (d->seg == NO_SEG)
+			d->out->seg = SEG_DS;
+		d->mem = true;
+		set_mem(o, X86_OPD_STR_SRC, x86_size[s->msize][d->szidx]);
+		return 0;
 	case H_DST:
 		o->implicit = true;
-		if (s->how == H_DST && !d->mem && d->seg == NO_SEG)
+		if (d->seg == NO_SEG && !d->mem)
 			d->out->seg = SEG_ES;
-		else if (s->how == H_SRC && d->seg == NO_SEG)
-			d->out->seg = SEG_DS;
-		d->mem |= s->how == H_SRC;
-		set_mem(o, s->how == H_SRC ? X86_OPD_STR_SRC : X86_OPD_STR_DST, msize);
+		set_mem(o, X86_OPD_STR_DST, x86_size[s->msize][d->szidx]);
 		return 0;
 	case H_MEMI:
 		o->implicit = true;
 		d->out->base = s->msize;
-		set_mem(o, X86_OPD_MEM, x86_size[s->rsize][0]);
+		set_mem(o, X86_OPD_MEM, x86_size[s->rsize][d->szidx]);
 		return 0;
 	default:
 		return set_imm(d, o, s);
 	}
 }
 
+static int set_operand(struct dec *d, struct x86_operand *o, unsigned spec)
+{
+	const struct x86_spec *s = &x86_specs[spec >> 2];
+	unsigned reg;
+
+	o->access = spec & 3;
+	switch (s->how) {
+	case H_RM:
+	case H_RM_REG:
+	case H_RM_MEM:
+		if (s->how == (d->mem ? H_RM_REG : H_RM_MEM))
+			return X86_DECODE_UD;
+		if (d->mem) {
+			set_mem(o, X86_OPD_MEM, x86_size[s->msize][d->szidx]);
+			return 0;
+		}
+		reg = modrm_rm(d) | REX_B(d);
+		break;
+	case H_REG:
+		reg = modrm_reg(d) | REX_R(d);
+		break;
+	case H_OPC:
+		reg = (d->opcode & 7u) | REX_B(d);
+		break;
+	case H_VVVV:
+		d->used_vvvv = true;
+		reg = d->vvvv & (d->m64 ? 15 : 7);
+		break;
+	case H_FIX:
+	case H_FIXI:
+		o->implicit = s->how == H_FIXI;
+		reg = s->msize;
+		break;
+	default:
+		return set_other(d, o, s);
+	}
+	return set_reg(d, o, s, reg);
+}
+
 /* ---- Checks and flags ------------------------------------------------------------------------ */
 
-static bool leaf_ok(const struct dec *d, const struct x86_ent *e)
+static bool vex_ok(const struct dec *d, uint32_t fl)
 {
-	uint32_t fl = e->flags;
+	uint32_t bad = (REX_W(d) ? F_W0 : F_W1) | (d->out->vex_l ? F_L0 : F_L1);
 
-	if (e->op == X86_OP_INVALID || (fl & (d->m64 ? F_NO64 : F_ONLY64)))
-		return false;
-	if (d->vex) {
-		if ((fl & F_W0 && REX_W(d)) || (fl & F_W1 && !REX_W(d)))
-			return false;
-		if ((fl & F_L0 && d->out->vex_l) || (fl & F_L1 && !d->out->vex_l))
-			return false;
-	}
-	return true;
+	return !(fl & bad);
 }
 
-static bool operands_ok(const struct dec *d, uint32_t fl)
+static bool lock_ok(const struct dec *d, uint32_t fl)
 {
-	const struct x86_operand *o = d->out->opd;
-
-	if (d->lock && !(fl & F_CR8) && !((fl & F_LOCK) && o[0].kind == X86_OPD_MEM))
-		return false;
-	if (d->vex && !d->used_vvvv && d->vvvv)
-		return false;
-	if (fl & F_DISTINCT) {
-		uint8_t dst = o[0].reg, mask = o[2].reg, index = d->out->index;
-
-		return dst != mask && dst != index && mask != index;
-	}
-	return true;
+	return (fl & F_CR8) || ((fl & F_LOCK) && d->out->opd[0].kind == X86_OPD_MEM);
 }
 
-static void set_flags(struct dec *d, const struct x86_ent *e)
+static bool distinct_ok(const struct x86_insn *in)
+{
+	uint8_t dst = in->opd[0].reg, mask = in->opd[2].reg;
+
+	return dst != mask && dst != in->index && mask != in->index;
+}
+
+/* What only some instructions have. */
+static void set_extras(struct dec *d, uint32_t fl)
 {
 	struct x86_insn *out = d->out;
-	uint32_t fl = e->flags;
-	unsigned f = out->flags;
 
-	if (d->lock)
-		f |= X86_IF_LOCK;
 	if (d->rep && (fl & (F_REP | F_REPCC)))
-		f |= d->rep == PP_F2 && (fl & F_REPCC) ? X86_IF_REPNE : X86_IF_REP;
-	if (d->vex)
-		f |= X86_IF_VEX;
-	if (d->has_modrm)
-		f |= X86_IF_MODRM;
-	if (d->osz)
-		f |= X86_IF_66;
-	if (d->asz)
-		f |= X86_IF_67;
-	if (fl & F_BR)
-		f |= X86_IF_BRANCH;
-	if (fl & F_PRIV)
-		f |= X86_IF_PRIV;
-	if ((fl & F_ALIGN) && d->mem)
-		f |= X86_IF_ALIGNED;
-	if (fl & F_HOST)
-		f |= X86_IF_HOST;
-	if (fl & F_VSIB)
-		f |= X86_IF_VSIB;
-	if ((fl & (F_D64 | F_NEAR)) && d->m64)
-		f |= X86_IF_DEFAULT64;
-	out->flags = (uint16_t)f;
-	out->feature = e->feat;
+		d->flags |= d->rep == PP_F2 && (fl & F_REPCC) ? X86_IF_REPNE : X86_IF_REP;
 	if ((fl & F_LAHF) && !d->m64)
 		out->feature = X86_FEAT_NONE;
 	if ((fl & F_AVX2L) && out->vex_l)
@@ -598,22 +580,38 @@ static void set_flags(struct dec *d, const struct x86_ent *e)
 		out->cc = d->opcode & 15;
 }
 
+static void set_flags(struct dec *d, uint32_t fl)
+{
+	uint32_t pass = X86_IF_BRANCH | X86_IF_PRIV | X86_IF_HOST | X86_IF_VSIB;
+
+	if (fl & (F_REP | F_REPCC | F_LAHF | F_AVX2L | F_CC))
+		set_extras(d, fl);
+	if (d->mem)
+		pass |= X86_IF_ALIGNED;
+	if (d->m64)
+		pass |= X86_IF_DEFAULT64;
+	d->out->flags = (uint16_t)(d->flags | (fl & pass));
+}
+
 /* The instruction is found: its memory operand, operands and everything about it. */
 static int decode_leaf(struct dec *d, const struct x86_ent *e)
 {
 	struct x86_insn *out = d->out;
-	unsigned n;
+	uint32_t fl = e->flags;
+	unsigned n, opidx = operand_size(d, fl);
 	int r;
 
-	if (!leaf_ok(d, e))
+	if (e->op == X86_OP_INVALID || (fl & (d->m64 ? F_NO64 : F_ONLY64)))
 		return X86_DECODE_UD;
-	d->opidx = operand_size(d, e->flags);
-	out->opsize = (uint8_t)(2 << d->opidx);
-	if (e->flags & F_MODRM) {
+	if (d->vex && !vex_ok(d, fl))
+		return X86_DECODE_UD;
+	d->szidx = (uint8_t)(out->vex_l * 3 + opidx);
+	out->opsize = (uint8_t)(2 << opidx);
+	if (fl & F_MODRM) {
 		if (need_modrm(d))
 			return d->more;
-		if (d->mod != 3 && !(e->flags & F_REGRM)) {
-			r = decode_mem(d, e->flags);
+		if (d->mod != 3 && !(fl & F_REGRM)) {
+			r = decode_mem(d, fl);
 			if (r)
 				return r;
 		}
@@ -623,12 +621,30 @@ static int decode_leaf(struct dec *d, const struct x86_ent *e)
 		if (r)
 			return r;
 	}
-	out->nopds = (uint8_t)n;
-	if (!operands_ok(d, e->flags))
+	/* After the operands: a processor finds the length first. */
+	if ((d->flags & X86_IF_LOCK) && !lock_ok(d, fl))
 		return X86_DECODE_UD;
-	set_flags(d, e);
+	if (d->vvvv && !d->used_vvvv)
+		return X86_DECODE_UD;
+	if ((fl & F_DISTINCT) && !distinct_ok(out))
+		return X86_DECODE_UD;
+	out->nopds = (uint8_t)n;
 	out->op = e->op;
+	out->feature = e->feat;
+	set_flags(d, fl);
 	return 0;
+}
+
+#define WORDS 13
+_Static_assert(sizeof(struct x86_insn) == WORDS * 8, "clear_insn clears exactly struct x86_insn");
+
+/* An assignment of {0} would become `rep stos`, a fifth of the time of a decode. */
+static void clear_insn(struct x86_insn *out)
+{
+	uint64_t *w = (uint64_t *)out;
+
+	w[0] = w[1] = w[2] = w[3] = w[4] = w[5] = w[6] = 0;
+	w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = 0;
 }
 
 int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x86_mode mode)
@@ -642,25 +658,32 @@ int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x8
 		.seg = NO_SEG,
 	};
 	const struct x86_ent *e = NULL;
+	bool asz;
 	int r;
 
-	*out = (struct x86_insn){.mode = (uint8_t)mode, .base = X86_NO_REG, .index = X86_NO_REG};
+	clear_insn(out);
+	out->mode = (uint8_t)mode;
+	out->base = X86_NO_REG;
+	out->index = X86_NO_REG;
 	r = decode_prefixes(&d);
 	if (r)
 		return r;
 	r = decode_opcode(&d, &e);
 	if (r)
 		return r;
+	asz = d.flags & X86_IF_67;
 	out->opcode = d.opcode;
 	out->opcode_off = (uint8_t)(d.pos - 1);
-	out->addrsize = (uint8_t)(d.m64 ? 8 >> d.asz : (mode == X86_MODE_32) != d.asz ? 4 : 2);
+	out->addrsize = (uint8_t)(d.m64 ? 8 >> asz : (mode == X86_MODE_32) != asz ? 4 : 2);
 	out->seg = d.seg == NO_SEG ? SEG_DS : d.seg;
 	out->seg_override = d.seg != NO_SEG;
 	out->rex = d.rex;
 	out->vvvv = d.vvvv;
-	r = walk(&d, &e);
-	if (r)
-		return r;
+	if (e->sel != SEL_LEAF) {
+		r = walk(&d, &e);
+		if (r)
+			return r;
+	}
 	if (d.vex)
 		out->pp = d.pp;
 	r = decode_leaf(&d, e);

@@ -41,31 +41,35 @@ enum {
 	SEL_OPC_B, /* REX.B, for opcode 90 */
 };
 
-/* Properties of an instruction, struct x86_ent.flags. */
-#define F_MODRM 0x000001u  /* a ModRM byte follows */
-#define F_LOCK 0x000002u   /* LOCK allowed when the first operand is memory */
-#define F_NO64 0x000004u   /* #UD in 64-bit mode */
-#define F_ONLY64 0x000008u /* #UD outside 64-bit mode */
-#define F_D64 0x000010u	   /* operand size defaults to 64 in 64-bit mode */
-#define F_NEAR 0x000020u   /* near branch: as F_D64 on AMD, always 64 on Intel */
-#define F_NATIVE 0x000040u /* operand size is 64 in 64-bit mode, else 32: prefixes ignored */
-#define F_REGRM 0x000080u  /* ModRM.rm is a register whatever mod says */
-#define F_PRIV 0x000100u
-#define F_BR 0x000200u
-#define F_HOST 0x000400u
-#define F_ALIGN 0x000800u
-#define F_REP 0x001000u	  /* string: F3 and F2 both repeat */
-#define F_REPCC 0x002000u /* string that compares: F3 and F2 differ */
-#define F_CC 0x004000u	  /* the opcode's low four bits are a condition */
-#define F_VSIB 0x008000u
-#define F_AVX2L 0x010000u    /* VEX.L = 1 needs AVX2, whatever .feat says */
-#define F_LAHF 0x020000u     /* .feat applies in 64-bit mode only */
-#define F_CR8 0x040000u	     /* LOCK makes CR0 CR8 (AMD AltMovCr8) */
-#define F_W0 0x080000u	     /* VEX.W must be 0 */
-#define F_W1 0x100000u	     /* VEX.W must be 1 */
-#define F_L0 0x200000u	     /* VEX.L must be 0 */
-#define F_L1 0x400000u	     /* VEX.L must be 1 */
-#define F_DISTINCT 0x800000u /* gather: destination, index and mask must differ */
+/*
+ * Properties of an instruction, struct x86_ent.flags. The low half are X86_IF_* that pass straight
+ * into the result, and X86_IF_LOCK, which here means that LOCK is allowed when the first operand
+ * is memory.
+ */
+#define F_LOCK X86_IF_LOCK
+#define F_MODRM X86_IF_MODRM /* a ModRM byte follows */
+#define F_BR X86_IF_BRANCH
+#define F_PRIV X86_IF_PRIV
+#define F_ALIGN X86_IF_ALIGNED
+#define F_HOST X86_IF_HOST
+#define F_VSIB X86_IF_VSIB
+#define F_D64 X86_IF_DEFAULT64	  /* operand size defaults to 64 in 64-bit mode */
+#define F_NEAR (0x10000u | F_D64) /* near branch: as F_D64 on AMD, always 64 on Intel */
+#define F_NATIVE 0x20000u	  /* operand size 64 in 64-bit mode, else 32, no prefix */
+#define F_REGRM 0x40000u	  /* ModRM.rm is a register whatever mod says */
+#define F_NO64 0x80000u		  /* #UD in 64-bit mode */
+#define F_ONLY64 0x100000u	  /* #UD outside 64-bit mode */
+#define F_REP 0x200000u		  /* string: F3 and F2 both repeat */
+#define F_REPCC 0x400000u	  /* string that compares: F3 and F2 differ */
+#define F_CC 0x800000u		  /* the opcode's low four bits are a condition */
+#define F_AVX2L 0x1000000u	  /* VEX.L = 1 needs AVX2, whatever .feat says */
+#define F_LAHF 0x2000000u	  /* .feat applies in 64-bit mode only */
+#define F_CR8 0x4000000u	  /* LOCK makes CR0 CR8 (AMD AltMovCr8) */
+#define F_W0 0x8000000u		  /* VEX.W must be 0 */
+#define F_W1 0x10000000u	  /* VEX.W must be 1 */
+#define F_L0 0x20000000u	  /* VEX.L must be 0 */
+#define F_L1 0x40000000u	  /* VEX.L must be 1 */
+#define F_DISTINCT 0x80000000u	  /* gather: destination, index and mask must differ */
 
 #define X86_MAX_OPDS 6
 

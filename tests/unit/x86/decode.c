@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The instruction decoder, case by case. Run: make t T=x86/decode
- * Every difference that decode_zydis.c, decode_host.c or tests/oracle found and that was ours has
- * a case here.
+ * Every difference that decode_zydis.c or tests/oracle found and that was ours has a case here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
