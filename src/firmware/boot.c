@@ -95,7 +95,6 @@ int boot_job_load_kernel(struct boot_job *job, uint64_t off, gpa_t gpa, uint64_t
 			 uint64_t mem_len)
 {
 	uint64_t end;
-	uint8_t *p;
 	int ret;
 
 	if (!range_ok(off, len, job->kernel->size))
@@ -116,14 +115,8 @@ int boot_job_load_kernel(struct boot_job *job, uint64_t off, gpa_t gpa, uint64_t
 	ret = fw_file_load(job->kernel, off, job->mem, gpa, len);
 	if (ret)
 		return read_failed(job, job->kernel, "kernel", ret);
-	if (mem_len == len)
-		return 0;
-	p = mem_ptr(job->mem, gpa + len, mem_len - len, true);
-	if (!p)
-		return read_failed(job, job->kernel, "kernel", -EFAULT);
-	memset(p, 0, mem_len - len);
-	mem_wrote(job->mem, gpa + len, mem_len - len);
-	return 0;
+	ret = fw_mem_zero(job->mem, gpa + len, mem_len - len);
+	return ret ? read_failed(job, job->kernel, "kernel", ret) : 0;
 }
 
 int boot_job_load_module(struct boot_job *job, unsigned i, gpa_t lo, gpa_t hi, bool high,

@@ -15,6 +15,7 @@
 #include "base/range.h"
 
 #define STREAM_FIRST (1u << 20)
+#define COPY_BYTES (64u << 10)
 
 struct fw_file fw_file_from_bytes(const char *name, const void *data, uint64_t len)
 {
@@ -149,6 +150,49 @@ int fw_file_read(const struct fw_file *f, uint64_t off, void *buf, uint64_t len)
 	return 0;
 }
 
+/*
+ * Through the backing's descriptor rather than its mapping: that takes no page fault for each page,
+ * and pages the guest never touches are never mapped.
+ */
+static int write_backing(struct mem *mem, uint64_t off, const uint8_t *buf, uint64_t len)
+{
+	while (len) {
+		ssize_t n = pwrite(mem_fd(mem), buf, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		buf += n;
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int copy_to_backing(const struct fw_file *f, uint64_t off, struct mem *mem, uint64_t to,
+			   uint64_t len)
+{
+	uint8_t buf[COPY_BYTES];
+	int ret = 0;
+
+	if (!range_ok(off, len, f->size))
+		return -ERANGE;
+	if (f->data)
+		return write_backing(mem, to, f->data + off, len);
+	while (len && !ret) {
+		uint64_t n = min_u64(len, sizeof(buf));
+
+		ret = fw_file_read(f, off, buf, n);
+		if (!ret)
+			ret = write_backing(mem, to, buf, n);
+		off += n;
+		to += n;
+		len -= n;
+	}
+	return ret;
+}
+
 int fw_file_load(const struct fw_file *f, uint64_t off, struct mem *mem, gpa_t gpa, uint64_t len)
 {
 	uint8_t *p;
@@ -159,7 +203,31 @@ int fw_file_load(const struct fw_file *f, uint64_t off, struct mem *mem, gpa_t g
 	p = mem_ptr(mem, gpa, len, true);
 	if (!p)
 		return -EFAULT;
-	ret = fw_file_read(f, off, p, len);
+	ret = copy_to_backing(f, off, mem, (uint64_t)(p - mem_base(mem)), len);
 	mem_wrote(mem, gpa, len);
 	return ret;
+}
+
+int fw_mem_zero(struct mem *mem, gpa_t gpa, uint64_t len)
+{
+	uint64_t off, start, end;
+	uint8_t *p;
+
+	if (!len)
+		return 0;
+	p = mem_ptr(mem, gpa, len, true);
+	if (!p)
+		return -EFAULT;
+	off = (uint64_t)(p - mem_base(mem));
+	start = align_up(off, PAGE_BYTES);
+	end = align_down(off + len, PAGE_BYTES);
+	if (start < end && !fallocate(mem_fd(mem), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				      (off_t)start, (off_t)(end - start))) {
+		memset(p, 0, start - off);
+		memset(p + (end - off), 0, off + len - end);
+	} else {
+		memset(p, 0, len);
+	}
+	mem_wrote(mem, gpa, len);
+	return 0;
 }

@@ -35,5 +35,7 @@ int fw_file_read(const struct fw_file *f, uint64_t off, void *buf, uint64_t len)
 /* Copy [off, off + len) into guest memory at `gpa`; -EFAULT when that is no RAM. */
 int fw_file_load(const struct fw_file *f, uint64_t off, struct mem *mem, gpa_t gpa,
 		 uint64_t len) MUST_CHECK;
+/* Zero guest memory, giving whole pages back to the host. -EFAULT when that is no RAM. */
+int fw_mem_zero(struct mem *mem, gpa_t gpa, uint64_t len) MUST_CHECK;
 
 #endif
