@@ -89,7 +89,25 @@ static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t 
 	return &c->hash[h >> (64 - CACHE_HASH_BITS)];
 }
 
-struct soft_block *soft_cache_find(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+/*
+ * Is the block's second page still the one behind its first in this address space? Its first
+ * instruction runs into it, so a #PF there is the guest's.
+ */
+static bool second_page_holds(struct soft_cpu *cpu, const struct soft_block *b)
+{
+	gva_t next = soft_lin_wrap(cpu, (b->lin | ~PAGE_MASK) + 1);
+	const uint8_t *p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, next, 1, SOFT_EXEC);
+
+	if (!p) {
+		soft_translate(cpu, (enum soft_view)cpu->view, next, SOFT_EXEC);
+		p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, next, 1, SOFT_EXEC);
+	}
+	return p && (uint64_t)(p - cpu->e->ram) >> PAGE_BITS == b->page[1];
+}
+
+static void block_kill(struct soft_cache *c, struct soft_block *b);
+
+struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing)
 {
 	struct soft_block *b;
@@ -97,11 +115,18 @@ struct soft_block *soft_cache_find(struct soft_cache *c, const struct soft_cpu *
 	pthread_mutex_lock(&c->lock);
 	for (b = *bucket(c, backing, lin, cpu->mode); b; b = b->hash_next) {
 		if (b->backing == backing && b->lin == lin && b->mode == cpu->mode &&
-		    b->cs_key == cpu->cs_key && b->page[1] == SOFT_NO_PAGE)
+		    b->cs_key == cpu->cs_key)
 			break;
 	}
 	pthread_mutex_unlock(&c->lock);
-	return b;
+	if (!b || b->page[1] == SOFT_NO_PAGE || second_page_holds(cpu, b))
+		return b;
+	/* Another address space put another page there: one such block at a time. */
+	pthread_mutex_lock(&c->lock);
+	if (atomic_load(&b->valid))
+		block_kill(c, b);
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
 }
 
 /* ---- Invalidation

@@ -38,7 +38,7 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err);
 void soft_cache_free(struct soft_cache *c);
 
 /* The block for the vCPU's current state, or NULL. */
-struct soft_block *soft_cache_find(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing);
 /*
  * A block on its way into the cache. Built without the lock; branch targets are op indexes + 1 and
