@@ -192,6 +192,19 @@ static void data_breakpoint_when_mov_ss_reads_waits(void **state)
 	assert_int_equal(slot32(0), A_CODE + 3);
 }
 
+static void io_breakpoint_when_port_touched_traps_after(void **state)
+{
+	(void)state;
+	env_pm(0);
+	S->cr4 |= CR4_DE;
+	S->dr[1] = 0x71;
+	S->dr[7] = 0x400 | 1 << 2 | 2u << 20;	      /* DR1: I/O, one byte */
+	env_code(0xe4, 0x70, 0x66, 0xe5, 0x70, 0x90); /* IN AL,70; IN AX,70 */
+	assert_int_equal(env_run(), VEC_DB);
+	assert_int_equal(slot32(0), A_CODE + 5);
+	assert_int_equal(S->dr[6], 0xffff0ff2);
+}
+
 /* ---- The registers themselves
  * ------------------------------------------------------------------------ */
 
@@ -258,6 +271,7 @@ int main(void)
 		cmocka_unit_test(data_breakpoint_when_written_traps_after),
 		cmocka_unit_test(data_breakpoint_when_read_traps_after),
 		cmocka_unit_test(data_breakpoint_when_mov_ss_reads_waits),
+		cmocka_unit_test(io_breakpoint_when_port_touched_traps_after),
 		cmocka_unit_test(mov_dr_when_gd_set_faults),
 		cmocka_unit_test(mov_dr_when_4_or_5_depends_on_de),
 		cmocka_unit_test(mov_dr_when_written_fixes_bits),
