@@ -12,7 +12,7 @@
 static uint8_t *mem;
 
 /* a = offset, b = selector for ES; the access is through ES, CS, SS or DS. */
-#define SEG(name, insn) SNIPPET(name, "mov %edx, %es\n" insn)
+#define SEG(name, insn) SNIPPET(name, "push %es\n mov %edx, %es\n" insn "\n pop %es")
 SEG(ld1, "mov %es:(%eax), %cl");
 SEG(ld2, "mov %es:(%eax), %cx");
 SEG(ld4, "mov %es:(%eax), %ecx");

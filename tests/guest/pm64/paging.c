@@ -91,8 +91,8 @@ static void canonical(void)
 	for (unsigned i = 0; i < 3; i++) {
 		check_trap(catch_trap(load_rdi, bad[i], 0), GP, 0, "load from %q", bad[i]);
 		check_trap(catch_trap(load_rbp, bad[i], 0), SS, 0, "load by RBP from %q", bad[i]);
-		check_trap(catch_trap(load_ss, bad[i], 0), SS, 0,
-			   "load from SS:%q", bad[i]);
+		check_trap(catch_trap(load_ss, bad[i], 0), GP, 0,
+			   "an SS prefix does not make it #SS, %q", bad[i]);
 		check_trap(catch_user(push_there, bad[i] + 8, 0), SS, 0, "push to %q", bad[i]);
 		check_trap(catch_trap(jump_there, bad[i], 0), GP, 0, "jump to %q", bad[i]);
 		check_eq(catch_trap(jump_there, bad[i], 0)->ip, (word)jump_there,
@@ -140,30 +140,32 @@ static void control_registers(void)
 	check_trap(catch_user(load_cr3, 0, 0), GP, 0, "CR3 at CPL 3");
 }
 
-/* GDT on a user page: reading it is an implicit supervisor access, which EFLAGS.AC does not
- * excuse (§4.6.1). */
+/*
+ * LDT on a user page: reading it is an implicit supervisor access, which EFLAGS.AC does not excuse
+ * (§4.6.1). Not the GDT: delivering the fault reads that as well.
+ */
 SNIPPET(load_es_ac, "stac\n mov %edi, %es\n clac");
+static uint64_t ldt_table[2] __attribute__((aligned(16)));
 static void implicit_access(void)
 {
 	word cr4 = read_cr4();
+	struct trap *t;
 
 	if (!has_leaf7_b(20)) {
 		check_skip("implicit access and SMAP", "CPUID has no SMAP");
 		return;
 	}
-	lgdt((void *)USER(gdt), sizeof(gdt) - 1);
-	check_trap(catch_trap(load_es_ac, SEL_UDATA, 0), NO_TRAP, 0, "GDT on a user page, no SMAP");
+	ldt_table[1] = gdt[SEL_UDATA >> 3];
+	gdt_set(SEL_SPARE, (uint32_t)USER(ldt_table), sizeof(ldt_table) - 1, D_LDT);
+	gdt[(SEL_SPARE >> 3) + 1] = 0;
+	lldt(SEL_SPARE);
 	write_cr4(cr4 | C4_SMAP);
-	{
-		struct trap *t = catch_trap(load_es_ac, SEL_UDATA, 0);
-		bool good = trap_is(t, PF, ERR_P);
-		word cr2 = t->cr2;
-
-		write_cr4(cr4);
-		lgdt(gdt, sizeof(gdt) - 1);
-		check(good, "GDT on a user page, SMAP and AC");
-		check_eq(cr2, USER(&gdt[SEL_UDATA >> 3]), "CR2 names the descriptor");
-	}
+	t = catch_trap(load_es_ac, 8 | 4 | 3, 0);
+	write_cr4(cr4);
+	check_trap(t, PF, ERR_P, "LDT on a user page, SMAP and AC");
+	check_eq(t->cr2, USER(&ldt_table[1]), "CR2 names the descriptor");
+	check_trap(catch_trap(load_es_ac, 8 | 4 | 3, 0), NO_TRAP, 0, "LDT on a user page, no SMAP");
+	lldt(0);
 }
 
 void guest_test(void)
