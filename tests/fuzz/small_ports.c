@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else
 			fuzz_port_access(&in, bus, ports, 6);
 		FUZZ_CHECK(!reset.level && !(inb(bus, 0x92) & 0xfc));
-		FUZZ_CHECK(inb(bus, 0x402) == 0xe9);
+		FUZZ_CHECK(inb(bus, 0x402) == 0xff);
 	}
 	port92_free(p);
 	debugcon_free(d);

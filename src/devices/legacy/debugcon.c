@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Debug console: bytes written go to a character channel, a read gives 0xe9.
+ * Debug console: bytes written go to a character channel, a read gives 0xe9, or 0xff without one.
  * Register table: docs/devices/debugcon.md. Saved state: version 1, no fields.
  * What the channel does not take at once is lost: a debug console must not stop a guest.
  * Threads: with the VM lock held.
@@ -20,10 +20,11 @@ struct debugcon {
 
 static uint64_t debugcon_read(void *dev, uint64_t off, unsigned size)
 {
-	(void)dev;
+	const struct debugcon *d = dev;
+
 	(void)off;
 	(void)size;
-	return DEBUGCON_HERE;
+	return d->chr ? DEBUGCON_HERE : 0xff;
 }
 
 static void debugcon_write(void *dev, uint64_t off, uint64_t val, unsigned size)

@@ -13,7 +13,7 @@
 
 struct debugcon; /* begins with struct device */
 
-/* `chr` is borrowed, may be NULL. NULL when out of memory. */
+/* `chr` is borrowed, may be NULL: nobody listens, ports read 0xff. NULL when out of memory. */
 struct debugcon *debugcon_new(struct chardev *chr);
 void debugcon_free(struct debugcon *d);
 struct device *debugcon_device(struct debugcon *d);

@@ -78,6 +78,11 @@ static void debugcon_when_written_expect_bytes_on_channel(void **state)
 	assert_int_equal(s.len, 5);
 	assert_memory_equal(s.text, "hello", 5);
 	debugcon_free(d);
+	d = debugcon_new(NULL);
+	assert_int_equal(debugcon_map(d, bus, 0x404), 0);
+	assert_int_equal(inb(bus, 0x404), 0xff);
+	outb(bus, 0x404, 1);
+	debugcon_free(d);
 	bus_free(bus);
 }
 
