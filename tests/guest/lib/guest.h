@@ -396,11 +396,13 @@ void apic_enable(void);
 #define A1 "%rsi"
 #define A0L "%edi"
 #define A1L "%esi"
+#define AX "rax"
 #else
 #define A0 "%eax"
 #define A1 "%edx"
 #define A0L "%eax"
 #define A1L "%edx"
+#define AX "eax"
 #endif
 
 #endif
