@@ -113,6 +113,7 @@ enum x86_msr {
 #define MCG_CAP_CTL_P 0x100u
 #define MCG_CAP_SER_P 0x1000000u
 #define X86_MC_BANKS 10
+#define HWCR_TSC_FREQ_SEL (1u << 24)
 #define DE_CFG_LFENCE_SERIALIZING 0x2u
 #define VM_CR_LOCK 0x8u
 #define VM_CR_SVMDIS 0x10u

@@ -261,6 +261,18 @@ static bool write_tsc_aux(struct soft_cpu *cpu, uint64_t val)
 	return true;
 }
 
+/* TscFreqSel: the TSC counts at the P0 frequency, as CPUID's invariant TSC promises. */
+static uint64_t read_hwcr(struct soft_cpu *cpu)
+{
+	return cpu->s.hwcr | HWCR_TSC_FREQ_SEL;
+}
+
+static bool write_hwcr(struct soft_cpu *cpu, uint64_t val)
+{
+	cpu->s.hwcr = val;
+	return true;
+}
+
 #define FIELD(f) .offset = offsetof(struct x86_state, f)
 #define FN(r, w) .kind = MSR_FN, .read = (r), .write = (w)
 #define ZERO .kind = MSR_IGNORE
@@ -309,7 +321,7 @@ static const struct msr_desc msrs[] = {
 
 	{MSR_K7_EVNTSEL, .count = 8, ZERO, .vendor = AMD},
 	{MSR_K8_SYSCFG, .kind = MSR_STATE, FIELD(syscfg), .vendor = AMD, .bits = 0x7fffff},
-	{MSR_K7_HWCR, .kind = MSR_STATE, FIELD(hwcr), .vendor = AMD, .bits = ~0ull},
+	{MSR_K7_HWCR, FN(read_hwcr, write_hwcr), .vendor = AMD},
 	{MSR_K8_IORR, .count = 4, ZERO, .vendor = AMD},
 	{MSR_K8_TOP_MEM, ZERO, .vendor = AMD},
 	{MSR_K8_TOP_MEM2, ZERO, .vendor = AMD},
