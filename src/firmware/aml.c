@@ -50,15 +50,15 @@ size_t aml_reserve(struct aml *a, size_t len)
 {
 	size_t at = a->len;
 
-	if (a->failed)
-		return 0;
+	if (a->failed || !len)
+		return at;
 	if (len > a->cap - a->len) {
 		size_t cap = 2 * a->cap + len + 1024;
 		uint8_t *buf = realloc(a->buf, cap);
 
 		if (!buf) {
 			a->failed = true;
-			return 0;
+			return at;
 		}
 		a->buf = buf;
 		a->cap = cap;
