@@ -11,6 +11,8 @@
  *   HLE prefixes are ignored); 3DNow! with FEMMS; XOP, FMA4, TBM, LWP; EVEX and MVEX; AMX; Key
  *   Locker; MOVDIRI, MOVDIR64B, ENQCMD; PKU (RDPKRU, WRPKRU); SERIALIZE; UINTR; WAITPKG; PTWRITE;
  *   PCONFIG; MONITORX, MWAITX; RDPRU; INVLPGB; VIA PadLock; IA-64's JMPE; test registers.
+ * MODE_16 does not tell real and VM86 mode from 16-bit protected mode: VEX (X86_IF_VEX) is #UD in
+ * the first two, which the caller knows.
  * Encodings in reserved-NOP space (MPX, CET, CLDEMOTE: 0F 18–0F 1F) decode as NOP; CET's others
  * are refused.
  */
@@ -691,6 +693,29 @@ int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x8
 		return r;
 	out->len = (uint8_t)d.pos;
 	return out->len;
+}
+
+bool x86_insn_before_feature(struct x86_insn *insn)
+{
+	switch (insn->op) {
+	case X86_OP_TZCNT:
+		insn->op = X86_OP_BSF;
+		break;
+	case X86_OP_LZCNT:
+		insn->op = X86_OP_BSR;
+		break;
+	case X86_OP_WBNOINVD:
+		insn->op = X86_OP_WBINVD;
+		break;
+	default:
+		return false;
+	}
+	insn->feature = X86_FEAT_NONE;
+	insn->pp = PP_NONE;
+	insn->flags &= (uint16_t)~X86_IF_HOST;
+	if (insn->nopds)
+		insn->opd[0].access |= X86_ACC_R; /* BSF and BSR may leave it as it is */
+	return true;
 }
 
 const char *x86_op_name(enum x86_op op)

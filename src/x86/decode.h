@@ -125,6 +125,14 @@ struct x86_insn {
  */
 int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x86_mode mode);
 
+/*
+ * `insn` needs a CPUID feature (insn->feature) that the guest lacks. Some encodings meant something
+ * before that feature came, since F3 means nothing there: TZCNT, LZCNT and WBNOINVD are BSF, BSR
+ * and WBINVD (compilers and kernels rely on it). Then change `insn` to that and return true; else
+ * return false: #UD. Source: Intel SDM vol. 2B LZCNT, TZCNT; vol. 2D WBNOINVD.
+ */
+bool x86_insn_before_feature(struct x86_insn *insn);
+
 /* Mnemonic in lower case ("add"). Never NULL. */
 const char *x86_op_name(enum x86_op op);
 

@@ -180,6 +180,8 @@ static void lock_when_not_a_memory_write_expect_ud(void **state)
 		 {M64, "f0 0f a3 08", UD}, {M64, "f0 0f ab 08", 4}, {M64, "f0 87 08", 3},
 		 {M64, "f0 89 08", UD}, {M64, "f0 90", UD}, {M64, "f0 0f ba 20 01", UD},
 		 {M64, "f0 0f ba 28 01", 5}, {M64, "f0 8f 00", UD},
+		 /* quirk of AMD family 19h */
+		 {M64, "f0 0f 00 28", 4}, {M64, "f0 0f 00 e8", UD}, {M64, "f0 0f 00 20", UD},
 		 /* the length comes first: 16 bytes */
 		 {M64, "f3 2e 66 46 f0 45 49 bb e4 b5 7f 0c 1a 33 89 39", LONG});
 }
@@ -494,6 +496,30 @@ static void tzcnt_when_f3_expect_feature(void **state)
 	assert_int_equal(ok(M64, "f2 0f bc c1").op, X86_OP_BSF);
 }
 
+static void f3_when_feature_missing_expect_older_instruction(void **state)
+{
+	static const char *const hex[] = {"f3 48 0f bc 40 08", "f3 66 0f bd c1", "f3 0f 09"};
+	static const char *const plain[] = {"48 0f bc 40 08", "66 0f bd c1", "0f 09"};
+	struct x86_insn in;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct x86_insn want = ok(M64, plain[i]);
+
+		in = ok(M64, hex[i]);
+		assert_true(x86_insn_before_feature(&in));
+		assert_int_equal(in.op, want.op);
+		assert_int_equal(in.feature, want.feature);
+		assert_int_equal(in.flags, want.flags);
+		assert_int_equal(in.opsize, want.opsize);
+		assert_int_equal(in.pp, want.pp);
+		assert_memory_equal(in.opd, want.opd, sizeof(in.opd));
+	}
+	in = ok(M64, "f3 0f b8 c1");
+	assert_false(x86_insn_before_feature(&in));
+	assert_int_equal(in.op, X86_OP_POPCNT);
+}
+
 static void reserved_nop_when_any_form_expect_nop(void **state)
 {
 	(void)state;
@@ -732,6 +758,7 @@ int main(void)
 		cmocka_unit_test(group_0f01_when_register_expect_each),
 		cmocka_unit_test(group_0fae_when_each_form_expect_operation),
 		cmocka_unit_test(tzcnt_when_f3_expect_feature),
+		cmocka_unit_test(f3_when_feature_missing_expect_older_instruction),
 		cmocka_unit_test(reserved_nop_when_any_form_expect_nop),
 		cmocka_unit_test(vex_when_prefixed_or_malformed_expect_ud),
 		cmocka_unit_test(vex_when_32bit_and_memory_form_expect_les_lds),

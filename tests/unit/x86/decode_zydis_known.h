@@ -82,6 +82,8 @@ static bool known_zydis_refuses(const struct x86_insn *in)
 	case X86_OP_MOV_FROM_CR: /* LOCK MOV CR0 is MOV CR8 on AMD */
 	case X86_OP_MOV_TO_CR:
 		return in->flags & X86_IF_LOCK;
+	case X86_OP_VERW: /* the host takes LOCK VERW */
+		return in->flags & X86_IF_LOCK;
 	case X86_OP_VPERMQ: /* the host ignores W */
 	case X86_OP_VPERMPD:
 		return !(in->rex & 8);
