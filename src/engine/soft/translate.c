@@ -329,13 +329,19 @@ static bool beyond_limit(const struct soft_cpu *cpu, uint64_t ip, unsigned len)
 	return !(cpu->mode & SOFT_MODE_CS64) && ip + len - 1 > cpu->s.seg[SEG_CS].limit;
 }
 
-static void accept(struct builder *b, const struct x86_insn *insn)
+/* The guest's CPUID has what `insn` needs, or its bytes mean something older: `insn` is then that. */
+static bool guest_has(const struct builder *b, struct x86_insn *insn)
 {
 	const struct x86_cpuid *id = b->cpu->e->cfg.cpuid;
 
+	return !insn->feature || id->has[insn->feature] || x86_insn_before_feature(insn);
+}
+
+static void accept(struct builder *b, struct x86_insn *insn)
+{
 	if (beyond_limit(b->cpu, b->ip, insn->len)) {
 		refuse(b, X86_DECODE_LONG);
-	} else if (insn->feature && !id->has[insn->feature]) {
+	} else if (!guest_has(b, insn)) {
 		refuse(b, X86_DECODE_UD);
 	} else if (insn->op == X86_OP_JMP && follow_jump(b, insn)) {
 		return;
