@@ -78,13 +78,13 @@ static __attribute__((noinline)) void rmw_bounced(struct soft_cpu *cpu, const st
 
 /* ---- Shapes ---------------------------------------------------------------------------------- */
 
-static inline void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+static void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
 	(void)op;
 	thunk_call(cpu, code, NULL);
 }
 
-static inline void run_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+static void run_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
 	gva_t lin = thunk_lin(cpu, op, false);
 	void *p;
@@ -97,7 +97,7 @@ static inline void run_load(struct soft_cpu *cpu, const struct soft_op *op, cons
 		load_bounced(cpu, op, code, lin);
 }
 
-static inline void run_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+static void run_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
 	gva_t lin = thunk_lin(cpu, op, true);
 	void *p;
@@ -140,27 +140,35 @@ static const thunk_run_fn runs[SHAPES] = {
 	[SHAPE_GATHER] = thunk_gather,
 };
 
+/* Done by thunk_vec.c: there is no one thunk. */
+static bool per_element(unsigned shape)
+{
+	return shape >= SHAPE_MASKMOV_LOAD && shape <= SHAPE_GATHER;
+}
+
 /* ---- Handlers -------------------------------------------------------------------------------- */
 
-static const struct soft_op *h_reg(struct soft_cpu *cpu, const struct soft_op *op)
+/* Once after each time that something else needed the registers. */
+static __attribute__((noinline)) const struct soft_op *enter_first(struct soft_cpu *cpu,
+								   const struct soft_op *op)
 {
-	run_reg(cpu, op, op->thunk);
-	return soft_next(cpu, op);
+	soft_fpu_enter(cpu);
+	return atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);
 }
 
-static const struct soft_op *h_load(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	run_load(cpu, op, op->thunk);
-	return soft_next(cpu, op);
-}
-
-static const struct soft_op *h_store(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	run_store(cpu, op, op->thunk);
-	return soft_next(cpu, op);
-}
-
+/* Any operation, by the thunk that returns: operands that bounce, x87, uncached ones. */
 static const struct soft_op *h_any(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	const void *code = NULL;
+
+	if (!per_element(op->aux >> AUX_SHAPE))
+		code = thunk_get_for(cpu->e->thunks, cpu->index, op->imm);
+	runs[op->aux >> AUX_SHAPE](cpu, op, code);
+	return soft_next(cpu, op);
+}
+
+/* As h_any, with op->thunk at hand. */
+static const struct soft_op *h_known(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	runs[op->aux >> AUX_SHAPE](cpu, op, op->thunk);
 	return soft_next(cpu, op);
@@ -170,19 +178,45 @@ static const struct soft_op *h_any(struct soft_cpu *cpu, const struct soft_op *o
 static const struct soft_op *h_checked(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	fpu_check_class(cpu, (enum fpu_class)(op->aux & AUX_CLASS));
-	runs[op->aux >> AUX_SHAPE](cpu, op, op->thunk);
-	return soft_next(cpu, op);
+	return h_any(cpu, op);
 }
 
-/* The cache had no room: made anew each time, in a place of this vCPU's. */
-static const struct soft_op *h_uncached(struct soft_cpu *cpu, const struct soft_op *op)
+/* The three that matter: op->thunk is a chained one. */
+static const struct soft_op *h_reg(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	fpu_check_class(cpu, (enum fpu_class)(op->aux & AUX_CLASS));
-	runs[op->aux >> AUX_SHAPE](cpu, op, thunk_slot(cpu->e->thunks, cpu->index, op->imm));
-	return soft_next(cpu, op);
+	if (unlikely(!cpu->fpu_live))
+		return enter_first(cpu, op);
+	return ((thunk_chain_fn)(uintptr_t)op->thunk)(cpu, NULL, op);
 }
 
-static const soft_fn direct[SHAPES] = {
+static inline __attribute__((always_inline)) const struct soft_op *
+chain_mem(struct soft_cpu *cpu, const struct soft_op *op, enum soft_access access)
+{
+	gva_t lin;
+	void *p;
+
+	if (unlikely(!cpu->fpu_live))
+		return enter_first(cpu, op);
+	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
+		return h_any(cpu, op);
+	lin = op_lin(cpu, op, op->msize, access == SOFT_WRITE);
+	p = soft_tlb_hit(cpu, lin, op->msize, access);
+	if (unlikely(!p || (lin & op->cc)))
+		return h_any(cpu, op);
+	return ((thunk_chain_fn)(uintptr_t)op->thunk)(cpu, p, op);
+}
+
+static const struct soft_op *h_load(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return chain_mem(cpu, op, SOFT_READ);
+}
+
+static const struct soft_op *h_store(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return chain_mem(cpu, op, SOFT_WRITE);
+}
+
+static const soft_fn chained[SHAPES] = {
 	[SHAPE_REG] = h_reg,
 	[SHAPE_LOAD] = h_load,
 	[SHAPE_STORE] = h_store,
@@ -240,11 +274,6 @@ static bool is_plain_scan(const struct soft_cpu *cpu, const struct x86_insn *ins
 	       !has_feature(cpu, insn->feature);
 }
 
-static bool per_element(enum thunk_shape shape)
-{
-	return shape >= SHAPE_MASKMOV_LOAD && shape <= SHAPE_GATHER;
-}
-
 /* What an aligned operand's address must not have set. SHA: some hosts do not care, so ask them. */
 static uint8_t align_mask(const struct x86_insn *insn, unsigned size)
 {
@@ -263,14 +292,21 @@ static bool is_aligned_move(const struct x86_insn *insn)
 		insn->opcode == 0x6f || insn->opcode == 0x7f || insn->opcode == 0xe7);
 }
 
-static soft_fn choose_fn(const struct soft_cpu *cpu, const struct soft_op *op,
-			 enum thunk_shape shape)
+static soft_fn choose_fn(struct soft_cpu *cpu, struct soft_op *op, enum thunk_shape shape)
 {
-	if (!op->thunk && !per_element(shape))
-		return h_uncached;
+	struct thunk_cache *tc = cpu->e->thunks;
+
+	op->thunk = NULL;
 	if (cpu->mode & SOFT_MODE_NOFPU)
 		return h_checked;
-	return direct[shape] ? direct[shape] : h_any;
+	if (per_element(shape))
+		return h_known;
+	if (chained[shape]) {
+		op->thunk = thunk_get(tc, op->imm | 1ull << TK_CHAIN);
+		return op->thunk ? chained[shape] : h_any;
+	}
+	op->thunk = thunk_get(tc, op->imm);
+	return op->thunk ? h_known : h_any;
 }
 
 bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
@@ -297,7 +333,6 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 		op->index = SOFT_NO_REG;
 	}
 	op->aux = (uint8_t)((unsigned)shape << AUX_SHAPE | (unsigned)fpu_class_of(insn));
-	op->thunk = per_element(shape) ? NULL : thunk_get(cpu->e->thunks, key);
 	atomic_store_explicit(&op->fn, choose_fn(cpu, op, shape), memory_order_relaxed);
 	return true;
 }

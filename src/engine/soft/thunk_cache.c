@@ -184,10 +184,13 @@ static void serialize(void)
 			 : "rax", "rcx", "memory", "cc");
 }
 
-const void *thunk_slot(struct thunk_cache *tc, unsigned index, uint64_t key)
+const void *thunk_get_for(struct thunk_cache *tc, unsigned index, uint64_t key)
 {
 	uint32_t at = (index % THUNK_SLOTS) * THUNK_SLOT_BYTES;
+	const void *code = thunk_get(tc, key);
 
+	if (code)
+		return code;
 	thunk_emit(key, tc->rw + at);
 	serialize();
 	return tc->rx + at;

@@ -3,19 +3,30 @@
  * Re-encoding one guest instruction as a host function (see thunk_int.h).
  * Source: Intel SDM vol. 2 ch. 2 (REX, VEX), appendix A and B. Threads: pure.
  *
- * In the thunk: rdi = the vCPU (s.gpr at offset 0), rsi = the memory operand; ModRM.reg, ModRM.rm
- * and VEX.vvvv become r8, r9 and r10 where they name general registers. All are the caller's to
- * lose. Whole 64-bit registers are loaded and stored, so partial writes and zero extension come
- * out as the host does them.
+ * In the thunk: rdx = the operation if it is a chained one (kept in r11), rdi = the vCPU (s.gpr at
+ * offset 0), rsi = the memory operand; ModRM.reg, ModRM.rm and VEX.vvvv become r8, r9 and r10 where
+ * they name general registers. All are the caller's to lose. Whole 64-bit registers are loaded and
+ * stored, so partial writes and zero extension come out as the host does them.
  */
 #include "engine/soft/thunk_int.h"
 
 #include <stddef.h>
 
+_Static_assert(offsetof(struct soft_op, fn) == 0 && sizeof(struct soft_op) < 128,
+	       "chained thunks step to the next operation");
 _Static_assert(offsetof(struct soft_cpu, s) == 0 && offsetof(struct x86_state, gpr) == 0,
 	       "thunks address s.gpr from the vCPU's start");
 
-enum { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RDI = 7, HOST_REG = 8, HOST_RM = 9, HOST_VVVV = 10 };
+enum {
+	HOST_RAX,
+	HOST_RCX,
+	HOST_RDX,
+	HOST_RSI = 6,
+	HOST_RDI = 7,
+	HOST_REG = 8,
+	HOST_RM = 9,
+	HOST_VVVV = 10
+};
 
 /* ---- Which instructions touch general registers and flags ------------------------------------ */
 
@@ -387,12 +398,28 @@ static void emit_loads(struct out *o, uint64_t key, unsigned role, const struct 
 		load_gpr(o, HOST_VVVV, f->vvvv);
 }
 
+/* What soft_next() does: cpu->op = ++op; return op->fn(cpu, op). */
+static void emit_next(struct out *o)
+{
+	static const uint8_t lea_rsi_r11[] = {0x49, 0x8d, 0x73, sizeof(struct soft_op)};
+	static const uint8_t jmp_at_rsi[] = {0xff, 0x26};
+
+	put_bytes(o, lea_rsi_r11, sizeof(lea_rsi_r11));
+	put(o, 0x48); /* mov [cpu->op], rsi */
+	put(o, 0x89);
+	put_rdi(o, HOST_RSI, (uint32_t)offsetof(struct soft_cpu, op));
+	put_bytes(o, jmp_at_rsi, sizeof(jmp_at_rsi));
+}
+
 unsigned thunk_emit(uint64_t key, uint8_t *buf)
 {
+	static const uint8_t mov_r11_rdx[] = {0x49, 0x89, 0xd3};
 	struct out o = {buf, 0};
 	unsigned role = key_role(key);
 	struct fields f = key_fields(key);
 
+	if (tk_get(key, TK_CHAIN, 1))
+		put_bytes(&o, mov_r11_rdx, sizeof(mov_r11_rdx));
 	emit_loads(&o, key, role, &f);
 	emit_host_insn(&o, key, role);
 	/* MULX with one register for both halves leaves the high one: vvvv first. */
@@ -408,6 +435,9 @@ unsigned thunk_emit(uint64_t key, uint8_t *buf)
 		store_gpr(&o, HOST_RCX, R_RCX);
 	if (role & TR_FLAGS_OUT)
 		store_flags(&o);
-	put(&o, 0xc3);
+	if (tk_get(key, TK_CHAIN, 1))
+		emit_next(&o);
+	else
+		put(&o, 0xc3);
 	return o.n;
 }

@@ -31,6 +31,7 @@
 #define TK_OPSIZE16 48 /* the host's instruction needs 66 for its operand size */
 #define TK_HIGH8 49    /* the r/m register is AH, CH, DH or BH */
 #define TK_HAS_MODRM 50
+#define TK_CHAIN 51 /* goes on to the next operation instead of returning */
 #define TK_VALID 63 /* a key is never 0 */
 
 static inline unsigned tk_get(uint64_t key, unsigned shift, unsigned bits)
@@ -61,12 +62,15 @@ unsigned thunk_role(unsigned map, unsigned opcode, unsigned pp, unsigned modrm, 
 /* The key of `insn`; 0 if it is nothing a thunk can do. */
 uint64_t thunk_key(const struct x86_insn *insn);
 /* Emit the thunk of `key` into `out`, which has THUNK_MAX_BYTES. Returns its length. */
-#define THUNK_MAX_BYTES 112
+#define THUNK_MAX_BYTES 128
 unsigned thunk_emit(uint64_t key, uint8_t *out);
 
 /* ---- Cache ----------------------------------------------------------------------------------- */
 
 typedef void (*thunk_fn)(struct soft_cpu *cpu, void *mem);
+/* A thunk with TK_CHAIN: a handler's tail. */
+typedef const struct soft_op *(*thunk_chain_fn)(struct soft_cpu *cpu, void *mem,
+						const struct soft_op *op);
 
 #define THUNK_HASH_BITS 12
 #define THUNK_CACHE_BYTES (4u << 20)
@@ -102,9 +106,8 @@ struct thunk_cache {
 
 /* The code for `key`, made if it is new. NULL when the cache is full. Any vCPU thread. */
 const void *thunk_get(struct thunk_cache *tc, uint64_t key);
-/* Emit `key` into the slot of vCPU `index` and serialize. For keys the full cache had no room for.
- */
-const void *thunk_slot(struct thunk_cache *tc, unsigned index, uint64_t key);
+/* The same, but never NULL: a full cache has a place for each vCPU, good until its next thunk. */
+const void *thunk_get_for(struct thunk_cache *tc, unsigned index, uint64_t key);
 
 /* True if host address `pc` is in the thunks' code. Async-signal-safe. */
 static inline bool thunk_contains(const struct thunk_cache *tc, uint64_t pc)

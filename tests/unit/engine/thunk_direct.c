@@ -358,10 +358,14 @@ static void print_insn(const struct test_insn *t)
 	printf(" (%d-bit)", t->mode64 ? 64 : 32);
 }
 
+static bool quiet;
+
 static bool differs(const char *what, unsigned i, const uint8_t *a, const uint8_t *b, unsigned n)
 {
 	if (!memcmp(a, b, n))
 		return false;
+	if (quiet)
+		return true;
 	printf("  %s%u: cpu ", what, i);
 	for (unsigned k = n; k-- > 0;)
 		printf("%02x", a[k]);
@@ -533,21 +537,42 @@ static bool check_one(struct test_insn *t)
 	if (want != got && misaligned_mode(t) && got == 1 + VEC_PF) {
 		ok = true; /* with MXCSR.MM some read less than their whole operand */
 	} else if (want != got) {
-		printf("  vector: cpu %d, thunk %d\n", want - 1, got - 1);
+		if (!quiet)
+			printf("  vector: cpu %d, thunk %d\n", want - 1, got - 1);
 		ok = false;
 	} else if (want == 1 + VEC_PF && !same_cr2(t)) {
-		printf("  cr2: cpu %lx, thunk %lx\n", (unsigned long)direct_fault.cr2,
-		       (unsigned long)cpu->s.cr2);
+		if (!quiet)
+			printf("  cr2: cpu %lx, thunk %lx\n", (unsigned long)direct_fault.cr2,
+			       (unsigned long)cpu->s.cr2);
 		ok = false;
 	} else if (!want || !(t->insn.flags & X86_IF_VSIB)) {
 		ok = compare_state(t);
 		ok &= compare_memory();
 	}
-	if (!ok) {
+	if (!ok && !quiet) {
 		print_insn(t);
 		printf(" differs\n");
 	}
 	return ok;
+}
+
+/*
+ * Tried again before it is believed: on AMD the kernel loses the x87 pointers at a thread switch,
+ * and anything that stores them shows that.
+ */
+static bool check_surely(const struct test_insn *t)
+{
+	uint64_t seed = rng_state;
+
+	for (unsigned tries = 0; tries < 4; tries++) {
+		struct test_insn copy = *t;
+
+		rng_state = seed;
+		quiet = tries < 3;
+		if (check_one(&copy))
+			return true;
+	}
+	return false;
 }
 
 static uint64_t arg_seed = 1;
@@ -570,7 +595,7 @@ static void random_instructions_when_run_by_thunk_expect_what_cpu_does(void **st
 		if (!random_insn(&t))
 			continue;
 		done++;
-		failed += !check_one(&t);
+		failed += !check_surely(&t);
 		if (failed > 19)
 			break;
 		faults += direct_fault.vector != ~0u;
