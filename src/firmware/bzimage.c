@@ -157,34 +157,47 @@ static int parse_header(struct boot_job *job, struct bzimage *bz)
 }
 
 /*
- * Keep the memory the kernel unpacks itself into free of initrd and boot structures. It moves to
- * pref_address when loaded below it, as it is here.
+ * The memory the kernel unpacks itself into. It moves to pref_address when loaded below it, as it
+ * is here. Old headers do not tell: start and end 0.
  */
-static int take_unpack_area(struct boot_job *job, const struct bzimage *bz)
+static int find_unpack_area(const struct boot_job *job, const struct bzimage *bz, gpa_t *start,
+			    gpa_t *end)
 {
-	uint64_t start = field(bz, HDR_PREF_ADDRESS, 8);
 	uint64_t size = field(bz, HDR_INIT_SIZE, 4);
 	uint64_t align = field(bz, HDR_ALIGNMENT, 4);
-	uint64_t end, loaded_end = PC_HIGH_MEM + bz->payload_len;
 
+	*start = *end = 0;
 	if (bz->version < 0x20a || !size)
 		return 0;
+	*start = max_u64(field(bz, HDR_PREF_ADDRESS, 8), PC_HIGH_MEM);
 	if (field(bz, HDR_RELOCATABLE, 1) && align && !(align & (align - 1)))
-		start = max_u64(start, align_up(PC_HIGH_MEM, align));
-	start = max_u64(start, PC_HIGH_MEM);
-	if (!add_ok(start, size, &end) || end > PC_4G)
+		*start = max_u64(*start, align_up(PC_HIGH_MEM, align));
+	if (!add_ok(*start, size, end) || *end > PC_4G)
 		return err_set(job->err, -ENOEXEC,
 			       "the kernel '%s' asks to run at 0x%llx, beyond 4 GiB; its header is "
 			       "damaged",
-			       job->kernel->name, (unsigned long long)start);
-	if (end > job->cfg->ram_below_4g)
+			       job->kernel->name, (unsigned long long)*start);
+	if (*end > job->cfg->ram_below_4g)
+		return boot_job_kernel_too_big(job, *end);
+	return 0;
+}
+
+/* Load the kernel, and keep initrd and boot structures out of where it unpacks itself. */
+static int place_kernel(struct boot_job *job, const struct bzimage *bz)
+{
+	gpa_t start, end;
+	int ret = find_unpack_area(job, bz, &start, &end);
+
+	if (!ret)
+		ret = boot_job_load_kernel(job, bz->payload_off, PC_HIGH_MEM, bz->payload_len,
+					   bz->payload_len);
+	if (ret)
+		return ret;
+	/* The area may begin inside the loaded file, which is taken already. */
+	start = max_u64(start, PC_HIGH_MEM + bz->payload_len);
+	if (end > start && boot_space_take(&job->space, start, end - start))
 		return boot_job_kernel_too_big(job, end);
-	/* It may begin inside the loaded file, which is taken already. */
-	start = max_u64(start, loaded_end);
-	if (end <= start)
-		return 0;
-	return boot_space_take(&job->space, start, end - start) ? boot_job_kernel_too_big(job, end)
-								: 0;
+	return 0;
 }
 
 static int place_cmdline(struct boot_job *job, struct bzimage *bz)
@@ -287,10 +300,7 @@ int bzimage_load(struct boot_job *job, struct boot_entry *entry)
 	int ret = parse_header(job, &bz);
 
 	if (!ret)
-		ret = boot_job_load_kernel(job, bz.payload_off, PC_HIGH_MEM, bz.payload_len,
-					   bz.payload_len);
-	if (!ret)
-		ret = take_unpack_area(job, &bz);
+		ret = place_kernel(job, &bz);
 	if (!ret)
 		ret = place_params(job, &bz);
 	if (!ret)

@@ -267,7 +267,7 @@ static void load_when_memory_too_small_expect_sentence(void **state)
 	assert_non_null(strstr(r->err.msg, "-m"));
 	rig_free(r);
 	r = rig_new(0x20f, 4 * MIB);
-	assert_refused(r, -ENOMEM, "-m");
+	assert_refused(r, -ENOMEM, "needs 20 MiB of memory to start and the guest has 4 MiB");
 	rig_free(r);
 }
 
