@@ -12,7 +12,7 @@
 #include "engine/soft/interp.h"
 
 #define CACHE_ARENA_BYTES (16ull << 20)
-#define CACHE_HASH_BITS 14
+#define CACHE_HASH_BITS 16
 
 struct soft_cache {
 	struct soft_engine *e;

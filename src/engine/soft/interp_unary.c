@@ -137,47 +137,69 @@ soft_fn soft_pick_unary(struct soft_cpu *cpu, struct soft_op *op, const struct x
 	return NULL;
 }
 
-/* ---- Shifts and rotates
- * -------------------------------------------------------------------------- The count is CL or an
- * immediate; op->aux says which. The host instruction starts from the guest's flags, so a zero
- * count leaves them alone and RCL/RCR see the carry.
- */
+/* ---- Shifts and rotates: the count is CL or an immediate; op->aux says which
+ * ----------------------- */
+
 static inline uint8_t shift_count(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	return op->aux ? (uint8_t)cpu->s.gpr[R_RCX] : (uint8_t)op->imm;
 }
 
-#define DEFINE_SHIFT(name, T, bits, insn)                                                     \
-	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,  \
-					     uint64_t old)                                    \
-	{                                                                                     \
-		T d = (T)old;                                                                 \
-		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                     \
-                                                                                              \
-		__asm__("push %[f]\n\tpopf\n\t" insn " %%cl, %[d]\n\tpushf\n\tpop %[f]"       \
-			: [d] "+r"(d), [f] "+r"(f)                                            \
-			: "c"(shift_count(cpu, op))                                           \
-			: "cc", "memory");                                                    \
-		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH); \
-		return d;                                                                     \
-	}                                                                                     \
+/* RCL and RCR: the carry is an input, and a count that is a multiple of the width leaves flags
+ * alone. */
+#define DEFINE_ROTATE_CARRY(name, T, bits, insn, mask)                                       \
+	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op, \
+					     uint64_t old)                                   \
+	{                                                                                    \
+		T d = (T)old;                                                                \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                    \
+                                                                                             \
+		__asm__("push %[f]\n\tpopf\n\t" insn " %%cl, %[d]\n\tpushf\n\tpop %[f]"      \
+			: [d] "+r"(d), [f] "+r"(f)                                           \
+			: "c"(shift_count(cpu, op))                                          \
+			: "cc", "memory");                                                   \
+		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)(mask)) | (f & (mask));          \
+		return d;                                                                    \
+	}                                                                                    \
 	DEFINE_RMW(name, bits)
 
-#define DEFINE_SHIFT_SIZES(name, insn)             \
-	DEFINE_SHIFT(name, uint8_t, 8, insn "b")   \
-	DEFINE_SHIFT(name, uint16_t, 16, insn "w") \
-	DEFINE_SHIFT(name, uint32_t, 32, insn "l") \
-	DEFINE_SHIFT(name, uint64_t, 64, insn "q")
+/* The others: only a count of 0 leaves the flags alone. */
+#define DEFINE_SHIFT(name, T, bits, insn, mask)                                              \
+	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op, \
+					     uint64_t old)                                   \
+	{                                                                                    \
+		uint8_t count = shift_count(cpu, op) & (bits == 64 ? 63 : 31);               \
+		T d = (T)old;                                                                \
+		uint32_t ax;                                                                 \
+                                                                                             \
+		if (!count)                                                                  \
+			return old;                                                          \
+		__asm__(insn " %%cl, %[d]\n\tlahf\n\tseto %%al"                              \
+			: [d] "+r"(d), "=&a"(ax)                                             \
+			: "c"(count)                                                         \
+			: "cc");                                                             \
+		flags_merge(cpu, ax, mask);                                                  \
+		return d;                                                                    \
+	}                                                                                    \
+	DEFINE_RMW(name, bits)
 
-DEFINE_SHIFT_SIZES(rol, "rol")
-DEFINE_SHIFT_SIZES(ror, "ror")
-DEFINE_SHIFT_SIZES(rcl, "rcl")
-DEFINE_SHIFT_SIZES(rcr, "rcr")
-DEFINE_SHIFT_SIZES(shl, "shl")
-DEFINE_SHIFT_SIZES(shr, "shr")
-DEFINE_SHIFT_SIZES(sar, "sar")
+#define DEFINE_SHIFT_SIZES(name, insn, DEFINE, mask) \
+	DEFINE(name, uint8_t, 8, insn "b", mask)     \
+	DEFINE(name, uint16_t, 16, insn "w", mask)   \
+	DEFINE(name, uint32_t, 32, insn "l", mask)   \
+	DEFINE(name, uint64_t, 64, insn "q", mask)
 
-/* SHL, SHR, SAR by a constant from 1 to 31: every arithmetic flag is written, none is read. */
+#define ROTATE_FLAGS ((uint64_t)(FLAG_CF | FLAG_OF))
+DEFINE_SHIFT_SIZES(rol, "rol", DEFINE_SHIFT, ROTATE_FLAGS)
+DEFINE_SHIFT_SIZES(ror, "ror", DEFINE_SHIFT, ROTATE_FLAGS)
+DEFINE_SHIFT_SIZES(rcl, "rcl", DEFINE_ROTATE_CARRY, ROTATE_FLAGS)
+DEFINE_SHIFT_SIZES(rcr, "rcr", DEFINE_ROTATE_CARRY, ROTATE_FLAGS)
+DEFINE_SHIFT_SIZES(shl, "shl", DEFINE_SHIFT, FLAGS_ARITH)
+DEFINE_SHIFT_SIZES(shr, "shr", DEFINE_SHIFT, FLAGS_ARITH)
+DEFINE_SHIFT_SIZES(sar, "sar", DEFINE_SHIFT, FLAGS_ARITH)
+
+/* SHL, SHR, SAR by a constant below the width, not 0: every arithmetic flag is written, none is
+ * read. */
 #define DEFINE_SHIFT_CONST(name, T, bits, insn)                                    \
 	static const struct soft_op *name##_const_##bits(struct soft_cpu *cpu,     \
 							 const struct soft_op *op) \
@@ -246,7 +268,8 @@ static soft_fn pick_const_shift(const struct x86_insn *insn, uint64_t count)
 {
 	bool wide = insn->opd[0].size == 8;
 
-	if (insn->opd[0].kind != X86_OPD_REG || insn->opd[0].size < 4 || count < 1 || count > 31)
+	if (insn->opd[0].kind != X86_OPD_REG || insn->opd[0].size < 4 || count < 1 ||
+	    count >= 8u * insn->opd[0].size)
 		return NULL;
 	switch (insn->op) {
 	case X86_OP_SHL:

@@ -108,7 +108,7 @@ struct soft_tlb {
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u     /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 
-#define SOFT_JCACHE_BITS 12
+#define SOFT_JCACHE_BITS 14
 
 struct soft_jcache_ent {
 	gva_t lin;
