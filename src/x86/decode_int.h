@@ -60,7 +60,7 @@ enum {
 #define F_NO64 0x80000u		  /* #UD in 64-bit mode */
 #define F_ONLY64 0x100000u	  /* #UD outside 64-bit mode */
 #define F_REP 0x200000u		  /* string: F3 and F2 both repeat */
-#define F_REPCC 0x400000u	  /* string that compares: F3 and F2 differ */
+#define F_REPCC 0x400000u	  /* string that compares, LOOPcc: F3 and F2 differ */
 #define F_CC 0x800000u		  /* the opcode's low four bits are a condition */
 #define F_AVX2L 0x1000000u	  /* VEX.L = 1 needs AVX2, whatever .feat says */
 #define F_LAHF 0x2000000u	  /* .feat applies in 64-bit mode only */

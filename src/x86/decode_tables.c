@@ -217,8 +217,8 @@ const struct x86_ent x86_map_1b[256] = {
 	[0xd6] = I(SALC, NONE, F_NO64, iAL_w),
 	[0xd7] = I(XLAT, NONE, 0, iAL_m, mBX_r),
 	/* D8–DF: x86_x87 */
-	[0xe0] = I(LOOPNE, NONE, F_NEAR | F_BR, Jb_r),
-	[0xe1] = I(LOOPE, NONE, F_NEAR | F_BR, Jb_r),
+	[0xe0] = I(LOOPNE, NONE, F_NEAR | F_BR | F_REPCC, Jb_r),
+	[0xe1] = I(LOOPE, NONE, F_NEAR | F_BR | F_REPCC, Jb_r),
 	[0xe2] = I(LOOP, NONE, F_NEAR | F_BR, Jb_r),
 	[0xe3] = I(JCXZ, NONE, F_NEAR | F_BR, Jb_r),
 	[0xe4] = I(IN, NONE, 0, AL_w, Ib_r),

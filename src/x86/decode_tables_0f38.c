@@ -10,12 +10,15 @@
 #define HO F_HOST
 #define HA (F_HOST | F_ALIGN)
 
-/* MMX and SSE form of one operation; SSE only; without prefix (SHA). */
+/*
+ * MMX and SSE form of one operation; SSE only; without prefix (SHA). Whether SHA wants alignment differs
+ * between processors, so it is left to the host instruction.
+ */
 #define MX(op, ft) PP(M(op, ft, HO, Pq_m, Qq_r), M(op, ft, HA, Vo_m, Wo_r), U, U)
 #define MXW(op, ft) PP(M(op, ft, HO, Pq_w, Qq_r), M(op, ft, HA, Vo_w, Wo_r), U, U)
 #define X66(...) PP(U, M(__VA_ARGS__), U, U)
 #define XX(op, ft) X66(op, ft, HA, Vo_m, Wo_r)
-#define SHA(op, ...) PP(M(op, SHA_NI, HA, Vo_m, Wo_r __VA_OPT__(,) __VA_ARGS__), U, U, U)
+#define SHA(op, ...) PP(M(op, SHA_NI, HO, Vo_m, Wo_r __VA_OPT__(,) __VA_ARGS__), U, U, U)
 
 const struct x86_ent x86_map_0f38[256] = {
 	[0x00] = MX(PSHUFB, SSSE3), [0x01] = MX(PHADDW, SSSE3), [0x02] = MX(PHADDD, SSSE3),

@@ -21,11 +21,12 @@ static bool chance(uint64_t *s, unsigned percent)
 	return pick(s, 100) < percent;
 }
 
-/* ---- Bytes ---------------------------------------------------------------------------------------- */
+/* ---- Bytes
+ * ---------------------------------------------------------------------------------------- */
 
 static unsigned put_prefixes(uint64_t *s, uint8_t *p, bool long_mode, bool vex)
 {
-	static const uint8_t seg[] = { 0x26, 0x2e, 0x36, 0x3e };
+	static const uint8_t seg[] = {0x26, 0x2e, 0x36, 0x3e};
 	unsigned n = 0;
 
 	if (chance(s, vex ? 1 : 18))
@@ -117,13 +118,26 @@ static void make_code(uint64_t *s, struct oracle_test *t)
 	}
 }
 
-/* ---- Registers -------------------------------------------------------------------------------------- */
+/* ---- Registers
+ * -------------------------------------------------------------------------------------- */
 
 static uint64_t interesting(uint64_t *s)
 {
-	static const uint64_t v[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-				      0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000,
-				      0xffffffffffffffff };
+	static const uint64_t v[] = {0,
+				     1,
+				     2,
+				     0x7f,
+				     0x80,
+				     0xff,
+				     0x7fff,
+				     0x8000,
+				     0xffff,
+				     0x7fffffff,
+				     0x80000000,
+				     0xffffffff,
+				     0x7fffffffffffffff,
+				     0x8000000000000000,
+				     0xffffffffffffffff};
 
 	switch (pick(s, 4)) {
 	case 0:
@@ -137,11 +151,21 @@ static uint64_t interesting(uint64_t *s)
 
 static uint64_t interesting_float(uint64_t *s)
 {
-	static const uint64_t v[] = { 0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000,
-				      0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
-				      0x7ff0000000000001, 0x000fffffffffffff, 0x0000000000000001,
-				      0x3f8000003f800000, 0x7f8000007f800001, 0x4330000000000000,
-				      0x41dfffffffc00000, 0x7fefffffffffffff };
+	static const uint64_t v[] = {0,
+				     0x8000000000000000,
+				     0x3ff0000000000000,
+				     0xbff0000000000000,
+				     0x7ff0000000000000,
+				     0xfff0000000000000,
+				     0x7ff8000000000000,
+				     0x7ff0000000000001,
+				     0x000fffffffffffff,
+				     0x0000000000000001,
+				     0x3f8000003f800000,
+				     0x7f8000007f800001,
+				     0x4330000000000000,
+				     0x41dfffffffc00000,
+				     0x7fefffffffffffff};
 
 	if (chance(s, 40))
 		return v[pick(s, sizeof(v) / sizeof(v[0]))];
@@ -204,7 +228,8 @@ static uint64_t target(uint64_t *s, unsigned size)
 	uint64_t off = MIDDLE - 128 + pick(s, 256 - 64);
 
 	if (chance(s, 2))
-		return chance(s, 50) ? pick(s, 0x10000) : ORACLE_DATA + ORACLE_DATA_BYTES - pick(s, 64);
+		return chance(s, 50) ? pick(s, 0x10000)
+				     : ORACLE_DATA + ORACLE_DATA_BYTES - pick(s, 64);
 	if (chance(s, 60))
 		off &= ~31ull;
 	else if (chance(s, 50) && size)
@@ -253,7 +278,8 @@ static void make_registers(uint64_t *s, struct oracle_test *t)
 		put_u64(t->window + i, chance(s, 40) ? interesting_float(s) : interesting(s));
 }
 
-/* ---- Pointing the memory operand at the data ------------------------------------------------------------ */
+/* ---- Pointing the memory operand at the data
+ * ------------------------------------------------------------ */
 
 static void put_disp(struct oracle_test *t, unsigned off, uint64_t v, unsigned bytes)
 {
@@ -264,8 +290,10 @@ static void put_disp(struct oracle_test *t, unsigned off, uint64_t v, unsigned b
 static void aim_vector_index(uint64_t *s, struct oracle_test *t, const struct x86_insn *in)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		put_u64(t->in.xsave + 160 + 16 * (in->index & 15) + 8 * i, pick(s, 8) | pick(s, 8) << 32);
-		put_u64(t->in.xsave + 576 + 16 * (in->index & 15) + 8 * i, pick(s, 8) | pick(s, 8) << 32);
+		put_u64(t->in.xsave + 160 + 16 * (in->index & 15) + 8 * i,
+			pick(s, 8) | pick(s, 8) << 32);
+		put_u64(t->in.xsave + 576 + 16 * (in->index & 15) + 8 * i,
+			pick(s, 8) | pick(s, 8) << 32);
 	}
 }
 
@@ -324,7 +352,8 @@ static void aim_operands(uint64_t *s, struct oracle_test *t, const struct x86_in
 		set_low(t, R_RAX, target(s, 64));
 }
 
-/* ---- What a host process cannot compare -------------------------------------------------------------------- */
+/* ---- What a host process cannot compare
+ * -------------------------------------------------------------------- */
 
 static bool excluded_op(const struct x86_insn *in)
 {
@@ -388,6 +417,10 @@ static bool excluded_op(const struct x86_insn *in)
 		return (in->imm & 0xff) == 0x80 || (in->imm & 0xff) == 1 || (in->imm & 0xff) == 2;
 	case X86_OP_INT1:
 		return true;
+	/* LOCK MOV CR0 is MOV CR8 on some (AltMovCr8), which the guest's CPUID does not offer */
+	case X86_OP_MOV_TO_CR:
+	case X86_OP_MOV_FROM_CR:
+		return in->flags & X86_IF_LOCK;
 	default:
 		return false;
 	}
@@ -402,10 +435,13 @@ static bool excluded_unknown(const uint8_t *c)
 {
 	unsigned i = 0;
 
-	while (i < 15 && (c[i] == 0x66 || c[i] == 0x67 || c[i] == 0xf2 || c[i] == 0xf3 || c[i] == 0xf0 ||
-			  c[i] == 0x26 || c[i] == 0x2e || c[i] == 0x36 || c[i] == 0x3e || c[i] == 0x64 ||
-			  c[i] == 0x65 || (c[i] & 0xf0) == 0x40))
+	while (i < 15 && (c[i] == 0x66 || c[i] == 0x67 || c[i] == 0xf2 || c[i] == 0xf3 ||
+			  c[i] == 0xf0 || c[i] == 0x26 || c[i] == 0x2e || c[i] == 0x36 ||
+			  c[i] == 0x3e || c[i] == 0x64 || c[i] == 0x65 || (c[i] & 0xf0) == 0x40))
 		i++;
+	/* LOCK VERR and VERW read their operand before they refuse the prefix, on some. */
+	if (c[i] == 0x0f && c[i + 1] == 0 && memchr(c, 0xf0, i))
+		return true;
 	return c[i] == 0x0f && (c[i + 1] == 0x01 || c[i + 1] == 0x0e || c[i + 1] == 0x0f);
 }
 
@@ -419,11 +455,13 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	make_code(&s, t);
 	*len = x86_decode(insn, t->code, ORACLE_CODE_MAX, (enum x86_mode)t->mode);
 	make_registers(&s, t);
-	t->code_off = chance(&s, 95) || *len <= 0 ? 0x800 : 0x1000 - (uint32_t)pick(&s, (uint64_t)*len);
+	t->code_off =
+		chance(&s, 95) || *len <= 0 ? 0x800 : 0x1000 - (uint32_t)pick(&s, (uint64_t)*len);
 	t->in.rip = (t->mode == X86_MODE_16 ? 0 : ORACLE_CODE) + t->code_off;
 	if (*len <= 0)
 		return *len == X86_DECODE_UD && !excluded_unknown(t->code);
-	if (excluded_op(insn) || (insn->seg_override && (insn->seg == SEG_FS || insn->seg == SEG_GS)))
+	if (excluded_op(insn) ||
+	    (insn->seg_override && (insn->seg == SEG_FS || insn->seg == SEG_GS)))
 		return false;
 	memset(t->code + *len, 0xcc, ORACLE_CODE_MAX - (unsigned)*len);
 	aim_operands(&s, t, insn);
@@ -431,9 +469,11 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	return true;
 }
 
-/* ---- Families --------------------------------------------------------------------------------------------------- */
+/* ---- Families
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-static const char *const extra_families[] = { "refused (#UD)", "integer", "system (faults)", "x87" };
+static const char *const extra_families[] = {"refused (#UD)", "integer", "system (faults)", "x87"};
 
 unsigned gen_families(void)
 {
@@ -448,8 +488,8 @@ unsigned gen_family_index(const struct x86_insn *insn, int len)
 		return X86_FEAT_COUNT + 3;
 	if (insn->feature)
 		return insn->feature;
-	return insn->op >= X86_OP_JMP_FAR && insn->op < X86_OP_FXSAVE ? X86_FEAT_COUNT + 2 :
-									  X86_FEAT_COUNT + 1;
+	return insn->op >= X86_OP_JMP_FAR && insn->op < X86_OP_FXSAVE ? X86_FEAT_COUNT + 2
+								      : X86_FEAT_COUNT + 1;
 }
 
 const char *gen_family_name(unsigned index)

@@ -52,10 +52,12 @@ static uint8_t home_fp[4096] __attribute__((aligned(64)));
 static size_t home_fp_bytes;
 static bool at_home = true;
 
-/* ---- Signal frames ------------------------------------------------------------------------------- */
+/* ---- Signal frames
+ * ------------------------------------------------------------------------------- */
 
-static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-				 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+static const int greg_of[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+				REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+				REG_R12, REG_R13, REG_R14, REG_R15};
 
 static void put_xsave(uint8_t *fp, const uint8_t *xsave)
 {
@@ -94,7 +96,9 @@ static void load_segments(uint16_t sel)
 static void load_test(ucontext_t *uc, const struct oracle_test *t)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
-	uint64_t cs = t->mode == X86_MODE_64 ? SEL_CS64 : t->mode == X86_MODE_32 ? SEL_CS32 : SEL_LDT_CODE;
+	uint64_t cs = t->mode == X86_MODE_64   ? SEL_CS64
+		      : t->mode == X86_MODE_32 ? SEL_CS32
+					       : SEL_LDT_CODE;
 	uint64_t ss = t->mode == X86_MODE_16 ? SEL_LDT_DATA : SEL_DATA;
 
 	for (unsigned i = 0; i < 16; i++)
@@ -106,7 +110,8 @@ static void load_test(ucontext_t *uc, const struct oracle_test *t)
 	memset(code_rw, 0xcc, ORACLE_CODE_BYTES);
 	memcpy(code_rw + t->code_off, t->code, ORACLE_CODE_MAX);
 	memset((void *)ORACLE_DATA, 0, ORACLE_DATA_BYTES);
-	memcpy((uint8_t *)ORACLE_DATA + (ORACLE_DATA_BYTES - ORACLE_WINDOW) / 2, t->window, ORACLE_WINDOW);
+	memcpy((uint8_t *)ORACLE_DATA + (ORACLE_DATA_BYTES - ORACLE_WINDOW) / 2, t->window,
+	       ORACLE_WINDOW);
 	load_segments(t->mode == X86_MODE_16 ? SEL_LDT_DATA : SEL_DATA);
 }
 
@@ -143,8 +148,8 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 	ucontext_t *uc = ctx;
 
 	/*
-	 * The kernel leaves the test's AC, NT and ID flags on; C code is not always aligned, and the
-	 * next test would inherit the others.
+	 * The kernel leaves the test's AC, NT and ID flags on; C code is not always aligned, and
+	 * the next test would inherit the others.
 	 */
 	__asm__ volatile("pushf\n\tandl $~0x244000, (%%rsp)\n\tpopf" : : : "cc", "memory");
 	(void)sig;
@@ -165,7 +170,8 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 	}
 }
 
-/* ---- The child -------------------------------------------------------------------------------------- */
+/* ---- The child
+ * -------------------------------------------------------------------------------------- */
 
 static bool map_layout(void)
 {
@@ -173,7 +179,8 @@ static bool map_layout(void)
 
 	if (fd < 0 || ftruncate(fd, ORACLE_CODE_BYTES) < 0)
 		return false;
-	code_rw = mmap(NULL, ORACLE_CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	code_rw = mmap(NULL, ORACLE_CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		       fd, 0);
 	void *rx = mmap((void *)ORACLE_CODE, ORACLE_CODE_BYTES, PROT_READ | PROT_EXEC,
 			MAP_SHARED | MAP_POPULATE | MAP_FIXED_NOREPLACE, fd, 0);
 	void *data = mmap((void *)ORACLE_DATA, ORACLE_DATA_BYTES, PROT_READ | PROT_WRITE,
@@ -185,8 +192,11 @@ static bool map_layout(void)
 
 static bool set_ldt(unsigned entry, uint64_t base, unsigned limit, unsigned contents)
 {
-	struct user_desc d = { .entry_number = entry, .base_addr = (unsigned)base, .limit = limit,
-			       .contents = contents, .useable = 1 };
+	struct user_desc d = {.entry_number = entry,
+			      .base_addr = (unsigned)base,
+			      .limit = limit,
+			      .contents = contents,
+			      .useable = 1};
 
 	return syscall(SYS_modify_ldt, 1, &d, sizeof(d)) == 0;
 }
@@ -204,7 +214,7 @@ static bool lock_down(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog prog = { .len = sizeof(f) / sizeof(f[0]), .filter = f };
+	struct sock_fprog prog = {.len = sizeof(f) / sizeof(f[0]), .filter = f};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
@@ -213,9 +223,10 @@ static bool lock_down(void)
 static bool catch_signals(void)
 {
 	static uint8_t stack[65536];
-	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-	const int sigs[] = { SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS };
+	stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction sa = {.sa_sigaction = on_signal,
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+	const int sigs[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS};
 	bool ok = sigaltstack(&ss, NULL) == 0;
 
 	for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
@@ -237,14 +248,18 @@ _Noreturn static void child(struct shared *shared, int in, int out)
 		_exit(3);
 	load_segments(SEL_DATA);
 	while (read(in, &byte, 1) == 1) {
-		__asm__ volatile("int3" : : : "memory"); /* the handler runs the batch and comes back */
+		__asm__ volatile("int3"
+				 :
+				 :
+				 : "memory"); /* the handler runs the batch and comes back */
 		if (write(out, "d", 1) != 1)
 			break;
 	}
 	_exit(0);
 }
 
-/* ---- The parent's view ------------------------------------------------------------------------------- */
+/* ---- The parent's view
+ * ------------------------------------------------------------------------------- */
 
 static bool spawn(struct host *h)
 {

@@ -45,7 +45,8 @@ struct soft {
 	struct x86_state clean; /* everything but the user registers */
 };
 
-/* ---- A machine without devices --------------------------------------------------------------------- */
+/* ---- A machine without devices
+ * --------------------------------------------------------------------- */
 
 static uint64_t no_read(void *o, uint16_t port, unsigned size)
 {
@@ -105,12 +106,20 @@ static void no_ferr(void *o, bool level)
 }
 
 static const struct engine_host no_host = {
-	.pio_read = no_read, .pio_write = no_write, .mmio_read = no_mmio_read,
-	.mmio_write = no_mmio_write, .irq_ack = no_ack, .apic_msr_read = no_msr_read,
-	.apic_msr_write = no_msr_write, .cr8_read = no_cr8_read, .cr8_write = no_cr8_write, .ferr = no_ferr,
+	.pio_read = no_read,
+	.pio_write = no_write,
+	.mmio_read = no_mmio_read,
+	.mmio_write = no_mmio_write,
+	.irq_ack = no_ack,
+	.apic_msr_read = no_msr_read,
+	.apic_msr_write = no_msr_write,
+	.cr8_read = no_cr8_read,
+	.cr8_write = no_cr8_write,
+	.ferr = no_ferr,
 };
 
-/* ---- The guest ----------------------------------------------------------------------------------------- */
+/* ---- The guest
+ * ----------------------------------------------------------------------------------------- */
 
 static void tables(uint8_t *ram)
 {
@@ -154,7 +163,8 @@ static void descriptors(uint8_t *ram)
 		unsigned dpl = v == 3 || v == 4 ? 3 : 0;
 		unsigned at = STUBS + v * 16;
 
-		st_le64(ram + IDT + v * 16, (at & 0xffff) | 0x10u << 16 | (0x8eull | dpl << 5) << 40);
+		st_le64(ram + IDT + v * 16,
+			(at & 0xffff) | 0x10u << 16 | (0x8eull | dpl << 5) << 40);
 		st_le64(ram + IDT + v * 16 + 8, HIGH >> 32);
 		ram[at] = 0xf4;
 	}
@@ -162,7 +172,7 @@ static void descriptors(uint8_t *ram)
 
 static struct x86_seg seg(uint16_t sel, uint64_t base, uint32_t limit, uint16_t attr)
 {
-	return (struct x86_seg){ .sel = sel, .base = base, .limit = limit, .attr = attr };
+	return (struct x86_seg){.sel = sel, .base = base, .limit = limit, .attr = attr};
 }
 
 static void clean_state(struct x86_state *s)
@@ -170,11 +180,12 @@ static void clean_state(struct x86_state *s)
 	x86_state_reset(s, true);
 	s->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	s->cr3 = PML4;
-	s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | CR4_PGE | CR4_UMIP;
+	s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | CR4_PGE |
+		 CR4_UMIP;
 	s->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	s->xcr0 = 7;
-	s->gdtr = (struct x86_dtable){ HIGH + GDT, 0x7f };
-	s->idtr = (struct x86_dtable){ HIGH + IDT, 0xfff };
+	s->gdtr = (struct x86_dtable){HIGH + GDT, 0x7f};
+	s->idtr = (struct x86_dtable){HIGH + IDT, 0xfff};
 	s->tr = seg(0x40, HIGH + TSS, 0x67, 0x8b);
 	s->ldtr = seg(0x50, HIGH + LDT, 0x0f, 0x82);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
@@ -189,7 +200,7 @@ static void clean_state(struct x86_state *s)
 struct soft *soft_start(void)
 {
 	struct soft *s = calloc(1, sizeof(*s));
-	struct lodge_err err = { "out of memory" };
+	struct lodge_err err = {"out of memory"};
 
 	if (!s)
 		return NULL;
@@ -200,7 +211,7 @@ struct soft *soft_start(void)
 	tables(mem_base(s->mem));
 	descriptors(mem_base(s->mem));
 
-	struct engine_config cfg = { .cpus = 1, .cpuid = &s->cpuid, .mem = s->mem, .host = no_host };
+	struct engine_config cfg = {.cpus = 1, .cpuid = &s->cpuid, .mem = s->mem, .host = no_host};
 
 	s->engine = engine_soft.create(&cfg, &err);
 	if (!s->engine)

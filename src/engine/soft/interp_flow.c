@@ -18,6 +18,18 @@ static inline void check_ip(struct soft_cpu *cpu, uint64_t ip)
 		soft_raise_err(cpu, VEC_GP, 0);
 }
 
+/* As above for an indirect CALL, whose push faults first. */
+static inline void check_call_ip(struct soft_cpu *cpu, uint64_t ip, unsigned size)
+{
+	bool ok = soft_mode64(cpu) ? soft_canonical(ip) : ip <= cpu->s.seg[SEG_CS].limit;
+	uint64_t sp = (cpu->s.gpr[R_RSP] - size) & soft_sp_mask(cpu);
+
+	if (likely(ok))
+		return;
+	soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, size, true), size);
+	soft_raise_err(cpu, VEC_GP, 0);
+}
+
 static inline uint64_t ip_mask(unsigned opsize)
 {
 	return opsize == 8 ? ~0ull : opsize == 4 ? 0xffffffffull : 0xffffull;
@@ -45,9 +57,10 @@ static inline uint64_t ip_mask(unsigned opsize)
 	}
 
 DEFINE_JCC(0)
-DEFINE_JCC(1) DEFINE_JCC(2) DEFINE_JCC(3) DEFINE_JCC(4) DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7)
-	DEFINE_JCC(8) DEFINE_JCC(9) DEFINE_JCC(10) DEFINE_JCC(11) DEFINE_JCC(12) DEFINE_JCC(13)
-		DEFINE_JCC(14) DEFINE_JCC(15)
+DEFINE_JCC(1)
+DEFINE_JCC(2) DEFINE_JCC(3) DEFINE_JCC(4) DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8)
+	DEFINE_JCC(9) DEFINE_JCC(10) DEFINE_JCC(11) DEFINE_JCC(12) DEFINE_JCC(13) DEFINE_JCC(14)
+		DEFINE_JCC(15)
 
 			static const
 	struct soft_op *jcc_bad(struct soft_cpu *cpu, const struct soft_op *op)
@@ -78,6 +91,14 @@ static soft_fn pick_jcc(const struct soft_op *op)
 static const struct soft_op *bad_target(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	(void)op;
+	soft_raise_err(cpu, VEC_GP, 0);
+}
+
+static const struct soft_op *call_bad_target(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	uint64_t sp = (cpu->s.gpr[R_RSP] - op->opsize) & soft_sp_mask(cpu);
+
+	soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, op->opsize, true), op->opsize);
 	soft_raise_err(cpu, VEC_GP, 0);
 }
 
@@ -120,7 +141,7 @@ static const struct soft_op *call_r(struct soft_cpu *cpu, const struct soft_op *
 {
 	uint64_t ip = reg_get(cpu, op->dst, op->opsize);
 
-	check_ip(cpu, ip);
+	check_call_ip(cpu, ip, op->opsize);
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
 	return leave_to(cpu, ip);
 }
@@ -129,7 +150,7 @@ static const struct soft_op *call_m(struct soft_cpu *cpu, const struct soft_op *
 {
 	uint64_t ip = op_load(cpu, op, op->opsize);
 
-	check_ip(cpu, ip);
+	check_call_ip(cpu, ip, op->opsize);
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
 	return leave_to(cpu, ip);
 }
@@ -152,14 +173,26 @@ static const struct soft_op *take(struct soft_cpu *cpu, const struct soft_op *op
 	return leave_to(cpu, op->imm);
 }
 
+enum { LOOP_COUNT, LOOP_WHILE_ZF, LOOP_WHILE_NOT_ZF };
+
+/* AMD processors let a repeat prefix decide which ZF continues LOOPE and LOOPNE. */
+static uint8_t loop_kind(const struct soft_cpu *cpu, const struct x86_insn *insn)
+{
+	if (insn->op == X86_OP_LOOP)
+		return LOOP_COUNT;
+	if (cpu->e->cfg.cpuid->amd && (insn->flags & (X86_IF_REP | X86_IF_REPNE)))
+		return insn->flags & X86_IF_REP ? LOOP_WHILE_ZF : LOOP_WHILE_NOT_ZF;
+	return insn->op == X86_OP_LOOPE ? LOOP_WHILE_ZF : LOOP_WHILE_NOT_ZF;
+}
+
 static const struct soft_op *loop(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint64_t count = (reg_get(cpu, 8 * R_RCX, op->addrsize) - 1) & op->ea_mask;
 	bool zf = cpu->s.rflags & FLAG_ZF, taken = count != 0;
 
-	if (op->aux == X86_OP_LOOPE - X86_OP_LOOP)
+	if (op->aux == LOOP_WHILE_ZF)
 		taken = taken && zf;
-	else if (op->aux == X86_OP_LOOPNE - X86_OP_LOOP)
+	else if (op->aux == LOOP_WHILE_NOT_ZF)
 		taken = taken && !zf;
 	if (taken && (op->cc & SOFT_CC_BAD_TARGET))
 		soft_raise_err(cpu, VEC_GP, 0);
@@ -184,7 +217,6 @@ soft_fn soft_pick_flow(struct soft_cpu *cpu, struct soft_op *op, const struct x8
 	bool mem = insn->opd[0].kind == X86_OPD_MEM;
 	bool bad = op->cc & SOFT_CC_BAD_TARGET;
 
-	(void)cpu;
 	op->opsize = insn->opsize;
 	switch (insn->op) {
 	case X86_OP_JCC:
@@ -192,7 +224,7 @@ soft_fn soft_pick_flow(struct soft_cpu *cpu, struct soft_op *op, const struct x8
 	case X86_OP_JMP:
 		return bad ? bad_target : op->target ? jmp_back : jmp;
 	case X86_OP_CALL:
-		return bad ? bad_target : call;
+		return bad ? call_bad_target : call;
 	case X86_OP_JMP_IND:
 		return mem ? jmp_m : jmp_r;
 	case X86_OP_CALL_IND:
@@ -203,7 +235,7 @@ soft_fn soft_pick_flow(struct soft_cpu *cpu, struct soft_op *op, const struct x8
 	case X86_OP_LOOP:
 	case X86_OP_LOOPE:
 	case X86_OP_LOOPNE:
-		op->aux = (uint8_t)(insn->op - X86_OP_LOOP);
+		op->aux = loop_kind(cpu, insn);
 		return loop;
 	case X86_OP_JCXZ:
 		return jcxz;

@@ -81,14 +81,15 @@ static const struct soft_op *pusha(struct soft_cpu *cpu, const struct soft_op *o
 
 static const struct soft_op *popa(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	uint64_t mask = soft_sp_mask(cpu), sp = stack_top(cpu), v[8];
+	uint64_t mask = soft_sp_mask(cpu), sp = stack_top(cpu);
 	unsigned size = op->opsize;
 
-	for (unsigned i = 0; i < 8; i++)
-		v[i] = stack_load(cpu, (sp + i * size) & mask, size);
+	/* Registers are written as they are read, rSP last, so a fault restarts it. */
 	for (unsigned i = 0; i < 8; i++) {
+		uint64_t v = stack_load(cpu, (sp + i * size) & mask, size);
+
 		if (i != 7 - R_RSP)
-			reg_set(cpu, 8 * (7 - i), v[i], size);
+			reg_set(cpu, 8 * (7 - i), v, size);
 	}
 	stack_set(cpu, sp + 8 * size);
 	return soft_next(cpu, op);
@@ -172,7 +173,7 @@ static const struct soft_op *enter(struct soft_cpu *cpu, const struct soft_op *o
 
 	sp = (sp - size) & mask;
 	stack_store(cpu, sp, cpu->s.gpr[R_RBP], size);
-	frame = sp;
+	frame = (cpu->s.gpr[R_RSP] & ~mask) | sp;
 	for (unsigned i = 1; i < level; i++) {
 		bp = (bp - size) & mask;
 		sp = (sp - size) & mask;
@@ -185,11 +186,7 @@ static const struct soft_op *enter(struct soft_cpu *cpu, const struct soft_op *o
 	sp = (sp - op->imm) & mask;
 	/* The new top must be writable (SDM vol. 2, ENTER: a #PF there is this instruction's). */
 	soft_probe_write(cpu, stack_lin(cpu, sp, size, true), size);
-	reg_set(cpu, 8 * R_RBP,
-		mask == 0xffff && size != 2 ? (cpu->s.gpr[R_RBP] & ~mask) | frame : frame,
-		mask == 0xffff ? 2
-		: size == 2    ? 2
-			       : (unsigned)(mask == ~0ull ? 8 : 4));
+	reg_set(cpu, 8 * R_RBP, frame, size);
 	stack_set(cpu, sp);
 	return soft_next(cpu, op);
 }

@@ -139,20 +139,38 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 
 /* ---- Slow paths ------------------------------------------------------------------------------ */
 
-/* #GP(0), or #SS(0) when the operand's segment is SS. */
-_Noreturn static void raise_noncanonical(struct soft_cpu *cpu)
+/* Not canonical, or beyond the limit: #GP(0), or #SS(0) when the operand's segment is SS. */
+_Noreturn static void raise_beyond(struct soft_cpu *cpu)
 {
 	bool ss = cpu->op && cpu->op->seg == SEG_SS;
 
 	soft_raise_err(cpu, ss ? VEC_SS : VEC_GP, 0);
 }
 
+/* What #AC demands of an operand (SDM 3A table 6-7): its size up to 16; 8, 4 or 2 for x87's. */
+static uint64_t alignment_mask(unsigned size)
+{
+	if (size == 10)
+		return 7;
+	if (size == 28 || size == 108)
+		return 3;
+	if (size == 14 || size == 94)
+		return 1;
+	if (size > 16)
+		size = size == 32 ? 16 : 1;
+	return size & (size - 1) ? 0 : size - 1;
+}
+
 static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
 {
 	if (soft_mode64(cpu) &&
 	    (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1))))
-		raise_noncanonical(cpu);
-	if ((cpu->mode & SOFT_MODE_AC) && size <= 32 && !(size & (size - 1)) && (lin & (size - 1)))
+		raise_beyond(cpu);
+	/* Flat segments are not checked before; the end of their 4 GiB is. */
+	if ((cpu->mode & SOFT_MODE_FLAT) && lin + size - 1 > 0xffffffff &&
+	    !(cpu->op && (cpu->op->flags & SOFT_OP_SEGCHECK)))
+		raise_beyond(cpu);
+	if ((cpu->mode & SOFT_MODE_AC) && (lin & alignment_mask(size)))
 		soft_raise_err(cpu, VEC_AC, 0);
 }
 

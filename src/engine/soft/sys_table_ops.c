@@ -233,21 +233,16 @@ void sys_arpl(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint16_t dst, src = (uint16_t)cpu->s.gpr[sys_reg(op, 1)];
 	bool mem = sys_is_mem(op, 0), raise_rpl;
-	gva_t lin = 0;
 
 	sys_need_protected(cpu);
-	if (mem) {
-		lin = soft_ea_lin(cpu, op, 2, true);
-		soft_probe_write(cpu, lin, 2);
-		dst = (uint16_t)soft_ld(cpu, lin, 2);
-	} else {
-		dst = (uint16_t)cpu->s.gpr[sys_reg(op, 0)];
-	}
+	/* Memory is only asked for write permission when it is written. */
+	dst = mem ? (uint16_t)soft_ld(cpu, soft_ea_lin(cpu, op, 2, false), 2) :
+		    (uint16_t)cpu->s.gpr[sys_reg(op, 0)];
 	raise_rpl = (dst & 3) < (src & 3);
 	if (raise_rpl) {
 		dst = (uint16_t)((dst & 0xfffcu) | (src & 3u));
 		if (mem)
-			soft_st(cpu, lin, dst, 2);
+			soft_st(cpu, soft_ea_lin(cpu, op, 2, true), dst, 2);
 		else
 			sys_set_reg(cpu, sys_reg(op, 0), dst, 2);
 	}

@@ -138,6 +138,7 @@ static const thunk_run_fn runs[SHAPES] = {
 	[SHAPE_MASKMOV_STORE] = thunk_maskmov_store,
 	[SHAPE_MASKMOV_BYTES] = thunk_maskmov_bytes,
 	[SHAPE_GATHER] = thunk_gather,
+	[SHAPE_ZERO_LOW] = thunk_zero_low,
 };
 
 /* Done by thunk_vec.c: there is no one thunk. */
@@ -323,6 +324,9 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	if (!key)
 		return false;
 	shape = shape_of(insn, access);
+	if (insn->mode != X86_MODE_64 &&
+	    (insn->op == X86_OP_VZEROALL || insn->op == X86_OP_VZEROUPPER))
+		shape = SHAPE_ZERO_LOW;
 	op->imm = key;
 	op->opsize = insn->opsize;
 	op->msize = mem && mem->size < 256 ? (uint8_t)mem->size : 0;

@@ -171,6 +171,7 @@ enum thunk_shape {
 	SHAPE_MASKMOV_STORE,
 	SHAPE_MASKMOV_BYTES,
 	SHAPE_GATHER, /* op->src: the index register */
+	SHAPE_ZERO_LOW, /* VZEROALL, VZEROUPPER outside 64-bit mode: registers 0 to 7 */
 	SHAPES
 };
 
@@ -186,6 +187,7 @@ void thunk_x87_env_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
 void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
 void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
+void thunk_zero_low(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
 void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *code);
 /* True, and the shape, for instructions that are done element by element. */
 bool thunk_vec_shape(const struct x86_insn *insn, enum thunk_shape *shape);

@@ -164,8 +164,11 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 		uint64_t at = get_elem(index, i, isize);
 		gva_t lin;
 
-		if (!masked_in(mask, i, size))
+		if (!masked_in(mask, i, size)) {
+			put_elem(mask, i, size, 0);
+			thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
 			continue;
+		}
 		if (!qindex)
 			at = (uint64_t)(int64_t)(int32_t)at;
 		lin = soft_lin(cpu, op->seg, wrap(op, off + (at << op->scale)), size, false);
@@ -212,4 +215,21 @@ bool thunk_vec_shape(const struct x86_insn *insn, enum thunk_shape *shape)
 	default:
 		return false;
 	}
+}
+
+/* VZEROALL and VZEROUPPER outside 64-bit mode leave registers 8 to 15 alone (SDM vol. 2). */
+void thunk_zero_low(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
+{
+	(void)code;
+	fpu_need(cpu);
+	if (tk_get(op->imm, TK_L, 1))
+		__asm__ volatile("vpxor %xmm0, %xmm0, %xmm0\n\tvpxor %xmm1, %xmm1, %xmm1\n\t"
+				 "vpxor %xmm2, %xmm2, %xmm2\n\tvpxor %xmm3, %xmm3, %xmm3\n\t"
+				 "vpxor %xmm4, %xmm4, %xmm4\n\tvpxor %xmm5, %xmm5, %xmm5\n\t"
+				 "vpxor %xmm6, %xmm6, %xmm6\n\tvpxor %xmm7, %xmm7, %xmm7");
+	else
+		__asm__ volatile("vmovaps %xmm0, %xmm0\n\tvmovaps %xmm1, %xmm1\n\t"
+				 "vmovaps %xmm2, %xmm2\n\tvmovaps %xmm3, %xmm3\n\t"
+				 "vmovaps %xmm4, %xmm4\n\tvmovaps %xmm5, %xmm5\n\t"
+				 "vmovaps %xmm6, %xmm6\n\tvmovaps %xmm7, %xmm7");
 }
