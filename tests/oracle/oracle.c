@@ -140,7 +140,7 @@ static void describe(const struct run *r, unsigned i, const char *why)
 	char text[128] = "?";
 
 	if (r->len[i] > 0)
-		x86_disasm(&r->insn[i], t->in.rip, text, sizeof(text));
+		x86_disasm(text, sizeof(text), &r->insn[i], t->in.rip);
 	printf("FAIL pair %" PRIu64 ": %s\n    replay: LODGE_SEED=%" PRIu64 " LODGE_FIRST=%" PRIu64
 	       " LODGE_COUNT=1 make t T=oracle/oracle\n    mode %s  %s   bytes",
 	       r->number[i], why, r->seed, r->number[i],

@@ -46,6 +46,18 @@ static inline void check_aligned(struct soft_cpu *cpu, const struct soft_op *op,
 		misaligned(cpu, op);
 }
 
+/* The operand's address. Misalignment comes before the segment's limit. */
+static inline gva_t operand_lin(struct soft_cpu *cpu, const struct soft_op *op, bool write)
+{
+	gva_t lin;
+
+	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
+		check_aligned(cpu, op, cpu->segbase[op->seg] + soft_ea_off(cpu, op));
+	lin = thunk_lin(cpu, op, write);
+	check_aligned(cpu, op, lin);
+	return lin;
+}
+
 static __attribute__((noinline)) void load_bounced(struct soft_cpu *cpu, const struct soft_op *op,
 						   const void *code, gva_t lin)
 {
@@ -86,10 +98,9 @@ static void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *
 
 static void run_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = thunk_lin(cpu, op, false);
+	gva_t lin = operand_lin(cpu, op, false);
 	void *p;
 
-	check_aligned(cpu, op, lin);
 	p = thunk_ptr(cpu, op, lin, false);
 	if (likely(p))
 		thunk_call(cpu, code, p);
@@ -99,10 +110,9 @@ static void run_load(struct soft_cpu *cpu, const struct soft_op *op, const void 
 
 static void run_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = thunk_lin(cpu, op, true);
+	gva_t lin = operand_lin(cpu, op, true);
 	void *p;
 
-	check_aligned(cpu, op, lin);
 	p = thunk_ptr(cpu, op, lin, true);
 	if (likely(p))
 		thunk_call(cpu, code, p);
@@ -112,10 +122,9 @@ static void run_store(struct soft_cpu *cpu, const struct soft_op *op, const void
 
 static void run_rmw(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = thunk_lin(cpu, op, true);
+	gva_t lin = operand_lin(cpu, op, true);
 	void *p;
 
-	check_aligned(cpu, op, lin);
 	p = thunk_ptr(cpu, op, lin, true);
 	if (p)
 		thunk_call(cpu, code, p);
