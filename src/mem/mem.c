@@ -66,6 +66,8 @@ static int backing_create(struct mem *mem)
 	if (p == MAP_FAILED)
 		return -errno;
 	mem->base = p;
+	/* A core dump of ours is not the place for a guest's memory. */
+	madvise(p, mem->backing_bytes, MADV_DONTDUMP);
 	p = mmap(NULL, flag_bytes(mem), PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
