@@ -169,6 +169,10 @@ static void rep_when_not_string_expect_no_flag(void **state)
 	assert_int_equal(ok(M64, "f3 a6").flags, X86_IF_REP);
 	assert_int_equal(ok(M64, "f2 a6").flags, X86_IF_REPNE);
 	assert_int_equal(ok(M64, "f3 01 c0").flags, X86_IF_MODRM);
+	/* On AMD a repeat prefix decides which ZF continues LOOPE and LOOPNE. */
+	assert_true(ok(M64, "f2 e1 00").flags & X86_IF_REPNE);
+	assert_true(ok(M64, "f3 e0 00").flags & X86_IF_REP);
+	assert_false(ok(M64, "f3 e2 00").flags & X86_IF_REP);
 }
 
 static void lock_when_not_a_memory_write_expect_ud(void **state)
@@ -643,6 +647,7 @@ static void flags_when_simd_memory_expect_host_and_aligned(void **state)
 	assert_false(ok(M64, "c5 f0 58 00").flags & X86_IF_ALIGNED);
 	assert_true(ok(M64, "c5 f8 28 00").flags & X86_IF_ALIGNED);
 	assert_true(ok(M64, "66 0f 2c 00").flags & X86_IF_ALIGNED);
+	assert_false(ok(M64, "0f 38 cb 00").flags & X86_IF_ALIGNED); /* SHA: as the host has it */
 	assert_false(ok(M64, "66 0f 3a 63 00 00").flags & X86_IF_ALIGNED);
 	assert_true(ok(M64, "d9 30").flags & X86_IF_HOST);
 	assert_false(ok(M64, "0f ae 00").flags & X86_IF_HOST);

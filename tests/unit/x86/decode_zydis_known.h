@@ -320,6 +320,8 @@ static bool known_same_alignment(const struct x86_insn *in, const ZydisDecodedIn
 {
 	bool mem = in->flags & X86_IF_MODRM && in->modrm < 0xc0, want;
 
+	if (in->feature == X86_FEAT_SHA_NI) /* differs between processors: left to the host */
+		return !(in->flags & X86_IF_ALIGNED);
 	switch (in->op) {
 	case X86_OP_MOVUPS: /* types 4 in the manual, with a footnote */
 	case X86_OP_MOVUPD:
