@@ -289,7 +289,7 @@ static void pty_when_opened_expect_line_on_stdout_and_both_directions(void **sta
 /* A child with a pseudo-terminal as its terminal takes it, then ends in `how`. */
 static void expect_restored_after(void (*how)(void), int sig)
 {
-	struct termios before, during, after;
+	struct termios before = {0}, during, after = {0}; /* padding stays 0 */
 	int master, slave, status, sync[2];
 	char c;
 	pid_t pid;

@@ -246,10 +246,11 @@ static void halt_when_signalled_at_once_a_thousand_times_expect_none_lost(void *
 	start(t);
 	only_ioapic();
 	for (int n = 0; n < 1000; n++) {
-		unsigned runs = __atomic_load_n(&fake->cpu[0].runs, __ATOMIC_RELAXED);
+		unsigned runs;
 		int i = 0;
 
-		fake_exit(0, ENGINE_EXIT_HALT);
+		fake_exit(0, ENGINE_EXIT_HALT); /* from here on only a signal makes it run */
+		runs = __atomic_load_n(&fake->cpu[0].runs, __ATOMIC_RELAXED);
 		vm_cpu_signal(t->vm, 0, VCPU_SIGNAL_INTR_ON, 0);
 		while (__atomic_load_n(&fake->cpu[0].runs, __ATOMIC_RELAXED) == runs && i++ < 20000)
 			usleep(100);
