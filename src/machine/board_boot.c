@@ -203,7 +203,6 @@ int board_boot(struct board *b, struct lodge_err *err)
 /* ---- fw_cfg -----------------------------------------------------------------------------------
  */
 
-#if __has_include("devices/legacy/fw_cfg.c") /* lands any minute */
 static int add_e820(struct board *b)
 {
 	struct e820_map map;
@@ -255,15 +254,6 @@ static int add_item(struct board *b, const struct vm_fwcfg_item *item, struct lo
 	return r;
 }
 
-#endif
-#if !__has_include("devices/legacy/fw_cfg.c")
-int board_fill_fw_cfg(struct board *b, struct lodge_err *err)
-{
-	(void)b;
-	(void)err;
-	return 0;
-}
-#else
 int board_fill_fw_cfg(struct board *b, struct lodge_err *err)
 {
 	const struct vm_config *cfg = &b->vm->cfg;
@@ -288,4 +278,3 @@ int board_fill_fw_cfg(struct board *b, struct lodge_err *err)
 		r = add_item(b, &cfg->fwcfg[i], err);
 	return r;
 }
-#endif

@@ -392,11 +392,9 @@ static int wire(struct board *b, struct lodge_err *err)
 		port92_new((struct irq_line){set_a20, b, 0}, (struct irq_line){reset_line, b, 0});
 	if (!b->port92 || plug(b, port92_device(b->port92), port92_map(b->port92, bus, 0x92)))
 		return -ENOMEM;
-#if __has_include("devices/legacy/i8237.c") /* lands any minute */
 	b->dma = i8237_new();
 	if (!b->dma || plug(b, i8237_device(b->dma), i8237_map(b->dma, bus)))
 		return -ENOMEM;
-#endif
 	if (!bus_map_pio(bus, 0xf0, 1, &f0_ops, b, "ferr"))
 		return -ENOMEM;
 
@@ -404,11 +402,9 @@ static int wire(struct board *b, struct lodge_err *err)
 	r = wire_serial(b);
 	if (r)
 		return r;
-#if __has_include("devices/legacy/fw_cfg.c") /* lands any minute */
 	b->fw_cfg = fw_cfg_new(b->vm->mem);
 	if (!b->fw_cfg || plug(b, fw_cfg_device(b->fw_cfg), fw_cfg_map(b->fw_cfg, bus, 0x510)))
 		return -ENOMEM;
-#endif
 	return wire_debug(b, err);
 }
 
@@ -449,14 +445,10 @@ void board_free(struct board *b)
 		return;
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
-#if __has_include("devices/legacy/fw_cfg.c") /* lands any minute */
 	fw_cfg_free(b->fw_cfg);
-#endif
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		uart16550_free(b->uart[i]);
-#if __has_include("devices/legacy/i8237.c") /* lands any minute */
 	i8237_free(b->dma);
-#endif
 	port92_free(b->port92);
 	port61_free(b->port61);
 	i8042_free(b->kbc);
