@@ -132,6 +132,8 @@ void soft_signals_thread_init(struct soft_cpu *cpu)
 {
 	stack_t ss = {.ss_size = ALT_STACK_BYTES}, old;
 
+	if (thread_cpu == cpu)
+		return;
 	thread_cpu = cpu;
 	if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE))
 		return;

@@ -268,6 +268,10 @@ static bool has_feature(const struct soft_cpu *cpu, unsigned feature)
 /* What the CPU model and the mode let this encoding be. */
 static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
 {
+	/* Nothing but computation may run on the host; of integer operations, those with a role. */
+	if (!(insn->flags & X86_IF_HOST) &&
+	    !(thunk_role(insn->map, insn->opcode, insn->pp, insn->modrm, false) & TR_OPSIZE))
+		return false;
 	if (!has_feature(cpu, insn->feature))
 		return false;
 	/* VEX: #UD in real and virtual-8086 mode (SDM 2 §2.4.2). */
@@ -280,8 +284,7 @@ static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
 /* Without BMI1 or LZCNT the prefix means nothing: BSF or BSR. */
 static bool is_plain_scan(const struct soft_cpu *cpu, const struct x86_insn *insn)
 {
-	return (insn->op == X86_OP_TZCNT || insn->op == X86_OP_LZCNT) &&
-	       !has_feature(cpu, insn->feature);
+	return soft_thunk_is_scan(insn) && !has_feature(cpu, insn->feature);
 }
 
 /* What an aligned operand's address must not have set. SHA: some hosts do not care, so ask them. */

@@ -31,11 +31,11 @@ struct direct_data {
 	uint32_t entry_ip;     /* 32: far pointer */
 	uint16_t entry_cs, p2; /* 36 */
 	uint64_t pad3[3];
-	uint64_t gpr_in[16];   /* 64 */
-	uint64_t gpr_out[16];  /* 192 */
+	uint64_t gpr_in[16];		  /* 64 */
+	uint64_t gpr_out[16];		  /* 192 */
 	_Alignas(64) uint8_t xs_in[1024]; /* 320 */
-	uint8_t xs_out[1024];  /* 1344 */
-	uint8_t env_out[32];   /* 2368: FNSTENV; some CPUs leave pointers out of XSAVE's image */
+	uint8_t xs_out[1024];		  /* 1344 */
+	uint8_t env_out[32]; /* 2368: FNSTENV; some CPUs leave pointers out of XSAVE's image */
 };
 
 _Static_assert(offsetof(struct direct_data, gpr_in) == 64, "template");
@@ -54,7 +54,8 @@ __asm__(".text\n"
 	"mov $7, %eax; xor %edx, %edx; xrstor64 D+320(%rip)\n"
 	"push D+8(%rip); popfq\n"
 	"mov D+64(%rip), %rax; mov D+72(%rip), %rcx; mov D+80(%rip), %rdx; mov D+88(%rip), %rbx\n"
-	"mov D+96(%rip), %rsp; mov D+104(%rip), %rbp; mov D+112(%rip), %rsi; mov D+120(%rip), %rdi\n"
+	"mov D+96(%rip), %rsp; mov D+104(%rip), %rbp; mov D+112(%rip), %rsi; mov D+120(%rip), "
+	"%rdi\n"
 	"mov D+128(%rip), %r8; mov D+136(%rip), %r9; mov D+144(%rip), %r10; mov D+152(%rip), %r11\n"
 	"mov D+160(%rip), %r12; mov D+168(%rip), %r13; mov D+176(%rip), %r14\n"
 	"mov D+184(%rip), %r15\n"

@@ -36,11 +36,28 @@ static bool one_in(unsigned n)
 static uint64_t random_value(void)
 {
 	static const uint64_t special[] = {
-		0, ~0ull, 1, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
-		0x7ff4000000000001, 0x3ff0000000000000, 0xbff0000000000000, 0x8000000000000000,
-		0x000fffffffffffff, 0x7fefffffffffffff, 0x7f8000007f800000, 0x3f8000003f800000,
-		0x0000000100000001, 0x8000000080000000, 0x7fffffff7fffffff, 0x7fc00000ff800001,
-		0x007fffff00000001, 0x41e0000000000000, 0xc1e0000000200000, 0x3fe0000040490fdb,
+		0,
+		~0ull,
+		1,
+		0x7ff0000000000000,
+		0xfff0000000000000,
+		0x7ff8000000000000,
+		0x7ff4000000000001,
+		0x3ff0000000000000,
+		0xbff0000000000000,
+		0x8000000000000000,
+		0x000fffffffffffff,
+		0x7fefffffffffffff,
+		0x7f8000007f800000,
+		0x3f8000003f800000,
+		0x0000000100000001,
+		0x8000000080000000,
+		0x7fffffff7fffffff,
+		0x7fc00000ff800001,
+		0x007fffff00000001,
+		0x41e0000000000000,
+		0xc1e0000000200000,
+		0x3fe0000040490fdb,
 	};
 
 	switch (below(5)) {
@@ -184,16 +201,11 @@ static unsigned put_vex(uint8_t *b, bool m64)
 	return n;
 }
 
-static bool is_xstate(const struct x86_insn *insn)
-{
-	return insn->op >= X86_OP_FXSAVE && insn->op <= X86_OP_STMXCSR;
-}
-
 /* Kept out: what user mode cannot run, and operands this test cannot place. */
 static bool wanted(const struct x86_insn *insn, const uint8_t *bytes)
 {
 	(void)bytes;
-	if (!(insn->flags & X86_IF_HOST) && !is_xstate(insn))
+	if (!(insn->flags & X86_IF_HOST) && !env_is_xstate(insn))
 		return false;
 	if (insn->op == X86_OP_XSAVES || insn->op == X86_OP_XRSTORS)
 		return false;
@@ -330,24 +342,11 @@ static void plant_image(uint64_t target)
 
 static uint8_t arena_before[ARENA_BYTES], arena_direct[ARENA_BYTES];
 
-static const struct soft_op *xstate_fn(struct soft_cpu *c, const struct soft_op *op)
-{
-	soft_xstate_op(c, op);
-	return soft_next(c, op);
-}
-
 static int run_soft(const struct test_insn *t)
 {
 	struct soft_op op;
 
-	env_fill_op(&op, &t->insn, direct_ip());
-	if (is_xstate(&t->insn)) {
-		op.insn = &t->insn;
-		atomic_store(&op.fn, xstate_fn);
-	} else if (!soft_thunk_build(cpu, &op, &t->insn)) {
-		return -1;
-	}
-	return env_run_op(&op);
+	return env_build(&op, &t->insn, direct_ip()) ? env_run_op(&op) : -1;
 }
 
 static void print_insn(const struct test_insn *t)
@@ -473,7 +472,7 @@ static bool prepare(struct test_insn *t)
 	}
 	random_state(direct->xs_in);
 	direct->flags_in = (rnd() & FLAGS_ARITH) | FLAG_FIXED | FLAG_IF;
-	if (is_xstate(&t->insn)) {
+	if (env_is_xstate(&t->insn)) {
 		gpr[R_RAX] = rnd() & 7;
 		gpr[R_RDX] = 0;
 	}
@@ -489,8 +488,9 @@ static bool prepare(struct test_insn *t)
 	}
 	if (!place(t, gpr, target) || !near_arena(&t->insn, gpr, size))
 		return false;
-	if (is_xstate(&t->insn)) {
-		gpr[R_RAX] = t->insn.base == R_RAX || t->insn.index == R_RAX ? gpr[R_RAX] : rnd() & 7;
+	if (env_is_xstate(&t->insn)) {
+		gpr[R_RAX] =
+			t->insn.base == R_RAX || t->insn.index == R_RAX ? gpr[R_RAX] : rnd() & 7;
 		if (gpr[R_RAX] > 7 || gpr[R_RDX])
 			return false;
 		plant_image(target);
@@ -509,8 +509,7 @@ static bool same_cr2(const struct test_insn *t)
 
 static bool misaligned_mode(const struct test_insn *t)
 {
-	return (t->insn.flags & X86_IF_ALIGNED) &&
-	       (ld_le32(direct->xs_in + FX_MXCSR) & MXCSR_MM);
+	return (t->insn.flags & X86_IF_ALIGNED) && (ld_le32(direct->xs_in + FX_MXCSR) & MXCSR_MM);
 }
 
 static bool check_one(struct test_insn *t)
@@ -604,8 +603,8 @@ static void random_instructions_when_run_by_thunk_expect_what_cpu_does(void **st
 		if (failed == 20)
 			printf("seed %lu: %u of %u\n", (unsigned long)arg_seed, failed, done);
 	}
-	printf("%u instructions, %u operations, %u faults, %u thunks in %u bytes\n", done, ops, faults,
-	       engine.thunks->count, engine.thunks->used);
+	printf("%u instructions, %u operations, %u faults, %u thunks in %u bytes\n", done, ops,
+	       faults, engine.thunks->count, engine.thunks->used);
 	assert_int_equal(failed, 0);
 }
 

@@ -246,6 +246,28 @@ static int env_run_op(const struct soft_op *op)
 	return r;
 }
 
+static inline bool env_is_xstate(const struct x86_insn *insn)
+{
+	return insn->op >= X86_OP_FXSAVE && insn->op <= X86_OP_STMXCSR;
+}
+
+NOSIMD static const struct soft_op *xstate_fn(struct soft_cpu *c, const struct soft_op *op)
+{
+	soft_xstate_op(c, op);
+	return soft_next(c, op);
+}
+
+/* As the block builder does: a thunk, or the whole-state operation. */
+static inline bool env_build(struct soft_op *op, const struct x86_insn *insn, gva_t rip)
+{
+	env_fill_op(op, insn, rip);
+	if (!env_is_xstate(insn))
+		return soft_thunk_build(cpu, op, insn);
+	op->insn = insn;
+	atomic_store(&op->fn, xstate_fn);
+	return true;
+}
+
 /* Decode and run `bytes` in `mode`. 0, 1 + vector, or -1 if it decodes or builds to nothing. */
 static inline int env_run(const uint8_t *bytes, size_t len, enum x86_mode mode)
 {
@@ -254,10 +276,66 @@ static inline int env_run(const uint8_t *bytes, size_t len, enum x86_mode mode)
 
 	if (x86_decode(&insn, bytes, len, mode) != (int)len)
 		return -1;
-	env_fill_op(&op, &insn, 0x401000);
-	if (!soft_thunk_build(cpu, &op, &insn))
+	if (!env_build(&op, &insn, 0x401000))
 		return -1;
 	return env_run_op(&op);
+}
+
+#define RUN(mode, ...) \
+	env_run((const uint8_t[]){__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__}), mode)
+#define RUN64(...) RUN(X86_MODE_64, __VA_ARGS__)
+#define RUN32(...) RUN(X86_MODE_32, __VA_ARGS__)
+#define RUN16(...) RUN(X86_MODE_16, __VA_ARGS__)
+
+/* ---- Registers of the guest while they are not live ------------------------------------------ */
+
+static inline void set_xmm(unsigned n, uint64_t lo, uint64_t hi)
+{
+	st_le64(cpu->s.xsave + FX_XMM + 16 * n, lo);
+	st_le64(cpu->s.xsave + FX_XMM + 16 * n + 8, hi);
+	cpu->s.xsave[XS_BV] |= 2;
+}
+
+static inline uint64_t xmm_lo(unsigned n)
+{
+	return ld_le64(cpu->s.xsave + FX_XMM + 16 * n);
+}
+
+static inline uint64_t xmm_hi(unsigned n)
+{
+	return ld_le64(cpu->s.xsave + FX_XMM + 16 * n + 8);
+}
+
+static inline void set_ymm_hi(unsigned n, uint64_t lo, uint64_t hi)
+{
+	st_le64(cpu->s.xsave + XS_YMM + 16 * n, lo);
+	st_le64(cpu->s.xsave + XS_YMM + 16 * n + 8, hi);
+	cpu->s.xsave[XS_BV] |= 4;
+}
+
+static inline uint64_t ymm_hi_lo(unsigned n)
+{
+	return ld_le64(cpu->s.xsave + XS_YMM + 16 * n);
+}
+
+static inline void set_fcw(uint16_t fcw)
+{
+	st_le16(cpu->s.xsave + FX_FCW, fcw);
+	cpu->s.xsave[XS_BV] |= 1;
+}
+
+/* A 16- or 32-bit guest with flat segments, in protected or real mode. */
+static inline void env_legacy(bool pe, bool vm86)
+{
+	cpu->mode = SOFT_MODE_FLAT | SOFT_MODE_CS32 | SOFT_MODE_SS32;
+	if (pe)
+		cpu->mode |= SOFT_MODE_PE;
+	else
+		cpu->s.cr0 &= ~(uint64_t)CR0_PE;
+	if (vm86) {
+		cpu->mode |= SOFT_MODE_VM86;
+		cpu->s.rflags |= FLAG_VM;
+	}
 }
 
 #endif
