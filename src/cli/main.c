@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The program's entry: finds the verb and hands over. */
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -53,11 +55,24 @@ static const char *verb_of_option(const char *arg)
 	return NULL;
 }
 
+/*
+ * With a standard descriptor closed, the next file opened would take its place and be written to by
+ * mistake.
+ */
+static void fill_std_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+			_exit(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_verb *verb;
 	const char *name, *alias;
 
+	fill_std_descriptors();
 	if (argc < 2) {
 		cli_help(1, argv);
 		return 1;

@@ -114,9 +114,9 @@ static int check_engine(struct run_opts *o, struct lodge_err *err)
 			       "this version has no KVM engine yet; use -accel soft, or leave "
 			       "-accel out");
 	snprintf(o->engine_reason, sizeof(o->engine_reason), "%s",
-		 o->accel_kvm	 ? "this version has no KVM engine yet, the other one you allowed"
+		 o->accel_kvm	 ? "this version has no KVM engine yet, and you allowed this one"
 		 : o->accel_soft ? "you asked for it"
-				 : "this version has no other one yet");
+				 : "this version has no KVM engine yet");
 	return 0;
 }
 

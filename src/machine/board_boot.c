@@ -195,6 +195,7 @@ int board_boot(struct board *b, struct lodge_err *err)
 		if (i == 0)
 			r = vm->cfg.bios ? load_bios(b, err) : boot_kernel(b, s, err);
 		s->tsc_offset = tsc_offset;
+		vm_cpu_dump(vm, i, "reset");
 		vm->ops->state_changed(vm->cpus[i].vcpu);
 	}
 	return r;

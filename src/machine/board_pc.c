@@ -306,6 +306,48 @@ static int wire_hpet(struct board *b)
 	return plug(b, hpet_device(b->hpet), 0);
 }
 
+/*
+ * Ports of the board that isa-debug-exit must not cover; not the debug console's, which only lend
+ * themselves to it.
+ */
+static const struct {
+	uint16_t first, last;
+	const char *owner;
+} taken_ports[] = {
+	{0x00, 0x0f, "a DMA controller"},
+	{0x20, 0x21, "an interrupt controller"},
+	{0x40, 0x43, "the timer"},
+	{0x60, 0x64, "the keyboard controller"},
+	{0x70, 0x73, "the clock"},
+	{0x80, 0x8f, "the DMA page registers"},
+	{0x92, 0x92, "the A20 gate"},
+	{0xa0, 0xa1, "an interrupt controller"},
+	{0xb2, 0xb3, "power management"},
+	{0xc0, 0xdf, "a DMA controller"},
+	{0xf0, 0xf0, "the x87 error latch"},
+	{0x2e8, 0x2ef, "COM4"},
+	{0x2f8, 0x2ff, "COM2"},
+	{0x3e8, 0x3ef, "COM3"},
+	{0x3f8, 0x3ff, "COM1"},
+	{0x4d0, 0x4d1, "an interrupt controller"},
+	{0x510, 0x51b, "fw_cfg"},
+	{0x600, 0x63f, "power management"},
+	{0xcf8, 0xcff, "PCI configuration"},
+};
+
+static int check_ports(uint16_t base, uint16_t size, struct lodge_err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(taken_ports); i++) {
+		if (base <= taken_ports[i].last && base + size > taken_ports[i].first)
+			return err_set(err, -EBUSY,
+				       "isa-debug-exit: port 0x%x is taken by %s; choose another, "
+				       "as iobase=0xf4",
+				       (unsigned)max_u64(base, taken_ports[i].first),
+				       taken_ports[i].owner);
+	}
+	return 0;
+}
+
 static int wire_debug(struct board *b, struct lodge_err *err)
 {
 	const struct vm_config *cfg = &b->vm->cfg;
@@ -318,6 +360,8 @@ static int wire_debug(struct board *b, struct lodge_err *err)
 		return -ENOMEM;
 	if (!cfg->debug_exit)
 		return 0;
+	if (check_ports(cfg->debug_exit_base, cfg->debug_exit_size, err))
+		return -EBUSY;
 	b->debug_exit = isa_debug_exit_new(debug_exit, b);
 	if (!b->debug_exit)
 		return -ENOMEM;

@@ -71,11 +71,31 @@ static bool park(struct vm *vm)
 	return !(atomic_load(&vm->pause) & VM_PAUSE_QUIT);
 }
 
+/* A triple fault resets a PC. */
+static void shut_down(struct vm_cpu *c)
+{
+	char msg[128];
+
+	vm_cpu_dump(c->vm, c->index, "triple fault");
+	if (!c->vm->cfg.no_reboot) {
+		vm_request_reset(c->vm);
+		return;
+	}
+	snprintf(msg, sizeof(msg),
+		 "the guest's processor %u fell over (triple fault); '-d int,cpu_reset -D FILE' "
+		 "shows how",
+		 c->index);
+	vm_request_end(c->vm, 0, msg);
+}
+
 static void *cpu_main(void *arg)
 {
 	struct vm_cpu *c = arg;
 	struct vm *vm = c->vm;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", c->index);
+	pthread_setname_np(pthread_self(), name);
 	for (;;) {
 		if (atomic_load(&vm->pause) && !park(vm))
 			return NULL;
@@ -86,7 +106,7 @@ static void *cpu_main(void *arg)
 			idle(c);
 			break;
 		case ENGINE_EXIT_SHUTDOWN:
-			vm_request_reset(vm);
+			shut_down(c);
 			break;
 		case ENGINE_EXIT_ERROR:
 			vm_request_end(vm, 1, vm->ops->error(c->vcpu));
@@ -129,7 +149,6 @@ void vm_resume(struct vm *vm, uint32_t why)
 static int start_one(struct vm_cpu *c)
 {
 	pthread_attr_t attr;
-	char name[16];
 	int r;
 
 	pthread_attr_init(&attr);
@@ -138,8 +157,6 @@ static int start_one(struct vm_cpu *c)
 	pthread_attr_destroy(&attr);
 	if (r)
 		return -r;
-	snprintf(name, sizeof(name), "vcpu%u", c->index);
-	pthread_setname_np(c->thread, name);
 	c->started = true;
 	pthread_mutex_lock(&c->vm->run_lock);
 	c->vm->running++;

@@ -208,6 +208,7 @@ static void *io_main(void *arg)
 {
 	struct vm *vm = arg;
 
+	pthread_setname_np(pthread_self(), "io");
 	io_loop_run(vm->loop);
 	return NULL;
 }
@@ -224,7 +225,6 @@ int vm_start(struct vm *vm, struct lodge_err *err)
 	if (r)
 		return err_set(err, -r, "cannot start the io thread: %s", strerror(r));
 	vm->io_started = true;
-	pthread_setname_np(vm->io_thread, "io");
 	return vm_cpus_start(vm, err);
 }
 

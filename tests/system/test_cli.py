@@ -268,6 +268,26 @@ def test_run_when_signalled_expect_0_and_nothing_left(guest, tmp_path, sig):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_run_when_triple_fault_expect_state_in_the_trace(guest, tmp_path):
+    log = tmp_path / "log"
+    with Machine(guest, "-no-reboot", "-d", "cpu_reset", "-D", str(log)) as m:
+        m.expect("ready")
+        m.send("t")
+        assert m.wait() == 0
+        assert "triple fault" in m.p.stderr.read().decode()
+    text = log.read_text()
+    assert "cpu 0: reset" in text and "cpu 0: triple fault" in text
+    assert re.search(r"^RIP=00000000001[0-9a-f]+ ", text, re.M)
+
+
+def test_run_when_standard_descriptors_are_closed_expect_it_works(guest, tmp_path):
+    out = tmp_path / "out"
+    r = subprocess.run(["sh", "-c", "exec timeout 2 %s run -m 16M -display none -kernel %s "
+                        "-serial file:%s <&- >&- 2>&-" % (LODGE, guest, out)], check=False)
+    assert r.returncode in (0, 124)
+    assert out.read_text() == "ready\n"
+
+
 def test_run_when_guest_floods_and_nobody_reads_expect_sigterm_ends_it(guest):
     with Machine(guest) as m:
         m.send("f")
@@ -297,11 +317,15 @@ def test_process_when_running_expect_names_and_little_memory(guest):
     with Machine(guest, "-name", "herbert", "-smp", "2") as m:
         m.expect("ready")
         base = "/proc/%d/" % m.p.pid
-        comms = set()
-        for task in os.listdir(base + "task"):
-            with open(base + "task/%s/comm" % task, encoding="ascii") as f:
-                comms.add(f.read().strip())
-        assert comms == {"lodge", "io", "vcpu0", "vcpu1"}
+
+        def names():
+            found = set()
+            for task in os.listdir(base + "task"):
+                with open(base + "task/%s/comm" % task, encoding="ascii") as f:
+                    found.add(f.read().strip())
+            return found
+
+        wait_for(lambda: names() == {"lodge", "io", "vcpu0", "vcpu1"})
         with open(base + "cmdline", encoding="ascii") as f:
             assert "\0herbert\0" in f.read()
         with open(base + "status", encoding="ascii") as f:

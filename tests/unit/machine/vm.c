@@ -141,6 +141,7 @@ static void triple_fault_when_no_reboot_expect_end_with_0(void **state)
 	start(t);
 	fake_exit(0, ENGINE_EXIT_SHUTDOWN);
 	assert_int_equal(wait_end(t, &end, 5000), 0);
+	assert_non_null(strstr(end.msg, "triple fault"));
 }
 
 /* Every way a PC is told to reset. */
@@ -445,6 +446,30 @@ static void new_when_serial_is_wrong_expect_sentence(void **state)
 	assert_non_null(strstr(err.msg, "/nonexistent/x"));
 }
 
+static void new_when_debug_exit_covers_a_device_expect_sentence(void **state)
+{
+	static const struct {
+		uint16_t base, size;
+		const char *owner;
+	} bad[] = {{0x3f8, 1, "COM1"},
+		   {0x3f0, 16, "COM1"},
+		   {0xcfc, 4, "PCI"},
+		   {0x64, 1, "keyboard"}};
+	struct env *t = *state;
+	struct lodge_err err;
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		t->cfg.debug_exit_base = bad[i].base;
+		t->cfg.debug_exit_size = bad[i].size;
+		err.msg[0] = '\0';
+		assert_null(vm_new(&t->cfg, &err));
+		assert_non_null(strstr(err.msg, bad[i].owner));
+	}
+	t->cfg.debug_exit_base = 0x501; /* as in QEMU */
+	t->cfg.debug_exit_size = 2;
+	start(t);
+}
+
 static void free_when_never_started_expect_no_harm(void **state)
 {
 	struct env *t = *state;
@@ -491,6 +516,7 @@ int main(void)
 		T(memory_when_5_gib_expect_hole_below_4_gib),
 		T(new_when_bios_is_missing_or_odd_expect_sentence_and_nothing_left),
 		T(new_when_serial_is_wrong_expect_sentence),
+		T(new_when_debug_exit_covers_a_device_expect_sentence),
 		T(free_when_never_started_expect_no_harm),
 		T(wait_on_when_no_client_expect_guest_held),
 	};
