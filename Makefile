@@ -58,6 +58,8 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 GPMEM   := --redefine-sym memcpy=gp_memcpy --redefine-sym memset=gp_memset \
 	--redefine-sym memmove=gp_memmove --redefine-sym memcmp=gp_memcmp
 $(foreach f,$(NOSIMD),$(B)/src/$(f)/%.o) $(B)/src/base/gpmem.o: GPFLAGS := -mgeneral-regs-only -mno-red-zone
+# Guest operands have any alignment, as the processor allows.
+$(B)/src/engine/soft/%.o: GPFLAGS += -fno-sanitize=alignment
 
 $(B)/src/%.o: src/%.c
 	@mkdir -p $(@D)

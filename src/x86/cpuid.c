@@ -14,8 +14,7 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-/* ---- The host
- * ---------------------------------------------------------------------------------------- */
+/* ---- The host ------------------------------------------------------------------------- */
 
 static bool host_has(enum x86_feature f)
 {
@@ -77,8 +76,7 @@ static bool available(const struct x86_cpuid *c, enum x86_feature f)
 	return host_has(f);
 }
 
-/* ---- The specification
- * --------------------------------------------------------------------------- */
+/* ---- The specification ---------------------------------------------------------------- */
 
 /* Names compare with '-', '_' and '.' alike, up to the end of either's word. */
 static bool same_name(const char *a, const char *b, size_t b_len)
@@ -292,8 +290,7 @@ int x86_cpuid_build(struct x86_cpuid *out, const char *spec, unsigned cpus, stru
 	return 0;
 }
 
-/* ---- Queries
- * ---------------------------------------------------------------------------------------- */
+/* ---- Queries -------------------------------------------------------------------------- */
 
 static bool has_subleaves(uint32_t leaf)
 {
@@ -366,8 +363,7 @@ void x86_cpuid_query(const struct x86_cpuid *c, unsigned cpu, uint64_t cr4, uint
 	fill_dynamic(c, cpu, cr4, xcr0, apic_on, leaf, subleaf, regs);
 }
 
-/* ---- Printing
- * ---------------------------------------------------------------------------------------- */
+/* ---- Printing ------------------------------------------------------------------------- */
 
 const char *x86_feature_name(enum x86_feature f)
 {

@@ -45,8 +45,7 @@ static uint64_t flags_image(const struct soft_cpu *cpu, const struct soft_event 
 	return cpu->s.rflags | (is_fault(ev) ? FLAG_RF : 0);
 }
 
-/* ---- Real mode ----------------------------------------------------------------------------------
- */
+/* ---- Real mode ------------------------------------------------------------------------ */
 
 static void deliver_real(struct soft_cpu *cpu, const struct soft_event *ev)
 {
@@ -67,8 +66,7 @@ static void deliver_real(struct soft_cpu *cpu, const struct soft_event *ev)
 	s->rflags &= ~(uint64_t)(FLAG_IF | FLAG_TF | FLAG_AC | FLAG_RF);
 }
 
-/* ---- Gates
- * ----------------------------------------------------------------------------------------- */
+/* ---- Gates ---------------------------------------------------------------------------- */
 
 /* Check what all gates share: DPL for software interrupts, presence. */
 static void gate_check(struct soft_cpu *cpu, const struct soft_event *ev, uint64_t raw,
@@ -119,6 +117,7 @@ static bool gate_fetch32(struct soft_cpu *cpu, const struct soft_event *ev, stru
 	gate_check(cpu, ev, raw, type == DESC_TASK || (type & ~9u) == DESC_INT16,
 		   err); /* 6, 7, 14, 15 */
 	if (type == DESC_TASK) {
+		cpu->s.rflags = flags_image(cpu, ev); /* the old task's, as it is saved */
 		sys_task_gate(cpu, raw, TASK_INT, return_ip(cpu, ev),
 			      ev->has_error ? &ev->error : NULL);
 		return false;
@@ -133,8 +132,7 @@ static bool gate_fetch32(struct soft_cpu *cpu, const struct soft_event *ev, stru
 	return true;
 }
 
-/* ---- Protected mode
- * -------------------------------------------------------------------------------- */
+/* ---- Protected mode ------------------------------------------------------------------- */
 
 /* Checks of the handler's code segment; returns the CPL it runs at. */
 static unsigned handler_cs(struct soft_cpu *cpu, const struct gate *g, struct sys_desc *d)
@@ -239,8 +237,7 @@ static void deliver_protected(struct soft_cpu *cpu, const struct soft_event *ev)
 	}
 }
 
-/* ---- Entry and nested faults --------------------------------------------------------------------
- */
+/* ---- Entry and nested faults ---------------------------------------------------------- */
 
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 

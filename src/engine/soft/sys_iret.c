@@ -41,8 +41,7 @@ static void set_flags(struct soft_cpu *cpu, uint64_t val, uint64_t mask)
 	cpu->s.rflags = (cpu->s.rflags & ~mask) | (val & mask) | FLAG_FIXED;
 }
 
-/* ---- Real mode and VM86
- * -------------------------------------------------------------------------- */
+/* ---- Real mode and VM86 --------------------------------------------------------------- */
 
 /* VM86 with IOPL < 3 under VME: IF stands for VIF. */
 static void vme_iret_check(struct soft_cpu *cpu, unsigned opsize, uint64_t flags)
@@ -83,8 +82,7 @@ static void iret_real(struct soft_cpu *cpu, unsigned size)
 	set_flags(cpu, flags, mask);
 }
 
-/* ---- Protected mode
- * ------------------------------------------------------------------------------ */
+/* ---- Protected mode ------------------------------------------------------------------- */
 
 struct iret_frame {
 	uint64_t ip, flags, sp;
@@ -101,6 +99,8 @@ static void iret_to_vm86(struct soft_cpu *cpu, struct sys_stack *st, const struc
 	const uint64_t all =
 		POPF_32 | FLAG_IF | FLAG_IOPL | FLAG_RF | FLAG_VM | FLAG_VIF | FLAG_VIP;
 
+	if (f->ip > 0xffff)
+		soft_raise_err(cpu, VEC_GP, 0);
 	s->gpr[R_RSP] = sp;
 	s->seg[SEG_CS] = sys_seg_vm86(f->cs);
 	s->seg[SEG_SS] = sys_seg_vm86(ss);
@@ -108,7 +108,7 @@ static void iret_to_vm86(struct soft_cpu *cpu, struct sys_stack *st, const struc
 	s->seg[SEG_DS] = sys_seg_vm86(ds);
 	s->seg[SEG_FS] = sys_seg_vm86(fs);
 	s->seg[SEG_GS] = sys_seg_vm86(gs);
-	s->rip = f->ip & 0xffff;
+	s->rip = f->ip;
 	set_flags(cpu, f->flags, all);
 }
 

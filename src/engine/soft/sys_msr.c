@@ -32,8 +32,7 @@ struct msr_desc {
 	bool (*write)(struct soft_cpu *cpu, uint64_t val); /* false: #GP */
 };
 
-/* ---- Time
- * ----------------------------------------------------------------------------------------- */
+/* ---- Time ----------------------------------------------------------------------------- */
 
 static uint64_t host_tsc(void)
 {
@@ -53,13 +52,27 @@ static uint64_t read_tsc(struct soft_cpu *cpu)
 	return sys_tsc(cpu);
 }
 
+/*
+ * The guest's TSC jumps by `delta`: its APIC timer's deadline, if armed, means another moment now.
+ * Other threads read the offset (partner: guest_tsc in the machine).
+ */
+static void move_tsc(struct soft_cpu *cpu, uint64_t delta)
+{
+	const struct engine_host *host = &cpu->e->cfg.host;
+	uint64_t deadline = 0;
+
+	__atomic_store_n(&cpu->s.tsc_offset, cpu->s.tsc_offset + delta, __ATOMIC_RELAXED);
+	cpu->s.tsc_adjust += delta;
+	soft_fpu_leave(cpu);
+	if (host->apic_msr_read(host->opaque, cpu->index, MSR_TSC_DEADLINE, &deadline) == 0 &&
+	    deadline)
+		(void)host->apic_msr_write(host->opaque, cpu->index, MSR_TSC_DEADLINE, deadline);
+}
+
 /* Writing the TSC moves TSC_ADJUST with it (SDM 3B §17.17.3). */
 static bool write_tsc(struct soft_cpu *cpu, uint64_t val)
 {
-	uint64_t delta = val - sys_tsc(cpu);
-
-	cpu->s.tsc_offset += delta;
-	cpu->s.tsc_adjust += delta;
+	move_tsc(cpu, val - sys_tsc(cpu));
 	return true;
 }
 
@@ -70,13 +83,11 @@ static uint64_t read_tsc_adjust(struct soft_cpu *cpu)
 
 static bool write_tsc_adjust(struct soft_cpu *cpu, uint64_t val)
 {
-	cpu->s.tsc_offset += val - cpu->s.tsc_adjust;
-	cpu->s.tsc_adjust = val;
+	move_tsc(cpu, val - cpu->s.tsc_adjust);
 	return true;
 }
 
-/* ---- EFER, bases
- * ------------------------------------------------------------------------------------ */
+/* ---- EFER, bases ---------------------------------------------------------------------- */
 
 static uint64_t read_efer(struct soft_cpu *cpu)
 {
@@ -138,8 +149,7 @@ static bool write_gs_base(struct soft_cpu *cpu, uint64_t val)
 	return write_seg_base(cpu, SEG_GS, val);
 }
 
-/* ---- Memory types
- * ---------------------------------------------------------------------------------- */
+/* ---- Memory types --------------------------------------------------------------------- */
 
 static bool pat_type_ok(uint8_t t)
 {
@@ -221,8 +231,7 @@ static bool mtrr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
-/* ---- Others
- * ------------------------------------------------------------------------------------------ */
+/* ---- Others --------------------------------------------------------------------------- */
 
 static uint64_t read_arch_caps(struct soft_cpu *cpu)
 {
@@ -278,6 +287,11 @@ static bool write_hwcr(struct soft_cpu *cpu, uint64_t val)
 #define ZERO .kind = MSR_IGNORE
 
 static const struct msr_desc msrs[] = {
+	/* What a context switch writes. */
+	{MSR_FS_BASE, FN(read_fs_base, write_fs_base), .feature = X86_FEAT_LM},
+	{MSR_GS_BASE, FN(read_gs_base, write_gs_base), .feature = X86_FEAT_LM},
+	{MSR_KERNEL_GS_BASE, .kind = MSR_CANON, FIELD(kernel_gs_base), .feature = X86_FEAT_LM},
+
 	{MSR_P5_MC_ADDR, .count = 2, ZERO},
 	{MSR_TSC, FN(read_tsc, write_tsc)},
 	{MSR_PLATFORM_ID, .kind = MSR_CONST, .vendor = INTEL},
@@ -314,9 +328,6 @@ static const struct msr_desc msrs[] = {
 	{MSR_LSTAR, .kind = MSR_CANON, FIELD(lstar), .feature = X86_FEAT_LM},
 	{MSR_CSTAR, .kind = MSR_CANON, FIELD(cstar), .feature = X86_FEAT_LM},
 	{MSR_SFMASK, .kind = MSR_STATE, FIELD(sfmask), .bits = 0xffffffff, .feature = X86_FEAT_LM},
-	{MSR_FS_BASE, FN(read_fs_base, write_fs_base), .feature = X86_FEAT_LM},
-	{MSR_GS_BASE, FN(read_gs_base, write_gs_base), .feature = X86_FEAT_LM},
-	{MSR_KERNEL_GS_BASE, .kind = MSR_CANON, FIELD(kernel_gs_base), .feature = X86_FEAT_LM},
 	{MSR_TSC_AUX, FN(read_tsc_aux, write_tsc_aux), .feature = X86_FEAT_RDTSCP},
 
 	{MSR_K7_EVNTSEL, .count = 8, ZERO, .vendor = AMD},
