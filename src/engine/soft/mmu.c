@@ -14,6 +14,7 @@
 
 #include "engine/soft/block.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/trace.h"
 
 /* ---- Flushing -------------------------------------------------------------------------------- */
 
@@ -65,6 +66,8 @@ _Noreturn static void raise_pf(struct soft_cpu *cpu, gva_t lin, uint32_t error)
 {
 	struct soft_event ev = {.vector = VEC_PF, .has_error = true, .error = error};
 
+	if (log_on(LOG_MMU))
+		soft_trace_fault(cpu, lin, error);
 	cpu->s.cr2 = lin;
 	soft_raise_event(cpu, &ev);
 }

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/log.h"
 #include "engine/soft/block.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/trace.h"
 
 #define SLICE_BLOCKS 50000u
 
@@ -188,15 +188,8 @@ void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned siz
 
 static void deliver(struct soft_cpu *cpu, const struct soft_event *ev)
 {
-	if (log_on(LOG_INT)) {
-		soft_fpu_leave(cpu);
-		log_print("cpu %u: vector %02x error %04x %s at %04x:%016lx cpl %u cr2 %016lx\n",
-			  cpu->index, ev->vector, ev->error,
-			  ev->external ? "external"
-			  : ev->soft   ? "int"
-				       : "exception",
-			  cpu->s.seg[SEG_CS].sel, cpu->s.rip, x86_cpl(&cpu->s), cpu->s.cr2);
-	}
+	if (log_on(LOG_INT))
+		soft_trace_event(cpu, ev);
 	if (soft_deliver(cpu, ev)) {
 		cpu->s.int_shadow = 0;
 		soft_mode_changed(cpu);
@@ -369,14 +362,6 @@ static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
 	return b;
 }
 
-static void trace_block(struct soft_cpu *cpu, const struct soft_block *b)
-{
-	soft_fpu_leave(cpu);
-	log_print("cpu %u: exec %04x:%016lx mode %03x ops %u ax %lx sp %lx fl %lx\n", cpu->index,
-		  cpu->s.seg[SEG_CS].sel, cpu->s.rip, b->mode, b->nops, cpu->s.gpr[R_RAX],
-		  cpu->s.gpr[R_RSP], cpu->s.rflags);
-}
-
 static inline void run_block(struct soft_cpu *cpu)
 {
 	gva_t lin = cpu->mode & SOFT_MODE_CS64 ? cpu->s.rip
@@ -385,7 +370,7 @@ static inline void run_block(struct soft_cpu *cpu)
 	const struct soft_op *op = b->ops;
 
 	if (log_on(LOG_EXEC))
-		trace_block(cpu, b);
+		soft_trace_block(cpu, b);
 	cpu->op = op;
 	do {
 		op = atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);

@@ -7,6 +7,7 @@
  */
 #include "engine/soft/block.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/trace.h"
 
 #define MAX_FOLLOWED_JUMPS 4
 
@@ -329,7 +330,8 @@ static bool beyond_limit(const struct soft_cpu *cpu, uint64_t ip, unsigned len)
 	return !(cpu->mode & SOFT_MODE_CS64) && ip + len - 1 > cpu->s.seg[SEG_CS].limit;
 }
 
-/* The guest's CPUID has what `insn` needs, or its bytes mean something older: `insn` is then that. */
+/* The guest's CPUID has what `insn` needs, or its bytes mean something older: `insn` is then that.
+ */
 static bool guest_has(const struct builder *b, struct x86_insn *insn)
 {
 	const struct x86_cpuid *id = b->cpu->e->cfg.cpuid;
@@ -337,8 +339,10 @@ static bool guest_has(const struct builder *b, struct x86_insn *insn)
 	return !insn->feature || id->has[insn->feature] || x86_insn_before_feature(insn);
 }
 
-static void accept(struct builder *b, struct x86_insn *insn)
+static void accept(struct builder *b, struct x86_insn *insn, const uint8_t *bytes)
 {
+	if (log_on(LOG_IN_ASM))
+		soft_trace_insn(b->cpu, b->ip, insn, bytes);
 	if (beyond_limit(b->cpu, b->ip, insn->len)) {
 		refuse(b, X86_DECODE_LONG);
 	} else if (!guest_has(b, insn)) {
@@ -386,7 +390,7 @@ static void accept_crossing(struct builder *b, unsigned off)
 	if (len < 0)
 		refuse(b, len == X86_DECODE_MORE ? X86_DECODE_LONG : len);
 	else
-		accept(b, &insn);
+		accept(b, &insn, buf);
 }
 
 static void build_ops(struct builder *b)
@@ -415,7 +419,7 @@ static void build_ops(struct builder *b)
 		if (len < 0)
 			refuse(b, len);
 		else
-			accept(b, &insn);
+			accept(b, &insn, b->page + off);
 	}
 }
 
@@ -434,7 +438,7 @@ static struct soft_block *build_from_device(struct builder *b, gpa_t gpa)
 	if (len < 0)
 		refuse(b, len);
 	else
-		accept(b, &insn);
+		accept(b, &insn, buf);
 	if (!b->done)
 		stop_with(b, op_end);
 	b->bd.head.page[0] = SOFT_NO_PAGE;
