@@ -181,7 +181,7 @@ void sys_lar(struct soft_cpu *cpu, const struct soft_op *op)
 	ok = inspect(cpu, sel, &d, LAR_LEGACY, LAR_LONG);
 	if (ok)
 		sys_set_reg(cpu, sys_reg(op, 0),
-			    d.raw >> 32 & (op->opsize == 2 ? 0xff00 : 0xf0ff00), op->opsize);
+			    d.raw >> 32 & (op->opsize == 2 ? 0xff00 : 0xffff00), op->opsize);
 	set_zf(cpu, ok);
 }
 

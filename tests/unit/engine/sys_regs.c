@@ -356,14 +356,14 @@ static void lar_lsl_when_visible_set_zf(void **state)
 		bool lar, lsl;
 		uint32_t rights, limit;
 	} cases[] = {
-		{0, S_CODE0, true, true, 0xc09a00, 0xffffffff},
+		{0, S_CODE0, true, true, 0xcf9a00, 0xffffffff},
 		{0, S_DATA16, true, true, 0x009200, 0xffff},
 		{0, S_TSS2, true, true, 0x008900, 0x67},
 		{0, S_GATE, true, false, 0x00ec00, 0},
 		{0, 0, false, false, 0, 0},
 		{0, 0x400, false, false, 0, 0},
 		{3, S_DATA0, false, false, 0, 0},
-		{3, S_CONF0, true, true, 0xc09e00, 0xffffffff},
+		{3, S_CONF0, true, true, 0xcf9e00, 0xffffffff},
 		{0, S_DATA0 | 3, false, false, 0, 0},
 	};
 
