@@ -14,6 +14,7 @@
 
 #include "base/range.h"
 #include "firmware/boot.h"
+#include "firmware/entry.h"
 #include "firmware/e820.h"
 #include "firmware/platform.h"
 #include "firmware/tables.h"
@@ -194,6 +195,8 @@ int board_boot(struct board *b, struct lodge_err *err)
 		x86_state_reset(s, i == 0);
 		if (i == 0)
 			r = vm->cfg.bios ? load_bios(b, err) : boot_kernel(b, s, err);
+		else if (!vm->cfg.bios)
+			boot_cpu_set_mtrrs(s, vm->cpuid.phys_bits);
 		s->tsc_offset = tsc_offset;
 		vm_cpu_dump(vm, i, "reset");
 		vm->ops->state_changed(vm->cpus[i].vcpu);

@@ -539,6 +539,8 @@ static void soft_state_changed(struct vcpu *v)
 	struct soft_cpu *cpu = cpu_of(v);
 
 	cpu->s.zero = 0;
+	/* What was latched belonged to the state before; the INTR pin is its driver's. */
+	atomic_fetch_and(&cpu->requests, ~(SOFT_REQ_NMI | SOFT_REQ_INIT | SOFT_REQ_SIPI));
 	soft_tlb_flush(cpu);
 	soft_mode_changed(cpu);
 }
