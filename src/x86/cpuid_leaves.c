@@ -16,7 +16,8 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-#define MAX_BASIC_LEAF 0x16u
+#define MAX_BASIC_INTEL 0x16u
+#define MAX_BASIC_AMD 0xdu
 #define MAX_EXT_INTEL 0x80000008u
 #define MAX_EXT_AMD 0x80000021u
 #define MAX_HYPERVISOR_LEAF 0x40000010u
@@ -220,7 +221,7 @@ static void basic_leaves(struct x86_cpuid *c, const struct cpuid_model *m, unsig
 {
 	struct cpuid_regs vendor = cpuid_host(0, 0);
 
-	vendor.r[EAX] = MAX_BASIC_LEAF;
+	vendor.r[EAX] = c->amd ? MAX_BASIC_AMD : MAX_BASIC_INTEL;
 	add_regs(c, 0, 0, vendor);
 	leaf_1(c, m, cpus);
 	if (!c->amd) {
