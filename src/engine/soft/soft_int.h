@@ -271,11 +271,6 @@ void thunk_cache_free(struct thunk_cache *tc);
  * The caller has filled rip, len and the memory operand. false: cannot (the caller makes it #UD).
  */
 bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
-/* TZCNT and LZCNT: without their feature bit they are BSF and BSR, not #UD. */
-static inline bool soft_thunk_is_scan(const struct x86_insn *insn)
-{
-	return insn->op == X86_OP_TZCNT || insn->op == X86_OP_LZCNT;
-}
 void soft_fpu_enter(struct soft_cpu *cpu); /* s.xsave -> host registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host defaults restored */
 /* Install SIGFPE/SIGSEGV/SIGBUS/SIGILL handlers (once a process) that turn faults inside thunks

@@ -200,13 +200,11 @@ static const struct soft_op *h_reg(struct soft_cpu *cpu, const struct soft_op *o
 }
 
 static inline __attribute__((always_inline)) const struct soft_op *
-chain_mem(struct soft_cpu *cpu, const struct soft_op *op, enum soft_access access)
+chain_at(struct soft_cpu *cpu, const struct soft_op *op, enum soft_access access)
 {
 	gva_t lin;
 	void *p;
 
-	if (unlikely(!cpu->fpu_live))
-		return enter_first(cpu, op);
 	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
 		return h_any(cpu, op);
 	lin = op_lin(cpu, op, op->msize, access == SOFT_WRITE);
@@ -218,12 +216,27 @@ chain_mem(struct soft_cpu *cpu, const struct soft_op *op, enum soft_access acces
 
 static const struct soft_op *h_load(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	return chain_mem(cpu, op, SOFT_READ);
+	if (unlikely(!cpu->fpu_live))
+		return enter_first(cpu, op);
+	return chain_at(cpu, op, SOFT_READ);
 }
 
 static const struct soft_op *h_store(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	return chain_mem(cpu, op, SOFT_WRITE);
+	if (unlikely(!cpu->fpu_live))
+		return enter_first(cpu, op);
+	return chain_at(cpu, op, SOFT_WRITE);
+}
+
+/* General registers only (POPCNT, BMI, CRC32, …): the others need not be live. */
+static const struct soft_op *h_gpr(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return ((thunk_chain_fn)(uintptr_t)op->thunk)(cpu, NULL, op);
+}
+
+static const struct soft_op *h_gpr_load(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return chain_at(cpu, op, SOFT_READ);
 }
 
 static const soft_fn chained[SHAPES] = {
@@ -281,12 +294,6 @@ static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
 	return true;
 }
 
-/* Without BMI1 or LZCNT the prefix means nothing: BSF or BSR. */
-static bool is_plain_scan(const struct soft_cpu *cpu, const struct x86_insn *insn)
-{
-	return soft_thunk_is_scan(insn) && !has_feature(cpu, insn->feature);
-}
-
 /* What an aligned operand's address must not have set. SHA: some hosts do not care, so ask them. */
 static uint8_t align_mask(const struct x86_insn *insn, unsigned size)
 {
@@ -316,7 +323,13 @@ static soft_fn choose_fn(struct soft_cpu *cpu, struct soft_op *op, enum thunk_sh
 		return h_known;
 	if (chained[shape]) {
 		op->thunk = thunk_get(tc, op->imm | 1ull << TK_CHAIN);
-		return op->thunk ? chained[shape] : h_any;
+		if (!op->thunk)
+			return h_any;
+		if ((op->aux & AUX_CLASS) == FPU_NONE && shape == SHAPE_REG)
+			return h_gpr;
+		if ((op->aux & AUX_CLASS) == FPU_NONE && shape == SHAPE_LOAD)
+			return h_gpr_load;
+		return chained[shape];
 	}
 	op->thunk = thunk_get(tc, op->imm);
 	return op->thunk ? h_known : h_any;
@@ -329,11 +342,7 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	uint64_t key = thunk_key(insn);
 	enum thunk_shape shape;
 
-	if (is_plain_scan(cpu, insn))
-		key &= ~(3ull << TK_PP);
-	else if (!allowed(cpu, insn))
-		return false;
-	if (!key)
+	if (!key || !allowed(cpu, insn))
 		return false;
 	shape = shape_of(insn, access);
 	if (insn->mode != X86_MODE_64 &&

@@ -52,6 +52,27 @@ static void check_aligned(struct soft_cpu *cpu, gva_t lin, unsigned align)
 		soft_raise_err(cpu, VEC_GP, 0);
 }
 
+/* soft_ld_bytes() and soft_st_bytes(), fast where the TLB hits. */
+static void get_bytes(struct soft_cpu *cpu, gva_t lin, void *buf, unsigned len)
+{
+	const void *p = soft_tlb_hit(cpu, lin, len, SOFT_READ);
+
+	if (likely(p))
+		memcpy(buf, p, len);
+	else
+		soft_ld_bytes(cpu, lin, buf, len);
+}
+
+static void put_bytes(struct soft_cpu *cpu, gva_t lin, const void *buf, unsigned len)
+{
+	void *p = soft_tlb_hit(cpu, lin, len, SOFT_WRITE);
+
+	if (likely(p))
+		memcpy(p, buf, len);
+	else
+		soft_st_bytes(cpu, lin, buf, len);
+}
+
 /*
  * The state in s.xsave, with components in their initial state written out. The x87 pointers do
  * not count for being initial, as processors see it, and are kept.
@@ -169,7 +190,7 @@ static void op_fxsave(struct soft_cpu *cpu, const struct soft_op *op)
 		len += 16 * a.regs;
 		memcpy(out + FX_XMM, x + FX_XMM, 16 * a.regs);
 	}
-	soft_st_bytes(cpu, a.lin, out, len);
+	put_bytes(cpu, a.lin, out, len);
 }
 
 static void op_fxrstor(struct soft_cpu *cpu, const struct soft_op *op)
@@ -182,7 +203,7 @@ static void op_fxrstor(struct soft_cpu *cpu, const struct soft_op *op)
 	fx_check(cpu);
 	a = area_of(cpu, op, FX_BYTES, false);
 	check_aligned(cpu, a.lin, 16);
-	soft_ld_bytes(cpu, a.lin, in, FX_BYTES);
+	get_bytes(cpu, a.lin, in, FX_BYTES);
 	mxcsr = ld_le32(in + FX_MXCSR);
 	if (sse && (mxcsr & ~mxcsr_mask(cpu)))
 		soft_raise_err(cpu, VEC_GP, 0);
@@ -228,19 +249,19 @@ static void store_components(struct soft_cpu *cpu, const struct area *a, uint64_
 	put_mxcsr(cpu, x, out);
 	memcpy(out + FX_ST, x + FX_ST, FX_XMM - FX_ST + 16 * a->regs);
 	if ((what & XF_X87) && mxcsr && (what & XF_SSE)) {
-		soft_st_bytes(cpu, a->lin, out, FX_XMM + 16 * a->regs);
+		put_bytes(cpu, a->lin, out, FX_XMM + 16 * a->regs);
 	} else {
 		if (what & XF_X87) {
-			soft_st_bytes(cpu, a->lin, out, FX_MXCSR);
-			soft_st_bytes(cpu, a->lin + FX_ST, out + FX_ST, FX_XMM - FX_ST);
+			put_bytes(cpu, a->lin, out, FX_MXCSR);
+			put_bytes(cpu, a->lin + FX_ST, out + FX_ST, FX_XMM - FX_ST);
 		}
 		if (mxcsr)
-			soft_st_bytes(cpu, a->lin + FX_MXCSR, out + FX_MXCSR, 8);
+			put_bytes(cpu, a->lin + FX_MXCSR, out + FX_MXCSR, 8);
 		if (what & XF_SSE)
-			soft_st_bytes(cpu, a->lin + FX_XMM, out + FX_XMM, 16 * a->regs);
+			put_bytes(cpu, a->lin + FX_XMM, out + FX_XMM, 16 * a->regs);
 	}
 	if (what & XF_AVX)
-		soft_st_bytes(cpu, a->lin + XS_YMM, x + XS_YMM, 16 * a->regs);
+		put_bytes(cpu, a->lin + XS_YMM, x + XS_YMM, 16 * a->regs);
 }
 
 static struct area xsave_area(struct soft_cpu *cpu, const struct soft_op *op, uint64_t rfbm)
@@ -357,13 +378,13 @@ static void op_xrstor(struct soft_cpu *cpu, const struct soft_op *op)
 		soft_raise_err(cpu, VEC_GP, 0);
 	a = area_of(cpu, op, len, false);
 	check_aligned(cpu, a.lin, 64);
-	soft_ld_bytes(cpu, a.lin, in, XS_YMM);
+	get_bytes(cpu, a.lin, in, XS_YMM);
 	if (!header_ok(cpu, in + XS_BV, supervisor))
 		soft_raise_err(cpu, VEC_GP, 0);
 	bv = ld_le64(in + XS_BV);
 	load = bv & rfbm;
 	if (load & XF_AVX)
-		soft_ld_bytes(cpu, a.lin + XS_YMM, in + XS_YMM, YMM_BYTES);
+		get_bytes(cpu, a.lin + XS_YMM, in + XS_YMM, YMM_BYTES);
 	mxcsr = ld_le32(in + FX_MXCSR);
 	set_mxcsr = (rfbm & (XF_SSE | XF_AVX)) != 0;
 	if (ld_le64(in + XS_COMP) & COMPACTED) {

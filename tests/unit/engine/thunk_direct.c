@@ -454,6 +454,7 @@ static void set_guest(const struct test_insn *t)
 	for (unsigned i = SEG_ES; i <= SEG_DS; i++)
 		cpu->s.seg[i].attr |= 3 << SEG_ATTR_DPL_SHIFT;
 	force_bounce = one_in(8);
+	env_tlb(!force_bounce && !one_in(4));
 }
 
 /* Registers and memory for `t` into direct->*_in and the arena. False: cannot be placed. */

@@ -152,6 +152,20 @@ static void env_ferr(void *opaque, bool level)
 	ferr_level = level;
 }
 
+/* With the arena in the soft TLB operands are used in place; without, every path is the slow one.
+ */
+static inline void env_tlb(bool on)
+{
+	for (unsigned i = 0; i < 2 * ARENA_PAGES; i++) {
+		gva_t page = (uintptr_t)arena + 4096 * (i / 2);
+		struct soft_tlb_ent *t =
+			soft_tlb_slot(&cpu->views[0], (enum soft_access)(i & 1), page);
+
+		t->tag = on ? page | (cpu->tlb_gen & 0xfff) : 0;
+		t->addend = 0;
+	}
+}
+
 /* A 64-bit guest at CPL 0 with everything switched on. */
 static void env_reset(void)
 {
@@ -167,6 +181,7 @@ static void env_reset(void)
 	cpu->mode = SOFT_MODE_PE | SOFT_MODE_CS64 | SOFT_MODE_LMA | SOFT_MODE_FLAT;
 	cpu->tlb = &cpu->views[0];
 	cpu->tlb_gen = 1;
+	env_tlb(true);
 	cpu->ferr = false;
 	ferr_calls = 0;
 	force_bounce = false;
