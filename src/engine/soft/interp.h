@@ -77,8 +77,6 @@ static inline uint8_t *soft_tlb_hit_in(struct soft_tlb *tlb, uint64_t gen, gva_t
 static inline uint8_t *soft_tlb_hit(struct soft_cpu *cpu, gva_t lin, unsigned size,
 				    enum soft_access access)
 {
-	if (unlikely(cpu->mode & SOFT_MODE_AC))
-		return NULL;
 	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, size, access);
 }
 
@@ -144,6 +142,51 @@ static inline gva_t op_lin(struct soft_cpu *cpu, const struct soft_op *op, unsig
 	return cpu->segbase[op->seg] +
 	       ((r[op->base] + (r[op->index] << op->scale) + (uint64_t)op->disp) & op->ea_mask);
 }
+
+/*
+ * Host pointer to the memory operand when nothing stands in the way, else NULL: the caller goes on
+ * in a function of its own, so that the usual path needs no stack frame.
+ */
+static inline void *op_fast(struct soft_cpu *cpu, const struct soft_op *op, unsigned size,
+			    enum soft_access access)
+{
+	const uint64_t *r = cpu->s.gpr;
+
+	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
+		return NULL;
+	return soft_tlb_hit(cpu,
+			    cpu->segbase[op->seg] + ((r[op->base] + (r[op->index] << op->scale) +
+						      (uint64_t)op->disp) &
+						     op->ea_mask),
+			    size, access);
+}
+
+#define SOFT_SLOW __attribute__((noinline, cold))
+
+/*
+ * Define handler `name` that reads its memory operand into `T s` and then does the statements
+ * given.
+ */
+#define SOFT_DEFINE_LOAD_OP(name, T, ...)                                                 \
+	static SOFT_SLOW const struct soft_op *name##_slow(struct soft_cpu *cpu,          \
+							   const struct soft_op *op)      \
+	{                                                                                 \
+		T s = (T)op_load(cpu, op, sizeof(T));                                     \
+                                                                                          \
+		__VA_ARGS__;                                                              \
+		return soft_next(cpu, op);                                                \
+	}                                                                                 \
+	static const struct soft_op *name(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                 \
+		const volatile T *p = op_fast(cpu, op, sizeof(T), SOFT_READ);             \
+                                                                                          \
+		if (unlikely(!p))                                                         \
+			return name##_slow(cpu, op);                                      \
+		T s = *p;                                                                 \
+                                                                                          \
+		__VA_ARGS__;                                                              \
+		return soft_next(cpu, op);                                                \
+	}
 
 static inline uint64_t op_load(struct soft_cpu *cpu, const struct soft_op *op, unsigned size)
 {

@@ -78,70 +78,49 @@
 		return soft_next(cpu, op);                                                 \
 	}
 
-#define DEFINE_REG_DST(name, T, bits)                                                          \
-	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,                    \
-						      const struct soft_op *op)                \
-	{                                                                                      \
-		T d = (T)reg_get(cpu, op->dst, sizeof(T)),                                     \
-		  s = (T)reg_get(cpu, op->src, sizeof(T));                                     \
-                                                                                               \
-		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                    \
-		return soft_next(cpu, op);                                                     \
-	}                                                                                      \
-	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,                    \
-						      const struct soft_op *op)                \
-	{                                                                                      \
-		T d = (T)reg_get(cpu, op->dst, sizeof(T));                                     \
-                                                                                               \
-		reg_set(cpu, op->dst, name##_##bits(cpu, d, (T)op->imm), sizeof(T));           \
-		return soft_next(cpu, op);                                                     \
-	}                                                                                      \
-	static const struct soft_op *name##_rm_##bits(struct soft_cpu *cpu,                    \
-						      const struct soft_op *op)                \
-	{                                                                                      \
-		T s = (T)op_load(cpu, op, sizeof(T)), d = (T)reg_get(cpu, op->dst, sizeof(T)); \
-                                                                                               \
-		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                    \
-		return soft_next(cpu, op);                                                     \
-	}
+#define DEFINE_REG_DST(name, T, bits)                                                           \
+	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,                     \
+						      const struct soft_op *op)                 \
+	{                                                                                       \
+		T d = (T)reg_get(cpu, op->dst, sizeof(T)),                                      \
+		  s = (T)reg_get(cpu, op->src, sizeof(T));                                      \
+                                                                                                \
+		reg_set(cpu, op->dst, name##_##bits(cpu, d, s), sizeof(T));                     \
+		return soft_next(cpu, op);                                                      \
+	}                                                                                       \
+	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,                     \
+						      const struct soft_op *op)                 \
+	{                                                                                       \
+		T d = (T)reg_get(cpu, op->dst, sizeof(T));                                      \
+                                                                                                \
+		reg_set(cpu, op->dst, name##_##bits(cpu, d, (T)op->imm), sizeof(T));            \
+		return soft_next(cpu, op);                                                      \
+	}                                                                                       \
+	SOFT_DEFINE_LOAD_OP(name##_rm_##bits, T,                                                \
+			    reg_set(cpu, op->dst,                                               \
+				    name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), s), \
+				    sizeof(T)))
 
 /* CMP and TEST: as above without a result. */
-#define DEFINE_COMPARE(name, T, bits)                                                \
-	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,          \
-						      const struct soft_op *op)      \
-	{                                                                            \
-		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)),              \
-			      (T)reg_get(cpu, op->src, sizeof(T)));                  \
-		return soft_next(cpu, op);                                           \
-	}                                                                            \
-	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,          \
-						      const struct soft_op *op)      \
-	{                                                                            \
-		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), (T)op->imm); \
-		return soft_next(cpu, op);                                           \
-	}                                                                            \
-	static const struct soft_op *name##_rm_##bits(struct soft_cpu *cpu,          \
-						      const struct soft_op *op)      \
-	{                                                                            \
-		T s = (T)op_load(cpu, op, sizeof(T));                                \
-                                                                                     \
-		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), s);          \
-		return soft_next(cpu, op);                                           \
-	}                                                                            \
-	static const struct soft_op *name##_mr_##bits(struct soft_cpu *cpu,          \
-						      const struct soft_op *op)      \
-	{                                                                            \
-		T d = (T)op_load(cpu, op, sizeof(T));                                \
-                                                                                     \
-		name##_##bits(cpu, d, (T)reg_get(cpu, op->src, sizeof(T)));          \
-		return soft_next(cpu, op);                                           \
-	}                                                                            \
-	static const struct soft_op *name##_mi_##bits(struct soft_cpu *cpu,          \
-						      const struct soft_op *op)      \
-	{                                                                            \
-		name##_##bits(cpu, (T)op_load(cpu, op, sizeof(T)), (T)op->imm);      \
-		return soft_next(cpu, op);                                           \
-	}
+#define DEFINE_COMPARE(name, T, bits)                                                   \
+	static const struct soft_op *name##_rr_##bits(struct soft_cpu *cpu,             \
+						      const struct soft_op *op)         \
+	{                                                                               \
+		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)),                 \
+			      (T)reg_get(cpu, op->src, sizeof(T)));                     \
+		return soft_next(cpu, op);                                              \
+	}                                                                               \
+	static const struct soft_op *name##_ri_##bits(struct soft_cpu *cpu,             \
+						      const struct soft_op *op)         \
+	{                                                                               \
+		name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), (T)op->imm);    \
+		return soft_next(cpu, op);                                              \
+	}                                                                               \
+	SOFT_DEFINE_LOAD_OP(name##_rm_##bits, T,                                        \
+			    name##_##bits(cpu, (T)reg_get(cpu, op->dst, sizeof(T)), s)) \
+	SOFT_DEFINE_LOAD_OP(name##_mr_##bits, T,                                        \
+			    name##_##bits(cpu, s, (T)reg_get(cpu, op->src, sizeof(T)))) \
+	SOFT_DEFINE_LOAD_OP(name##_mi_##bits, T, name##_##bits(cpu, s, (T)op->imm))
 
 #define DEFINE_ALU_SIZE(name, T, bits, insn, COMPUTE)                          \
 	COMPUTE(name, T, bits, insn)                                           \

@@ -58,12 +58,11 @@ static inline uint64_t ip_mask(unsigned opsize)
 
 DEFINE_JCC(0)
 DEFINE_JCC(1)
-DEFINE_JCC(2) DEFINE_JCC(3) DEFINE_JCC(4) DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8)
-	DEFINE_JCC(9) DEFINE_JCC(10) DEFINE_JCC(11) DEFINE_JCC(12) DEFINE_JCC(13) DEFINE_JCC(14)
-		DEFINE_JCC(15)
+DEFINE_JCC(2)
+DEFINE_JCC(3) DEFINE_JCC(4) DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8) DEFINE_JCC(9)
+	DEFINE_JCC(10) DEFINE_JCC(11) DEFINE_JCC(12) DEFINE_JCC(13) DEFINE_JCC(14) DEFINE_JCC(15)
 
-			static const
-	struct soft_op *jcc_bad(struct soft_cpu *cpu, const struct soft_op *op)
+		static const struct soft_op *jcc_bad(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	if (cc_true(cpu->s.rflags, op->cc & 15))
 		soft_raise_err(cpu, VEC_GP, 0);

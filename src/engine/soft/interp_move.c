@@ -5,6 +5,24 @@
  */
 #include "engine/soft/interp.h"
 
+/* A store of `value`. */
+#define DEFINE_STORE_OP(name, T, value)                                                   \
+	static SOFT_SLOW const struct soft_op *name##_slow(struct soft_cpu *cpu,          \
+							   const struct soft_op *op)      \
+	{                                                                                 \
+		op_store(cpu, op, (T)(value), sizeof(T));                                 \
+		return soft_next(cpu, op);                                                \
+	}                                                                                 \
+	static const struct soft_op *name(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                 \
+		volatile T *p = op_fast(cpu, op, sizeof(T), SOFT_WRITE);                  \
+                                                                                          \
+		if (unlikely(!p))                                                         \
+			return name##_slow(cpu, op);                                      \
+		*p = (T)(value);                                                          \
+		return soft_next(cpu, op);                                                \
+	}
+
 #define DEFINE_MOV(T, bits)                                                                        \
 	static const struct soft_op *mov_rr_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
 	{                                                                                          \
@@ -16,21 +34,9 @@
 		reg_set(cpu, op->dst, (T)op->imm, sizeof(T));                                      \
 		return soft_next(cpu, op);                                                         \
 	}                                                                                          \
-	static const struct soft_op *mov_rm_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
-	{                                                                                          \
-		reg_set(cpu, op->dst, op_load(cpu, op, sizeof(T)), sizeof(T));                     \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *mov_mr_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
-	{                                                                                          \
-		op_store(cpu, op, reg_get(cpu, op->src, sizeof(T)), sizeof(T));                    \
-		return soft_next(cpu, op);                                                         \
-	}                                                                                          \
-	static const struct soft_op *mov_mi_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
-	{                                                                                          \
-		op_store(cpu, op, (T)op->imm, sizeof(T));                                          \
-		return soft_next(cpu, op);                                                         \
-	}
+	SOFT_DEFINE_LOAD_OP(mov_rm_##bits, T, reg_set(cpu, op->dst, s, sizeof(T)))                 \
+	DEFINE_STORE_OP(mov_mr_##bits, T, reg_get(cpu, op->src, sizeof(T)))                        \
+	DEFINE_STORE_OP(mov_mi_##bits, T, op->imm)
 
 DEFINE_MOV(uint8_t, 8)
 DEFINE_MOV(uint16_t, 16)
@@ -63,12 +69,7 @@ static soft_fn pick_mov(const struct x86_insn *insn)
 			op->opsize);                                                          \
 		return soft_next(cpu, op);                                                    \
 	}                                                                                     \
-	static const struct soft_op *name##_m(struct soft_cpu *cpu, const struct soft_op *op) \
-	{                                                                                     \
-		reg_set(cpu, op->dst, (uint64_t)(int64_t)(T)op_load(cpu, op, sizeof(T)),      \
-			op->opsize);                                                          \
-		return soft_next(cpu, op);                                                    \
-	}
+	SOFT_DEFINE_LOAD_OP(name##_m, T, reg_set(cpu, op->dst, (uint64_t)(int64_t)s, op->opsize))
 
 DEFINE_EXTEND(movzx_8, uint8_t)
 DEFINE_EXTEND(movzx_16, uint16_t)

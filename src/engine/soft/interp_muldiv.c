@@ -29,7 +29,7 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 			: "cc", "memory");                                                         \
 		reg_set(cpu, 8 * R_RAX, lo, sizeof(T));                                            \
 		reg_set(cpu, 8 * R_RDX, hi, sizeof(T));                                            \
-		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS);      \
+		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS);                    \
 		return soft_next(cpu, op);                                                         \
 	}
 
@@ -45,7 +45,7 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 			: [s] "r"(s)                                                          \
 			: "cc", "memory");                                                    \
 		reg_set(cpu, 8 * R_RAX, ax, 2);                                               \
-		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS); \
+		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS);               \
 		return soft_next(cpu, op);                                                    \
 	}
 
@@ -71,7 +71,7 @@ DEFINE_MUL(imul, uint64_t, 64, "imulq")
 			: [d] "+r"(d), "=&a"(ax)                                                  \
 			: [s] "r"(s)                                                              \
 			: "cc");                                                                  \
-		flags_merge(cpu, ax, MUL_FLAGS);                                                               \
+		flags_merge(cpu, ax, MUL_FLAGS);                                                  \
 		reg_set(cpu, op->dst, d, sizeof(T));                                              \
 	}                                                                                         \
 	static const struct soft_op *imul2_##bits(struct soft_cpu *cpu, const struct soft_op *op) \

@@ -135,7 +135,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 	cpu->view = user					   ? SOFT_VIEW_USER
 		    : (s->rflags & FLAG_AC) && (s->cr4 & CR4_SMAP) ? SOFT_VIEW_SUPER_AC
 								   : SOFT_VIEW_SUPER;
-	cpu->tlb = &cpu->views[cpu->view];
+	cpu->tlb = mode & SOFT_MODE_AC ? &cpu->none : &cpu->views[cpu->view];
 	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
 	cpu->cs_key = mode & SOFT_MODE_CS64
 			      ? 0
@@ -348,11 +348,11 @@ static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
 	if (soft_mode64(cpu) && !soft_canonical(lin))
 		soft_raise_err(cpu, VEC_GP, 0);
 
-	const uint8_t *p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, SOFT_EXEC);
+	const uint8_t *p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
 
 	if (!p) {
 		soft_translate(cpu, (enum soft_view)cpu->view, lin, SOFT_EXEC);
-		p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, SOFT_EXEC);
+		p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
 	}
 	b = p ? soft_cache_find(cpu->e->cache, cpu, lin, (uint64_t)(p - cpu->e->ram)) : NULL;
 	if (!b)

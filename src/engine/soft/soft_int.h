@@ -170,6 +170,7 @@ struct soft_cpu {
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
 	struct soft_tlb views[SOFT_VIEWS];
+	struct soft_tlb none; /* always empty: the view while alignment is checked */
 	struct {
 		gva_t lo, hi;     /* large pages seen since the last flush: INVLPG inside flushes all */
 	} large;
