@@ -12,7 +12,7 @@ What is a test:
                     counts, exit status 0 means that all passed
   guest/DIR/NAME    tests/guest: a bare-metal image, run on Lodge; lines as above
   fuzz/NAME         tests/fuzz: a libFuzzer target, run for some seconds (FUZZ_SECONDS)
-  DIR/test_X.py::Y  pytest functions in tests/DIR (system, cli, …)
+  DIR/X             tests/DIR/test_X.py: pytest (system, tools); each function counts
 
 PATTERN is a shell wildcard or the beginning of a name. A test that cannot run, because something
 is missing, fails with a sentence. Nothing is skipped silently.
@@ -34,8 +34,7 @@ BUILD = os.environ.get("B", "build/gcc")
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "3"))
 # libFuzzer's runs are short, but the machine may be busy: every limit is generous.
 TIMEOUTS = {"check": 120, "unit": 300, "isa": 300, "oracle": 600, "guest": 240, "fuzz": 120}
-PYTEST_TIMEOUT = 600
-COLLECT = "pytest/collect"  # pytest could not even list its tests
+PYTEST_TIMEOUT = 900
 
 
 class Job:
@@ -89,9 +88,15 @@ def parse_lines(rc_ok):
 
 
 def parse_pytest(rc, out):
-    if rc == 0 and not re.search(r"\b[1-9]\d* passed\b", out):
-        return [("", False, "pytest ran no test")]
-    return [("", rc == 0, "pytest exit status %d" % rc)]
+    """Lines "tests/x/test_y.py::name PASSED" of pytest -v."""
+    cases = [(name, word == "PASSED", word.lower() + ", see the log")
+             for name, word in re.findall(r"^tests/\S+?::(.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|"
+                                          r"XPASS)\b", out, re.M)]
+    if not cases:
+        return [("", False, "pytest ran no test (exit status %d)" % rc)]
+    if rc != 0 and all(c[1] for c in cases):
+        cases.append(("", False, "pytest exit status %d" % rc))
+    return cases
 
 
 # ---- where the tests are -------------------------------------------------------------------
@@ -176,40 +181,29 @@ def guest_jobs():
     return jobs
 
 
-def pytest_jobs(only):
-    folders = sorted({os.path.dirname(p) for p in glob.glob("tests/*/test_*.py")})
-    folders = [f for f in folders if not only or any_match_folder(f, only)]
-    if not folders:
-        return []
-    base = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    p = subprocess.run(base + ["--collect-only"] + folders, stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, text=True, check=False, stdin=subprocess.DEVNULL)
-    ids = re.findall(r"^(tests/\S+::.+)$", p.stdout, re.M)
-    if p.returncode not in (0, 5):
-        return [Job(COLLECT, base + ["--collect-only"] + folders, 60, parse_exit)]
-    return [Job(i[len("tests/"):], base + ["-x", "-rs", "--tb=short", i], PYTEST_TIMEOUT,
-                parse_pytest, cost=50) for i in ids]
-
-
-def any_match_folder(folder, only):
-    name = folder[len("tests/"):]
-    return any(p.startswith(name) or name.startswith(p.split("*")[0].split("/")[0]) for p in only)
+def pytest_jobs():
+    jobs = []
+    for path in sorted(glob.glob("tests/*/test_*.py")):
+        name = path[len("tests/"):-3].replace("/test_", "/")
+        cmd = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", path]
+        jobs.append(Job(name, cmd, PYTEST_TIMEOUT, parse_pytest,
+                        cost=100 if name.startswith("system/") else 5))
+    return jobs
 
 
 def all_jobs(only):
     jobs = check_jobs() + programs("unit", parse_cmocka) + programs("isa", parse_lines(0)) + \
-        programs("oracle", parse_lines(0)) + guest_jobs() + fuzz_jobs() + pytest_jobs(only)
+        programs("oracle", parse_lines(0)) + guest_jobs() + fuzz_jobs() + pytest_jobs()
     if only:
-        jobs = [j for j in jobs if j.name == COLLECT or any(matches(j.name, p) for p in only)]
+        jobs = [j for j in jobs if any(matches(j.name, p) for p in only)]
     return jobs
 
 
 def matches(name, pattern):
     if any(c in pattern for c in "*?["):
         return fnmatch.fnmatch(name, pattern)
-    # T=system/boot_cloud finds system/test_boot_cloud.py::… as well
-    plain = name.replace("/test_", "/")
-    return name.startswith(pattern) or plain.startswith(pattern)
+    # T=system/test_cli means tests/system/test_cli.py, which is called system/cli here
+    return name.startswith(pattern.replace("/test_", "/"))
 
 
 # ---- running -------------------------------------------------------------------------------

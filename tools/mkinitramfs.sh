@@ -13,8 +13,8 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bin" "$work/proc" "$work/sys" "$work/dev" "$work/tmp" "$work/root" "$work/etc"
 cp "$busybox" "$work/bin/busybox"
 cp "$init" "$work/init"
-chmod 755 "$work/init" "$work/bin/busybox"
 for f in "$@"; do cp "$f" "$work/bin/"; done
+chmod 755 "$work/init" "$work"/bin/*
 ln -s busybox "$work/bin/sh"
 # Not compressed: unpacking a copy is cheaper for the guest than inflating it.
 (cd "$work" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) >"$out.part"
