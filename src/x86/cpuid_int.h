@@ -25,7 +25,7 @@ struct cpuid_model {
 	const char *name, *about;
 	bool everything;    /* all that policy and host allow */
 	uint8_t level;	    /* x86-64-v1, 2, 3 */
-	uint32_t signature; /* leaf 1 EAX; 0 = the host's */
+	uint32_t amd, intel; /* leaf 1 EAX by vendor; 0 = the host's */
 	const char *brand;  /* NULL = the host's */
 };
 extern const struct cpuid_model cpuid_models[];

@@ -146,7 +146,9 @@ static void leaf_1(struct x86_cpuid *c, const struct cpuid_model *m, unsigned cp
 	struct x86_cpuid_leaf *l = add(c, 1, 0);
 	uint32_t logical = cpus > 255 ? 255 : cpus;
 
-	l->eax = m->signature ? m->signature : cpuid_host(1, 0).r[EAX];
+	l->eax = c->amd ? m->amd : m->intel;
+	if (!l->eax)
+		l->eax = cpuid_host(1, 0).r[EAX];
 	l->ebx = logical << 16 | 8u << 8; /* CLFLUSH: 64 bytes */
 	add_features(c, l);
 	if (cpus == 1)

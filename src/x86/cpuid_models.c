@@ -13,21 +13,26 @@ const struct feature_place cpuid_places[X86_FEAT_COUNT] = {
 #undef FEAT
 };
 
-/* Family 15, model 107: what guests know as the generic 64-bit virtual CPU. */
-#define GENERIC_SIGNATURE 0x00060fb1u
+/*
+ * Signatures. Family 15 model 107 is what guests know as the generic 64-bit virtual CPU, but
+ * kernels take it for an Athlon 64 with that one's errata; the baselines name clean ones.
+ */
+#define SIG_GENERIC 0x00060fb1u
+#define SIG_ZEN3 0x00a00f11u  /* family 19h, model 1 */
+#define SIG_CORE2 0x000006fbu /* family 6, model 15 */
 
 const struct cpuid_model cpuid_models[] = {
-	{"max", "everything this host and the engine can do (default)", true, 0, 0, NULL},
-	{"host", "the same as max", true, 0, 0, NULL},
-	{"qemu64", "the x86-64 baseline with SSE3 and CX16", false, 1, GENERIC_SIGNATURE,
+	{"max", "everything this host and the engine can do (default)", true, 0, 0, 0, NULL},
+	{"host", "the same as max", true, 0, 0, 0, NULL},
+	{"qemu64", "the x86-64 baseline with SSE3 and CX16", false, 1, SIG_GENERIC, SIG_GENERIC,
 	 "Lodge Virtual CPU (qemu64)"},
-	{"x86-64", "the x86-64 baseline", false, 1, GENERIC_SIGNATURE,
+	{"x86-64", "the x86-64 baseline", false, 1, SIG_ZEN3, SIG_CORE2,
 	 "Lodge Virtual CPU (x86-64)"},
-	{"x86-64-v1", "the x86-64 baseline", false, 1, GENERIC_SIGNATURE,
+	{"x86-64-v1", "the x86-64 baseline", false, 1, SIG_ZEN3, SIG_CORE2,
 	 "Lodge Virtual CPU (x86-64-v1)"},
-	{"x86-64-v2", "SSE4.2, POPCNT, CX16", false, 2, GENERIC_SIGNATURE,
+	{"x86-64-v2", "SSE4.2, POPCNT, CX16", false, 2, SIG_ZEN3, SIG_CORE2,
 	 "Lodge Virtual CPU (x86-64-v2)"},
-	{"x86-64-v3", "AVX2, FMA, BMI1/2, MOVBE", false, 3, GENERIC_SIGNATURE,
+	{"x86-64-v3", "AVX2, FMA, BMI1/2, MOVBE", false, 3, SIG_ZEN3, SIG_CORE2,
 	 "Lodge Virtual CPU (x86-64-v3)"},
 };
 const unsigned cpuid_models_count = ARRAY_SIZE(cpuid_models);

@@ -83,6 +83,8 @@ static void model_when_named_has_its_level(void **state)
 	assert_int_equal(c.xcr0_mask, 1);
 	build("x86-64-v2,+aes", 1);
 	assert_true(c.has[X86_FEAT_AES]);
+	assert_int_equal(reg(0, 1, 0, EAX), c.amd ? 0xa00f11 : 0x6fb);
+	build("qemu64", 1);
 	assert_int_equal(reg(0, 1, 0, EAX), 0x60fb1);
 }
 
