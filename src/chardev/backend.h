@@ -42,8 +42,7 @@ struct chardev_host {
 struct chardev *chardev_open(const char *spec, const char *label, const struct chardev_host *host,
 			     struct lodge_err *err);
 
-/* ---- The back ends; `arg` is what stands behind the colon.
- * --------------------------------------*/
+/* ---- The back ends; `arg` is what stands behind the colon. ---------------------------------- */
 
 struct chardev *chardev_open_null(void);
 struct chardev *chardev_open_stdio(const char *label, bool mux, const struct chardev_host *host,

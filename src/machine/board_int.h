@@ -65,8 +65,7 @@ int board_map_memory(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* The host bridge's shadow RAM switches; fits i440fx_host.pam. */
 void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 
-/* ---- board_boot.c: what is in memory when the first instruction runs
- * ----------------------------- */
+/* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 
 /* Give firmware the items it asks for, and `-fw_cfg`. Once. */
 int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;

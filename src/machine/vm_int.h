@@ -89,7 +89,7 @@ void vm_resume(struct vm *vm, uint32_t why);
 /* Signal a vCPU and wake its thread if it sleeps. Any thread. */
 void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t arg);
 
-/* ---- cpu_dump.c ------------------------------------------------------------------------------- */
+/* ---- cpu_dump.c ----------------------------------------------------------------------------- */
 
 /* With `-d cpu_reset`: a vCPU's state. Its own thread, or with it parked. */
 void vm_cpu_dump(struct vm *vm, unsigned cpu, const char *why);

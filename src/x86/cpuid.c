@@ -14,7 +14,7 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-/* ---- The host ------------------------------------------------------------------------- */
+/* ---- The host ------------------------------------------------------------------------------- */
 
 static bool host_has(enum x86_feature f)
 {
@@ -76,7 +76,7 @@ static bool available(const struct x86_cpuid *c, enum x86_feature f)
 	return host_has(f);
 }
 
-/* ---- The specification ---------------------------------------------------------------- */
+/* ---- The specification ---------------------------------------------------------------------- */
 
 /* Names compare with '-', '_' and '.' alike, up to the end of either's word. */
 static bool same_name(const char *a, const char *b, size_t b_len)
@@ -290,7 +290,7 @@ int x86_cpuid_build(struct x86_cpuid *out, const char *spec, unsigned cpus, stru
 	return 0;
 }
 
-/* ---- Printing ------------------------------------------------------------------------- */
+/* ---- Printing ------------------------------------------------------------------------------- */
 
 const char *x86_feature_name(enum x86_feature f)
 {

@@ -91,7 +91,7 @@ uint64_t cpuid_measure_tsc(void)
 	return mul_div_u64(t1 - t0, NS_PER_SEC, n1 - n0);
 }
 
-/* ---- Building blocks ------------------------------------------------------------------ */
+/* ---- Building blocks ------------------------------------------------------------------------ */
 
 static struct x86_cpuid_leaf *add(struct x86_cpuid *c, uint32_t leaf, uint32_t subleaf)
 {
@@ -139,7 +139,7 @@ static unsigned log2_up(unsigned n)
 	return bits;
 }
 
-/* ---- Basic leaves --------------------------------------------------------------------- */
+/* ---- Basic leaves --------------------------------------------------------------------------- */
 
 static void leaf_1(struct x86_cpuid *c, const struct cpuid_model *m, unsigned cpus)
 {
@@ -245,7 +245,7 @@ static void basic_leaves(struct x86_cpuid *c, const struct cpuid_model *m, unsig
 	}
 }
 
-/* ---- Hypervisor leaves ---------------------------------------------------------------- */
+/* ---- Hypervisor leaves ---------------------------------------------------------------------- */
 
 static void hypervisor_leaves(struct x86_cpuid *c)
 {
@@ -265,7 +265,7 @@ static void hypervisor_leaves(struct x86_cpuid *c)
 	l->ebx = APIC_BUS_KHZ;
 }
 
-/* ---- Extended leaves ------------------------------------------------------------------ */
+/* ---- Extended leaves ------------------------------------------------------------------------ */
 
 static void leaf_ext1(struct x86_cpuid *c, unsigned cpus)
 {

@@ -347,7 +347,7 @@ static int decode_mem(struct dec *d, uint32_t fl)
 	return r;
 }
 
-/* ---- Operands -------------------------------------------------------------------------------- */
+/* ---- Operands ------------------------------------------------------------------------------- */
 
 static bool valid_special(struct dec *d, struct x86_operand *o, unsigned reg)
 {
@@ -546,7 +546,7 @@ static int set_operand(struct dec *d, struct x86_operand *o, unsigned spec)
 	return set_reg(d, o, s, reg);
 }
 
-/* ---- Checks and flags ------------------------------------------------------------------------ */
+/* ---- Checks and flags ----------------------------------------------------------------------- */
 
 static bool vex_ok(const struct dec *d, uint32_t fl)
 {

@@ -21,8 +21,7 @@ static bool chance(uint64_t *s, unsigned percent)
 	return pick(s, 100) < percent;
 }
 
-/* ---- Bytes
- * ---------------------------------------------------------------------------------------- */
+/* ---- Bytes ---------------------------------------------------------------------------------- */
 
 static unsigned put_prefixes(uint64_t *s, uint8_t *p, bool long_mode, bool vex)
 {
@@ -118,8 +117,7 @@ static void make_code(uint64_t *s, struct oracle_test *t)
 	}
 }
 
-/* ---- Registers
- * -------------------------------------------------------------------------------------- */
+/* ---- Registers ------------------------------------------------------------------------------ */
 
 static uint64_t interesting(uint64_t *s)
 {
@@ -278,8 +276,7 @@ static void make_registers(uint64_t *s, struct oracle_test *t)
 		put_u64(t->window + i, chance(s, 40) ? interesting_float(s) : interesting(s));
 }
 
-/* ---- Pointing the memory operand at the data
- * ------------------------------------------------------------ */
+/* ---- Pointing the memory operand at the data ------------------------------------------------ */
 
 static void put_disp(struct oracle_test *t, unsigned off, uint64_t v, unsigned bytes)
 {
@@ -352,8 +349,7 @@ static void aim_operands(uint64_t *s, struct oracle_test *t, const struct x86_in
 		set_low(t, R_RAX, target(s, 64));
 }
 
-/* ---- What a host process cannot compare
- * -------------------------------------------------------------------- */
+/* ---- What a host process cannot compare ----------------------------------------------------- */
 
 static bool excluded_op(const struct x86_insn *in)
 {
@@ -469,9 +465,7 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	return true;
 }
 
-/* ---- Families
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- Families ------------------------------------------------------------------------------- */
 
 static const char *const extra_families[] = {"refused (#UD)", "integer", "system (faults)", "x87"};
 

@@ -52,8 +52,7 @@ static uint8_t home_fp[4096] __attribute__((aligned(64)));
 static size_t home_fp_bytes;
 static bool at_home = true;
 
-/* ---- Signal frames
- * ------------------------------------------------------------------------------- */
+/* ---- Signal frames -------------------------------------------------------------------------- */
 
 static const int greg_of[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
 				REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
@@ -170,8 +169,7 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 	}
 }
 
-/* ---- The child
- * -------------------------------------------------------------------------------------- */
+/* ---- The child ------------------------------------------------------------------------------ */
 
 static bool map_layout(void)
 {
@@ -258,8 +256,7 @@ _Noreturn static void child(struct shared *shared, int in, int out)
 	_exit(0);
 }
 
-/* ---- The parent's view
- * ------------------------------------------------------------------------------- */
+/* ---- The parent's view ---------------------------------------------------------------------- */
 
 static bool spawn(struct host *h)
 {

@@ -45,8 +45,7 @@ struct soft {
 	struct x86_state clean; /* everything but the user registers */
 };
 
-/* ---- A machine without devices
- * --------------------------------------------------------------------- */
+/* ---- A machine without devices -------------------------------------------------------------- */
 
 static uint64_t no_read(void *o, uint16_t port, unsigned size)
 {
@@ -118,8 +117,7 @@ static const struct engine_host no_host = {
 	.ferr = no_ferr,
 };
 
-/* ---- The guest
- * ----------------------------------------------------------------------------------------- */
+/* ---- The guest ------------------------------------------------------------------------------ */
 
 static void tables(uint8_t *ram)
 {

@@ -79,8 +79,7 @@ void soft_cache_free(struct soft_cache *c)
 	free(c);
 }
 
-/* ---- Lookup
- * ------------------------------------------------------------------------------------------- */
+/* ---- Lookup --------------------------------------------------------------------------------- */
 
 static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
 {
@@ -129,8 +128,7 @@ struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, g
 	return NULL;
 }
 
-/* ---- Invalidation
- * ---------------------------------------------------------------------------------------- */
+/* ---- Invalidation --------------------------------------------------------------------------- */
 
 static const struct soft_op *stale(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -219,9 +217,7 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* ---- Building
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Building ------------------------------------------------------------------------------- */
 
 /* Forget everything. With the lock, between blocks, the run turn held. */
 static void cache_reset(struct soft_cache *c)

@@ -82,7 +82,7 @@ void soft_fpu_leave(struct soft_cpu *cpu)
 	host_defaults(tc, x);
 }
 
-/* ---- Checks ---------------------------------------------------------------------------------- */
+/* ---- Checks --------------------------------------------------------------------------------- */
 
 /* VEX instructions on general registers: no vector state, so no state to be switched on. */
 static bool vex_gpr(const struct x86_insn *insn)

@@ -293,10 +293,11 @@ static inline unsigned soft_string_size(const struct x86_insn *insn)
 	return insn->opsize;
 }
 
-/* ---- Handler selection
- * --------------------------------------------------------------------------- One function a file:
- * the handler for an instruction of that file's operations. The translator has filled the operand
- * fields of the op; a picker may set imm, cc, aux.
+/* ---- Handler selection ---------------------------------------------------------------------- */
+
+/*
+ * One function a file: the handler for an instruction of that file's operations. The translator has
+ * filled the operand fields of the op; a picker may set imm, cc, aux.
  */
 typedef soft_fn (*soft_pick_fn)(struct soft_cpu *cpu, struct soft_op *op,
 				const struct x86_insn *insn);

@@ -94,8 +94,7 @@ static const struct soft_op *bit_mem(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* ---- Scans: a zero source leaves the destination alone and sets ZF
- * -------------------------------- */
+/* ---- Scans: a zero source leaves the destination alone and sets ZF -------------------------- */
 
 #define DEFINE_SCAN(name, T, bits, insn)                                                           \
 	static const struct soft_op *name##_##bits(struct soft_cpu *cpu, const struct soft_op *op) \

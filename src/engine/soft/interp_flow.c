@@ -35,9 +35,7 @@ static inline uint64_t ip_mask(unsigned opsize)
 	return opsize == 8 ? ~0ull : opsize == 4 ? 0xffffffffull : 0xffffull;
 }
 
-/* ---- Jcc
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Jcc ------------------------------------------------------------------------------------ */
 
 #define DEFINE_JCC(n)                                                                             \
 	static const struct soft_op *jcc_##n(struct soft_cpu *cpu, const struct soft_op *op)      \
@@ -84,8 +82,7 @@ static soft_fn pick_jcc(const struct soft_op *op)
 	return op->target ? back[op->cc] : out[op->cc];
 }
 
-/* ---- Jumps, calls, returns
- * -------------------------------------------------------------------------------- */
+/* ---- Jumps, calls, returns ------------------------------------------------------------------ */
 
 static const struct soft_op *bad_target(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -164,8 +161,7 @@ static const struct soft_op *ret(struct soft_cpu *cpu, const struct soft_op *op)
 	return leave_to(cpu, ip);
 }
 
-/* ---- LOOP, JrCXZ: the counter's size is the address size
- * -------------------------------------------------- */
+/* ---- LOOP, JrCXZ: the counter's size is the address size ------------------------------------ */
 
 static const struct soft_op *take(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -208,8 +204,7 @@ static const struct soft_op *jcxz(struct soft_cpu *cpu, const struct soft_op *op
 	return take(cpu, op);
 }
 
-/* ---- Selection
- * --------------------------------------------------------------------------------------------- */
+/* ---- Selection ------------------------------------------------------------------------------ */
 
 soft_fn soft_pick_flow(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {

@@ -59,8 +59,7 @@ static soft_fn pick_mov(const struct x86_insn *insn)
 	return fn[log][imm ? 1 : insn->opd[1].kind == X86_OPD_MEM ? 2 : 0];
 }
 
-/* ---- Extending moves: source size in the name, destination in op->opsize
- * ----------------------------- */
+/* ---- Extending moves: source size in the name, destination in op->opsize -------------------- */
 
 #define DEFINE_EXTEND(name, T)                                                                \
 	static const struct soft_op *name##_r(struct soft_cpu *cpu, const struct soft_op *op) \
@@ -122,8 +121,7 @@ static const struct soft_op *bswap(struct soft_cpu *cpu, const struct soft_op *o
 	return soft_next(cpu, op);
 }
 
-/* ---- Conditional
- * ------------------------------------------------------------------------------------- */
+/* ---- Conditional ---------------------------------------------------------------------------- */
 
 /* The source is read, and may fault, whatever the condition; 32 bits always clear the upper half.
  */
@@ -157,8 +155,7 @@ static const struct soft_op *setcc_m(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* ---- Accumulator conversions, XLAT, hints
- * -------------------------------------------------------------- */
+/* ---- Accumulator conversions, XLAT, hints --------------------------------------------------- */
 
 static const struct soft_op *cbw(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -221,8 +218,7 @@ static const struct soft_op *clzero(struct soft_cpu *cpu, const struct soft_op *
 	return soft_next(cpu, op);
 }
 
-/* ---- Selection
- * ------------------------------------------------------------------------------------------ */
+/* ---- Selection ------------------------------------------------------------------------------ */
 
 soft_fn soft_pick_move(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {

@@ -14,8 +14,7 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 	return op->aux ? op_load(cpu, op, size) : reg_get(cpu, op->src, size);
 }
 
-/* ---- Widening multiplication: rDX:rAX (AX for bytes) = rAX * r/m
- * ---------------------------------- */
+/* ---- Widening multiplication: rDX:rAX (AX for bytes) = rAX * r/m ---------------------------- */
 
 #define DEFINE_MUL(name, T, bits, insn)                                                            \
 	static const struct soft_op *name##_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
@@ -58,8 +57,7 @@ DEFINE_MUL(imul, uint16_t, 16, "imulw")
 DEFINE_MUL(imul, uint32_t, 32, "imull")
 DEFINE_MUL(imul, uint64_t, 64, "imulq")
 
-/* ---- Two and three operands: dst = a * b, truncated
- * ------------------------------------------------ */
+/* ---- Two and three operands: dst = a * b, truncated ----------------------------------------- */
 
 #define DEFINE_IMUL2(T, bits, insn)                                                               \
 	static inline void imul2_to_##bits(struct soft_cpu *cpu, const struct soft_op *op, T d,   \
@@ -91,8 +89,7 @@ DEFINE_IMUL2(uint16_t, 16, "imulw")
 DEFINE_IMUL2(uint32_t, 32, "imull")
 DEFINE_IMUL2(uint64_t, 64, "imulq")
 
-/* ---- Division
- * --------------------------------------------------------------------------------------- */
+/* ---- Division ------------------------------------------------------------------------------- */
 
 /*
  * Unsigned 2N/N-bit division for N = 8, 16, 32, 64 with the operands in 64-bit parts.
@@ -170,8 +167,7 @@ static const struct soft_op *div_any(struct soft_cpu *cpu, const struct soft_op 
 	return soft_next(cpu, op);
 }
 
-/* ---- Selection
- * --------------------------------------------------------------------------------------- */
+/* ---- Selection ------------------------------------------------------------------------------ */
 
 /* Intel order of the written operands: the r/m source is opd[0] in the one-operand forms, else
  * opd[1]. */

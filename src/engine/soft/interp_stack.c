@@ -95,8 +95,7 @@ static const struct soft_op *popa(struct soft_cpu *cpu, const struct soft_op *op
 	return soft_next(cpu, op);
 }
 
-/* ---- PUSHF, POPF
- * ------------------------------------------------------------------------------------- */
+/* ---- PUSHF, POPF ---------------------------------------------------------------------------- */
 
 /* In VM86 with IOPL < 3: allowed only with VME and 16 bits, when IF means VIF. */
 static bool vm86_flags_virtual(struct soft_cpu *cpu, unsigned size)
@@ -151,8 +150,7 @@ static const struct soft_op *popf(struct soft_cpu *cpu, const struct soft_op *op
 	return leave_to(cpu, next_ip(cpu, op));
 }
 
-/* ---- ENTER, LEAVE
- * -------------------------------------------------------------------------------------- */
+/* ---- ENTER, LEAVE --------------------------------------------------------------------------- */
 
 static const struct soft_op *leave(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -191,8 +189,7 @@ static const struct soft_op *enter(struct soft_cpu *cpu, const struct soft_op *o
 	return soft_next(cpu, op);
 }
 
-/* ---- Selection
- * ------------------------------------------------------------------------------------------- */
+/* ---- Selection ------------------------------------------------------------------------------ */
 
 static soft_fn pick_push_pop(struct soft_op *op, const struct x86_insn *insn)
 {

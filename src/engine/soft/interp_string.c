@@ -43,8 +43,7 @@ static inline void index_add(struct soft_cpu *cpu, unsigned reg, uint64_t by, co
 	*r = st->mask == 0xffff ? (*r & ~st->mask) | v : v;
 }
 
-/* ---- One element
- * --------------------------------------------------------------------------------------- */
+/* ---- One element ---------------------------------------------------------------------------- */
 
 static uint64_t load_src(struct soft_cpu *cpu, const struct soft_op *op, const struct str *st)
 {
@@ -105,8 +104,7 @@ static const struct soft_op *string_once(struct soft_cpu *cpu, const struct soft
 	return soft_next(cpu, op);
 }
 
-/* ---- Runs inside a page
- * ----------------------------------------------------------------------------------- */
+/* ---- Runs inside a page --------------------------------------------------------------------- */
 
 /* Elements from offset `off` upwards before a page end or the end of the address size. */
 static uint64_t run_length(gva_t lin, uint64_t off, const struct str *st)
@@ -187,8 +185,7 @@ static uint64_t host_run(struct soft_cpu *cpu, const struct soft_op *op, const s
 	return n;
 }
 
-/* ---- Repetition
- * --------------------------------------------------------------------------------------------- */
+/* ---- Repetition ----------------------------------------------------------------------------- */
 
 static bool ends_on_compare(const struct soft_op *op, uint64_t a, uint64_t b)
 {

@@ -78,8 +78,7 @@ static inline void rmw_mem(struct soft_cpu *cpu, const struct soft_op *op, unsig
 		return soft_next(cpu, op);                                     \
 	}
 
-/* ---- INC, DEC, NEG, NOT
- * -------------------------------------------------------------------------- */
+/* ---- INC, DEC, NEG, NOT --------------------------------------------------------------------- */
 
 #define DEFINE_UNARY(name, T, bits, insn, mask)                                               \
 	static inline uint64_t name##_##bits(struct soft_cpu *cpu, const struct soft_op *op,  \
@@ -137,8 +136,7 @@ soft_fn soft_pick_unary(struct soft_cpu *cpu, struct soft_op *op, const struct x
 	return NULL;
 }
 
-/* ---- Shifts and rotates: the count is CL or an immediate; op->aux says which
- * ----------------------- */
+/* ---- Shifts and rotates: the count is CL or an immediate; op->aux says which ---------------- */
 
 static inline uint8_t shift_count(struct soft_cpu *cpu, const struct soft_op *op)
 {

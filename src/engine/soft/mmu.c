@@ -16,7 +16,7 @@
 #include "engine/soft/interp.h"
 #include "engine/soft/trace.h"
 
-/* ---- Flushing -------------------------------------------------------------------------------- */
+/* ---- Flushing ------------------------------------------------------------------------------- */
 
 void soft_tlb_flush(struct soft_cpu *cpu)
 {
@@ -60,7 +60,7 @@ void soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 	}
 }
 
-/* ---- Filling --------------------------------------------------------------------------------- */
+/* ---- Filling -------------------------------------------------------------------------------- */
 
 _Noreturn static void raise_pf(struct soft_cpu *cpu, gva_t lin, uint32_t error)
 {
@@ -140,7 +140,7 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 	return pg;
 }
 
-/* ---- Slow paths ------------------------------------------------------------------------------ */
+/* ---- Slow paths ----------------------------------------------------------------------------- */
 
 /* Not canonical, or beyond the limit: #GP(0), or #SS(0) when the operand's segment is SS. */
 _Noreturn static void raise_beyond(struct soft_cpu *cpu)
@@ -439,7 +439,7 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 	return pg.host;
 }
 
-/* ---- Segmentation ---------------------------------------------------------------------------- */
+/* ---- Segmentation --------------------------------------------------------------------------- */
 
 static bool seg_limit_ok(const struct x86_seg *sg, uint64_t off, unsigned size)
 {

@@ -22,9 +22,7 @@ static struct soft_cpu *cpu_of(const struct vcpu *v)
 	return (struct soft_cpu *)(uintptr_t)v;
 }
 
-/* ---- Raising
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Raising -------------------------------------------------------------------------------- */
 
 void soft_raise_event(struct soft_cpu *cpu, const struct soft_event *ev)
 {
@@ -56,9 +54,7 @@ void soft_request_exit(struct soft_cpu *cpu)
 	atomic_fetch_or(&cpu->requests, SOFT_REQ_EXIT);
 }
 
-/* ---- Mode
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- Mode ----------------------------------------------------------------------------------- */
 
 static bool flat_data(const struct x86_seg *sg)
 {
@@ -148,8 +144,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 	check_debug_registers(cpu);
 }
 
-/* ---- Device accesses
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Device accesses ------------------------------------------------------------------------ */
 
 uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size)
 {
@@ -183,8 +178,7 @@ void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned siz
 	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
 }
 
-/* ---- Events between blocks
- * --------------------------------------------------------------------------------------------- */
+/* ---- Events between blocks ------------------------------------------------------------------ */
 
 static void deliver(struct soft_cpu *cpu, const struct soft_event *ev)
 {
@@ -289,9 +283,7 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 	return true;
 }
 
-/* ---- Turns
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- Turns ---------------------------------------------------------------------------------- */
 
 static void turn_take(struct soft_turn *t)
 {
@@ -330,9 +322,7 @@ static void turn_yield(struct soft_cpu *cpu)
 	turn_take(t);
 }
 
-/* ---- The loop
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- The loop ------------------------------------------------------------------------------- */
 
 static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
 {
@@ -443,9 +433,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 	return out;
 }
 
-/* ---- Signals from other threads
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Signals from other threads ------------------------------------------------------------- */
 
 static void soft_kick(struct vcpu *v)
 {
@@ -518,9 +506,7 @@ static void code_written(void *opaque, gpa_t gpa, uint64_t len)
 	}
 }
 
-/* ---- Life
- * ----------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- Life ----------------------------------------------------------------------------------- */
 
 static struct vcpu *soft_vcpu(struct engine *engine, unsigned index)
 {

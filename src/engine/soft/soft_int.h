@@ -34,7 +34,7 @@ struct soft_engine;
 struct soft_block;
 struct soft_op;
 
-/* ---- Pre-decoded operations ------------------------------------------------------------------ */
+/* ---- Pre-decoded operations ----------------------------------------------------------------- */
 
 /*
  * A handler executes its operation and returns the next operation to run: another handler's result
@@ -70,7 +70,7 @@ struct soft_op {
 	uint8_t cc, aux;
 };
 
-/* ---- Soft TLB --------------------------------------------------------------------------------- */
+/* ---- Soft TLB ------------------------------------------------------------------------------- */
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC };
 #define SOFT_TLB_BITS 10
@@ -191,14 +191,14 @@ struct soft_engine {
 	} turn;
 };
 
-/* ---- Registers --------------------------------------------------------------------------------- */
+/* ---- Registers ------------------------------------------------------------------------------ */
 
 static inline uint8_t *soft_reg(struct soft_cpu *cpu, unsigned byte_off)
 {
 	return (uint8_t *)cpu->s.gpr + byte_off;
 }
 
-/* ---- Raising exceptions (interp side; never return) ------------------------------------------- */
+/* ---- Raising exceptions (interp side; never return) ----------------------------------------- */
 
 _Noreturn void soft_raise(struct soft_cpu *cpu, uint8_t vector); /* no error code */
 _Noreturn void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t error);
@@ -206,7 +206,7 @@ _Noreturn void soft_raise_event(struct soft_cpu *cpu, const struct soft_event *e
 /* Leave the block now with the state as it is (s.rip set): used after mode switches in mid-air. */
 _Noreturn void soft_unwind(struct soft_cpu *cpu);
 
-/* ---- Memory (mmu.c) ---------------------------------------------------------------------------- */
+/* ---- Memory (mmu.c) ------------------------------------------------------------------------- */
 
 /*
  * Read or write 1, 2, 4 or 8 bytes at a linear address with the current privilege: page-crossing,
@@ -256,14 +256,14 @@ static inline bool soft_mode64(const struct soft_cpu *cpu)
 	return (cpu->mode & SOFT_MODE_CS64) != 0;
 }
 
-/* ---- Device accesses: leave SIMD, call the machine --------------------------------------------- */
+/* ---- Device accesses: leave SIMD, call the machine ------------------------------------------ */
 
 uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size);
 void soft_pio_write(struct soft_cpu *cpu, uint16_t port, uint64_t val, unsigned size);
 /* CPL/IOPL and TSS bitmap check for IN/OUT/INS/OUTS; raises #GP(0). (sys side) */
 void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size);
 
-/* ---- Host-instruction operations and FPU state (thunk.c, xstate.c) ---------------------------- */
+/* ---- Host-instruction operations and FPU state (thunk.c, xstate.c) -------------------------- */
 
 struct thunk_cache *thunk_cache_new(struct lodge_err *err);
 void thunk_cache_free(struct thunk_cache *tc);
@@ -283,7 +283,7 @@ void soft_xstate_op(struct soft_cpu *cpu, const struct soft_op *op);
 /* #UD/#NM as CR0.EM/TS, CR4.OSFXSR/OSXSAVE and XCR0 demand for this instruction; else return. */
 void soft_fpu_check(struct soft_cpu *cpu, const struct x86_insn *insn);
 
-/* ---- System operations (sys_*.c) ---------------------------------------------------------------- */
+/* ---- System operations (sys_*.c) ------------------------------------------------------------ */
 
 /*
  * A system operation runs with s.rip already at the NEXT instruction; it may change s.rip, raise,
@@ -313,7 +313,7 @@ static inline uint64_t soft_sp_mask(const struct soft_cpu *cpu)
 	return cpu->mode & SOFT_MODE_SS32 ? 0xffffffffull : 0xffffull;
 }
 
-/* ---- The run loop and code cache (run.c, block.c) ------------------------------------------------ */
+/* ---- The run loop and code cache (run.c, block.c) ------------------------------------------- */
 
 /* Ask the run loop to leave after this block (HLT, shutdown, new interrupt state). */
 void soft_request_exit(struct soft_cpu *cpu);

@@ -15,7 +15,7 @@
 	 CR0_PG)
 #define CR3_NOFLUSH (1ull << 63)
 
-/* ---- PDPTEs --------------------------------------------------------------------------- */
+/* ---- PDPTEs --------------------------------------------------------------------------------- */
 
 static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
 {
@@ -38,7 +38,7 @@ bool sys_load_pdptes(struct soft_cpu *cpu, uint64_t cr3)
 	return true;
 }
 
-/* ---- CR0 ------------------------------------------------------------------------------ */
+/* ---- CR0 ------------------------------------------------------------------------------------ */
 
 static bool cr0_ok(const struct soft_cpu *cpu, uint64_t new, bool enable, bool disable)
 {
@@ -81,7 +81,7 @@ static void set_cr0(struct soft_cpu *cpu, uint64_t new)
 	soft_mode_changed(cpu);
 }
 
-/* ---- CR3, CR4, CR8 -------------------------------------------------------------------- */
+/* ---- CR3, CR4, CR8 -------------------------------------------------------------------------- */
 
 static void set_cr3(struct soft_cpu *cpu, uint64_t new)
 {
@@ -242,7 +242,7 @@ void sys_smsw(struct soft_cpu *cpu, const struct soft_op *op)
 	sys_put_rm16(cpu, op, 0, cpu->s.cr0);
 }
 
-/* ---- XCR0 ----------------------------------------------------------------------------- */
+/* ---- XCR0 ----------------------------------------------------------------------------------- */
 
 static uint64_t xinuse(struct soft_cpu *cpu)
 {
@@ -286,7 +286,7 @@ void sys_xsetbv(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_mode_changed(cpu);
 }
 
-/* ---- Invalidation --------------------------------------------------------------------- */
+/* ---- Invalidation --------------------------------------------------------------------------- */
 
 void sys_invlpg(struct soft_cpu *cpu, const struct soft_op *op)
 {

@@ -129,7 +129,7 @@ void sys_set_cs_real(struct soft_cpu *cpu, uint16_t sel)
 	cs->unusable = false;
 }
 
-/* ---- Stacks --------------------------------------------------------------------------- */
+/* ---- Stacks --------------------------------------------------------------------------------- */
 
 struct sys_stack sys_stack_current(const struct soft_cpu *cpu)
 {

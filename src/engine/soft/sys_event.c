@@ -45,7 +45,7 @@ static uint64_t flags_image(const struct soft_cpu *cpu, const struct soft_event 
 	return cpu->s.rflags | (is_fault(ev) ? FLAG_RF : 0);
 }
 
-/* ---- Real mode ------------------------------------------------------------------------ */
+/* ---- Real mode ------------------------------------------------------------------------------ */
 
 static void deliver_real(struct soft_cpu *cpu, const struct soft_event *ev)
 {
@@ -66,7 +66,7 @@ static void deliver_real(struct soft_cpu *cpu, const struct soft_event *ev)
 	s->rflags &= ~(uint64_t)(FLAG_IF | FLAG_TF | FLAG_AC | FLAG_RF);
 }
 
-/* ---- Gates ---------------------------------------------------------------------------- */
+/* ---- Gates ---------------------------------------------------------------------------------- */
 
 /* Check what all gates share: DPL for software interrupts, presence. */
 static void gate_check(struct soft_cpu *cpu, const struct soft_event *ev, uint64_t raw,
@@ -132,7 +132,7 @@ static bool gate_fetch32(struct soft_cpu *cpu, const struct soft_event *ev, stru
 	return true;
 }
 
-/* ---- Protected mode ------------------------------------------------------------------- */
+/* ---- Protected mode ------------------------------------------------------------------------- */
 
 /* Checks of the handler's code segment; returns the CPL it runs at. */
 static unsigned handler_cs(struct soft_cpu *cpu, const struct gate *g, struct sys_desc *d)
@@ -237,7 +237,7 @@ static void deliver_protected(struct soft_cpu *cpu, const struct soft_event *ev)
 	}
 }
 
-/* ---- Entry and nested faults ---------------------------------------------------------- */
+/* ---- Entry and nested faults ---------------------------------------------------------------- */
 
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 

@@ -34,7 +34,7 @@ static bool is_call(const struct soft_op *op)
 	return op->insn->op == X86_OP_CALL_FAR || op->insn->op == X86_OP_CALL_FAR_IND;
 }
 
-/* ---- Real mode and VM86 --------------------------------------------------------------- */
+/* ---- Real mode and VM86 --------------------------------------------------------------------- */
 
 static void far_real(struct soft_cpu *cpu, const struct soft_op *op, struct far_ptr p, bool call)
 {
@@ -55,7 +55,7 @@ static void far_real(struct soft_cpu *cpu, const struct soft_op *op, struct far_
 	s->rip = p.off;
 }
 
-/* ---- To a code segment ---------------------------------------------------------------- */
+/* ---- To a code segment ---------------------------------------------------------------------- */
 
 static void far_to_code(struct soft_cpu *cpu, const struct soft_op *op, struct far_ptr p,
 			struct sys_desc *d, bool call)
@@ -82,7 +82,7 @@ static void far_to_code(struct soft_cpu *cpu, const struct soft_op *op, struct f
 	s->rip = p.off;
 }
 
-/* ---- Call gates ----------------------------------------------------------------------- */
+/* ---- Call gates ----------------------------------------------------------------------------- */
 
 struct call_gate {
 	uint16_t sel;
@@ -223,7 +223,7 @@ static void far_to_system(struct soft_cpu *cpu, struct far_ptr p, struct sys_des
 	}
 }
 
-/* ---- Operations ----------------------------------------------------------------------- */
+/* ---- Operations ----------------------------------------------------------------------------- */
 
 void sys_jmp_far(struct soft_cpu *cpu, const struct soft_op *op)
 {

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "engine/soft/soft_int.h"
 
-/* ---- State questions ------------------------------------------------------------------ */
+/* ---- State questions ------------------------------------------------------------------------ */
 
 static inline bool sys_protected(const struct soft_cpu *cpu)
 {
@@ -73,7 +73,7 @@ static inline uint64_t sys_opsize_mask(unsigned opsize)
 	return opsize == 8 ? ~0ull : (1ull << (8 * opsize)) - 1;
 }
 
-/* ---- Descriptors (sys_desc.c) --------------------------------------------------------- */
+/* ---- Descriptors (sys_desc.c) --------------------------------------------------------------- */
 
 /* System descriptor types; 64-bit mode knows LDT, TSS, call, interrupt and trap gate only. */
 enum {
@@ -189,7 +189,7 @@ static inline bool sys_code64(const struct soft_cpu *cpu, const struct sys_desc 
 void sys_set_cs(struct soft_cpu *cpu, uint16_t sel, const struct sys_desc *d, unsigned cpl);
 void sys_set_cs_real(struct soft_cpu *cpu, uint16_t sel);
 
-/* ---- Segment register loads (sys_seg.c) ----------------------------------------------- */
+/* ---- Segment register loads (sys_seg.c) ----------------------------------------------------- */
 
 /* MOV/POP/Lxx to a segment register in whatever mode; checks before any change. */
 void sys_load_seg(struct soft_cpu *cpu, unsigned seg, uint16_t sel);
@@ -199,7 +199,7 @@ void sys_drop_inner_segs(struct soft_cpu *cpu);
 void sys_check_ss(struct soft_cpu *cpu, uint16_t sel, unsigned cpl, uint8_t vector,
 		  struct sys_desc *d);
 
-/* ---- Stacks --------------------------------------------------------------------------- */
+/* ---- Stacks --------------------------------------------------------------------------------- */
 
 /* A stack to push to or pop from, current or about to be. */
 struct sys_stack {
@@ -220,7 +220,7 @@ void sys_inner_stack(struct soft_cpu *cpu, unsigned cpl, struct sys_stack *st);
 /* RSP0-2 or an IST entry (1-7) from a 64-bit TSS; offset in bytes. */
 uint64_t sys_tss64_rsp(struct soft_cpu *cpu, unsigned offset);
 
-/* ---- Task switches (sys_task.c) ------------------------------------------------------- */
+/* ---- Task switches (sys_task.c) ------------------------------------------------------------- */
 
 enum sys_task_reason { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 /*
@@ -236,7 +236,7 @@ void sys_task_gate(struct soft_cpu *cpu, uint64_t gate_raw, enum sys_task_reason
 /* IRET with NT set. */
 void sys_task_return(struct soft_cpu *cpu, uint64_t next_ip);
 
-/* ---- Others --------------------------------------------------------------------------- */
+/* ---- Others --------------------------------------------------------------------------------- */
 
 /* From here on faults of this operation report s.rip as it is. */
 static inline void sys_commit_ip(struct soft_cpu *cpu)
@@ -261,7 +261,7 @@ bool sys_rdmsr(struct soft_cpu *cpu, uint32_t msr, uint64_t *val);
 bool sys_wrmsr(struct soft_cpu *cpu, uint32_t msr, uint64_t val);
 uint64_t sys_tsc(const struct soft_cpu *cpu);
 
-/* ---- Operands ------------------------------------------------------------------------- */
+/* ---- Operands ------------------------------------------------------------------------------- */
 
 /* Operand `i` when it is a register: which one. */
 static inline unsigned sys_reg(const struct soft_op *op, unsigned i)
@@ -287,7 +287,7 @@ uint16_t sys_get_rm16(struct soft_cpu *cpu, const struct soft_op *op, unsigned i
 /* Store to r/m: a register takes opsize bytes, memory 16 bits (SLDT, STR, SMSW, MOV from Sreg). */
 void sys_put_rm16(struct soft_cpu *cpu, const struct soft_op *op, unsigned i, uint64_t val);
 
-/* ---- Handlers, by file ---------------------------------------------------------------- */
+/* ---- Handlers, by file ---------------------------------------------------------------------- */
 
 #define SYS_HANDLER(name) void name(struct soft_cpu *cpu, const struct soft_op *op)
 

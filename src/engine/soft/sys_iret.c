@@ -41,7 +41,7 @@ static void set_flags(struct soft_cpu *cpu, uint64_t val, uint64_t mask)
 	cpu->s.rflags = (cpu->s.rflags & ~mask) | (val & mask) | FLAG_FIXED;
 }
 
-/* ---- Real mode and VM86 --------------------------------------------------------------- */
+/* ---- Real mode and VM86 --------------------------------------------------------------------- */
 
 /* VM86 with IOPL < 3 under VME: IF stands for VIF. */
 static void vme_iret_check(struct soft_cpu *cpu, unsigned opsize, uint64_t flags)
@@ -82,7 +82,7 @@ static void iret_real(struct soft_cpu *cpu, unsigned size)
 	set_flags(cpu, flags, mask);
 }
 
-/* ---- Protected mode ------------------------------------------------------------------- */
+/* ---- Protected mode ------------------------------------------------------------------------- */
 
 struct iret_frame {
 	uint64_t ip, flags, sp;

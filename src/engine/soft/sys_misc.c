@@ -118,7 +118,7 @@ void sys_monitor(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_raise(cpu, VEC_UD);
 }
 
-/* ---- Random numbers: the host's ------------------------------------------------------- */
+/* ---- Random numbers: the host's ------------------------------------------------------------- */
 
 static bool host_random(bool seed, uint64_t *val)
 {

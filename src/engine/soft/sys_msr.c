@@ -32,7 +32,7 @@ struct msr_desc {
 	bool (*write)(struct soft_cpu *cpu, uint64_t val); /* false: #GP */
 };
 
-/* ---- Time ----------------------------------------------------------------------------- */
+/* ---- Time ----------------------------------------------------------------------------------- */
 
 static uint64_t host_tsc(void)
 {
@@ -87,7 +87,7 @@ static bool write_tsc_adjust(struct soft_cpu *cpu, uint64_t val)
 	return true;
 }
 
-/* ---- EFER, bases ---------------------------------------------------------------------- */
+/* ---- EFER, bases ---------------------------------------------------------------------------- */
 
 static uint64_t read_efer(struct soft_cpu *cpu)
 {
@@ -149,7 +149,7 @@ static bool write_gs_base(struct soft_cpu *cpu, uint64_t val)
 	return write_seg_base(cpu, SEG_GS, val);
 }
 
-/* ---- Memory types --------------------------------------------------------------------- */
+/* ---- Memory types --------------------------------------------------------------------------- */
 
 static bool pat_type_ok(uint8_t t)
 {
@@ -231,7 +231,7 @@ static bool mtrr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	return true;
 }
 
-/* ---- Others --------------------------------------------------------------------------- */
+/* ---- Others --------------------------------------------------------------------------------- */
 
 static uint64_t read_arch_caps(struct soft_cpu *cpu)
 {

@@ -90,7 +90,7 @@ void sys_drop_inner_segs(struct soft_cpu *cpu)
 	}
 }
 
-/* ---- Operations ----------------------------------------------------------------------- */
+/* ---- Operations ----------------------------------------------------------------------------- */
 
 uint16_t sys_get_rm16(struct soft_cpu *cpu, const struct soft_op *op, unsigned i)
 {

@@ -124,7 +124,7 @@ void sys_sysexit(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_mode_changed(cpu);
 }
 
-/* ---- FS and GS bases ------------------------------------------------------------------ */
+/* ---- FS and GS bases ------------------------------------------------------------------------ */
 
 void sys_swapgs(struct soft_cpu *cpu, const struct soft_op *op)
 {

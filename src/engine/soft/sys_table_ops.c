@@ -6,7 +6,7 @@
  */
 #include "engine/soft/sys_int.h"
 
-/* ---- GDTR and IDTR -------------------------------------------------------------------- */
+/* ---- GDTR and IDTR -------------------------------------------------------------------------- */
 
 static void load_dtable(struct soft_cpu *cpu, const struct soft_op *op, struct x86_dtable *t)
 {
@@ -61,7 +61,7 @@ void sys_sidt(struct soft_cpu *cpu, const struct soft_op *op)
 	store_dtable(cpu, op, &cpu->s.idtr);
 }
 
-/* ---- LDTR and TR ---------------------------------------------------------------------- */
+/* ---- LDTR and TR ---------------------------------------------------------------------------- */
 
 /* The descriptor of an LDT or TSS, 16 bytes in long mode; raises #GP(sel). */
 static void system_desc(struct soft_cpu *cpu, uint16_t sel, struct sys_desc *d)
@@ -130,7 +130,7 @@ void sys_str(struct soft_cpu *cpu, const struct soft_op *op)
 	sys_put_rm16(cpu, op, 0, cpu->s.tr.sel);
 }
 
-/* ---- Inspection ----------------------------------------------------------------------- */
+/* ---- Inspection ----------------------------------------------------------------------------- */
 
 static void set_zf(struct soft_cpu *cpu, bool on)
 {

@@ -76,7 +76,7 @@ static void image_save(struct soft_cpu *cpu, const struct tss_layout *l, uint64_
 		tss_st(cpu, base, l->seg + i * l->seg_slot, s->seg[i].sel, 2);
 }
 
-/* ---- The new task's segments, in its own context -------------------------------------- */
+/* ---- The new task's segments, in its own context -------------------------------------------- */
 
 static void task_ldt(struct soft_cpu *cpu, uint16_t sel)
 {
@@ -150,7 +150,7 @@ static void task_segments(struct soft_cpu *cpu, const struct task_image *img)
 		task_data(cpu, data[i], img->seg[data[i]]);
 }
 
-/* ---- The switch ----------------------------------------------------------------------- */
+/* ---- The switch ----------------------------------------------------------------------------- */
 
 /* Registers of the new task, segments as bare selectors: valid enough to report a fault from. */
 static void take_image(struct soft_cpu *cpu, const struct task_image *img, bool wide, bool nested)

@@ -9,7 +9,7 @@
  */
 #include "engine/soft/thunk_int.h"
 
-/* ---- Memory operands ------------------------------------------------------------------------- */
+/* ---- Memory operands ------------------------------------------------------------------------ */
 
 void thunk_wait_first(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -88,7 +88,7 @@ static __attribute__((noinline)) void rmw_bounced(struct soft_cpu *cpu, const st
 	soft_st_bytes(cpu, lin, p, op->msize);
 }
 
-/* ---- Shapes ---------------------------------------------------------------------------------- */
+/* ---- Shapes --------------------------------------------------------------------------------- */
 
 static void run_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
@@ -156,7 +156,7 @@ static bool per_element(unsigned shape)
 	return shape >= SHAPE_MASKMOV_LOAD && shape <= SHAPE_GATHER;
 }
 
-/* ---- Handlers -------------------------------------------------------------------------------- */
+/* ---- Handlers ------------------------------------------------------------------------------- */
 
 /* Once after each time that something else needed the registers. */
 static __attribute__((noinline)) const struct soft_op *enter_first(struct soft_cpu *cpu,
@@ -245,7 +245,7 @@ static const soft_fn chained[SHAPES] = {
 	[SHAPE_STORE] = h_store,
 };
 
-/* ---- Building -------------------------------------------------------------------------------- */
+/* ---- Building ------------------------------------------------------------------------------- */
 
 static const struct x86_operand *mem_operand(const struct x86_insn *insn)
 {
@@ -362,7 +362,7 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 	return true;
 }
 
-/* ---- Faults of host instructions ------------------------------------------------------------- */
+/* ---- Faults of host instructions ------------------------------------------------------------ */
 
 /*
  * With CR0.NE = 0 the processor asserts FERR# and waits for an interrupt (SDM 3A §8.7.2): leave

@@ -28,7 +28,7 @@ enum {
 	HOST_VVVV = 10
 };
 
-/* ---- Which instructions touch general registers and flags ------------------------------------ */
+/* ---- Which instructions touch general registers and flags ----------------------------------- */
 
 #define PP(n) (1u << (n))
 #define PP_ALL 15u
@@ -140,7 +140,7 @@ static unsigned key_role(uint64_t key)
 			  tk_get(key, TK_MODRM, 8), tk_get(key, TK_VEX, 1));
 }
 
-/* ---- Keys ------------------------------------------------------------------------------------ */
+/* ---- Keys ----------------------------------------------------------------------------------- */
 
 static bool has_size2(const struct x86_insn *insn)
 {
@@ -213,7 +213,7 @@ uint64_t thunk_key(const struct x86_insn *insn)
 	return key;
 }
 
-/* ---- Emission -------------------------------------------------------------------------------- */
+/* ---- Emission ------------------------------------------------------------------------------- */
 
 struct out {
 	uint8_t *p;

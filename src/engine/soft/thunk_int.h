@@ -65,7 +65,7 @@ uint64_t thunk_key(const struct x86_insn *insn);
 #define THUNK_MAX_BYTES 128
 unsigned thunk_emit(uint64_t key, uint8_t *out);
 
-/* ---- Cache ----------------------------------------------------------------------------------- */
+/* ---- Cache ---------------------------------------------------------------------------------- */
 
 typedef void (*thunk_fn)(struct soft_cpu *cpu, void *mem);
 /* A thunk with TK_CHAIN: a handler's tail. */
@@ -115,7 +115,7 @@ static inline bool thunk_contains(const struct thunk_cache *tc, uint64_t pc)
 	return pc - (uint64_t)(uintptr_t)tc->rx < THUNK_CACHE_BYTES;
 }
 
-/* ---- Handlers -------------------------------------------------------------------------------- */
+/* ---- Handlers ------------------------------------------------------------------------------- */
 
 static inline void fpu_need(struct soft_cpu *cpu)
 {

@@ -61,7 +61,7 @@ static uint64_t wrap(const struct soft_op *op, uint64_t off)
 	return off & (op->addrsize == 4 ? 0xffffffffu : 0xffffu);
 }
 
-/* ---- VMASKMOVPS/PD, VPMASKMOVD/Q ------------------------------------------------------------- */
+/* ---- VMASKMOVPS/PD, VPMASKMOVD/Q ------------------------------------------------------------ */
 
 static unsigned maskmov_size(const struct soft_op *op)
 {
@@ -120,7 +120,7 @@ void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	}
 }
 
-/* ---- MASKMOVQ, (V)MASKMOVDQU ----------------------------------------------------------------- */
+/* ---- MASKMOVQ, (V)MASKMOVDQU ---------------------------------------------------------------- */
 
 /* As processors do it, the whole operand must be writable, whatever the mask. */
 void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
@@ -142,7 +142,7 @@ void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const v
 	}
 }
 
-/* ---- Gathers --------------------------------------------------------------------------------- */
+/* ---- Gathers -------------------------------------------------------------------------------- */
 
 /*
  * Each element is committed before the next one may fault: the destination has it and its mask
@@ -183,7 +183,7 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 	thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
 }
 
-/* ---- Choosing -------------------------------------------------------------------------------- */
+/* ---- Choosing ------------------------------------------------------------------------------- */
 
 bool thunk_vec_shape(const struct x86_insn *insn, enum thunk_shape *shape)
 {

@@ -15,7 +15,7 @@
 #define ENV16 14u
 #define REGS 80u
 
-/* ---- Pointers -------------------------------------------------------------------------------- */
+/* ---- Pointers ------------------------------------------------------------------------------- */
 
 void thunk_x87_reg(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
@@ -84,7 +84,7 @@ void thunk_x87_reset(struct soft_cpu *cpu, const struct soft_op *op, const void 
 	thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- Environment ----------------------------------------------------------------------------- */
+/* ---- Environment ---------------------------------------------------------------------------- */
 
 static bool real_format(const struct soft_cpu *cpu)
 {
@@ -208,7 +208,7 @@ void thunk_x87_env_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 	thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- Choosing -------------------------------------------------------------------------------- */
+/* ---- Choosing ------------------------------------------------------------------------------- */
 
 /*
  * Control instructions leave the pointers alone. As processors do it, not as SDM 1 §8.3.11 lists

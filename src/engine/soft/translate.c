@@ -11,8 +11,7 @@
 
 #define MAX_FOLLOWED_JUMPS 4
 
-/* ---- Handlers that stand for no instruction of their own
- * -------------------------------------------------- */
+/* ---- Handlers that stand for no instruction of their own ------------------------------------ */
 
 static const struct soft_op *op_end(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -45,8 +44,7 @@ static const struct soft_op *op_xstate(struct soft_cpu *cpu, const struct soft_o
 	return soft_next(cpu, op);
 }
 
-/* ---- Which file has the handlers of an operation
- * ------------------------------------------------------------ */
+/* ---- Which file has the handlers of an operation -------------------------------------------- */
 
 static const soft_pick_fn picks[X86_OP_COUNT] = {
 	[X86_OP_ADD] = soft_pick_alu,	       [X86_OP_OR] = soft_pick_alu,
@@ -125,8 +123,7 @@ static bool ends_block(enum x86_op op)
 	}
 }
 
-/* ---- One operation
- * ---------------------------------------------------------------------------------------------- */
+/* ---- One operation -------------------------------------------------------------------------- */
 
 /* State of a block being built. */
 struct builder {
@@ -303,9 +300,7 @@ static void emit(struct builder *b, const struct x86_insn *insn)
 		b->done = true;
 }
 
-/* ---- The block
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- The block ------------------------------------------------------------------------------ */
 
 static void mark_lines(struct builder *b, unsigned slot, unsigned off, unsigned len)
 {

@@ -96,7 +96,7 @@ static uint8_t *settle(struct soft_cpu *cpu)
 	return x;
 }
 
-/* ---- The legacy region ----------------------------------------------------------------------- */
+/* ---- The legacy region ---------------------------------------------------------------------- */
 
 /*
  * Bytes 0..23, pointers in the form REX.W asks for. AMD's processors store pointers only while an
@@ -158,7 +158,7 @@ static void set_bv(uint8_t *x, uint64_t clear, uint64_t set)
 	st_le64(x + XS_BV, (ld_le64(x + XS_BV) & ~clear) | set);
 }
 
-/* ---- FXSAVE, FXRSTOR ------------------------------------------------------------------------- */
+/* ---- FXSAVE, FXRSTOR ------------------------------------------------------------------------ */
 
 /* EFER.FFXSR: at CPL 0 in 64-bit mode the XMM registers are left out (APM vol. 2 §11.4.4). */
 static bool fast_fx(const struct soft_cpu *cpu)
@@ -221,7 +221,7 @@ static void op_fxrstor(struct soft_cpu *cpu, const struct soft_op *op)
 	thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- The XSAVE family ------------------------------------------------------------------------ */
+/* ---- The XSAVE family ----------------------------------------------------------------------- */
 
 static void xsave_check(struct soft_cpu *cpu)
 {
@@ -402,7 +402,7 @@ static void op_xrstor(struct soft_cpu *cpu, const struct soft_op *op)
 		thunk_x87_ferr_clear(cpu);
 }
 
-/* ---- LDMXCSR, STMXCSR ------------------------------------------------------------------------ */
+/* ---- LDMXCSR, STMXCSR ----------------------------------------------------------------------- */
 
 static void op_ldmxcsr(struct soft_cpu *cpu, const struct soft_op *op)
 {

@@ -22,7 +22,7 @@ typedef unsigned long word; /* as wide as a register */
 #define IS64 0
 #endif
 
-/* ---- printing and verdicts ---- */
+/* ---- printing and verdicts ------------------------------------------------------------------ */
 void print(const char *fmt, ...);  /* %s %d %u %x %lx %c and %w (a word in hexadecimal) */
 /* The name of a check is a format with its own arguments. */
 bool check(bool good, const char *fmt, ...);
@@ -38,7 +38,7 @@ bool qemu_lacks(const char *name);
 void guest_exit(unsigned value) __attribute__((noreturn));
 void guest_test(void);
 
-/* ---- exceptions ---- */
+/* ---- exceptions ----------------------------------------------------------------------------- */
 struct frame {
 #if IS64
 	word r15, r14, r13, r12, r11, r10, r9, r8;
@@ -90,7 +90,7 @@ extern volatile unsigned trap_count[256];
 /* The entry code for a vector, for tests that write IDT entries of their own. */
 extern uint8_t trap_stubs[256][16];
 
-/* ---- descriptor tables ---- */
+/* ---- descriptor tables ---------------------------------------------------------------------- */
 #define SEL_KCODE 0x08
 #define SEL_KDATA 0x10
 #define SEL_UCODE32 0x1b
@@ -157,7 +157,7 @@ struct tss {
 extern struct gate idt[256];
 extern struct tss tss;
 
-/* ---- memory ---- */
+/* ---- memory --------------------------------------------------------------------------------- */
 /* Zeroed 4 KiB pages of RAM, never given back. `align` in bytes, at least 4096. */
 void *alloc_pages(unsigned n, word align);
 void *memset(void *p, int c, size_t n);
@@ -171,7 +171,7 @@ extern uint64_t boot_pml4[512], boot_pdpt[512], boot_pd[4 * 512];
 #endif
 extern uint8_t stack_top[], kernel_entry_stack[], user_exit[], image_end[];
 
-/* ---- the processor ---- */
+/* ---- the processor -------------------------------------------------------------------------- */
 #define DEFINE_CR(n)                                                                               \
 	static inline word read_cr##n(void)                                                        \
 	{                                                                                          \
@@ -361,7 +361,7 @@ void tables_load(void);
 #define EFER_LMA 0x400
 #define EFER_NXE 0x800
 
-/* ---- interrupt controllers and time ---- */
+/* ---- interrupt controllers and time --------------------------------------------------------- */
 /* 8259s at vectors 0x20 and 0x28, everything masked but the lines in `open`. */
 void pic_init(uint16_t open);
 void pic_eoi(unsigned irq);

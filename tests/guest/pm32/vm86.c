@@ -180,7 +180,7 @@ static void monitor(void)
 	check_eq(t->f.cx & 0xffff, V86_SEG, "DS came back");
 }
 
-/* ---- CR4.VME ---- */
+/* ---- CR4.VME -------------------------------------------------------------------------------- */
 
 static void redirect(unsigned vec, bool to_v86)
 {

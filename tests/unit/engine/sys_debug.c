@@ -103,7 +103,7 @@ static void step_when_fault_pushes_tf_and_handler_runs_free(void **state)
 	assert_int_equal(S->dr[6], 0xffff0ff0);
 }
 
-/* ---- Instruction breakpoints ---------------------------------------------------------- */
+/* ---- Instruction breakpoints ---------------------------------------------------------------- */
 
 static void code_breakpoint_when_reached_faults_before(void **state)
 {
@@ -149,7 +149,7 @@ static void code_breakpoint_when_disabled_is_ignored(void **state)
 	expect_done();
 }
 
-/* ---- Data breakpoints ----------------------------------------------------------------- */
+/* ---- Data breakpoints ----------------------------------------------------------------------- */
 
 static void data_breakpoint_when_written_traps_after(void **state)
 {
@@ -203,7 +203,7 @@ static void io_breakpoint_when_port_touched_traps_after(void **state)
 	assert_int_equal(S->dr[6], 0xffff0ff2);
 }
 
-/* ---- The registers themselves --------------------------------------------------------- */
+/* ---- The registers themselves --------------------------------------------------------------- */
 
 static void mov_dr_when_gd_set_faults(void **state)
 {

@@ -147,7 +147,7 @@ static void bound_when_outside_is_br(void **state)
 	assert_int_equal(slot32(0), A_CODE);
 }
 
-/* ---- Conforming handlers, bad handlers ------------------------------------------------ */
+/* ---- Conforming handlers, bad handlers ------------------------------------------------------ */
 
 static void handler_when_conforming_runs_at_callers_cpl(void **state)
 {
@@ -205,7 +205,7 @@ static void external_when_handler_bad_sets_ext(void **state)
 	expect_fault(VEC_GP, S_DATA0 | 1);
 }
 
-/* ---- Stack of the inner ring ---------------------------------------------------------- */
+/* ---- Stack of the inner ring ---------------------------------------------------------------- */
 
 static void inner_stack_when_ss_bad_is_ts(void **state)
 {
@@ -274,7 +274,7 @@ static void triple_fault_when_nothing_works_shuts_down(void **state)
 	assert_int_equal(S->run_state, X86_SHUTDOWN);
 }
 
-/* ---- Long mode ------------------------------------------------------------------------ */
+/* ---- Long mode ------------------------------------------------------------------------------ */
 
 static void long_mode_when_same_ring_aligns_stack(void **state)
 {
@@ -337,7 +337,7 @@ static void long_mode_when_stack_noncanonical_is_ss(void **state)
 	expect_fault(VEC_SS, 0);
 }
 
-/* ---- Real mode ------------------------------------------------------------------------ */
+/* ---- Real mode ------------------------------------------------------------------------------ */
 
 static void real_mode_when_int_goes_through_ivt(void **state)
 {
@@ -367,7 +367,7 @@ static void real_mode_when_exception_has_error_pushes_none(void **state)
 	assert_int_equal(slot16(0), 0);
 }
 
-/* ---- VM86 ----------------------------------------------------------------------------- */
+/* ---- VM86 ----------------------------------------------------------------------------------- */
 
 static void vm86_when_iopl3_int_enters_ring0(void **state)
 {
@@ -439,7 +439,7 @@ static void vme_when_not_redirected_is_gp_at_iopl0(void **state)
 	assert_int_equal(slot32(1), 0);
 }
 
-/* ---- Interrupts, NMI, shadows --------------------------------------------------------- */
+/* ---- Interrupts, NMI, shadows --------------------------------------------------------------- */
 
 static void interrupt_when_if_clear_waits(void **state)
 {

@@ -25,7 +25,7 @@ static void halt_at_code2(void)
 	memset(R + A_CODE2, 0xf4, 16);
 }
 
-/* ---- Far JMP and CALL ----------------------------------------------------------------- */
+/* ---- Far JMP and CALL ----------------------------------------------------------------------- */
 
 static void jmp_when_code_checks_privilege(void **state)
 {
@@ -118,7 +118,7 @@ static void jmp_when_16_bit_operand_truncates(void **state)
 	assert_int_equal(S->rip, 0x7235);
 }
 
-/* ---- Call gates ----------------------------------------------------------------------- */
+/* ---- Call gates ----------------------------------------------------------------------------- */
 
 static void gate_when_inner_copies_parameters(void **state)
 {
@@ -243,7 +243,7 @@ static void gate64_when_target_not_64_bit_is_gp(void **state)
 	expect_fault(VEC_GP, S_GATE);
 }
 
-/* ---- Returns -------------------------------------------------------------------------- */
+/* ---- Returns -------------------------------------------------------------------------------- */
 
 static void retf_when_outer_loads_stack_and_drops_segments(void **state)
 {
@@ -488,7 +488,7 @@ static void retf_when_to_16_bit_stack_keeps_upper_sp(void **state)
 	assert_int_equal(slot32(3), 0x58000); /* the upper half is the old one's */
 }
 
-/* ---- Real mode ------------------------------------------------------------------------ */
+/* ---- Real mode ------------------------------------------------------------------------------ */
 
 static void jmp_when_real_mode_loads_base(void **state)
 {
@@ -541,7 +541,7 @@ static void unreal_when_reloaded_in_real_mode_keeps_limit(void **state)
 	assert_int_equal(S->gpr[R_RAX], 0xcafe1234);
 }
 
-/* ---- Segment loads -------------------------------------------------------------------- */
+/* ---- Segment loads -------------------------------------------------------------------------- */
 
 static void mov_ds_when_loaded_checks_type_and_privilege(void **state)
 {

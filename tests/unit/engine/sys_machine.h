@@ -182,7 +182,7 @@ static int env_teardown(void **state)
 	return 0;
 }
 
-/* ---- Tables --------------------------------------------------------------------------- */
+/* ---- Tables --------------------------------------------------------------------------------- */
 
 static void put_desc(unsigned sel, uint32_t base, uint32_t limit, uint16_t attr)
 {

@@ -4,7 +4,7 @@
 
 #include "x86/msr.h"
 
-/* ---- Control registers ---------------------------------------------------------------- */
+/* ---- Control registers ---------------------------------------------------------------------- */
 
 static void mov_cr0_when_combination_invalid_is_gp(void **state)
 {
@@ -265,7 +265,7 @@ static void invpcid_when_descriptor_bad_is_gp(void **state)
 	}
 }
 
-/* ---- Descriptor tables ---------------------------------------------------------------- */
+/* ---- Descriptor tables ---------------------------------------------------------------------- */
 
 static void lgdt_when_16_bit_operand_takes_24_bits(void **state)
 {
@@ -419,7 +419,7 @@ static void arpl_when_rpl_lower_raises_it(void **state)
 	assert_true(S->rflags & FLAG_ZF);
 }
 
-/* ---- System calls --------------------------------------------------------------------- */
+/* ---- System calls --------------------------------------------------------------------------- */
 
 static void set_star(void)
 {
@@ -579,7 +579,7 @@ static void swapgs_and_wrgsbase_when_run(void **state)
 	expect_fault(VEC_GP, 0);
 }
 
-/* ---- MSRs ----------------------------------------------------------------------------- */
+/* ---- MSRs ----------------------------------------------------------------------------------- */
 
 static int wrmsr(uint32_t msr, uint64_t val)
 {

@@ -31,7 +31,7 @@ static bool one_in(unsigned n)
 	return below(n) == 0;
 }
 
-/* ---- Random state ---------------------------------------------------------------------------- */
+/* ---- Random state --------------------------------------------------------------------------- */
 
 static uint64_t random_value(void)
 {
@@ -137,7 +137,7 @@ static void random_state(uint8_t *x)
 		memset(x + FX_FOP, 0, FX_MXCSR - FX_FOP);
 }
 
-/* ---- Random instructions --------------------------------------------------------------------- */
+/* ---- Random instructions -------------------------------------------------------------------- */
 
 struct test_insn {
 	uint8_t bytes[16];
@@ -234,7 +234,7 @@ static bool random_insn(struct test_insn *t)
 	return true;
 }
 
-/* ---- Memory operands ------------------------------------------------------------------------- */
+/* ---- Memory operands ------------------------------------------------------------------------ */
 
 static const struct x86_operand *find_mem(const struct x86_insn *insn)
 {
@@ -338,7 +338,7 @@ static void plant_image(uint64_t target)
 		p[FX_MXCSR + below(4)] ^= (uint8_t)rnd();
 }
 
-/* ---- One comparison -------------------------------------------------------------------------- */
+/* ---- One comparison ------------------------------------------------------------------------- */
 
 static uint8_t arena_before[ARENA_BYTES], arena_direct[ARENA_BYTES];
 

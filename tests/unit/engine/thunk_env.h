@@ -302,7 +302,7 @@ static inline int env_run(const uint8_t *bytes, size_t len, enum x86_mode mode)
 #define RUN32(...) RUN(X86_MODE_32, __VA_ARGS__)
 #define RUN16(...) RUN(X86_MODE_16, __VA_ARGS__)
 
-/* ---- Registers of the guest while they are not live ------------------------------------------ */
+/* ---- Registers of the guest while they are not live ----------------------------------------- */
 
 static inline void set_xmm(unsigned n, uint64_t lo, uint64_t hi)
 {

@@ -130,8 +130,7 @@ static void condition_when_family_expect_cc(void **state)
 	assert_int_equal(ok(M64, "0f 4c c1").cc, 12);
 }
 
-/* ---- Prefixes
- * ------------------------------------------------------------------------------------ */
+/* ---- Prefixes ------------------------------------------------------------------------------- */
 
 static void rex_when_not_last_expect_ignored(void **state)
 {
@@ -210,8 +209,7 @@ static void length_when_truncated_or_over_15_expect_more_or_long(void **state)
 		 {M64, "66 66 66 66 66 66 66 66 66 66 66 66 66 66", MORE});
 }
 
-/* ---- Sizes
- * --------------------------------------------------------------------------------------- */
+/* ---- Sizes ---------------------------------------------------------------------------------- */
 
 static void operand_size_when_64bit_default_expect_8(void **state)
 {
@@ -269,8 +267,7 @@ static void segment_moves_when_memory_expect_16_bits(void **state)
 	VERDICTS({M32, "8e c8", UD}, {M32, "8e f0", UD}, {M32, "8c f8", UD}, {M64, "44 8e d8", 3});
 }
 
-/* ---- Addresses
- * ------------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------ */
 
 static void modrm16_when_each_form_expect_registers(void **state)
 {
@@ -349,8 +346,7 @@ static void segment_override_when_64bit_expect_fs_gs_only(void **state)
 	assert_int_equal(ok(M32, "36 d7").seg, SEG_SS);
 }
 
-/* ---- Registers
- * --------------------------------------------------------------------------------------- */
+/* ---- Registers ------------------------------------------------------------------------------ */
 
 static void byte_registers_when_rex_expect_no_high_ones(void **state)
 {
@@ -381,8 +377,7 @@ static void mmx_when_rex_expect_ignored(void **state)
 	assert_int_equal(ok(M64, "66 45 0f 6f c1").opd[0].reg, 8);
 }
 
-/* ---- One opcode, several meanings
- * ----------------------------------------------------------------------- */
+/* ---- One opcode, several meanings ----------------------------------------------------------- */
 
 static void opcode_90_when_prefixed_expect_nop_pause_xchg(void **state)
 {
@@ -536,9 +531,7 @@ static void reserved_nop_when_any_form_expect_nop(void **state)
 	VERDICTS({M64, "0f 0d c0", UD}); /* as the host */
 }
 
-/* ---- VEX
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- VEX ------------------------------------------------------------------------------------ */
 
 static void vex_when_prefixed_or_malformed_expect_ud(void **state)
 {
@@ -633,8 +626,7 @@ static void is4_when_vblendv_expect_register_operand(void **state)
 	assert_int_equal(ok(M32, "c4 e3 71 4c c2 a5").opd[3].reg, 2);
 }
 
-/* ---- Flags and features
- * ------------------------------------------------------------------------------------- */
+/* ---- Flags and features --------------------------------------------------------------------- */
 
 static void flags_when_simd_memory_expect_host_and_aligned(void **state)
 {

@@ -91,8 +91,7 @@ static bool known_zydis_refuses(const struct x86_insn *in)
 	return false;
 }
 
-/* ---- Names
- * --------------------------------------------------------------------------------------- */
+/* ---- Names ---------------------------------------------------------------------------------- */
 
 static const char cc_name[16][4] = {"o", "no", "b", "nb", "z", "nz", "be", "nbe",
 				    "s", "ns", "p", "np", "l", "nl", "le", "nle"};
@@ -160,8 +159,7 @@ static bool known_same_name(const struct x86_insn *in, const ZydisDecodedInstruc
 	return false;
 }
 
-/* ---- Operands and flags
- * ---------------------------------------------------------------------------- */
+/* ---- Operands and flags --------------------------------------------------------------------- */
 
 /* Operands not worth comparing. */
 static bool known_other_operands(const struct x86_insn *in, const ZydisDecodedInstruction *zi)
@@ -216,8 +214,7 @@ static bool known_partial_write(const struct x86_insn *in)
 	return false;
 }
 
-/* ---- CPUID features and alignment
- * ------------------------------------------------------------------ */
+/* ---- CPUID features and alignment ----------------------------------------------------------- */
 
 struct known_set {
 	uint8_t set;
