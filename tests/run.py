@@ -113,6 +113,17 @@ def programs(kind, parse):
     return jobs
 
 
+def isa_jobs(only):
+    """All of tests/isa, or those asked for: isa/NAME, isa/FAMILY, or the beginning of a name."""
+    jobs = programs("isa", parse_lines(0))
+    for p in only:
+        name = p[len("isa/"):]
+        if p.startswith("isa/") and name and not any(matches(j.name, p) for j in jobs):
+            jobs.append(Job(p, [os.path.join(BUILD, "tests", "isa", "isa"), name],
+                            TIMEOUTS["isa"], parse_lines(0), cost=3))
+    return jobs
+
+
 def has_main(path):
     with open(path) as f:
         return re.search(r"^int main\(", f.read(), re.M) is not None
@@ -192,7 +203,7 @@ def pytest_jobs():
 
 
 def all_jobs(only):
-    jobs = check_jobs() + programs("unit", parse_cmocka) + programs("isa", parse_lines(0)) + \
+    jobs = check_jobs() + programs("unit", parse_cmocka) + isa_jobs(only) + \
         programs("oracle", parse_lines(0)) + guest_jobs() + fuzz_jobs() + pytest_jobs()
     if only:
         jobs = [j for j in jobs if any(matches(j.name, p) for p in only)]

@@ -32,6 +32,18 @@ $(B)/tests/oracle/oracle: $(wildcard tests/oracle/*.c tests/oracle/*.h) $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -mno-red-zone -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
 
+# So are the instructions with known results; their tests are assembled.
+AS_ISA    := as --64 --noexecstack --fatal-warnings -I tests/isa
+ISA_TESTS := $(patsubst tests/isa/%.isa,$(B)/tests/isa/%.isa.o,$(wildcard tests/isa/*.isa))
+$(B)/tests/isa/%.isa.o: tests/isa/%.isa tests/isa/isa.inc
+	@mkdir -p $(@D)
+	$(AS_ISA) -o $@ $<
+$(B)/tests/isa/isa: $(wildcard tests/isa/*.c tests/isa/*.h) tests/oracle/host.c tests/oracle/oracle.h \
+		$(ISA_TESTS) $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -DORACLE_WINDOW=0x2000u -DORACLE_CODE_MAX=512u -mno-red-zone \
+		-Itests -o $@ $(filter %.c %.o,$^) $(LINK) $(LDLIBS)
+
 include tests/guest/guest.mk
 
 .PHONY: t unit isa-bins

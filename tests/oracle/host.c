@@ -107,7 +107,9 @@ static void load_test(ucontext_t *uc, const struct oracle_test *t)
 	g[REG_CSGSFS] = (greg_t)(cs | ss << 48);
 	put_xsave((uint8_t *)uc->uc_mcontext.fpregs, t->in.xsave);
 	memset(code_rw, 0xcc, ORACLE_CODE_BYTES);
-	memcpy(code_rw + t->code_off, t->code, ORACLE_CODE_MAX);
+	memcpy(code_rw + t->code_off, t->code,
+	       t->code_off + ORACLE_CODE_MAX <= ORACLE_CODE_BYTES ? ORACLE_CODE_MAX
+								  : ORACLE_CODE_BYTES - t->code_off);
 	memset((void *)ORACLE_DATA, 0, ORACLE_DATA_BYTES);
 	memcpy((uint8_t *)ORACLE_DATA + (ORACLE_DATA_BYTES - ORACLE_WINDOW) / 2, t->window,
 	       ORACLE_WINDOW);
