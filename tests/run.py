@@ -310,6 +310,7 @@ def main():
     ap.add_argument("-v", action="store_true", help="show the log of passed tests as well")
     a = ap.parse_args()
     os.chdir(TOP)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # take the children along
     jobs = all_jobs(a.only)
     if a.list:
         print("\n".join(j.name for j in jobs))
