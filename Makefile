@@ -70,3 +70,4 @@ $(B)/src/%.o: src/%.c
 
 include tests/tests.mk
 include tools/tools.mk
+include bench/bench.mk
