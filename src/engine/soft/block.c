@@ -241,7 +241,7 @@ static void cache_reset(struct soft_cache *c)
 	for (size_t i = 0; i < ARRAY_SIZE(c->hash); i++)
 		c->hash[i] = NULL;
 	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
-		c->e->cpus[i]->code_gen++;
+		soft_code_moved(c->e->cpus[i], 1);
 }
 
 void soft_build_start(struct soft_cache *c, struct soft_build *bd)

@@ -26,7 +26,9 @@ static inline struct str str_of(const struct soft_cpu *cpu, const struct soft_op
 static inline gva_t str_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned seg,
 			    uint64_t off, unsigned size, bool write)
 {
-	if (unlikely(op->flags & SOFT_OP_SEGCHECK))
+	bool beyond = !soft_mode64(cpu) && off + size > 0x100000000ull;
+
+	if (unlikely((op->flags & SOFT_OP_SEGCHECK) || beyond))
 		return soft_lin(cpu, seg, off, size, write);
 	return cpu->segbase[seg] + off;
 }

@@ -8,7 +8,9 @@
  * Invariants
  * 1. An entry in the write table means: writable under this view, D set, plain RAM, no decoded code
  *    on the page, no data breakpoint near. Whatever breaks one of them must drop the entry.
- * 2. A tag carries the generation in its low 12 bits, so a flush is one increment.
+ * 2. A tag carries a generation in its low 12 bits. Each PCID in use has one of its own, so an address
+ *    space comes back to its entries, and a flush is a new generation.
+ * 3. Global pages are not shared between PCIDs: they are flushed and filled more often than they must.
  */
 #include "engine/soft/mmu_int.h"
 
@@ -18,21 +20,63 @@
 
 /* ---- Flushing ------------------------------------------------------------------------------- */
 
-void soft_tlb_flush(struct soft_cpu *cpu)
+static unsigned current_pcid(const struct soft_cpu *cpu)
 {
-	cpu->code_gen++;
-	cpu->large.lo = ~0ull;
-	cpu->large.hi = 0;
-	if ((++cpu->tlb_gen & 0xfff) != 0)
-		return;
-	/* The 12-bit generation wrapped: old tags could match again. */
-	cpu->tlb_gen++;
+	return cpu->s.cr4 & CR4_PCIDE ? (unsigned)(cpu->s.cr3 & 0xfff) : 0;
+}
+
+/* A generation no entry carries. When the 12 bits are used up, every entry goes. */
+static uint16_t new_generation(struct soft_cpu *cpu)
+{
+	if (++cpu->last_gen <= 0xfff)
+		return cpu->last_gen;
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
 				cpu->views[v].ent[a][i].tag = 0;
 		}
 	}
+	gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
+	cpu->code_epoch++;
+	cpu->last_gen = 1;
+	return cpu->last_gen;
+}
+
+/* Use the generation of `pcid`, or a new one if it has none. */
+static void use_pcid(struct soft_cpu *cpu, unsigned pcid)
+{
+	if (!cpu->pcid_gen[pcid]) {
+		uint16_t gen = new_generation(cpu);
+
+		cpu->pcid_gen[pcid] = gen;
+	}
+	cpu->tlb_gen = cpu->pcid_gen[pcid];
+	soft_code_moved(cpu, 0);
+}
+
+void soft_tlb_flush(struct soft_cpu *cpu)
+{
+	unsigned pcid = current_pcid(cpu);
+
+	if (cpu->many_pcids)
+		gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
+	cpu->many_pcids = false;
+	cpu->pcid_gen[pcid] = 0;
+	cpu->large.lo = ~0ull;
+	cpu->large.hi = 0;
+	use_pcid(cpu, pcid);
+}
+
+void soft_tlb_flush_pcid(struct soft_cpu *cpu, unsigned pcid)
+{
+	cpu->pcid_gen[pcid] = 0;
+	use_pcid(cpu, current_pcid(cpu));
+}
+
+void soft_tlb_switch(struct soft_cpu *cpu)
+{
+	cpu->many_pcids = true;
+	use_pcid(cpu, current_pcid(cpu));
 }
 
 void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
@@ -41,7 +85,7 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 		soft_tlb_flush(cpu);
 		return;
 	}
-	cpu->code_gen++;
+	soft_code_moved(cpu, 1);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++)
 			soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin)->tag = 0;

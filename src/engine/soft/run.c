@@ -545,8 +545,8 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 		return NULL;
 	cpu->e = e;
 	cpu->index = index;
-	cpu->tlb_gen = 1;
-	cpu->code_gen = 1;
+	cpu->code_epoch = 1;
+	soft_tlb_flush(cpu);
 	cpu->large.lo = ~0ull;
 	cpu->scratch = aligned_alloc(64, 4096);
 	if (!cpu->scratch) {

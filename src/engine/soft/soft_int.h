@@ -52,21 +52,21 @@ typedef const struct soft_op *(*soft_fn)(struct soft_cpu *cpu, const struct soft
 
 struct soft_op {
 	_Atomic(soft_fn) fn;
-	gva_t rip;            /* of this instruction: linear address minus CS.base, i.e. the IP */
-	uint64_t imm;         /* immediate, or branch target IP */
-	int64_t disp;         /* of the memory operand; RIP-relative is already absolute */
-	uint64_t ea_mask;     /* of the memory operand's offset, by address size */
+	gva_t rip;	  /* of this instruction: linear address minus CS.base, i.e. the IP */
+	uint64_t imm;	  /* immediate, or branch target IP */
+	int64_t disp;	  /* of the memory operand; RIP-relative is already absolute */
+	uint64_t ea_mask; /* of the memory operand's offset, by address size */
 	union {
-		const struct x86_insn *insn; /* system operations: the whole decoded instruction */
-		const void *thunk;           /* host-instruction operations: code to call */
+		const struct x86_insn *insn;  /* system operations: the whole decoded instruction */
+		const void *thunk;	      /* host-instruction operations: code to call */
 		const struct soft_op *target; /* branches: the target in this same block, or NULL */
 	};
-	uint8_t len;          /* bytes; rip + len is the next instruction (masked to the mode) */
+	uint8_t len; /* bytes; rip + len is the next instruction (masked to the mode) */
 	uint8_t flags;
-	uint8_t opsize, addrsize; /* bytes */
+	uint8_t opsize, addrsize;	 /* bytes */
 	uint8_t base, index, scale, seg; /* of the memory operand; SOFT_NO_REG where absent */
-	uint8_t dst, src;     /* register operands as byte offsets into s.gpr (AH is 1) */
-	uint8_t src2, msize;  /* msize: bytes of the memory operand */
+	uint8_t dst, src;    /* register operands as byte offsets into s.gpr (AH is 1) */
+	uint8_t src2, msize; /* msize: bytes of the memory operand */
 	uint8_t cc, aux;
 };
 
@@ -77,14 +77,14 @@ enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC };
 #define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_ent {
-	uint64_t tag;     /* page address | generation (low 12 bits); never matches when 0 */
-	uint64_t addend;  /* host pointer = gva + addend */
+	uint64_t tag;	 /* page address | generation (low 12 bits); never matches when 0 */
+	uint64_t addend; /* host pointer = gva + addend */
 };
 
 /* One view of an address space per privilege. */
 enum soft_view {
-	SOFT_VIEW_SUPER,      /* CPL 0–2, SMAP enforced (EFLAGS.AC = 0) or SMAP off */
-	SOFT_VIEW_SUPER_AC,   /* CPL 0–2, SMAP lifted by EFLAGS.AC */
+	SOFT_VIEW_SUPER,    /* CPL 0–2, SMAP enforced (EFLAGS.AC = 0) or SMAP off */
+	SOFT_VIEW_SUPER_AC, /* CPL 0–2, SMAP lifted by EFLAGS.AC */
 	SOFT_VIEW_USER,
 	SOFT_VIEWS
 };
@@ -96,17 +96,17 @@ struct soft_tlb {
 /* ---- The vCPU ----------------------------------------------------------------------------------*/
 
 /* Bits of the block key: all of the state that decoded code depends on. */
-#define SOFT_MODE_CS32 0x001u   /* CS.D */
-#define SOFT_MODE_CS64 0x002u   /* long mode and CS.L */
-#define SOFT_MODE_SS32 0x004u   /* SS.B: stack pointer size (64-bit mode: ignored) */
-#define SOFT_MODE_FLAT 0x008u   /* ES, SS, DS flat 4 GiB writable data and CS flat: no checks */
+#define SOFT_MODE_CS32 0x001u /* CS.D */
+#define SOFT_MODE_CS64 0x002u /* long mode and CS.L */
+#define SOFT_MODE_SS32 0x004u /* SS.B: stack pointer size (64-bit mode: ignored) */
+#define SOFT_MODE_FLAT 0x008u /* ES, SS, DS flat 4 GiB writable data and CS flat: no checks */
 #define SOFT_MODE_PE 0x010u
 #define SOFT_MODE_VM86 0x020u
 #define SOFT_MODE_CPL3 0x040u
-#define SOFT_MODE_STEP 0x080u   /* TF, debug registers or a shadow: one instruction a block */
-#define SOFT_MODE_NOFPU 0x100u  /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
+#define SOFT_MODE_STEP 0x080u  /* TF, debug registers or a shadow: one instruction a block */
+#define SOFT_MODE_NOFPU 0x100u /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
 #define SOFT_MODE_LMA 0x200u
-#define SOFT_MODE_AC 0x400u     /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
+#define SOFT_MODE_AC 0x400u /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 
 #define SOFT_JCACHE_BITS 14
 
@@ -120,16 +120,16 @@ struct soft_jcache_ent {
 struct soft_event {
 	uint8_t vector;
 	bool has_error;
-	bool soft;       /* INT n, INT3, INTO: DPL is checked, rip of the next instruction is pushed */
-	bool external;   /* INTR or NMI: EXT bit set in error codes of nested faults */
-	bool int1;       /* INT1: soft without a DPL check */
+	bool soft; /* INT n, INT3, INTO: DPL is checked, rip of the next instruction is pushed */
+	bool external; /* INTR or NMI: EXT bit set in error codes of nested faults */
+	bool int1;     /* INT1: soft without a DPL check */
 	uint32_t error;
-	uint64_t dr6;    /* #DB: bits to merge into DR6 */
+	uint64_t dr6;	  /* #DB: bits to merge into DR6 */
 	uint8_t insn_len; /* soft: bytes of the INT instruction */
 };
 
 /* Why the block loop must be left. */
-#define SOFT_REQ_INTR 0x01u  /* the INTR pin, a level */
+#define SOFT_REQ_INTR 0x01u /* the INTR pin, a level */
 #define SOFT_REQ_NMI 0x02u
 #define SOFT_REQ_INIT 0x04u
 #define SOFT_REQ_SIPI 0x08u
@@ -138,41 +138,46 @@ struct soft_event {
 #define SOFT_REQ_EXIT 0x40u  /* look at run_state (HLT, shutdown) */
 
 struct soft_cpu {
-	struct x86_state s;       /* s.gpr must be first: soft_op.dst/src are offsets from here */
+	struct x86_state s; /* s.gpr must be first: soft_op.dst/src are offsets from here */
 	uint64_t segbase[SEG_COUNT + 1]; /* effective bases (64-bit mode: 0 but FS, GS) */
-	const struct soft_op *op; /* the instruction being executed */
-	struct soft_op here;      /* op points at it while faults are to report s.rip (traps, new tasks) */
-	struct soft_tlb *tlb;     /* the current view */
-	uint64_t tlb_gen;         /* low 12 bits: never 0; bumped by a flush */
-	uint64_t code_gen;        /* bumped by whatever may unmap or remap code */
-	uint64_t cs_key;          /* CS base and limit outside 64-bit mode: part of the block key */
-	uint32_t mode;            /* SOFT_MODE_*, recomputed by soft_mode_changed() */
-	uint32_t view;            /* enum soft_view */
-	uint64_t rip_mask;        /* 0xffff, 0xffffffff or ~0 */
-	bool fpu_live;            /* guest x87/SSE/AVX are in the host's registers */
-	bool in_thunk;            /* host faults now are the guest's (#XM, #MF, #GP) */
-	bool ferr;                /* FERR# is asserted: an x87 exception with CR0.NE = 0 */
+	const struct soft_op *op;	 /* the instruction being executed */
+	struct soft_op
+		here; /* op points at it while faults are to report s.rip (traps, new tasks) */
+	struct soft_tlb *tlb; /* the current view */
+	uint64_t tlb_gen;     /* generation of the entries in use: 1 to 4095 */
+	uint64_t code_gen;    /* what jump cache entries must carry: code_epoch and tlb_gen */
+	uint64_t code_epoch;  /* bumped by whatever remaps code or frees blocks */
+	uint16_t last_gen;    /* the last generation given out */
+	bool many_pcids;      /* more than one entry of pcid_gen may be in use */
+	uint64_t cs_key;      /* CS base and limit outside 64-bit mode: part of the block key */
+	uint32_t mode;	      /* SOFT_MODE_*, recomputed by soft_mode_changed() */
+	uint32_t view;	      /* enum soft_view */
+	uint64_t rip_mask;    /* 0xffff, 0xffffffff or ~0 */
+	bool fpu_live;	      /* guest x87/SSE/AVX are in the host's registers */
+	bool in_thunk;	      /* host faults now are the guest's (#XM, #MF, #GP) */
+	bool ferr;	      /* FERR# is asserted: an x87 exception with CR0.NE = 0 */
 	bool running;
 
 	struct soft_engine *e;
 	unsigned index;
-	jmp_buf unwind;           /* to the run loop: event is in `event` */
+	jmp_buf unwind; /* to the run loop: event is in `event` */
 	struct soft_event event;
-	uint64_t pending_dr6;     /* data breakpoints hit by the current instruction */
+	uint64_t pending_dr6; /* data breakpoints hit by the current instruction */
 
 	/* SOFT_REQ_*: written by any thread. Partner: soft_run's check between blocks. */
 	_Atomic uint32_t requests;
 	_Atomic uint8_t sipi_vector; /* valid while SOFT_REQ_SIPI is set */
-	uint64_t dr_seen[5];      /* DR0-3 and DR7 the TLB was filled under */
-	bool yield;               /* PAUSE: let another vCPU run */
-	struct soft_block *scratch; /* one instruction fetched from a device */
+	uint64_t dr_seen[5];	     /* DR0-3 and DR7 the TLB was filled under */
+	bool yield;		     /* PAUSE: let another vCPU run */
+	struct soft_block *scratch;  /* one instruction fetched from a device */
 
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
 	struct soft_tlb views[SOFT_VIEWS];
-	struct soft_tlb none; /* always empty: the view while alignment is checked */
+	uint16_t pcid_gen[4096]; /* the generation of each PCID; 0 = none of its entries is valid */
+	struct soft_tlb none;	 /* always empty: the view while alignment is checked */
 	struct {
-		gva_t lo, hi;     /* large pages seen since the last flush: INVLPG inside flushes all */
+		gva_t lo, hi; /* large pages seen since the last flush: INVLPG inside flushes all */
 	} large;
 	char error[256];
 };
@@ -180,11 +185,11 @@ struct soft_cpu {
 struct soft_engine {
 	struct engine_config cfg;
 	struct mem *mem;
-	uint8_t *ram;             /* mem_base() */
+	uint8_t *ram; /* mem_base() */
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
 	struct thunk_cache *thunks;
-	struct soft_turn {        /* one vCPU runs at a time in this tier, first come first served */
+	struct soft_turn { /* one vCPU runs at a time in this tier, first come first served */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
 		_Atomic uint32_t next, serving;
@@ -244,12 +249,23 @@ gva_t soft_ea_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size,
 /* Its offset only (LEA, and operations that address around it). */
 uint64_t soft_ea_off(const struct soft_cpu *cpu, const struct soft_op *op);
 
-void soft_tlb_flush(struct soft_cpu *cpu);              /* everything of this vCPU */
+void soft_tlb_flush(struct soft_cpu *cpu); /* everything of this vCPU */
+/* Everything of one PCID, which may be the current one. */
+void soft_tlb_flush_pcid(struct soft_cpu *cpu, unsigned pcid);
+/* CR3 now names another PCID, whose entries are still good. */
+void soft_tlb_switch(struct soft_cpu *cpu);
 void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin);
 
 /* Recompute mode, view, segbase, rip_mask after a change of CS, SS, DS, ES, FS, GS, CR0, CR3, CR4,
  * EFER, EFLAGS.{VM,AC,TF,RF}, DR7 or int_shadow. Cheap; call freely. */
 void soft_mode_changed(struct soft_cpu *cpu);
+
+/* Jump cache entries must be found anew; `epochs` = 1 when no older entry may ever match again. */
+static inline void soft_code_moved(struct soft_cpu *cpu, unsigned epochs)
+{
+	cpu->code_epoch += epochs;
+	cpu->code_gen = cpu->code_epoch << 12 | cpu->tlb_gen;
+}
 
 static inline bool soft_mode64(const struct soft_cpu *cpu)
 {

@@ -86,9 +86,10 @@ static void set_cr0(struct soft_cpu *cpu, uint64_t new)
 static void set_cr3(struct soft_cpu *cpu, uint64_t new)
 {
 	struct x86_state *s = &cpu->s;
+	bool pcids = sys_lma(cpu) && (s->cr4 & CR4_PCIDE), keep = pcids && (new &CR3_NOFLUSH);
 
 	if (sys_lma(cpu)) {
-		if (s->cr4 & CR4_PCIDE)
+		if (pcids)
 			new &= ~CR3_NOFLUSH;
 		if (new >> cpu->e->cfg.cpuid->phys_bits)
 			soft_raise_err(cpu, VEC_GP, 0);
@@ -96,7 +97,13 @@ static void set_cr3(struct soft_cpu *cpu, uint64_t new)
 		soft_raise_err(cpu, VEC_GP, 0);
 	}
 	s->cr3 = new;
-	soft_tlb_flush(cpu);
+	if (!pcids) {
+		soft_tlb_flush(cpu);
+	} else {
+		if (!keep)
+			soft_tlb_flush_pcid(cpu, new & 0xfff);
+		soft_tlb_switch(cpu);
+	}
 	soft_mode_changed(cpu);
 }
 
@@ -317,6 +324,8 @@ void sys_invpcid(struct soft_cpu *cpu, const struct soft_op *op)
 		soft_raise_err(cpu, VEC_GP, 0);
 	if (type == 0 && pcid == (cpu->s.cr4 & CR4_PCIDE ? cpu->s.cr3 & 0xfff : 0))
 		soft_tlb_invlpg(cpu, lin);
-	else if (type != 0)
+	else if (type < 2)
+		soft_tlb_flush_pcid(cpu, (unsigned)pcid);
+	else
 		soft_tlb_flush(cpu);
 }

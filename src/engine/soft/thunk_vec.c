@@ -77,8 +77,20 @@ static unsigned maskmov_size(const struct soft_op *op)
 	}
 }
 
+/*
+ * Processors do not check the alignment of masked moves. What raises meanwhile makes the mode anew.
+ */
+static uint32_t alignment_check_off(struct soft_cpu *cpu)
+{
+	uint32_t mode = cpu->mode;
+
+	cpu->mode &= ~SOFT_MODE_AC;
+	return mode;
+}
+
 void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
+	uint32_t mode = alignment_check_off(cpu);
 	bool l = tk_get(op->imm, TK_L, 1);
 	unsigned size = maskmov_size(op), n = (l ? YMM : XMM) / size;
 	uint64_t off = soft_ea_off(cpu, op);
@@ -94,11 +106,13 @@ void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 			put_elem(out, i, size, soft_ld(cpu, lin, size));
 		}
 	}
+	cpu->mode = mode;
 	thunk_move_reg(cpu, l ? THUNK_LD_YMM : THUNK_LD_VXMM, key_reg(op), out);
 }
 
 void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
+	uint32_t mode = alignment_check_off(cpu);
 	bool l = tk_get(op->imm, TK_L, 1);
 	unsigned size = maskmov_size(op), n = (l ? YMM : XMM) / size;
 	uint64_t off = soft_ea_off(cpu, op);
@@ -118,6 +132,7 @@ void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 		if (masked_in(mask, i, size))
 			soft_st(cpu, lin[i], get_elem(data, i, size), size);
 	}
+	cpu->mode = mode;
 }
 
 /* ---- MASKMOVQ, (V)MASKMOVDQU ---------------------------------------------------------------- */
