@@ -44,10 +44,11 @@ uint64_t tsc_hz(void)
 uint64_t usec(void)
 {
 	static uint64_t start;
+	uint64_t hz = tsc_hz();
 
 	if (!start)
 		start = rdtsc();
-	return (rdtsc() - start) * 1000 / (tsc_hz() / 1000);
+	return (rdtsc() - start) * 1000 / (hz / 1000);
 }
 
 void wait_us(unsigned us)
