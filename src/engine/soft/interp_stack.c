@@ -69,10 +69,7 @@ static const struct soft_op *pusha(struct soft_cpu *cpu, const struct soft_op *o
 	uint64_t mask = soft_sp_mask(cpu), sp = stack_top(cpu);
 	unsigned size = op->opsize;
 
-	/* the lowest slot first: if the whole frame can be written, nothing else faults */
-	for (unsigned i = 0; i < 8; i++)
-		soft_probe_write(cpu, stack_lin(cpu, (sp - (i + 1) * size) & mask, size, true),
-				 size);
+	/* A fault leaves what was pushed so far; rSP moves last. */
 	for (unsigned i = 0; i < 8; i++)
 		stack_store(cpu, (sp - (i + 1) * size) & mask, cpu->s.gpr[i], size);
 	stack_set(cpu, sp - 8 * size);

@@ -207,6 +207,9 @@ static const struct soft_op *string_rep(struct soft_cpu *cpu, const struct soft_
 
 		if (!n) {
 			element(cpu, op, &st, &a, &b);
+			/* A later element may fault: AMD processors keep the flags so far. */
+			if (compares(op))
+				soft_flags_sub(cpu, a, b, st.size);
 			n = 1;
 		}
 		count -= n;
@@ -215,14 +218,9 @@ static const struct soft_op *string_rep(struct soft_cpu *cpu, const struct soft_
 		if (ends_on_compare(op, a, b))
 			break;
 		if (count && (step || (atomic_load_explicit(&cpu->requests, memory_order_relaxed) &&
-				       done >= 64))) {
-			if (compares(op))
-				soft_flags_sub(cpu, a, b, st.size);
+				       done >= 64)))
 			return leave_to(cpu, op->rip);
-		}
 	}
-	if (done && compares(op))
-		soft_flags_sub(cpu, a, b, st.size);
 	return soft_next(cpu, op);
 }
 

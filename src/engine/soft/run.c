@@ -335,7 +335,8 @@ static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
 		   atomic_load_explicit(&b->valid, memory_order_relaxed)))
 		return b;
 
-	if (soft_mode64(cpu) && !soft_canonical(lin))
+	/* Both come before paging has its say. */
+	if (soft_mode64(cpu) ? !soft_canonical(lin) : cpu->s.rip > cpu->s.seg[SEG_CS].limit)
 		soft_raise_err(cpu, VEC_GP, 0);
 
 	const uint8_t *p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
