@@ -4,18 +4,19 @@
  * Source: Intel SDM 3A ch. 6 (event order: table 6-2), §9.1 (INIT), §8.4 (SIPI).
  * Threads: run() on the vCPU's own thread; kick, signal and has_work from any.
  * In this tier one vCPU runs at a time (struct soft_turn): a fair queue, left at HLT, at PAUSE, and
- * after a slice of blocks when someone waits.
+ * after a slice of time when someone waits.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "engine/soft/block.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/trace.h"
 
-#define SLICE_BLOCKS 50000u
+#define SLICE_NS 1000000ull
 
 static struct soft_cpu *cpu_of(const struct vcpu *v)
 {
@@ -178,6 +179,70 @@ void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned siz
 	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
 }
 
+/* ---- Turns ---------------------------------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC a slice from now. */
+static struct timespec slice_end(void)
+{
+	uint64_t ns = clock_mono_ns() + SLICE_NS;
+
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC),
+				 .tv_nsec = (long)(ns % NS_PER_SEC)};
+}
+
+static void ask_holder(struct soft_turn *t)
+{
+	struct soft_cpu *holder = atomic_load(&t->holder);
+
+	if (holder)
+		atomic_fetch_or(&holder->requests, SOFT_REQ_TURN);
+}
+
+static void turn_take(struct soft_cpu *cpu)
+{
+	struct soft_turn *t = &cpu->e->turn;
+	uint32_t mine = atomic_fetch_add(&t->next, 1);
+
+	if (atomic_load(&t->serving) != mine) {
+		pthread_mutex_lock(&t->lock);
+		while (atomic_load(&t->serving) != mine) {
+			struct timespec end = slice_end();
+
+			if (pthread_cond_clockwait(&t->changed, &t->lock, CLOCK_MONOTONIC, &end) ==
+			    ETIMEDOUT)
+				ask_holder(t);
+		}
+		pthread_mutex_unlock(&t->lock);
+	}
+	atomic_store(&t->holder, cpu);
+}
+
+static bool turn_wanted(struct soft_turn *t)
+{
+	return atomic_load(&t->next) != atomic_load(&t->serving) + 1;
+}
+
+static void turn_pass(struct soft_turn *t)
+{
+	pthread_mutex_lock(&t->lock);
+	atomic_store(&t->holder, NULL);
+	atomic_fetch_add(&t->serving, 1);
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void turn_yield(struct soft_cpu *cpu)
+{
+	struct soft_turn *t = &cpu->e->turn;
+
+	cpu->yield = false;
+	if (!turn_wanted(t))
+		return;
+	soft_fpu_leave(cpu);
+	turn_pass(t);
+	turn_take(cpu);
+}
+
 /* ---- Events between blocks ------------------------------------------------------------------ */
 
 static void deliver(struct soft_cpu *cpu, const struct soft_event *ev)
@@ -257,6 +322,8 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 	struct x86_state *s = &cpu->s;
 
 	accept_requests(cpu, req);
+	if (req & SOFT_REQ_TURN)
+		turn_yield(cpu);
 	if (s->run_state == X86_SHUTDOWN) {
 		*out = ENGINE_EXIT_SHUTDOWN;
 		return false;
@@ -281,45 +348,6 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 		return false;
 	}
 	return true;
-}
-
-/* ---- Turns ---------------------------------------------------------------------------------- */
-
-static void turn_take(struct soft_turn *t)
-{
-	uint32_t mine = atomic_fetch_add(&t->next, 1);
-
-	if (atomic_load(&t->serving) == mine)
-		return;
-	pthread_mutex_lock(&t->lock);
-	while (atomic_load(&t->serving) != mine)
-		pthread_cond_wait(&t->changed, &t->lock);
-	pthread_mutex_unlock(&t->lock);
-}
-
-static bool turn_wanted(struct soft_turn *t)
-{
-	return atomic_load(&t->next) != atomic_load(&t->serving) + 1;
-}
-
-static void turn_pass(struct soft_turn *t)
-{
-	pthread_mutex_lock(&t->lock);
-	atomic_fetch_add(&t->serving, 1);
-	pthread_cond_broadcast(&t->changed);
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void turn_yield(struct soft_cpu *cpu)
-{
-	struct soft_turn *t = &cpu->e->turn;
-
-	cpu->yield = false;
-	if (!turn_wanted(t))
-		return;
-	soft_fpu_leave(cpu);
-	turn_pass(t);
-	turn_take(t);
 }
 
 /* ---- The loop ------------------------------------------------------------------------------- */
@@ -390,17 +418,13 @@ static void run_step(struct soft_cpu *cpu)
  */
 static void run_blocks(struct soft_cpu *cpu)
 {
-	uint32_t n = 0;
-
 	do {
 		if (unlikely(cpu->mode & SOFT_MODE_STEP))
 			run_step(cpu);
 		else
 			run_block(cpu);
-		if (unlikely(cpu->yield || ++n >= SLICE_BLOCKS)) {
-			n = 0;
+		if (unlikely(cpu->yield))
 			turn_yield(cpu);
-		}
 	} while (!atomic_load_explicit(&cpu->requests, memory_order_relaxed));
 }
 
@@ -421,7 +445,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 	enum engine_exit out = ENGINE_EXIT_KICK;
 
 	soft_signals_thread_init(cpu);
-	turn_take(&cpu->e->turn);
+	turn_take(cpu);
 	cpu->running = true;
 	if (_setjmp(cpu->unwind) == 1)
 		deliver_raised(cpu);

@@ -136,6 +136,7 @@ struct soft_event {
 #define SOFT_REQ_KICK 0x10u
 #define SOFT_REQ_FLUSH 0x20u /* the memory map changed */
 #define SOFT_REQ_EXIT 0x40u  /* look at run_state (HLT, shutdown) */
+#define SOFT_REQ_TURN 0x80u  /* another vCPU has waited a slice for its turn */
 
 struct soft_cpu {
 	struct x86_state s; /* s.gpr must be first: soft_op.dst/src are offsets from here */
@@ -193,6 +194,7 @@ struct soft_engine {
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
 		_Atomic uint32_t next, serving;
+		_Atomic(struct soft_cpu *) holder; /* whom a waiter asks to give way */
 	} turn;
 };
 
