@@ -159,7 +159,8 @@ def fuzz_jobs():
 
 
 def guest_header(src):
-    """Settings in a guest program's first comment: "run: -smp 2 -m 64M" and "expect: reset"."""
+    """Settings in a guest program's first comment: "run: -smp 2 -m 64M" and "expect: reset"
+    (or off)."""
     with open(src) as f:
         head = f.read(3000)
     args = re.search(r"^ \* run: (.*)$", head, re.M)
@@ -185,8 +186,9 @@ def guest_jobs():
             images.append((src, rel))
     for src, rel in images:
         args, expect = guest_header(src)
-        # isa-debug-exit turns the value 0x10 into (0x10 << 1) | 1; a reset under -no-reboot is 0.
-        parse = parse_lines({"pass": 33, "reset": 0}[expect])
+        # isa-debug-exit turns the value 0x10 into (0x10 << 1) | 1; power-off, and a reset under
+        # -no-reboot, are 0.
+        parse = parse_lines({"pass": 33, "reset": 0, "off": 0}[expect])
         jobs.append(Job(rel, guest_cmd("build/%s.elf" % rel, args), TIMEOUTS["guest"], parse,
                         cost=10))
     return jobs
