@@ -160,7 +160,8 @@ void sys_push(struct soft_cpu *cpu, struct sys_stack *st, uint64_t val, unsigned
 
 	next.sp = st->sp - size;
 	lin = stack_lin(cpu, &next, size);
-	if (st->super)
+	/* A 64-bit stack is out of reach of what compatibility mode itself addresses. */
+	if (st->super || (st->flat64 && !soft_mode64(cpu)))
 		soft_st_sys(cpu, lin, val, size);
 	else
 		soft_st(cpu, lin, val, size);
