@@ -480,6 +480,8 @@ static void soft_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg)
 		atomic_fetch_or(&cpu->requests, SOFT_REQ_NMI);
 		break;
 	case VCPU_SIGNAL_INIT:
+		/* A SIPI that came before it would have started what INIT now stops. */
+		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_SIPI);
 		atomic_fetch_or(&cpu->requests, SOFT_REQ_INIT);
 		break;
 	case VCPU_SIGNAL_SIPI:
