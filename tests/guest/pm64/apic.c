@@ -260,6 +260,72 @@ static void spurious(void)
 	apic_write(SVR, 0x1ff);
 }
 
+/* ---- the 8259s at LINT0 ---- */
+
+static volatile unsigned pic_irqs, nmi_count;
+
+static void on_pic(struct frame *f)
+{
+	(void)f;
+	pic_irqs++;
+	pic_eoi(0);
+}
+
+static void on_nmi(struct frame *f)
+{
+	(void)f;
+	nmi_count++;
+}
+
+/* An edge of the 8254, pending in the 8259. */
+static void raise_pic(void)
+{
+	pic_init(0);
+	outb(0x43, 0x30);
+	outb(0x40, 10);
+	outb(0x40, 0);
+	outb(0x20, 0x0a);
+	for (uint64_t end = usec() + 2000000; !(inb(0x20) & 1) && usec() < end;)
+		;
+	outb(0x21, 0xfe);
+}
+
+static void lint0(void)
+{
+	set_handler(0x20, on_pic);
+	set_handler(NMI, on_nmi);
+	apic_write(LVT_LINT0, MASKED | 0x700);
+	raise_pic();
+	window();
+	check_eq(pic_irqs, 0, "LINT0 masked: nothing of the 8259s");
+	apic_write(LVT_LINT0, 0x700);
+	window();
+	check_eq(pic_irqs, 1, "LINT0 as ExtINT: the 8259's vector");
+	check(!bit(ISR, 0x20), "which is not the local APIC's to serve");
+	write_cr8(15);
+	raise_pic();
+	window();
+	check_eq(pic_irqs, 2, "TPR does not stop it");
+	write_cr8(0);
+	pic_init(0);
+	apic_write(LVT_LINT0, 0x65);
+	norder = 0;
+	raise_pic();
+	window();
+	check_eq(norder, 1, "LINT0 as fixed");
+	check_eq(order[0], 0x65, "its own vector");
+	if (!qemu_lacks("LINT0 as fixed and nothing else"))
+		check_eq(pic_irqs, 2, "and not the 8259's");
+	pic_init(0);
+	apic_write(LVT_LINT0, 0x400);
+	raise_pic();
+	window();
+	check_eq(nmi_count, 1, "LINT0 as NMI");
+	pic_init(0);
+	apic_write(LVT_LINT0, MASKED);
+	set_handler(NMI, NULL);
+}
+
 /* ---- timer ---- */
 
 static const uint8_t divide_codes[] = {0xb, 0, 1, 2, 3, 8, 9, 0xa};
@@ -412,6 +478,7 @@ void guest_test(void)
 	disabled();
 	errors();
 	spurious();
+	lint0();
 	timer();
 	deadline();
 }

@@ -159,8 +159,10 @@ static bool others_get(volatile unsigned *p, unsigned want)
 	uint64_t end = usec() + 10000000;
 
 	while (!others_are(p, want))
-		if (usec() > end)
+		if (usec() > end) {
+			print("  got %u %u %u\n", p[1], p[2], p[3]);
 			return false;
+		}
 	return true;
 }
 
@@ -384,9 +386,74 @@ static void shoot_down(void)
 	check(good, "TLB shoot-down: all see the other page");
 }
 
+/* The time-stamp counters: nobody may read less than another one read before. */
+static volatile uint64_t last_tsc;
+static volatile unsigned warps, reads;
+
+static void tsc_job(unsigned cpu)
+{
+	(void)cpu;
+	for (unsigned i = 0; i < 5000; i++) {
+		unsigned taken;
+		uint64_t now;
+
+		for (taken = 1; taken;) {
+			asm volatile("xchg %0, %1" : "+r"(taken), "+m"(lock)::"memory");
+			if (taken)
+				asm volatile("pause");
+		}
+		now = rdtsc();
+		if (now < last_tsc)
+			warps++;
+		last_tsc = now;
+		reads++;
+		asm volatile("" ::: "memory");
+		lock = 0;
+	}
+}
+
+static void time_stamps(void)
+{
+	start_job(tsc_job);
+	tsc_job(0);
+	check(wait_done(), "all have read their time-stamp counters");
+	check_eq(reads, CPUS * 5000, "every time");
+	check_eq(warps, 0, "none is behind another");
+}
+
+static void io_entry(unsigned pin, unsigned dest, uint32_t low)
+{
+	volatile uint32_t *sel = (volatile uint32_t *)0xfec00000, *win = sel + 4;
+
+	*sel = 0x11 + 2 * pin;
+	*win = dest << 24;
+	*sel = 0x10 + 2 * pin;
+	*win = low;
+}
+
+/* The 8254's interrupts at one processor after the other. */
+static void device_interrupts(void)
+{
+	outb(0x43, 0x34);
+	outb(0x40, 11932 & 0xff);
+	outb(0x40, 11932 >> 8);
+	for (unsigned i = 1; i < CPUS; i++) {
+		unsigned others;
+
+		clear(hits);
+		io_entry(2, i, V_HIT);
+		check(wait_count(&hits[i], 3, 10000), "the timer interrupts processor %u", i);
+		others = hits[0] + hits[1] + hits[2] + hits[3] - hits[i];
+		io_entry(2, i, 0x10000);
+		wait_us(20000);
+		check_eq(others, 0, "and no other");
+	}
+	outb(0x43, 0x30);
+}
+
 static void init_running(void)
 {
-	unsigned b, n = started;
+	unsigned b, n;
 
 	ipi_to(3, 0x4500);
 	wait_us(20000);
@@ -399,9 +466,20 @@ static void init_running(void)
 	wait_us(20000);
 	check_eq(hits[3], 0, "it takes no interrupt");
 	ap_next = 3; /* its stack again */
+	if (!qemu_lacks("the order of SIPI and INIT")) {
+		ipi_to(3, 0x4600 | START_PAGE);
+		ipi_to(3, 0x4500);
+		wait_us(20000);
+		b = beats[3];
+		wait_us(50000);
+		check_eq(beats[3], b, "INIT behind SIPI stops it again");
+		ap_next = 3;
+	}
+	n = started;
+	b = boots[3];
 	ipi_to(3, 0x4600 | START_PAGE);
 	check(wait_count(&started, n + 1, 10000), "SIPI starts it anew");
-	check_eq(boots[3], 2, "it is the same one");
+	check_eq(boots[3], b + 1, "it is the same one");
 	ipi_to(3, V_HIT);
 	check(wait_count(&hits[3], 1, 10000), "and takes interrupts");
 }
@@ -420,5 +498,7 @@ void guest_test(void)
 	halting();
 	counting();
 	shoot_down();
+	time_stamps();
+	device_interrupts();
 	init_running();
 }
