@@ -40,6 +40,13 @@
 /* Missed edges that are made up for. */
 #define MAX_BACKLOG 50u
 
+/*
+ * A one-shot of counter 2 that is first looked at this much after it was started, but not later than
+ * a program would leave it alone: see first_look().
+ */
+#define LOOK_LATE_NS 100000u
+#define LOOK_FORGOTTEN_NS 50000000u
+
 struct counter {
 	uint64_t start_ns; /* the counting element held `count` then */
 	uint32_t count;	   /* 1..65536: what was loaded last */
@@ -56,6 +63,7 @@ struct counter {
 	uint8_t read_msb; /* the next byte read (written) is the high one */
 	uint8_t write_msb;
 	uint8_t low_byte; /* first byte of a two-byte count */
+	uint8_t unseen;	  /* nobody has looked since the count was loaded */
 };
 
 struct i8254 {
@@ -396,6 +404,7 @@ static void load_count(struct i8254 *pit, unsigned n, uint16_t val)
 	c->frozen = 0;
 	c->start_ns = now;
 	c->loaded = 1;
+	c->unseen = n == 2 && mode_of(c) == 0 && c->gate;
 	if (n == 0)
 		restart_irq(pit);
 }
@@ -447,11 +456,27 @@ static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 		write_control(pit, n, v);
 }
 
+/*
+ * Systems measure the TSC against counter 2: start a one-shot, read the TSC, poll OUT until it rises.
+ * When the host took the processor away between the start and the first poll, a count that ran on
+ * would give them a TSC several times too slow, and clocks that race ever after. So a one-shot whose
+ * first look comes late starts at that look; a delay later on only makes them try again.
+ */
+static void first_look(struct counter *c, uint64_t now)
+{
+	uint64_t late = ns_since(c->start_ns, now);
+
+	if (c->unseen && late > LOOK_LATE_NS && late < LOOK_FORGOTTEN_NS)
+		c->start_ns = now;
+	c->unseen = 0;
+}
+
 static uint64_t read_counter(struct counter *c)
 {
 	uint64_t now = clock_mono_ns();
 	uint16_t v;
 
+	first_look(c, now);
 	if (c->has_status) {
 		c->has_status = 0;
 		return c->status;
@@ -535,6 +560,7 @@ bool i8254_out(struct i8254 *pit, unsigned n)
 	struct counter *c = &pit->c[n % COUNTERS];
 	uint64_t now = clock_mono_ns();
 
+	first_look(c, now);
 	load_pending(c, now);
 	return out_level(c, now);
 }
@@ -591,7 +617,7 @@ static int i8254_post_load(struct device *dev)
 		STATE_FIELD(struct i8254, c[i].loaded), STATE_FIELD(struct i8254, c[i].written), \
 		STATE_FIELD(struct i8254, c[i].gate), STATE_FIELD(struct i8254, c[i].read_msb),  \
 		STATE_FIELD(struct i8254, c[i].write_msb),                                       \
-		STATE_FIELD(struct i8254, c[i].low_byte)
+		STATE_FIELD(struct i8254, c[i].low_byte), STATE_FIELD(struct i8254, c[i].unseen)
 
 static const struct state_field i8254_fields[] = {
 	COUNTER_FIELDS(0),

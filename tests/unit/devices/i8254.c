@@ -143,6 +143,30 @@ static void mode0_when_gate_low_expect_paused(void **state)
 	assert_int_equal(inb(f->bus, 0x61) & 0x21, 0x21);
 }
 
+/* The host took the processor away between the start of a one-shot and the first poll. */
+static void mode0_when_first_look_late_expect_whole_count_from_then(void **state)
+{
+	struct fix *f = *state;
+
+	outb(f->bus, 0x61, 1);
+	program(f, 2, 0, 11932); /* 10 ms */
+	fake_advance(7 * 1000000);
+	assert_false(inb(f->bus, 0x61) & 0x20);
+	fake_advance(9 * 1000000);
+	assert_false(inb(f->bus, 0x61) & 0x20);
+	fake_advance(1001 * 1000);
+	assert_true(inb(f->bus, 0x61) & 0x20);
+	/* Looked at in time, or forgotten: the count runs from its start. */
+	program(f, 2, 0, 11932);
+	fake_advance(50 * 1000);
+	assert_false(inb(f->bus, 0x61) & 0x20);
+	fake_advance(9951 * 1000);
+	assert_true(inb(f->bus, 0x61) & 0x20);
+	program(f, 2, 0, 11932);
+	fake_advance(60 * 1000000);
+	assert_true(inb(f->bus, 0x61) & 0x20);
+}
+
 static void mode1_when_triggered_expect_one_shot(void **state)
 {
 	struct fix *f = *state;
@@ -465,6 +489,7 @@ int main(void)
 		T(reset_when_new_expect_18_hz_square_wave),
 		T(mode0_when_counted_expect_one_interrupt),
 		T(mode0_when_gate_low_expect_paused),
+		T(mode0_when_first_look_late_expect_whole_count_from_then),
 		T(mode1_when_triggered_expect_one_shot),
 		T(mode2_when_running_expect_exact_rate_and_low_tick),
 		T(mode2_when_new_count_expect_loaded_at_period_end),
