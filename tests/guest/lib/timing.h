@@ -25,11 +25,11 @@ bool wait_count(volatile unsigned *p, unsigned want, unsigned ms);
 bool wait_irqs(volatile unsigned *p, unsigned want, unsigned ms);
 
 /*
- * Check that measure(arg) gives a number between want / 2 and want * 2, at one of five tries.
+ * Check that measure(arg) gives a number between want / 2 and want * 2, at one of several tries.
  * 0 from it is a failure at once. The name may have one %s.
  */
 bool check_near(uint64_t (*measure)(word arg), word arg, uint64_t want, const char *name, ...);
-/* Check that f() is true at one of five tries: for what a pause of the machine may spoil. */
+/* Check that f() is true at one of several tries: for what a pause of the machine may spoil. */
 bool check_tries(bool (*f)(void), const char *name);
 
 #endif

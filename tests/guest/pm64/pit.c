@@ -132,35 +132,34 @@ static void null_count(void)
 	group_end();
 }
 
-/* Ticks that counter 0 makes in 20 ms. */
+/* Ticks that counter 0 makes in 20 ms, as seen in 2. */
 static uint64_t pace(word mode)
 {
 	unsigned a, b;
 	uint64_t t, took;
 
 	program(0, (unsigned)mode, 0);
-	wait_us(1000);
 	t = usec();
 	a = latched(0);
-	wait_us(20000);
+	wait_us(2000);
 	b = latched(0);
 	took = usec() - t;
 	return ((a - b) & 0xffff) * 20000ull / took;
 }
 
-/* Microseconds per interrupt, over 10. */
+/* Microseconds per interrupt, over 5. */
 static uint64_t interrupt_distance(word mode)
 {
 	uint64_t t;
 
-	program(0, (unsigned)mode, TICKS(10000));
+	program(0, (unsigned)mode, TICKS(50000));
 	irqs = 0;
 	if (!wait_irqs(&irqs, 1, 5000))
 		return 0;
 	t = usec();
-	if (!wait_irqs(&irqs, 11, 20000))
+	if (!wait_irqs(&irqs, 6, 20000))
 		return 0;
-	return (usec() - t) / 10;
+	return (usec() - t) / 5;
 }
 
 static uint64_t one_shot(word arg)
@@ -197,8 +196,8 @@ static void one_shot_rest(const char *how)
 
 static void interrupts(const char *how)
 {
-	check_near(interrupt_distance, 2, 10000, "mode 2, %s: 100 interrupts a second", how);
-	check_near(interrupt_distance, 3, 10000, "mode 3, %s: 100 interrupts a second", how);
+	check_near(interrupt_distance, 2, 50000, "mode 2, %s: 20 interrupts a second", how);
+	check_near(interrupt_distance, 3, 50000, "mode 3, %s: 20 interrupts a second", how);
 	check_near(one_shot, 0, 50000, "mode 0, %s: 50 ms", how);
 	one_shot_rest(how);
 }
