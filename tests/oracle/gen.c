@@ -425,7 +425,7 @@ static bool excluded_op(const struct x86_insn *in)
 /*
  * Encodings the guest's CPUID does not offer, so that the decoder refuses them, but which this
  * host's processor may know: MONITORX/MWAITX, RDPRU, RDPKRU/WRPKRU, CET, and the like under 0F 01;
- * FEMMS and 3DNow!.
+ * FEMMS and 3DNow!; XOP.
  */
 static bool excluded_unknown(const uint8_t *c)
 {
@@ -437,6 +437,9 @@ static bool excluded_unknown(const uint8_t *c)
 		i++;
 	/* LOCK VERR and VERW read their operand before they refuse the prefix, on some. */
 	if (c[i] == 0x0f && c[i + 1] == 0 && memchr(c, 0xf0, i))
+		return true;
+	/* XOP: too long is #GP to a processor that knows its lengths, #UD to the decoder */
+	if (c[i] == 0x8f)
 		return true;
 	return c[i] == 0x0f && (c[i + 1] == 0x01 || c[i + 1] == 0x0e || c[i + 1] == 0x0f);
 }

@@ -144,17 +144,23 @@ void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const v
 	enum thunk_move get = xmm ? THUNK_ST_XMM : THUNK_ST_MMX;
 	unsigned n = xmm ? 16 : 8;
 	uint8_t *mask = cpu->bounce[0], *data = cpu->bounce[1];
+	uint32_t mode;
 	gva_t lin;
 
 	(void)code;
 	thunk_move_reg(cpu, get, xmm ? key_rm(op) : key_rm(op) & 7, mask);
 	thunk_move_reg(cpu, get, xmm ? key_reg(op) : key_reg(op) & 7, data);
 	lin = soft_ea_lin(cpu, op, n, true);
+	/* Written by eight bytes: that is the alignment #AC asks for. */
+	if ((cpu->mode & SOFT_MODE_AC) && (lin & 7))
+		soft_raise_err(cpu, VEC_AC, 0);
+	mode = alignment_check_off(cpu);
 	soft_probe_write(cpu, lin, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, 1))
 			soft_st(cpu, lin + i, data[i], 1);
 	}
+	cpu->mode = mode;
 }
 
 /* ---- Gathers -------------------------------------------------------------------------------- */
