@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Several processors in one guest.
+
+Run: make t T=system/smp
+"""
+import os
+
+import pytest
+from vm import TOP, bad_lines, linux
+
+
+@pytest.mark.parametrize("cpus", [2, 4])
+def test_smp_when_several_vcpus_expect_all_online(cpus):
+    with linux("cloud-amd64", "cryptomgr.notests lodge.report", args=("-smp", str(cpus))) as vm:
+        vm.expect(r"smpboot: Total of %d processors activated" % cpus)
+        assert vm.expect(r"lodge-guest: cpus (\d+)").group(1) == str(cpus)
+        vm.expect(r"reboot: Power down")
+        assert vm.wait_exit() == 0
+        assert bad_lines(vm.text) == []
+
+
+def test_smp_when_work_on_each_cpu_expect_right_sums():
+    script = os.path.join(TOP, "tests/system/smp.sh")
+    with linux("cloud-amd64", "quiet cryptomgr.notests lodge.cmd=smp.sh", script,
+               args=("-smp", "3")) as vm:
+        sums = set()
+        for cpu in range(3):
+            sums.add(vm.expect(r"@@cpu \d ran on (\d) sum (\w+)").group(2))
+        assert len(sums) == 1
+        vm.expect(r"@@off 2")
+        vm.expect(r"@@on 3")
+        assert vm.wait_exit() == 0
