@@ -130,8 +130,12 @@ struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, g
 
 /* ---- Invalidation --------------------------------------------------------------------------- */
 
+/* What every operation of a dead block becomes: leave, and let the jump cache forget it. */
 static const struct soft_op *stale(struct soft_cpu *cpu, const struct soft_op *op)
 {
+	gva_t lin = (cpu->segbase[SEG_CS] + op->rip) & cpu->rip_mask;
+
+	soft_jcache_slot(cpu, lin)->key = 0;
 	return leave_to(cpu, op->rip);
 }
 

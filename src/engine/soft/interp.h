@@ -13,6 +13,14 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SOFT_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SOFT_SANITIZED 1
+#endif
+#endif
+
 /* A translated place of at most one page. */
 struct soft_page {
 	gpa_t gpa;
@@ -223,6 +231,38 @@ static inline const struct soft_op *leave_to(struct soft_cpu *cpu, uint64_t ip)
 {
 	cpu->s.rip = ip;
 	return NULL;
+}
+
+static inline struct soft_jcache_ent *soft_jcache_slot(struct soft_cpu *cpu, gva_t lin)
+{
+	return &cpu->jcache[(lin ^ lin >> SOFT_JCACHE_BITS) & ((1u << SOFT_JCACHE_BITS) - 1)];
+}
+
+/*
+ * Go on at `op`, maybe of another block. Where the compiler makes tail calls, by one, so that each
+ * branch has an indirect jump of its own to predict; elsewhere through run_block's loop, so that
+ * the stack does not grow.
+ */
+static inline const struct soft_op *soft_goto(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	cpu->op = op;
+#if defined(__OPTIMIZE__) && !defined(SOFT_SANITIZED)
+	return atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);
+#else
+	return op;
+#endif
+}
+
+/* A near branch to `ip`: on to its block if that is at hand and nothing asks, else leave. */
+static inline const struct soft_op *soft_branch(struct soft_cpu *cpu, uint64_t ip)
+{
+	gva_t lin = (cpu->segbase[SEG_CS] + ip) & cpu->rip_mask;
+	const struct soft_jcache_ent *j = soft_jcache_slot(cpu, lin);
+
+	if (likely(j->lin == lin && j->key == cpu->chain_key && j->cs_key == cpu->cs_key &&
+		   !atomic_load_explicit(&cpu->requests, memory_order_relaxed)))
+		return soft_goto(cpu, j->ops);
+	return leave_to(cpu, ip);
 }
 
 /* ---- Flags -------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ static inline uint64_t ip_mask(unsigned opsize)
 	static const struct soft_op *jcc_##n(struct soft_cpu *cpu, const struct soft_op *op)      \
 	{                                                                                         \
 		if (cc_true(cpu->s.rflags, n))                                                    \
-			return leave_to(cpu, op->imm);                                            \
+			return soft_branch(cpu, op->imm);                                         \
 		return soft_next(cpu, op);                                                        \
 	}                                                                                         \
 	static const struct soft_op *jcc_back_##n(struct soft_cpu *cpu, const struct soft_op *op) \
@@ -50,15 +50,16 @@ static inline uint64_t ip_mask(unsigned opsize)
 			return soft_next(cpu, op);                                                \
 		if (unlikely(atomic_load_explicit(&cpu->requests, memory_order_relaxed)))         \
 			return leave_to(cpu, op->imm);                                            \
-		cpu->op = op->target;                                                             \
-		return op->target;                                                                \
+		return soft_goto(cpu, op->target);                                                \
 	}
 
 DEFINE_JCC(0)
 DEFINE_JCC(1)
 DEFINE_JCC(2)
-DEFINE_JCC(3) DEFINE_JCC(4) DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8) DEFINE_JCC(9)
-	DEFINE_JCC(10) DEFINE_JCC(11) DEFINE_JCC(12) DEFINE_JCC(13) DEFINE_JCC(14) DEFINE_JCC(15)
+DEFINE_JCC(3)
+DEFINE_JCC(4)
+DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8) DEFINE_JCC(9) DEFINE_JCC(10) DEFINE_JCC(11)
+	DEFINE_JCC(12) DEFINE_JCC(13) DEFINE_JCC(14) DEFINE_JCC(15)
 
 		static const struct soft_op *jcc_bad(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -100,21 +101,20 @@ static const struct soft_op *call_bad_target(struct soft_cpu *cpu, const struct 
 
 static const struct soft_op *jmp(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	return leave_to(cpu, op->imm);
+	return soft_branch(cpu, op->imm);
 }
 
 static const struct soft_op *jmp_back(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	if (unlikely(atomic_load_explicit(&cpu->requests, memory_order_relaxed)))
 		return leave_to(cpu, op->imm);
-	cpu->op = op->target;
-	return op->target;
+	return soft_goto(cpu, op->target);
 }
 
 static const struct soft_op *call(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
-	return leave_to(cpu, op->imm);
+	return soft_branch(cpu, op->imm);
 }
 
 static const struct soft_op *jmp_r(struct soft_cpu *cpu, const struct soft_op *op)
@@ -122,7 +122,7 @@ static const struct soft_op *jmp_r(struct soft_cpu *cpu, const struct soft_op *o
 	uint64_t ip = reg_get(cpu, op->dst, op->opsize);
 
 	check_ip(cpu, ip);
-	return leave_to(cpu, ip);
+	return soft_branch(cpu, ip);
 }
 
 static const struct soft_op *jmp_m(struct soft_cpu *cpu, const struct soft_op *op)
@@ -130,7 +130,7 @@ static const struct soft_op *jmp_m(struct soft_cpu *cpu, const struct soft_op *o
 	uint64_t ip = op_load(cpu, op, op->opsize);
 
 	check_ip(cpu, ip);
-	return leave_to(cpu, ip);
+	return soft_branch(cpu, ip);
 }
 
 static const struct soft_op *call_r(struct soft_cpu *cpu, const struct soft_op *op)
@@ -139,7 +139,7 @@ static const struct soft_op *call_r(struct soft_cpu *cpu, const struct soft_op *
 
 	check_call_ip(cpu, ip, op->opsize);
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
-	return leave_to(cpu, ip);
+	return soft_branch(cpu, ip);
 }
 
 static const struct soft_op *call_m(struct soft_cpu *cpu, const struct soft_op *op)
@@ -148,7 +148,7 @@ static const struct soft_op *call_m(struct soft_cpu *cpu, const struct soft_op *
 
 	check_call_ip(cpu, ip, op->opsize);
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
-	return leave_to(cpu, ip);
+	return soft_branch(cpu, ip);
 }
 
 /* op->imm: bytes of arguments to drop. */
@@ -158,14 +158,14 @@ static const struct soft_op *ret(struct soft_cpu *cpu, const struct soft_op *op)
 
 	check_ip(cpu, ip);
 	stack_set(cpu, sp + op->opsize + op->imm);
-	return leave_to(cpu, ip);
+	return soft_branch(cpu, ip);
 }
 
 /* ---- LOOP, JrCXZ: the counter's size is the address size ------------------------------------ */
 
 static const struct soft_op *take(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	return leave_to(cpu, op->imm);
+	return soft_branch(cpu, op->imm);
 }
 
 enum { LOOP_COUNT, LOOP_WHILE_ZF, LOOP_WHILE_NOT_ZF };

@@ -142,6 +142,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 
 		cpu->segbase[i] = flat ? 0 : s->seg[i].base;
 	}
+	soft_code_key_changed(cpu);
 	check_debug_registers(cpu);
 }
 
@@ -352,16 +353,10 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 
 /* ---- The loop ------------------------------------------------------------------------------- */
 
-static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
+/* The block at `lin`, by way of the TLB and the block cache; decoded if need be. */
+static const struct soft_op *find_slow(struct soft_cpu *cpu, gva_t lin)
 {
-	struct soft_jcache_ent *j =
-		&cpu->jcache[(lin ^ lin >> SOFT_JCACHE_BITS) & ((1u << SOFT_JCACHE_BITS) - 1)];
-	struct soft_block *b = j->block;
-
-	if (likely(j->lin == lin && j->gen == cpu->code_gen && b->mode == cpu->mode &&
-		   b->cs_key == cpu->cs_key &&
-		   atomic_load_explicit(&b->valid, memory_order_relaxed)))
-		return b;
+	struct soft_block *b;
 
 	/* Both come before paging has its say. */
 	if (soft_mode64(cpu) ? !soft_canonical(lin) : cpu->s.rip > cpu->s.seg[SEG_CS].limit)
@@ -376,20 +371,24 @@ static struct soft_block *find_block(struct soft_cpu *cpu, gva_t lin)
 	b = p ? soft_cache_find(cpu->e->cache, cpu, lin, (uint64_t)(p - cpu->e->ram)) : NULL;
 	if (!b)
 		b = soft_block_build(cpu, lin);
-	if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
-		*j = (struct soft_jcache_ent){.lin = lin, .gen = cpu->code_gen, .block = b};
-	return b;
+	if (log_on(LOG_EXEC))
+		soft_trace_block(cpu, b);
+	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
+		*soft_jcache_slot(cpu, lin) = (struct soft_jcache_ent){.lin = lin,
+								       .key = cpu->code_key,
+								       .cs_key = cpu->cs_key,
+								       .ops = b->ops};
+	return b->ops;
 }
 
 static inline void run_block(struct soft_cpu *cpu)
 {
-	gva_t lin = cpu->mode & SOFT_MODE_CS64 ? cpu->s.rip
-					       : (uint32_t)(cpu->segbase[SEG_CS] + cpu->s.rip);
-	struct soft_block *b = find_block(cpu, lin);
-	const struct soft_op *op = b->ops;
+	gva_t lin = (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask;
+	const struct soft_jcache_ent *j = soft_jcache_slot(cpu, lin);
+	const struct soft_op *op = j->ops;
 
-	if (log_on(LOG_EXEC))
-		soft_trace_block(cpu, b);
+	if (unlikely(j->lin != lin || j->key != cpu->code_key || j->cs_key != cpu->cs_key))
+		op = find_slow(cpu, lin);
 	cpu->op = op;
 	do {
 		op = atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "engine/engine.h"
 #include "x86/decode.h"
 #include "x86/state.h"
@@ -107,13 +108,17 @@ struct soft_tlb {
 #define SOFT_MODE_NOFPU 0x100u /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
+#define SOFT_MODE_BITS 11
 
 #define SOFT_JCACHE_BITS 14
+#define SOFT_NO_KEY (~0ull) /* no entry carries it, not even an empty one */
 
+/* Where code at a linear address was decoded to; the operation of a dead block clears its entry. */
 struct soft_jcache_ent {
 	gva_t lin;
-	uint64_t gen;
-	struct soft_block *block;
+	uint64_t key;	 /* soft_cpu.code_key it was found under; 0: none */
+	uint64_t cs_key; /* as in soft_cpu */
+	const struct soft_op *ops;
 };
 
 /* An exception or interrupt on its way to delivery. */
@@ -146,17 +151,19 @@ struct soft_cpu {
 		here; /* op points at it while faults are to report s.rip (traps, new tasks) */
 	struct soft_tlb *tlb; /* the current view */
 	uint64_t tlb_gen;     /* generation of the entries in use: 1 to 4095 */
-	uint64_t code_gen;    /* what jump cache entries must carry: code_epoch and tlb_gen */
-	uint64_t code_epoch;  /* bumped by whatever remaps code or frees blocks */
-	uint16_t last_gen;    /* the last generation given out */
-	bool many_pcids;      /* more than one entry of pcid_gen may be in use */
-	uint64_t cs_key;      /* CS base and limit outside 64-bit mode: part of the block key */
-	uint32_t mode;	      /* SOFT_MODE_*, recomputed by soft_mode_changed() */
-	uint32_t view;	      /* enum soft_view */
-	uint64_t rip_mask;    /* 0xffff, 0xffffffff or ~0 */
-	bool fpu_live;	      /* guest x87/SSE/AVX are in the host's registers */
-	bool in_thunk;	      /* host faults now are the guest's (#XM, #MF, #GP) */
-	bool ferr;	      /* FERR# is asserted: an x87 exception with CR0.NE = 0 */
+	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, tlb_gen, mode */
+	uint64_t
+		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
+	uint64_t code_epoch; /* bumped by whatever remaps code or frees blocks */
+	uint16_t last_gen;   /* the last generation given out */
+	bool many_pcids;     /* more than one entry of pcid_gen may be in use */
+	uint64_t cs_key;     /* CS base and limit outside 64-bit mode: part of the block key */
+	uint32_t mode;	     /* SOFT_MODE_*, recomputed by soft_mode_changed() */
+	uint32_t view;	     /* enum soft_view */
+	uint64_t rip_mask;   /* 0xffff, 0xffffffff or ~0 */
+	bool fpu_live;	     /* guest x87/SSE/AVX are in the host's registers */
+	bool in_thunk;	     /* host faults now are the guest's (#XM, #MF, #GP) */
+	bool ferr;	     /* FERR# is asserted: an x87 exception with CR0.NE = 0 */
 	bool running;
 
 	struct soft_engine *e;
@@ -262,11 +269,20 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin);
  * EFER, EFLAGS.{VM,AC,TF,RF}, DR7 or int_shadow. Cheap; call freely. */
 void soft_mode_changed(struct soft_cpu *cpu);
 
+/* After a change of mode, generation or epoch. */
+static inline void soft_code_key_changed(struct soft_cpu *cpu)
+{
+	bool come_back = (cpu->mode & SOFT_MODE_STEP) || log_on(LOG_EXEC);
+
+	cpu->code_key = (cpu->code_epoch << 12 | cpu->tlb_gen) << SOFT_MODE_BITS | cpu->mode;
+	cpu->chain_key = come_back ? SOFT_NO_KEY : cpu->code_key;
+}
+
 /* Jump cache entries must be found anew; `epochs` = 1 when no older entry may ever match again. */
 static inline void soft_code_moved(struct soft_cpu *cpu, unsigned epochs)
 {
 	cpu->code_epoch += epochs;
-	cpu->code_gen = cpu->code_epoch << 12 | cpu->tlb_gen;
+	soft_code_key_changed(cpu);
 }
 
 static inline bool soft_mode64(const struct soft_cpu *cpu)
