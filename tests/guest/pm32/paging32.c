@@ -3,38 +3,9 @@
  * 32-bit paging: each permission bit, 4 KiB and 4 MiB pages (CR4.PSE), by CPL, CR0.WP, SMEP, SMAP;
  * PSE-36 and its reserved bits. Source: Intel SDM 3A §4.3, §4.6.
  */
-#include "paging.h"
+#include "map.h"
 
 #define TEST_VA 0x80000000u
-#define MAPPED_TABLES 16 /* 64 MiB of identity map */
-
-static uint32_t *dir;
-
-/* Identity for the kernel, the same 64 MiB at 1 GiB for user mode, the APICs' neighbourhood. */
-static void kernel_map(void)
-{
-	uint32_t *tables = alloc_pages(2 * MAPPED_TABLES + 5, 4096);
-
-	dir = alloc_pages(1, 4096);
-	for (unsigned i = 0; i < MAPPED_TABLES; i++) {
-		for (unsigned j = 0; j < 1024; j++) {
-			tables[i * 1024 + j] = (i * 1024 + j) << 12 | 3;
-			tables[(MAPPED_TABLES + i) * 1024 + j] = (i * 1024 + j) << 12 | 7;
-		}
-		dir[i] = (uint32_t)&tables[i * 1024] | 7;
-		dir[256 + i] = (uint32_t)&tables[(MAPPED_TABLES + i) * 1024] | 7;
-	}
-	for (unsigned i = 0; i < 5; i++) {
-		uint32_t *t = &tables[(2 * MAPPED_TABLES + i) * 1024];
-
-		for (unsigned j = 0; j < 1024; j++)
-			t[j] = (0xfec00000u + (i << 22) + (j << 12)) | 3;
-		dir[1019 + i] = (uint32_t)t | 7;
-	}
-	write_cr3((word)dir);
-	write_cr0(read_cr0() | C0_PG | C0_WP);
-	user_offset = 0x40000000;
-}
 
 static void build(struct mapping *m, const char *name, bool large)
 {
@@ -48,7 +19,7 @@ static void build(struct mapping *m, const char *name, bool large)
 	m->levels = large ? 1 : 2;
 	m->width = 4;
 	m->va = TEST_VA + phys;
-	m->entry[0] = dir + (m->va >> 22);
+	m->entry[0] = map_dir + (m->va >> 22);
 	m->base[0] = large ? (phys & 0xffc00000) | PTE_PS : (uint32_t)pt;
 	m->entry[1] = pt + (phys >> 12 & 1023);
 	m->base[1] = phys;
@@ -123,7 +94,8 @@ void guest_test(void)
 	if (!qemu_lacks("PG without PE"))
 		check_trap(catch_trap(load_cr0, (read_cr0() | C0_PG) & ~(word)C0_PE, 0), GP, 0,
 			   "PG without PE");
-	kernel_map();
+	map_init();
+	write_cr0(read_cr0() | C0_WP);
 	check_eq(read_cr0() & C0_PG, C0_PG, "paging is on");
 	build(&m, "4 KiB pages, permissions", false);
 	paging_matrix(&m);
