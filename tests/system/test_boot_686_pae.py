@@ -12,7 +12,7 @@ def test_boot_when_debian_686_pae_expect_userland_and_power_off():
         vm.expect(r"Run /init as init process")
         vm.expect(r"lodge-guest: Linux lodge 6\.\S+ .* i686 GNU/Linux")
         assert 440 < int(vm.expect(r"lodge-guest: memory (\d+) MiB").group(1)) <= 512
-        assert vm.expect(r"lodge-guest: cpus (\d+)").group(1) == "1"
+        assert vm.expect(r"lodge-guest: cpus (\d+)\r").group(1) == "1"
         assert float(vm.expect(r"lodge-guest: uptime (\S+) s").group(1)) > 0
         vm.expect(r"reboot: Power down")
         assert vm.wait_exit() == 0

@@ -13,7 +13,7 @@ from vm import TOP, bad_lines, linux
 def test_smp_when_several_vcpus_expect_all_online(cpus):
     with linux("cloud-amd64", "cryptomgr.notests lodge.report", args=("-smp", str(cpus))) as vm:
         vm.expect(r"smpboot: Total of %d processors activated" % cpus)
-        assert vm.expect(r"lodge-guest: cpus (\d+)").group(1) == str(cpus)
+        assert vm.expect(r"lodge-guest: cpus (\d+)\r").group(1) == str(cpus)
         vm.expect(r"reboot: Power down")
         assert vm.wait_exit() == 0
         assert bad_lines(vm.text) == []
@@ -25,7 +25,7 @@ def test_smp_when_work_on_each_cpu_expect_right_sums():
                args=("-smp", "3")) as vm:
         sums = set()
         for cpu in range(3):
-            sums.add(vm.expect(r"@@cpu \d ran on (\d) sum (\w+)").group(2))
+            sums.add(vm.expect(r"@@cpu \d ran on (\d) sum (\w+)\r").group(2))
         assert len(sums) == 1
         vm.expect(r"@@off 2")
         vm.expect(r"@@on 3")
