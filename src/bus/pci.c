@@ -366,7 +366,10 @@ void pci_dev_reset(struct pci_dev *d)
 
 int pci_dev_loaded(struct pci_dev *d)
 {
-	if (reg_file_check(&d->cfg) || d->intx > 1)
+	/* Only a function whose status register can show it drives its pin. */
+	bool can_intx = d->cfg.live[PCI_STATUS] & PCI_STATUS_INTX;
+
+	if (reg_file_check(&d->cfg) || d->intx > (can_intx ? 1 : 0))
 		return -EINVAL;
 	pci_update_bars(d);
 	pci_update_intx(d);

@@ -259,6 +259,26 @@ static void smbus_when_started_expect_device_error(void **state)
 	assert_int_equal(inb(f->bus, PIIX4_SMB_BASE), 0);
 }
 
+/* The function has no Interrupt Status bit: a state that drives its pin is not one of its own. */
+static void load_when_pin_driven_expect_refusal(void **state)
+{
+	static const char name[] = "pci.intx";
+	struct fixture *f = *state;
+	struct device *d = piix4_pm_device(f->dev);
+	uint8_t buf[8192], *at;
+	long n = device_save(d, buf, sizeof(buf));
+
+	assert_true(n > 0);
+	at = memmem(buf, (size_t)n, name, strlen(name));
+	assert_non_null(at);
+	at += strlen(name) + 1 + 2 + 4; /* kind, element size, count */
+	assert_int_equal(*at, 0);
+	*at = 1;
+	assert_int_equal(device_load(d, buf, (size_t)n, NULL), -EINVAL);
+	*at = 0;
+	assert_int_equal(device_load(d, buf, (size_t)n, NULL), 0);
+}
+
 static void load_when_saved_expect_blocks_timer_and_sci(void **state)
 {
 	struct fixture *f = *state, *g = fixture_new(&fake.loop);
@@ -294,6 +314,7 @@ int main(void)
 		T(sleep_when_s3_expect_suspend_and_wake_status),
 		T(gpe_when_enabled_expect_sci_until_cleared),
 		T(smbus_when_started_expect_device_error),
+		T(load_when_pin_driven_expect_refusal),
 		T(load_when_saved_expect_blocks_timer_and_sci),
 	};
 
