@@ -137,6 +137,15 @@ def meaning(res, qemu):
     return text
 
 
+def range_note(res):
+    best = geomean(ratios(res, "lodge", "host", "integer", min, min))
+    if best is None:
+        return "No integer program was run."
+    return ("The worst geometric mean is that of Lodge's slowest runs over the host's fastest; that "
+            "of the fastest runs on both sides, which a busy machine disturbs least, is %s." %
+            number(best))
+
+
 def document(res, runs, load):
     qemu = bool(res.get("qemu", "boot"))
     head = ["program", "host", "min–max", "Lodge", "min–max", "Lodge / host"]
@@ -155,9 +164,7 @@ def document(res, runs, load):
             if busy else ""),
         "## Goals of the interpreter tier",
         table(["goal", "at most", "median", "worst", ""], goal_rows(res)),
-        "The worst geometric mean is that of Lodge's slowest runs over the host's fastest; that of "
-        "the fastest runs on both sides, which a busy machine disturbs least, is %s." % (
-            number(geomean(ratios(res, "lodge", "host", "integer", min, min) or [1]))),
+        range_note(res),
         "## What the numbers say", meaning(res, qemu), summary(res, qemu)]
     if qemu:
         parts.append("The last column is QEMU's time over Lodge's: above 1, Lodge is faster.")
