@@ -18,6 +18,7 @@
 
 #include "base/range.h"
 #include "cli/cli.h"
+#include "machine/vm.h"
 #include "x86/cpuid.h"
 
 #define FIRMWARE_MAX 16
@@ -185,7 +186,8 @@ static void print_wrapped(const char *words)
 static void print_text(const struct report *r)
 {
 	printf("lodge %s\n\nengines\n", LODGE_VERSION);
-	printf("  soft  ready: the software engine (S1 interpreter), on any x86-64 host\n");
+	printf("  soft  ready: the software engine (%s), on any x86-64 host\n",
+	       engine_soft_tier_name(&(struct engine_soft_options){0}));
 	printf("  kvm   not used: %s\n        mend: %s\n", r->kvm_why, r->kvm_mend);
 	if (strstr(r->kvm_why, "not part of this version") == NULL)
 		printf("        and the KVM engine is not part of this version yet\n");

@@ -160,24 +160,94 @@ static int name_engines(struct run_opts *o, const char *list, struct lodge_err *
 	}
 }
 
-static int set_engine_property(const struct keyval *kv, struct lodge_err *err)
+static int set_tier(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	if (!strcmp(kv->key, "tier")) {
-		if (strcmp(kv->val, "1"))
-			return err_set(err, -EINVAL,
-				       "-accel: tier=%s is not there yet; tier=1, the interpreter, "
-				       "is what there is",
-				       kv->val);
-		return 0;
+	uint64_t tier;
+
+	if (parse_u64(val, &tier) || tier < 1 || tier > 2)
+		return err_set(
+			err, -EINVAL,
+			"-accel: there is no tier=%s; 1 is the interpreter, 2 the translator", val);
+	if (tier > ENGINE_SOFT_TIERS)
+		return err_set(err, -EINVAL,
+			       "-accel: tier=%s is not there yet; tier=1, the interpreter, "
+			       "is what there is",
+			       val);
+	o->vm.soft.tier = (unsigned)tier;
+	return 0;
+}
+
+static int set_check(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	if (parse_bool(val, &o->vm.soft.check))
+		return err_set(err, -EINVAL, "-accel: check=%s is neither on nor off", val);
+	if (o->vm.soft.check && ENGINE_SOFT_TIERS < 2)
+		return err_set(err, -EINVAL,
+			       "-accel: check=%s compares tier 2 with tier 1, and tier 2 is not "
+			       "there yet",
+			       val);
+	return 0;
+}
+
+static int set_tb_size(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	uint64_t mib;
+
+	if (parse_u64(val, &mib) || mib < ENGINE_SOFT_TB_MIB_MIN || mib > ENGINE_SOFT_TB_MIB_MAX)
+		return err_set(err, -EINVAL,
+			       "-accel: tb-size=%s is not a size of the code cache; write a number "
+			       "of MiB from %u to %u",
+			       val, ENGINE_SOFT_TB_MIB_MIN, ENGINE_SOFT_TB_MIB_MAX);
+	o->vm.soft.tb_size_mib = (unsigned)mib;
+	return 0;
+}
+
+static int set_perf(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	static const char *const names[] = {
+		[ENGINE_PERF_OFF] = "off",
+		[ENGINE_PERF_MAP] = "map",
+		[ENGINE_PERF_JITDUMP] = "jitdump",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(val, names[i])) {
+			o->vm.soft.perf = (enum engine_perf)i;
+			return 0;
+		}
 	}
-	if (!strcmp(kv->key, "thread")) {
-		if (strcmp(kv->val, "multi"))
-			return err_set(err, -EINVAL,
-				       "-accel: thread=%s is not there; each vCPU has its thread",
-				       kv->val);
-		return 0;
+	return err_set(err, -EINVAL, "-accel: there is no perf=%s; there are map, jitdump and off",
+		       val);
+}
+
+static int set_thread(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	if (strcmp(val, "multi"))
+		return err_set(err, -EINVAL,
+			       "-accel: thread=%s is not there; each vCPU has its thread", val);
+	return 0;
+}
+
+static int set_engine_property(struct run_opts *o, const struct keyval *kv, struct lodge_err *err)
+{
+	static const struct {
+		const char *key;
+		int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
+	} props[] = {
+		{"tier", set_tier}, {"check", set_check},   {"tb-size", set_tb_size},
+		{"perf", set_perf}, {"thread", set_thread},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {
+		if (!strcmp(kv->key, props[i].key))
+			return props[i].set(o, kv->val, err);
 	}
-	return err_set(err, -EINVAL, "-accel: there is no property '%s'; there is tier=1", kv->key);
+	return err_set(
+		err, -EINVAL,
+		"-accel: there is no property '%s'; there are tier, check, tb-size, perf and "
+		"thread",
+		kv->key);
 }
 
 static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
@@ -189,6 +259,14 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 		puts("auto  the best there is on this host (now: soft)\n"
 		     "soft  the software engine; 'tcg' means it, too\n"
 		     "kvm   the kernel's virtualization (not there yet)");
+		printf("\nproperties of soft:\n"
+		       "tier=N         1: the interpreter, 2: the translator (%u, the highest "
+		       "there is)\n"
+		       "check=on|off   run both tiers and stop at the first difference (off)\n"
+		       "tb-size=N      code cache of the translator, in MiB (%u)\n"
+		       "perf=map|jitdump|off\n"
+		       "               tell Linux's perf the names of generated code (off)\n",
+		       ENGINE_SOFT_TIERS, ENGINE_SOFT_TB_MIB);
 		return 1;
 	}
 	keyval_init(&kv, val, "accel");
@@ -196,7 +274,7 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 		if (!strcmp(kv.key, "accel"))
 			r = name_engines(o, kv.val, err);
 		else
-			r = set_engine_property(&kv, err);
+			r = set_engine_property(o, &kv, err);
 		if (r)
 			return r;
 	}
@@ -317,7 +395,8 @@ const struct run_opt run_opts_machine[] = {
 	{"m", "SIZE", "memory of the guest, in MiB or with K, M, G, T (128M)", set_memory},
 	{"smp", "N[,sockets=N][,cores=N]", "processors (1)", set_smp},
 	{"cpu", "MODEL[,+FEATURE][,-FEATURE]", "processor model (max); 'help' lists them", set_cpu},
-	{"accel", "auto|soft|kvm[,tier=1]", "engine (auto); 'tcg' means soft", set_accel},
+	{"accel", "auto|soft|kvm[,tier=1][,PROPERTY=VALUE]",
+	 "engine (auto); 'tcg' means soft; 'help' explains", set_accel},
 	{"enable-kvm", NULL, "the same as -accel kvm", set_enable_kvm},
 	{"machine", "pc[,accel=ENGINE]", "board: pc, the only one", set_machine},
 	{"M", "pc", "the same as -machine", set_machine},

@@ -131,7 +131,8 @@ static int run(struct run_opts *o)
 	struct lodge_err err = {""};
 	int ready_fd = -1, pid_fd = -1, signals, code;
 
-	fprintf(stderr, "lodge: engine: software (S1 interpreter), because %s\n", o->engine_reason);
+	fprintf(stderr, "lodge: engine: software (%s), because %s\n",
+		engine_soft_tier_name(&o->vm.soft), o->engine_reason);
 	if (o->daemonize) {
 		ready_fd = daemon_start(&err);
 		if (ready_fd < 0)

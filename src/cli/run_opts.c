@@ -113,6 +113,9 @@ static int check_engine(struct run_opts *o, struct lodge_err *err)
 		return err_set(err, -ENOTSUP,
 			       "this version has no KVM engine yet; use -accel soft, or leave "
 			       "-accel out");
+	if (o->vm.soft.check && o->vm.soft.tier == 1)
+		return err_set(err, -EINVAL,
+			       "-accel: check=on compares tier 2 with tier 1; leave tier=1 out");
 	snprintf(o->engine_reason, sizeof(o->engine_reason), "%s",
 		 o->accel_kvm	 ? "this version has no KVM engine yet, and you allowed this one"
 		 : o->accel_soft ? "you asked for it"

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "engine/options.h"
 #include "mem/mem.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
@@ -62,6 +63,7 @@ struct engine_config {
 	const struct x86_cpuid *cpuid; /* what guests see; borrowed for the engine's life */
 	struct mem *mem;               /* borrowed; the engine becomes its listener */
 	struct engine_host host;       /* copied */
+	struct engine_soft_options soft; /* for the software engine */
 };
 
 struct engine_ops {

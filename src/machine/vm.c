@@ -116,6 +116,7 @@ static int make_engine(struct vm *vm, struct lodge_err *err)
 		.cpuid = &vm->cpuid,
 		.mem = vm->mem,
 		.host = vm_engine_host(vm),
+		.soft = vm->cfg.soft,
 	};
 
 	vm->cpus = calloc(vm->cfg.cpus, sizeof(*vm->cpus));

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "engine/options.h"
 
 #define VM_SERIALS 4
 #define VM_FWCFG_ITEMS 32
@@ -31,6 +32,7 @@ struct vm_fwcfg_item {
 struct vm_config {
 	const char *name;
 	const struct engine_ops *engine; /* NULL: the software engine */
+	struct engine_soft_options soft; /* for that one */
 	uint64_t ram_bytes;		 /* VM_RAM_MIN .. VM_RAM_MAX, page-aligned */
 	unsigned cpus;			 /* 1 .. VM_CPUS_MAX */
 	const char *cpu;		 /* CPU model and features, "max" if NULL */

@@ -219,7 +219,7 @@ def test_run_when_guest_powers_off_expect_0_and_the_engine_named(guest):
         m.send("p")
         assert m.wait() == 0
         err = m.p.stderr.read().decode()
-    assert re.fullmatch(r"lodge: engine: software \(S1 interpreter\), because .+\n", err)
+    assert re.fullmatch(r"lodge: engine: software \(S[12] [a-z]+\), because .+\n", err)
 
 
 def test_run_when_guest_uses_debug_exit_expect_its_code(guest):

@@ -636,6 +636,7 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 		return NULL;
 	}
 	e->cfg = *cfg;
+	e->cfg.soft = engine_soft_options_fill(&cfg->soft);
 	e->mem = cfg->mem;
 	e->ram = mem_base(cfg->mem);
 	pthread_mutex_init(&e->turn.lock, NULL);

@@ -159,12 +159,69 @@ static void accel_when_named_expect_engine_or_refusal(void **state)
 	expect_refusal("-kernel k -enable-kvm", "no KVM engine");
 	expect_refusal("-kernel k -machine pc,accel=kvm", "no KVM engine");
 	expect_refusal("-kernel k -accel xen", "xen");
-	expect_refusal("-kernel k -accel soft,tier=2", "tier=2");
 	expect_refusal("-kernel k -accel soft,thread=single", "single");
-	expect_refusal("-kernel k -accel soft,tb-size=5", "tb-size");
 	expect_refusal("-kernel k -machine q35", "q35");
 	expect_refusal("-kernel k -machine virt", "virt");
 	expect_refusal("-kernel k -machine pc,usb=on", "usb=on");
+}
+
+static void accel_properties_when_given_expect_them_set(void **state)
+{
+	struct run_opts o;
+	struct engine_soft_options full;
+
+	expect_ok(&o, "-kernel k");
+	full = engine_soft_options_fill(&o.vm.soft);
+	assert_int_equal(full.tier, ENGINE_SOFT_TIERS);
+	assert_int_equal(full.tb_size_mib, 256);
+	assert_false(full.check);
+	assert_int_equal(full.perf, ENGINE_PERF_OFF);
+	run_opts_free(&o);
+
+	expect_ok(&o, "-kernel k -accel soft,tier=1,tb-size=64,perf=map,check=off");
+	full = engine_soft_options_fill(&o.vm.soft);
+	assert_int_equal(full.tier, 1);
+	assert_int_equal(full.tb_size_mib, 64);
+	assert_int_equal(full.perf, ENGINE_PERF_MAP);
+	assert_string_equal(engine_soft_tier_name(&o.vm.soft), "S1 interpreter");
+	run_opts_free(&o);
+
+	expect_ok(&o, "-kernel k -accel kvm:tcg,tb-size=1024 -accel soft,perf=jitdump");
+	assert_int_equal(o.vm.soft.tb_size_mib, 1024);
+	assert_int_equal(o.vm.soft.perf, ENGINE_PERF_JITDUMP);
+	run_opts_free(&o);
+}
+
+static void accel_properties_when_nonsense_expect_refusal(void **state)
+{
+	static const char *const bad[][2] = {
+		{"tier=0", "tier=0"},
+		{"tier=3", "tier=3"},
+		{"tier=one", "tier=one"},
+		{"tier=", "tier="},
+		{"tier=18446744073709551617", "tier="},
+		{"check=maybe", "check=maybe"},
+		{"tb-size=3", "tb-size=3"},
+		{"tb-size=0", "from 4 to 1024"},
+		{"tb-size=1025", "from 4 to 1024"},
+		{"tb-size=64M", "number of MiB"},
+		{"tb-size=-1", "tb-size=-1"},
+		{"perf=on", "perf=on"},
+		{"perf", "map, jitdump"},
+		{"tier=1,check=on", "check=on"},
+		{"check=on,tier=1", "check=on"},
+		{"one-insn-per-tb=on", "one-insn-per-tb"},
+	};
+	char line[128];
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "-kernel k -accel soft,%s", bad[i][0]);
+		expect_refusal(line, bad[i][1]);
+	}
+	if (ENGINE_SOFT_TIERS < 2) {
+		expect_refusal("-kernel k -accel soft,tier=2", "tier=2");
+		expect_refusal("-kernel k -accel soft,check=on", "tier 2");
+	}
 }
 
 static void serial_when_repeated_expect_ports_in_order(void **state)
@@ -336,6 +393,8 @@ int main(void)
 		cmocka_unit_test(memory_when_spelled_many_ways_expect_bytes),
 		cmocka_unit_test(smp_when_topology_given_expect_product_checked),
 		cmocka_unit_test(accel_when_named_expect_engine_or_refusal),
+		cmocka_unit_test(accel_properties_when_given_expect_them_set),
+		cmocka_unit_test(accel_properties_when_nonsense_expect_refusal),
 		cmocka_unit_test(serial_when_repeated_expect_ports_in_order),
 		cmocka_unit_test(console_when_defaults_change_expect_first_serial_port_to_follow),
 		cmocka_unit_test(device_when_isa_debug_exit_expect_ports),
