@@ -15,6 +15,7 @@ static const struct {
 	const char *name, *what;
 } items[LOG_ITEMS] = {
 	[LOG_IN_ASM] = { "in_asm", "guest code when it is first decoded" },
+	[LOG_OUT_ASM] = { "out_asm", "host code generated for a block" },
 	[LOG_EXEC] = { "exec", "each block entered" },
 	[LOG_INT] = { "int", "interrupts and exceptions delivered" },
 	[LOG_CPU_RESET] = { "cpu_reset", "processor state at reset and shutdown" },
@@ -25,6 +26,7 @@ static const struct {
 	[LOG_MMU] = { "mmu", "page faults and flushes" },
 	[LOG_IRQ] = { "irq", "interrupt controllers" },
 	[LOG_FWCFG] = { "fw_cfg", "firmware configuration items read" },
+	[LOG_STATS] = { "stats", "counters of the engine, when the machine ends" },
 };
 
 static int log_set_item(const char *name, size_t len)

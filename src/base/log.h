@@ -14,6 +14,7 @@
 
 enum log_item {
 	LOG_IN_ASM,     /* in_asm: guest code when it is first decoded */
+	LOG_OUT_ASM,    /* out_asm: generated host code */
 	LOG_EXEC,       /* exec: each block entered */
 	LOG_INT,        /* int: interrupts and exceptions delivered */
 	LOG_CPU_RESET,  /* cpu_reset: processor state at reset and shutdown */
@@ -24,6 +25,7 @@ enum log_item {
 	LOG_MMU,        /* mmu: page faults, flushes */
 	LOG_IRQ,        /* irq: interrupt controllers */
 	LOG_FWCFG,      /* fw_cfg */
+	LOG_STATS,      /* stats: counters of the engine, at the end */
 	LOG_ITEMS
 };
 

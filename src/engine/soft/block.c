@@ -168,6 +168,7 @@ static void page_unlink(struct soft_cache *c, struct soft_block *b, unsigned slo
 
 static void block_kill(struct soft_cache *c, struct soft_block *b)
 {
+	SOFT_COUNT_ALL(c->e, blocks_killed);
 	atomic_store(&b->valid, false);
 	for (uint32_t i = 0; i < b->nops; i++)
 		atomic_store_explicit(&b->ops[i].fn, stale, memory_order_relaxed);
@@ -203,6 +204,7 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 	struct soft_block *next;
 	bool killed = false;
 
+	SOFT_COUNT_ALL(c->e, code_writes);
 	pthread_mutex_lock(&c->lock);
 	atomic_fetch_add(&c->epoch, 1);
 	for (struct soft_block *b = c->lines[page] & mask ? c->by_page[page] : NULL; b; b = next) {
@@ -228,6 +230,7 @@ static void cache_reset(struct soft_cache *c)
 {
 	uint8_t *flags = mem_page_flags(c->e->mem);
 
+	SOFT_COUNT_ALL(c->e, cache_resets);
 	for (size_t i = 0; i < c->blocks; i++) {
 		struct soft_block *b = c->all[i];
 

@@ -30,6 +30,7 @@ static uint16_t new_generation(struct soft_cpu *cpu)
 {
 	if (++cpu->last_gen <= 0xfff)
 		return cpu->last_gen;
+	SOFT_COUNT(cpu, tlb_gen_wrap);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
@@ -58,6 +59,7 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 {
 	unsigned pcid = current_pcid(cpu);
 
+	SOFT_COUNT(cpu, tlb_flush);
 	if (cpu->many_pcids)
 		gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
 	cpu->many_pcids = false;
@@ -69,19 +71,23 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 
 void soft_tlb_flush_pcid(struct soft_cpu *cpu, unsigned pcid)
 {
+	SOFT_COUNT(cpu, tlb_flush_pcid);
 	cpu->pcid_gen[pcid] = 0;
 	use_pcid(cpu, current_pcid(cpu));
 }
 
 void soft_tlb_switch(struct soft_cpu *cpu)
 {
+	SOFT_COUNT(cpu, tlb_switch);
 	cpu->many_pcids = true;
 	use_pcid(cpu, current_pcid(cpu));
 }
 
 void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 {
+	SOFT_COUNT(cpu, tlb_invlpg);
 	if (lin >= cpu->large.lo && lin <= cpu->large.hi) {
+		SOFT_COUNT(cpu, tlb_invlpg_large);
 		soft_tlb_flush(cpu);
 		return;
 	}
@@ -153,6 +159,7 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 	struct mmu_walk w;
 	struct soft_page pg = {0};
 
+	SOFT_COUNT_WALK(cpu, access);
 	if (!mmu_walk(cpu, lin, view, access, &w))
 		raise_pf(cpu, lin, w.error);
 	pg.gpa = mem_a20(cpu->e->mem) ? w.gpa : w.gpa & ~(1ull << 20);

@@ -152,6 +152,7 @@ uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	SOFT_COUNT(cpu, pio_read);
 	soft_fpu_leave(cpu);
 	return h->pio_read(h->opaque, port, size);
 }
@@ -160,6 +161,7 @@ void soft_pio_write(struct soft_cpu *cpu, uint16_t port, uint64_t val, unsigned 
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	SOFT_COUNT(cpu, pio_write);
 	soft_fpu_leave(cpu);
 	h->pio_write(h->opaque, port, val, size);
 }
@@ -168,6 +170,7 @@ uint64_t soft_mmio_read(struct soft_cpu *cpu, gpa_t gpa, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	SOFT_COUNT(cpu, mmio_read);
 	soft_fpu_leave(cpu);
 	return h->mmio_read(h->opaque, cpu->index, gpa, size);
 }
@@ -176,6 +179,7 @@ void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned siz
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	SOFT_COUNT(cpu, mmio_write);
 	soft_fpu_leave(cpu);
 	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
 }
@@ -250,6 +254,7 @@ static void deliver(struct soft_cpu *cpu, const struct soft_event *ev)
 {
 	if (log_on(LOG_INT))
 		soft_trace_event(cpu, ev);
+	soft_stats_event(cpu, ev);
 	if (soft_deliver(cpu, ev)) {
 		cpu->s.int_shadow = 0;
 		soft_mode_changed(cpu);
@@ -331,6 +336,7 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 	}
 	if (req & SOFT_REQ_KICK) {
 		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_KICK);
+		SOFT_COUNT(cpu, kicks);
 		*out = ENGINE_EXIT_KICK;
 		return false;
 	}
@@ -345,6 +351,7 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 			take_interrupt(cpu);
 	}
 	if (s->run_state == X86_HALTED) {
+		SOFT_COUNT(cpu, halts);
 		*out = ENGINE_EXIT_HALT;
 		return false;
 	}
@@ -364,6 +371,7 @@ static const struct soft_op *find_slow(struct soft_cpu *cpu, gva_t lin)
 
 	const uint8_t *p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
 
+	SOFT_COUNT(cpu, lookups);
 	if (!p) {
 		soft_translate(cpu, (enum soft_view)cpu->view, lin, SOFT_EXEC);
 		p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
@@ -592,6 +600,7 @@ static void soft_destroy(struct engine *engine)
 	if (!e)
 		return;
 	mem_set_listener(e->mem, &none);
+	soft_stats_print(e);
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++) {
 		if (!e->cpus[i])
 			continue;

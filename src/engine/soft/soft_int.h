@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/soft/stats.h"
 #include "x86/decode.h"
 #include "x86/state.h"
 
@@ -188,6 +189,7 @@ struct soft_cpu {
 		gva_t lo, hi; /* large pages seen since the last flush: INVLPG inside flushes all */
 	} large;
 	char error[256];
+	struct soft_stats stats;
 };
 
 struct soft_engine {
@@ -197,6 +199,7 @@ struct soft_engine {
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
 	struct thunk_cache *thunks;
+	struct soft_stats_all stats;
 	struct soft_turn { /* one vCPU runs at a time in this tier, first come first served */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;

@@ -471,5 +471,7 @@ struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
 			stop_with(&b, op_end);
 		block = soft_cache_commit(cpu->e->cache, &b.bd);
 	} while (!block);
+	SOFT_COUNT(cpu, blocks_decoded);
+	SOFT_COUNT_ADD(cpu, insns_decoded, block->nops);
 	return block;
 }
