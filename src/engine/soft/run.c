@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "engine/soft/block.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/perfmap.h"
 #include "engine/soft/trace.h"
 
 #define SLICE_NS 1000000ull
@@ -611,6 +612,7 @@ static void soft_destroy(struct engine *engine)
 	soft_cache_free(e->cache);
 	if (e->thunks)
 		thunk_cache_free(e->thunks);
+	soft_perf_free(e->perf);
 	pthread_mutex_destroy(&e->turn.lock);
 	pthread_cond_destroy(&e->turn.changed);
 	free(e);
@@ -622,10 +624,14 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 
 	if (r < 0)
 		return r;
+	r = soft_perf_new(e->cfg.soft.perf, NULL, &e->perf, err);
+	if (r < 0)
+		return r;
 	e->cache = soft_cache_new(e, err);
 	e->thunks = thunk_cache_new(err);
 	if (!e->cache || !e->thunks)
 		return -ENOMEM;
+	thunk_cache_tell(e->thunks, e->perf);
 	e->cpus = calloc(e->cfg.cpus, sizeof(*e->cpus));
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++) {
 		e->cpus[i] = cpu_new(e, i);

@@ -200,6 +200,7 @@ struct soft_engine {
 	struct soft_cache *cache; /* decoded blocks */
 	struct thunk_cache *thunks;
 	struct soft_stats_all stats;
+	struct soft_perf *perf; /* NULL: nobody is told about generated code */
 	struct soft_turn { /* one vCPU runs at a time in this tier, first come first served */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
@@ -304,6 +305,9 @@ void soft_io_check(struct soft_cpu *cpu, uint16_t port, unsigned size);
 
 struct thunk_cache *thunk_cache_new(struct lodge_err *err);
 void thunk_cache_free(struct thunk_cache *tc);
+/* Tell `perf` (may be NULL) where thunks are: all of them as one, named lodge:thunks. */
+struct soft_perf;
+void thunk_cache_tell(const struct thunk_cache *tc, struct soft_perf *perf);
 /*
  * Fill op->fn/thunk so that it executes `insn` (X86_IF_HOST) as the host's own instruction.
  * The caller has filled rip, len and the memory operand. false: cannot (the caller makes it #UD).

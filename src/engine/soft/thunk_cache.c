@@ -3,6 +3,7 @@
  * The memory thunks live in: one memfd mapped twice, writable and executable (W^X), and a hash of
  * what is in it. Threads: vCPU threads, under a spin lock held for the making of one thunk.
  */
+#include "engine/soft/perfmap.h"
 #include "engine/soft/thunk_int.h"
 
 #include <cpuid.h>
@@ -96,6 +97,11 @@ void thunk_cache_free(struct thunk_cache *tc)
 	if (tc->fd >= 0)
 		close(tc->fd);
 	free(tc);
+}
+
+void thunk_cache_tell(const struct thunk_cache *tc, struct soft_perf *perf)
+{
+	soft_perf_add(perf, tc->rx, THUNK_CACHE_BYTES, "lodge:thunks");
 }
 
 static void lock(struct thunk_cache *tc)
