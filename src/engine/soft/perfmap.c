@@ -183,6 +183,12 @@ void soft_perf_add(struct soft_perf *p, const void *code, size_t len, const char
 		add_load(p, code, len, name);
 }
 
+void soft_perf_add_region(struct soft_perf *p, const void *code, size_t len, const char *name)
+{
+	if (p && p->kind == ENGINE_PERF_MAP)
+		soft_perf_add(p, code, len, name);
+}
+
 void soft_perf_add_block(struct soft_perf *p, const struct soft_block *b, const void *code,
 			 size_t len)
 {

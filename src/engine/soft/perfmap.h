@@ -37,7 +37,12 @@ void soft_perf_free(struct soft_perf *p);
  * while the guest's SIMD registers are live.
  */
 void soft_perf_add(struct soft_perf *p, const void *code, size_t len, const char *name);
-/* The same, named after the block it was made from: `lodge:64u:ffffffff81000000`, which is the
+/*
+ * Code will be made in [code, code+len) bit by bit: a name for all of it in a map; nothing in a
+ * dump, which wants finished code.
+ */
+void soft_perf_add_region(struct soft_perf *p, const void *code, size_t len, const char *name);
+/* As soft_perf_add, named after the block it was made from: `lodge:64u:ffffffff81000000`, which is the
  * mode (16, 32, 64; k or u for CPL below 3 or 3) and the linear address. */
 void soft_perf_add_block(struct soft_perf *p, const struct soft_block *b, const void *code,
 			 size_t len);

@@ -101,7 +101,7 @@ void thunk_cache_free(struct thunk_cache *tc)
 
 void thunk_cache_tell(const struct thunk_cache *tc, struct soft_perf *perf)
 {
-	soft_perf_add(perf, tc->rx, THUNK_CACHE_BYTES, "lodge:thunks");
+	soft_perf_add_region(perf, tc->rx, THUNK_CACHE_BYTES, "lodge:thunks");
 }
 
 static void lock(struct thunk_cache *tc)
