@@ -77,11 +77,26 @@ void log_list_items(FILE *out)
 	fprintf(out, "%-14s %s\n", "all", "everything above");
 }
 
+static FILE *log_out(void)
+{
+	return log_file ? log_file : stderr;
+}
+
+void log_lock(void)
+{
+	flockfile(log_out());
+}
+
+void log_unlock(void)
+{
+	funlockfile(log_out());
+}
+
 void log_print(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vfprintf(log_file ? log_file : stderr, fmt, ap);
+	vfprintf(log_out(), fmt, ap);
 	va_end(ap);
 }

@@ -44,6 +44,9 @@ int log_set_file(const char *path, struct lodge_err *err) MUST_CHECK;
 void log_list_items(FILE *out);
 /* Write a trace line (no check whether the item is on: callers use log_on first). Any thread. */
 void log_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Lines that this thread prints between these two stay together. They nest. */
+void log_lock(void);
+void log_unlock(void);
 
 #define log_trace(item, ...)                                                                       \
 	do {                                                                                       \
