@@ -425,7 +425,7 @@ static void mark_written(struct mem *mem, gpa_t gpa, const uint8_t *p, uint64_t 
 
 	for (uint64_t page = off >> PAGE_BITS; page <= last; page++) {
 		uint8_t old =
-			__atomic_fetch_or(&mem->page_flags[page], MEM_PAGE_DIRTY, __ATOMIC_ACQ_REL);
+			__atomic_fetch_or(&mem->page_flags[page], MEM_PAGE_DIRTY, __ATOMIC_SEQ_CST);
 
 		if (!(old & MEM_PAGE_CODE) || !mem->listener.code_written)
 			continue;

@@ -33,6 +33,8 @@ struct mem_range {
 /* Page flags, one byte a backing page, set and read with atomics. */
 #define MEM_PAGE_CODE 1u  /* the engine holds decoded code of this page */
 #define MEM_PAGE_DIRTY 2u /* written since the flag was last cleared */
+#define MEM_PAGE_WRITABLE 4u /* a vCPU may hold a translation it writes by (the engine's own) */
+#define MEM_PAGE_MARKING 8u  /* the engine takes such translations away (its own) */
 
 struct mem_listener {
 	/* The map or the A20 mask changed: drop every cached translation. */

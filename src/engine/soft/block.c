@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 
+#define RECENT_WRITES 64
 #define CACHE_ARENA_BYTES (16ull << 20)
 #define CACHE_HASH_BITS 16
 
@@ -19,7 +21,11 @@ struct soft_cache {
 	pthread_mutex_t lock;
 	uint8_t *arena;
 	size_t used;
-	_Atomic uint64_t epoch; /* counts writes to pages with code */
+	pthread_mutex_t mark_lock; /* who takes write entries away, and waits for their users */
+	_Atomic uint64_t epoch;	   /* counts writes to pages with code */
+	struct {
+		uint64_t page, lines;
+	} recent[RECENT_WRITES]; /* the last writes, by epoch */
 	struct soft_block *hash[1u << CACHE_HASH_BITS];
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
@@ -53,6 +59,7 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->lines = map_zero(c->pages * sizeof(*c->lines));
 	c->all = map_zero(c->block_cap * sizeof(*c->all));
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->mark_lock, NULL);
 	if (!c->arena || !c->by_page || !c->lines || !c->all) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
@@ -76,6 +83,7 @@ void soft_cache_free(struct soft_cache *c)
 	unmap(c->lines, c->pages * sizeof(*c->lines));
 	unmap(c->all, c->block_cap * sizeof(*c->all));
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->mark_lock);
 	free(c);
 }
 
@@ -178,6 +186,15 @@ static void block_kill(struct soft_cache *c, struct soft_block *b)
 		page_unlink(c, b, 1);
 }
 
+/* With the lock. */
+static void note_write(struct soft_cache *c, uint64_t page, uint64_t lines)
+{
+	uint64_t n = atomic_fetch_add(&c->epoch, 1);
+
+	c->recent[n % RECENT_WRITES].page = page;
+	c->recent[n % RECENT_WRITES].lines = lines;
+}
+
 static void page_refresh(struct soft_cache *c, uint64_t page)
 {
 	uint64_t lines = 0;
@@ -185,9 +202,12 @@ static void page_refresh(struct soft_cache *c, uint64_t page)
 	for (struct soft_block *b = c->by_page[page]; b; b = b->page_next[slot_of(b, page)])
 		lines |= b->lines[slot_of(b, page)];
 	c->lines[page] = lines;
-	if (!c->by_page[page])
-		__atomic_fetch_and(&mem_page_flags(c->e->mem)[page], (uint8_t)~MEM_PAGE_CODE,
-				   __ATOMIC_RELEASE);
+	if (c->by_page[page])
+		return;
+	/* From here on the page may be written unseen: blocks being built must not come through. */
+	__atomic_fetch_and(&mem_page_flags(c->e->mem)[page], (uint8_t)~MEM_PAGE_CODE,
+			   __ATOMIC_SEQ_CST);
+	note_write(c, page, ~0ull);
 }
 
 static uint64_t line_mask(uint64_t off, uint64_t len)
@@ -206,7 +226,7 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 
 	SOFT_COUNT_ALL(c->e, code_writes);
 	pthread_mutex_lock(&c->lock);
-	atomic_fetch_add(&c->epoch, 1);
+	note_write(c, page, mask);
 	for (struct soft_block *b = c->lines[page] & mask ? c->by_page[page] : NULL; b; b = next) {
 		next = b->page_next[slot_of(b, page)];
 		if (b->lines[slot_of(b, page)] & mask) {
@@ -225,12 +245,11 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 
 /* ---- Building ------------------------------------------------------------------------------- */
 
-/* Forget everything. With the lock, between blocks, the run turn held. */
+/* Forget everything. With the lock, in an exclusive section. */
 static void cache_reset(struct soft_cache *c)
 {
 	uint8_t *flags = mem_page_flags(c->e->mem);
 
-	SOFT_COUNT_ALL(c->e, cache_resets);
 	for (size_t i = 0; i < c->blocks; i++) {
 		struct soft_block *b = c->all[i];
 
@@ -247,6 +266,8 @@ static void cache_reset(struct soft_cache *c)
 	c->used = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(c->hash); i++)
 		c->hash[i] = NULL;
+	atomic_fetch_add(&c->epoch, RECENT_WRITES + 1); /* no block being built comes through */
+	c->e->freed++;
 	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
 		soft_code_moved(c->e->cpus[i], 1);
 }
@@ -257,14 +278,66 @@ void soft_build_start(struct soft_cache *c, struct soft_build *bd)
 	bd->nops = bd->ninsns = 0;
 }
 
-void soft_cache_mark_page(struct soft_cache *c, uint64_t page)
+/* Does another vCPU write this page through a pointer it got without an entry? */
+static bool written_directly(struct soft_cpu *cpu, const uint8_t *host)
+{
+	struct soft_engine *e = cpu->e;
+
+	for (unsigned i = 0; i < e->cfg.cpus; i++) {
+		if (e->cpus[i] != cpu && atomic_load(&e->cpus[i]->direct) == host)
+			return true;
+	}
+	return false;
+}
+
+/* Take the page's write entries from every vCPU, and wait for others that had one. Outside. */
+static void take_write_entries(struct soft_cpu *cpu, const uint8_t *host)
+{
+	struct soft_engine *e = cpu->e;
+	uint32_t seen[SOFT_MAX_CPUS];
+
+	for (unsigned i = 0; i < e->cfg.cpus; i++) {
+		bool had = soft_tlb_drop_write(e->cpus[i], host);
+
+		atomic_thread_fence(memory_order_seq_cst);
+		had |= atomic_load(&e->cpus[i]->direct) == host;
+		seen[i] = had && e->cpus[i] != cpu ? soft_passage_ask(e->cpus[i]) : 0;
+	}
+	for (unsigned i = 0; i < e->cfg.cpus; i++)
+		soft_passage_wait(e->cpus[i], seen[i]);
+}
+
+static void mark_slow(struct soft_cpu *cpu, uint8_t *flag, const uint8_t *host)
+{
+	uint8_t old = __atomic_fetch_or(flag, MEM_PAGE_CODE | MEM_PAGE_MARKING, __ATOMIC_SEQ_CST);
+
+	if ((old & MEM_PAGE_WRITABLE) || written_directly(cpu, host)) {
+		/* An entry filled from now on is seen by its owner to be wrong, or sets it again. */
+		__atomic_fetch_and(flag, (uint8_t)~MEM_PAGE_WRITABLE, __ATOMIC_SEQ_CST);
+		take_write_entries(cpu, host);
+	}
+	__atomic_fetch_and(flag, (uint8_t)~MEM_PAGE_MARKING, __ATOMIC_SEQ_CST);
+}
+
+void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t page)
 {
 	uint8_t *flag = &mem_page_flags(c->e->mem)[page];
+	const uint8_t *host = c->e->ram + (page << PAGE_BITS);
+	uint8_t now = __atomic_load_n(flag, __ATOMIC_SEQ_CST);
 
-	if (__atomic_fetch_or(flag, MEM_PAGE_CODE, __ATOMIC_SEQ_CST) & MEM_PAGE_CODE)
+	if ((now & (MEM_PAGE_CODE | MEM_PAGE_MARKING)) == MEM_PAGE_CODE &&
+	    !written_directly(cpu, host))
 		return;
-	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
-		soft_tlb_drop_write(c->e->cpus[i], c->e->ram + (page << PAGE_BITS));
+	if (cpu->exclusive) { /* nobody is inside: nobody to wait for, and no race */
+		__atomic_fetch_or(flag, MEM_PAGE_CODE, __ATOMIC_SEQ_CST);
+		take_write_entries(cpu, host);
+		return;
+	}
+	soft_leave(cpu);
+	pthread_mutex_lock(&c->mark_lock);
+	mark_slow(cpu, flag, host);
+	pthread_mutex_unlock(&c->mark_lock);
+	soft_enter(cpu);
 }
 
 /* Operations first, then the instruction copies. */
@@ -296,26 +369,50 @@ void soft_build_place(const struct soft_build *bd, struct soft_block *at)
 	}
 }
 
-struct soft_block *soft_cache_commit(struct soft_cache *c, const struct soft_build *bd)
+/* Was anything under the block written since it was begun? With the lock. */
+static bool overtaken(const struct soft_cache *c, const struct soft_build *bd)
 {
-	struct soft_block *b, **at;
+	const uint8_t *flags = mem_page_flags(c->e->mem);
+	uint64_t now = atomic_load(&c->epoch);
 
-	pthread_mutex_lock(&c->lock);
-	if (bd->epoch != atomic_load(&c->epoch)) {
-		pthread_mutex_unlock(&c->lock);
-		return NULL;
+	for (unsigned k = 0; k < 2; k++) {
+		uint64_t page = bd->head.page[k];
+
+		/* The flag went with another block's death: the page could be written unseen. */
+		if (page != SOFT_NO_PAGE &&
+		    !(__atomic_load_n(&flags[page], __ATOMIC_RELAXED) & MEM_PAGE_CODE))
+			return true;
 	}
-	if (c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES || c->blocks == c->block_cap) {
-		cache_reset(c);
-		for (unsigned k = 0; k < 2; k++) { /* the reset forgot this block's own pages */
-			if (bd->head.page[k] != SOFT_NO_PAGE)
-				soft_cache_mark_page(c, bd->head.page[k]);
+	if (now - bd->epoch > RECENT_WRITES)
+		return true;
+	for (uint64_t n = bd->epoch; n != now; n++) {
+		uint64_t page = c->recent[n % RECENT_WRITES].page;
+		uint64_t lines = c->recent[n % RECENT_WRITES].lines;
+
+		for (unsigned k = 0; k < 2; k++) {
+			if (bd->head.page[k] == page && (bd->head.lines[k] & lines))
+				return true;
 		}
 	}
-	b = (struct soft_block *)(c->arena + c->used);
+	return false;
+}
+
+static struct soft_block *find_same(struct soft_cache *c, const struct soft_block *head)
+{
+	struct soft_block *b = *bucket(c, head->backing, head->lin, head->mode);
+
+	while (b && (b->backing != head->backing || b->lin != head->lin || b->mode != head->mode ||
+		     b->cs_key != head->cs_key || b->page[1] != head->page[1]))
+		b = b->hash_next;
+	return b;
+}
+
+static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
+{
+	struct soft_block *b = (struct soft_block *)(c->arena + c->used), **at;
+
 	c->used += soft_build_bytes(bd);
 	soft_build_place(bd, b);
-
 	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
 	*at = b;
@@ -328,6 +425,40 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, const struct soft_bui
 	}
 	c->all[c->blocks++] = b;
 	atomic_store(&b->valid, true);
+	return b;
+}
+
+static bool full(const struct soft_cache *c, const struct soft_build *bd)
+{
+	return c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES || c->blocks == c->block_cap;
+}
+
+/* Make room, unless another vCPU has while this one waited. */
+static void make_room(struct soft_cache *c, struct soft_cpu *cpu, const struct soft_build *bd)
+{
+	soft_exclusive_begin(cpu);
+	pthread_mutex_lock(&c->lock);
+	if (full(c, bd))
+		cache_reset(c);
 	pthread_mutex_unlock(&c->lock);
+	soft_exclusive_end(cpu);
+}
+
+struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
+				     const struct soft_build *bd)
+{
+	struct soft_block *b = NULL;
+	bool no_room = false;
+
+	pthread_mutex_lock(&c->lock);
+	if (!overtaken(c, bd)) {
+		b = find_same(c, &bd->head);
+		no_room = !b && full(c, bd);
+		if (!b && !no_room)
+			b = place(c, bd);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (no_room)
+		make_room(c, cpu, bd);
 	return b;
 }

@@ -5,10 +5,20 @@
  * Key: physical place, linear address, CS base and limit, mode. A block lies in one page, except
  * that its first instruction may cross into a second, which then is its only one.
  *
- * Locks: cache->lock protects the hash, the page lists and the arena; it is taken by the running
- * vCPU (lookup, commit) and by whoever writes guest memory by DMA (soft_cache_written). A block's
- * operations are patched in place when it dies, so a vCPU in the middle of it leaves at the next
- * instruction; its memory is reused only after a reset, which happens between blocks.
+ * Locks: cache->lock protects the hash, the page lists and the arena; it is taken by vCPUs (lookup,
+ * commit) and by whoever writes guest memory (soft_cache_written). A block's operations are patched
+ * in place when it dies, so a vCPU in the middle of it leaves at the next instruction; its memory is
+ * reused only after a reset, which is an exclusive section (exclusive.h).
+ *
+ * Writes to code. No store may reach a page unseen after its bytes were decoded:
+ * - A store by a write entry of the TLB: soft_cache_mark_page takes the entries away and waits for
+ *   every vCPU that had one to pass a safepoint.
+ * - A store by a slow path: the bytes are written, then, after a barrier, MEM_PAGE_CODE is looked at
+ *   and soft_cache_written called. The builder sets MEM_PAGE_CODE, then reads the bytes. So it sees
+ *   the new bytes, or the writer sees the flag; and a block decoded from the old ones is killed, or
+ *   refused by soft_cache_commit, which looks through the writes since it was begun.
+ * - A store through soft_ptr() to a page without an entry: soft_cpu.direct names the page until the
+ *   next safepoint, and soft_cache_mark_page treats it as an entry.
  */
 #ifndef LODGE_ENGINE_SOFT_BLOCK_H
 #define LODGE_ENGINE_SOFT_BLOCK_H
@@ -56,17 +66,20 @@ struct soft_build {
 /* Note the time before the first byte is read. */
 void soft_build_start(struct soft_cache *c, struct soft_build *bd);
 /* Mark a page as holding code before its bytes are read, and drop TLB write entries to it. */
-void soft_cache_mark_page(struct soft_cache *c, uint64_t page);
+void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t page);
 /*
- * Place the block. May reset the whole cache when the arena is full, so no block pointer may be
- * held across it. NULL when memory under the block may have been written meanwhile: build again.
+ * Place the block, or find that another vCPU has. NULL when memory under it may have been written
+ * meanwhile, or the cache was full and has been reset: build again. Both functions may pass a
+ * safepoint, so no block pointer may be held across them.
  */
-struct soft_block *soft_cache_commit(struct soft_cache *c, const struct soft_build *bd);
+struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
+				     const struct soft_build *bd);
 /* Place operations and copies at `at` (soft_build_bytes of it), for a block outside the cache. */
 size_t soft_build_bytes(const struct soft_build *bd);
 void soft_build_place(const struct soft_build *bd, struct soft_block *at);
 
-/* Guest memory [backing, backing+len), inside one page, is about to be written. Any thread. */
+/* Guest memory [backing, backing+len), inside one page, was written, or will be through soft_ptr().
+ * Any thread. */
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
 
 /* Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. */

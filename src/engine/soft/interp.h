@@ -32,8 +32,8 @@ struct soft_page {
 /* Walk and fill the TLB; raises #PF. */
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access);
-/* Drop write entries of a page (by its host address) that just got code. */
-void soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
+/* Drop write entries of a page (by its host address). Any thread. True if there may have been one. */
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
@@ -77,7 +77,7 @@ static inline uint8_t *soft_tlb_hit_in(struct soft_tlb *tlb, uint64_t gen, gva_t
 	const struct soft_tlb_ent *t = soft_tlb_slot(tlb, access, lin);
 	uint64_t last_page = (lin + size - 1) & PAGE_MASK;
 
-	if (likely(t->tag == (last_page | (gen & 0xfff))))
+	if (likely(__atomic_load_n(&t->tag, __ATOMIC_RELAXED) == (last_page | (gen & 0xfff))))
 		return (uint8_t *)(uintptr_t)(lin + t->addend);
 	return NULL;
 }

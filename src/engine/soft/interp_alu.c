@@ -4,6 +4,7 @@
  * form. The host's own instruction computes result and flags. Source: Intel SDM vol. 2. Threads:
  * the vCPU's own.
  */
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 
 /* Compute `d OP s` on the host and keep its six arithmetic flags. */
@@ -37,45 +38,49 @@
 /*
  * Handlers: register-register, register-immediate, register-memory, memory-register,
  * memory-immediate. A memory destination is updated in place when the TLB has it; a locked update
- * is a compare-and-exchange loop on the host.
+ * is a compare-and-exchange loop on the host; across a page end or on a device, a read and a write
+ * with every other vCPU stopped.
  */
-#define DEFINE_MEM_DST(name, T, bits, form, source)                                        \
-	static const struct soft_op *name##_##form##_##bits(struct soft_cpu *cpu,          \
-							    const struct soft_op *op)      \
-	{                                                                                  \
-		gva_t lin = op_lin(cpu, op, sizeof(T), true);                              \
-		T *p = (T *)soft_tlb_hit(cpu, lin, sizeof(T), SOFT_WRITE);                 \
-		T s = source;                                                              \
-                                                                                           \
-		if (likely(p)) {                                                           \
-			*p = name##_##bits(cpu, *p, s);                                    \
-		} else {                                                                   \
-			soft_probe_write(cpu, lin, sizeof(T));                             \
-			T d = (T)soft_load(cpu, lin, sizeof(T));                           \
-			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));         \
-		}                                                                          \
-		return soft_next(cpu, op);                                                 \
-	}                                                                                  \
-	static const struct soft_op *name##_lock_##form##_##bits(struct soft_cpu *cpu,     \
-								 const struct soft_op *op) \
-	{                                                                                  \
-		gva_t lin = op_lin(cpu, op, sizeof(T), true);                              \
-		T *p = (T *)soft_ptr(cpu, lin, sizeof(T), true, true);                     \
-		uint64_t flags = cpu->s.rflags;                                            \
-		T s = source;                                                              \
-                                                                                           \
-		if (p) {                                                                   \
-			T old = __atomic_load_n(p, __ATOMIC_RELAXED), new;                 \
-			do {                                                               \
-				cpu->s.rflags = flags;                                     \
-				new = name##_##bits(cpu, old, s);                          \
-			} while (!__atomic_compare_exchange_n(                             \
-				p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
-		} else {                                                                   \
-			T d = (T)soft_load(cpu, lin, sizeof(T));                           \
-			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));         \
-		}                                                                          \
-		return soft_next(cpu, op);                                                 \
+#define DEFINE_MEM_DST(name, T, bits, form, source)                                          \
+	static const struct soft_op *name##_##form##_##bits(struct soft_cpu *cpu,            \
+							    const struct soft_op *op)        \
+	{                                                                                    \
+		gva_t lin = op_lin(cpu, op, sizeof(T), true);                                \
+		volatile T *p = (volatile T *)soft_tlb_hit(cpu, lin, sizeof(T), SOFT_WRITE); \
+		T s = source;                                                                \
+                                                                                             \
+		if (likely(p)) {                                                             \
+			*p = name##_##bits(cpu, *p, s);                                      \
+		} else {                                                                     \
+			soft_probe_write(cpu, lin, sizeof(T));                               \
+			T d = (T)soft_load(cpu, lin, sizeof(T));                             \
+			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));           \
+		}                                                                            \
+		return soft_next(cpu, op);                                                   \
+	}                                                                                    \
+	static const struct soft_op *name##_lock_##form##_##bits(struct soft_cpu *cpu,       \
+								 const struct soft_op *op)   \
+	{                                                                                    \
+		gva_t lin = op_lin(cpu, op, sizeof(T), true);                                \
+		T *p = (T *)soft_ptr(cpu, lin, sizeof(T), true, true);                       \
+		uint64_t flags = cpu->s.rflags;                                              \
+		T s = source;                                                                \
+                                                                                             \
+		if (p) {                                                                     \
+			T old = __atomic_load_n(p, __ATOMIC_RELAXED), new;                   \
+			do {                                                                 \
+				cpu->s.rflags = flags;                                       \
+				new = name##_##bits(cpu, old, s);                            \
+			} while (!__atomic_compare_exchange_n(                               \
+				p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));   \
+		} else {                                                                     \
+			soft_exclusive_begin_op(cpu, op);                                    \
+			soft_probe_write(cpu, lin, sizeof(T));                               \
+			T d = (T)soft_load(cpu, lin, sizeof(T));                             \
+			soft_store(cpu, lin, name##_##bits(cpu, d, s), sizeof(T));           \
+			soft_exclusive_end(cpu);                                             \
+		}                                                                            \
+		return soft_next(cpu, op);                                                   \
 	}
 
 #define DEFINE_REG_DST(name, T, bits)                                                           \

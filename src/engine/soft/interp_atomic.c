@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Exchanges: XCHG (always locked with memory), XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B.
- * In RAM they are host atomics; across a page end or on a device they are a read and a write.
+ * In RAM they are host atomics, with LOCK and without; across a page end or on a device they are a
+ * read and a write, with every other vCPU stopped if locked.
  * Source: Intel SDM vol. 2, vol. 3A §9.1. Threads: the vCPU's own.
  */
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 
 void soft_flags_sub(struct soft_cpu *cpu, uint64_t a, uint64_t b, unsigned size)
@@ -69,6 +71,22 @@ static uint64_t compare_exchange(void *p, uint64_t expect, uint64_t v, unsigned 
 	}
 }
 
+/*
+ * Around an operation on a device or across a page end. With LOCK no other vCPU runs meanwhile; DMA
+ * may come in between, as it may between the two halves of a split lock on some chip sets.
+ */
+static void split_begin(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	if (op->flags & SOFT_OP_LOCK)
+		soft_exclusive_begin_op(cpu, op);
+}
+
+static void split_end(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	if (op->flags & SOFT_OP_LOCK)
+		soft_exclusive_end(cpu);
+}
+
 static const struct soft_op *xchg_rr(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint64_t a = reg_get(cpu, op->dst, op->opsize), b = reg_get(cpu, op->src, op->opsize);
@@ -88,8 +106,10 @@ static const struct soft_op *xchg_m(struct soft_cpu *cpu, const struct soft_op *
 	if (p) {
 		old = exchange(p, v, size);
 	} else {
+		soft_exclusive_begin_op(cpu, op);
 		old = soft_load(cpu, lin, size);
 		soft_store(cpu, lin, v, size);
+		soft_exclusive_end(cpu);
 	}
 	reg_set(cpu, op->src, old, size);
 	return soft_next(cpu, op);
@@ -139,8 +159,10 @@ static const struct soft_op *xadd_m(struct soft_cpu *cpu, const struct soft_op *
 			old = soft_host_load(p, size);
 		} while (compare_exchange(p, old, old + b, size) != old);
 	} else {
+		split_begin(cpu, op);
 		old = soft_load(cpu, lin, size);
 		soft_store(cpu, lin, old + b, size);
+		split_end(cpu, op);
 	}
 	add_flags(cpu, old, b, size);
 	reg_set(cpu, op->src, old, size);
@@ -171,8 +193,10 @@ static const struct soft_op *cmpxchg_m(struct soft_cpu *cpu, const struct soft_o
 	if (p) {
 		old = compare_exchange(p, acc, v, size);
 	} else {
+		split_begin(cpu, op);
 		old = soft_load(cpu, lin, size);
 		soft_store(cpu, lin, old == acc ? v : old, size);
+		split_end(cpu, op);
 	}
 	soft_flags_sub(cpu, acc, old, size);
 	if (old != acc)
@@ -196,8 +220,10 @@ static const struct soft_op *cmpxchg8b(struct soft_cpu *cpu, const struct soft_o
 	if (p) {
 		old = compare_exchange(p, expect, v, 8);
 	} else {
+		split_begin(cpu, op);
 		old = soft_load(cpu, lin, 8);
 		soft_store(cpu, lin, old == expect ? v : old, 8);
+		split_end(cpu, op);
 	}
 	zero_flag(cpu, old == expect);
 	if (old != expect) {
@@ -225,11 +251,13 @@ static const struct soft_op *cmpxchg16b(struct soft_cpu *cpu, const struct soft_
 				 : "b"(g[R_RBX]), "c"(g[R_RCX])
 				 : "memory");
 	} else {
+		split_begin(cpu, op);
 		lo = soft_load(cpu, lin, 8);
 		hi = soft_load(cpu, lin + 8, 8);
 		equal = lo == g[R_RAX] && hi == g[R_RDX];
 		soft_store(cpu, lin, equal ? g[R_RBX] : lo, 8);
 		soft_store(cpu, lin + 8, equal ? g[R_RCX] : hi, 8);
+		split_end(cpu, op);
 	}
 	zero_flag(cpu, equal);
 	if (!equal) {

@@ -3,6 +3,7 @@
  * Bit tests and scans: BT BTS BTR BTC BSF BSR.
  * Source: Intel SDM vol. 2. Threads: the vCPU's own.
  */
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 
 enum { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
@@ -77,8 +78,12 @@ static void bit_update(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin
 		carry_set(cpu, was & mask);
 		return;
 	}
+	if (op->flags & SOFT_OP_LOCK)
+		soft_exclusive_begin_op(cpu, op);
 	old = soft_load(cpu, lin, size);
 	soft_store(cpu, lin, bit_apply(old, bit, op->aux), size);
+	if (op->flags & SOFT_OP_LOCK)
+		soft_exclusive_end(cpu);
 	carry_set(cpu, old & bit);
 }
 

@@ -188,10 +188,14 @@ static const struct soft_op *nop(struct soft_cpu *cpu, const struct soft_op *op)
 	return soft_next(cpu, op);
 }
 
-/* One vCPU runs at a time in this tier: let a spinning one give way. */
+#define PAUSES_TO_YIELD 16
+
+/* Who spins where vCPUs share host CPUs may be waiting for one that does not run: give way. */
 static const struct soft_op *pause_op(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	cpu->yield = true;
+	__builtin_ia32_pause();
+	if (cpu->e->crowded && ++cpu->pauses % PAUSES_TO_YIELD == 0)
+		cpu->yield = true;
 	return leave_to(cpu, next_ip(cpu, op));
 }
 
@@ -205,6 +209,19 @@ static const struct soft_op *clflush(struct soft_cpu *cpu, const struct soft_op 
 static const struct soft_op *mfence(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return soft_next(cpu, op);
+}
+
+/* Non-temporal stores run as the host's own, which are weakly ordered. */
+static const struct soft_op *sfence(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	__asm__ volatile("sfence" : : : "memory");
+	return soft_next(cpu, op);
+}
+
+static const struct soft_op *lfence(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	__asm__ volatile("lfence" : : : "memory");
 	return soft_next(cpu, op);
 }
 
@@ -271,7 +288,11 @@ soft_fn soft_pick_misc(struct soft_cpu *cpu, struct soft_op *op, const struct x8
 		return mfence;
 	case X86_OP_CLZERO:
 		return clzero;
-	default: /* NOP, prefetches, LFENCE, SFENCE */
+	case X86_OP_SFENCE:
+		return sfence;
+	case X86_OP_LFENCE:
+		return lfence;
+	default: /* NOP, prefetches */
 		return nop;
 	}
 }

@@ -4,6 +4,7 @@
  * The host's own instruction computes result and flags.
  * Source: Intel SDM vol. 2. Threads: the vCPU's own.
  */
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 
 /* ---- A destination that is a register or memory, read-modify-write ------------------------------
@@ -48,9 +49,16 @@ static inline void rmw_mem(struct soft_cpu *cpu, const struct soft_op *op, unsig
 	uint64_t flags = cpu->s.rflags;
 
 	if (!p) {
+		bool lock = op->flags & SOFT_OP_LOCK;
+
+		if (lock)
+			soft_exclusive_begin_op(cpu, op);
+
 		uint64_t old = soft_load(cpu, lin, size);
 
 		soft_store(cpu, lin, compute(cpu, op, old), size);
+		if (lock)
+			soft_exclusive_end(cpu);
 	} else if (op->flags & SOFT_OP_LOCK) {
 		uint64_t old, new;
 

@@ -3,7 +3,7 @@
  * The soft TLB and every slow path of guest memory: page faults, page-crossing and MMIO accesses,
  * code invalidation, data breakpoints, alignment checks, segment checks.
  * Source: Intel SDM 3A §4.10 (TLBs), §5.3 (limit checks), §17.2.4 (data breakpoints).
- * Threads: the vCPU's own, with the run lock.
+ * Threads: the vCPU's own; soft_tlb_drop_write from any.
  *
  * Invariants
  * 1. An entry in the write table means: writable under this view, D set, plain RAM, no decoded code
@@ -25,6 +25,11 @@ static unsigned current_pcid(const struct soft_cpu *cpu)
 	return cpu->s.cr4 & CR4_PCIDE ? (unsigned)(cpu->s.cr3 & 0xfff) : 0;
 }
 
+static void tag_set(struct soft_tlb_ent *t, uint64_t tag)
+{
+	__atomic_store_n(&t->tag, tag, __ATOMIC_RELEASE);
+}
+
 /* A generation no entry carries. When the 12 bits are used up, every entry goes. */
 static uint16_t new_generation(struct soft_cpu *cpu)
 {
@@ -34,7 +39,7 @@ static uint16_t new_generation(struct soft_cpu *cpu)
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
-				cpu->views[v].ent[a][i].tag = 0;
+				tag_set(&cpu->views[v].ent[a][i], 0);
 		}
 	}
 	gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
@@ -94,20 +99,31 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 	soft_code_moved(cpu, 1);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++)
-			soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin)->tag = 0;
+			tag_set(soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin), 0);
 	}
 }
 
-void soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
+/*
+ * An entry that its owner replaces at the same time may be dropped wrongly, which is harmless, or be
+ * missed: then the owner is past every store by the old one.
+ */
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 {
+	bool had = false;
+
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
 			struct soft_tlb_ent *t = &cpu->views[v].ent[SOFT_WRITE][i];
+			uint64_t tag = __atomic_load_n(&t->tag, __ATOMIC_ACQUIRE);
+			uint64_t addend = __atomic_load_n(&t->addend, __ATOMIC_RELAXED);
 
-			if (t->tag && (t->tag & PAGE_MASK) + t->addend == (uintptr_t)host_page)
-				t->tag = 0;
+			if (tag && (tag & PAGE_MASK) + addend == (uintptr_t)host_page) {
+				tag_set(t, 0);
+				had = true;
+			}
 		}
 	}
+	return had;
 }
 
 /* ---- Filling -------------------------------------------------------------------------------- */
@@ -149,8 +165,25 @@ static void tlb_set(struct soft_cpu *cpu, enum soft_view view, enum soft_access 
 {
 	struct soft_tlb_ent *t = soft_tlb_slot(&cpu->views[view], access, lin);
 
-	t->tag = (lin & PAGE_MASK) | (cpu->tlb_gen & 0xfff);
-	t->addend = (uint64_t)(uintptr_t)host_page - (lin & PAGE_MASK);
+	tag_set(t, 0);
+	__atomic_store_n(&t->addend, (uint64_t)(uintptr_t)host_page - (lin & PAGE_MASK),
+			 __ATOMIC_RELEASE);
+	tag_set(t, (lin & PAGE_MASK) | (cpu->tlb_gen & 0xfff));
+}
+
+/*
+ * A write entry, unless the page has code. The entry comes first, then the flags are looked at:
+ * soft_cache_mark_page sets its flag first, then looks for entries.
+ */
+static void tlb_set_write(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint8_t *host_page,
+			  uint8_t *flags)
+{
+	if (__atomic_load_n(flags, __ATOMIC_RELAXED) & MEM_PAGE_CODE)
+		return;
+	tlb_set(cpu, view, SOFT_WRITE, lin, host_page);
+	if (__atomic_fetch_or(flags, MEM_PAGE_DIRTY | MEM_PAGE_WRITABLE, __ATOMIC_SEQ_CST) &
+	    MEM_PAGE_CODE)
+		tag_set(soft_tlb_slot(&cpu->views[view], SOFT_WRITE, lin), 0);
 }
 
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
@@ -183,11 +216,8 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 		tlb_set(cpu, view, SOFT_READ, lin, host_page);
 	if (w.may_exec)
 		tlb_set(cpu, view, SOFT_EXEC, lin, host_page);
-	if (w.may_write && w.dirty && r.kind == MEM_RAM &&
-	    !(__atomic_load_n(flags, __ATOMIC_ACQUIRE) & MEM_PAGE_CODE)) {
-		__atomic_fetch_or(flags, MEM_PAGE_DIRTY, __ATOMIC_RELAXED);
-		tlb_set(cpu, view, SOFT_WRITE, lin, host_page);
-	}
+	if (w.may_write && w.dirty && r.kind == MEM_RAM)
+		tlb_set_write(cpu, view, lin, host_page, flags);
 	return pg;
 }
 
@@ -245,13 +275,15 @@ static void note_watch(struct soft_cpu *cpu, gva_t lin, unsigned size, bool writ
 	}
 }
 
-/* A write of `len` bytes at a translated place is about to happen. */
-static void before_write(struct soft_cpu *cpu, const struct soft_page *pg, unsigned len)
+/*
+ * `len` bytes at a translated place were written. The flags are looked at after the bytes are there
+ * for all to see: block.h.
+ */
+static void after_write(struct soft_cpu *cpu, const struct soft_page *pg, unsigned len)
 {
 	uint8_t *flags = &mem_page_flags(cpu->e->mem)[pg->backing >> PAGE_BITS];
 
-	__atomic_fetch_or(flags, MEM_PAGE_DIRTY, __ATOMIC_RELAXED);
-	if (__atomic_load_n(flags, __ATOMIC_ACQUIRE) & MEM_PAGE_CODE)
+	if (__atomic_fetch_or(flags, MEM_PAGE_DIRTY, __ATOMIC_SEQ_CST) & MEM_PAGE_CODE)
 		soft_cache_written(cpu->e->cache, pg->backing, len);
 }
 
@@ -274,8 +306,8 @@ static void piece_write(struct soft_cpu *cpu, const struct soft_page *pg, const 
 			unsigned len)
 {
 	if (pg->kind == MEM_RAM) {
-		before_write(cpu, pg, len);
 		gp_memcpy(pg->host, buf, len);
+		after_write(cpu, pg, len);
 		return;
 	}
 	if (pg->kind == MEM_ROM)
@@ -322,8 +354,6 @@ static bool value_in_ram(struct soft_cpu *cpu, enum soft_view view, gva_t lin, u
 	*pg = soft_translate(cpu, view, lin, access);
 	if (cpu->s.dr[7] & 0xff)
 		note_watch(cpu, lin, size, access == SOFT_WRITE);
-	if (pg->kind == MEM_RAM && access == SOFT_WRITE)
-		before_write(cpu, pg, size);
 	return true;
 }
 
@@ -348,12 +378,14 @@ static void store_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uin
 {
 	struct soft_page pg;
 
-	if (!value_in_ram(cpu, view, lin, size, SOFT_WRITE, &pg))
+	if (!value_in_ram(cpu, view, lin, size, SOFT_WRITE, &pg)) {
 		access_slow(cpu, view, lin, (uint8_t *)&val, size, SOFT_WRITE);
-	else if (pg.kind == MEM_MMIO)
+	} else if (pg.kind == MEM_MMIO) {
 		piece_write(cpu, &pg, (const uint8_t *)&val, size);
-	else if (pg.kind == MEM_RAM)
+	} else if (pg.kind == MEM_RAM) {
 		soft_host_store(pg.host, val, size);
+		after_write(cpu, &pg, size);
+	}
 }
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size)
@@ -466,6 +498,19 @@ void soft_st_bytes(struct soft_cpu *cpu, gva_t lin, const void *buf, unsigned le
 	}
 }
 
+/*
+ * The caller will write the page by its host address, with no entry to take away. Code decoded from
+ * it goes now; who decodes more of it before the next safepoint waits for that (block.h).
+ */
+static void announce_direct(struct soft_cpu *cpu, const struct soft_page *pg, unsigned len)
+{
+	uint8_t *flags = &mem_page_flags(cpu->e->mem)[pg->backing >> PAGE_BITS];
+
+	atomic_store(&cpu->direct, pg->host - (pg->backing & ~PAGE_MASK));
+	if (__atomic_fetch_or(flags, MEM_PAGE_DIRTY, __ATOMIC_SEQ_CST) & MEM_PAGE_CODE)
+		soft_cache_written(cpu->e->cache, pg->backing, len);
+}
+
 void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool write)
 {
 	uint8_t *p = soft_tlb_hit(cpu, lin, len, write ? SOFT_WRITE : SOFT_READ);
@@ -485,8 +530,8 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 		return NULL;
 	if (cpu->s.dr[7] & 0xff)
 		note_watch(cpu, lin, len, write);
-	if (write)
-		before_write(cpu, &pg, len);
+	if (write && !soft_tlb_hit(cpu, lin, len, SOFT_WRITE))
+		announce_direct(cpu, &pg, len);
 	return pg.host;
 }
 

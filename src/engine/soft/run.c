@@ -3,21 +3,19 @@
  * The software engine's front: creation, the run loop, events between blocks, device accesses.
  * Source: Intel SDM 3A ch. 6 (event order: table 6-2), §9.1 (INIT), §8.4 (SIPI).
  * Threads: run() on the vCPU's own thread; kick, signal and has_work from any.
- * In this tier one vCPU runs at a time (struct soft_turn): a fair queue, left at HLT, at PAUSE, and
- * after a slice of time when someone waits.
+ * vCPUs run in parallel; what one may do to another, and when: exclusive.h.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/clock.h"
 #include "engine/soft/block.h"
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/perfmap.h"
 #include "engine/soft/trace.h"
-
-#define SLICE_NS 1000000ull
 
 static struct soft_cpu *cpu_of(const struct vcpu *v)
 {
@@ -53,7 +51,7 @@ void soft_unwind(struct soft_cpu *cpu)
 
 void soft_request_exit(struct soft_cpu *cpu)
 {
-	atomic_fetch_or(&cpu->requests, SOFT_REQ_EXIT);
+	soft_request(cpu, SOFT_REQ_EXIT);
 }
 
 /* ---- Mode ----------------------------------------------------------------------------------- */
@@ -185,68 +183,18 @@ void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned siz
 	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
 }
 
-/* ---- Turns ---------------------------------------------------------------------------------- */
+/* ---- PAUSE ---------------------------------------------------------------------------------- */
 
-/* CLOCK_MONOTONIC a slice from now. */
-static struct timespec slice_end(void)
+/*
+ * A vCPU that spins on a host with fewer CPUs than the guest has: let another thread run. Outside
+ * meanwhile, so that nobody has to wait until this one is scheduled again.
+ */
+static void yield(struct soft_cpu *cpu)
 {
-	uint64_t ns = clock_mono_ns() + SLICE_NS;
-
-	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC),
-				 .tv_nsec = (long)(ns % NS_PER_SEC)};
-}
-
-static void ask_holder(struct soft_turn *t)
-{
-	struct soft_cpu *holder = atomic_load(&t->holder);
-
-	if (holder)
-		atomic_fetch_or(&holder->requests, SOFT_REQ_TURN);
-}
-
-static void turn_take(struct soft_cpu *cpu)
-{
-	struct soft_turn *t = &cpu->e->turn;
-	uint32_t mine = atomic_fetch_add(&t->next, 1);
-
-	if (atomic_load(&t->serving) != mine) {
-		pthread_mutex_lock(&t->lock);
-		while (atomic_load(&t->serving) != mine) {
-			struct timespec end = slice_end();
-
-			if (pthread_cond_clockwait(&t->changed, &t->lock, CLOCK_MONOTONIC, &end) ==
-			    ETIMEDOUT)
-				ask_holder(t);
-		}
-		pthread_mutex_unlock(&t->lock);
-	}
-	atomic_store(&t->holder, cpu);
-}
-
-static bool turn_wanted(struct soft_turn *t)
-{
-	return atomic_load(&t->next) != atomic_load(&t->serving) + 1;
-}
-
-static void turn_pass(struct soft_turn *t)
-{
-	pthread_mutex_lock(&t->lock);
-	atomic_store(&t->holder, NULL);
-	atomic_fetch_add(&t->serving, 1);
-	pthread_cond_broadcast(&t->changed);
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void turn_yield(struct soft_cpu *cpu)
-{
-	struct soft_turn *t = &cpu->e->turn;
-
 	cpu->yield = false;
-	if (!turn_wanted(t))
-		return;
-	soft_fpu_leave(cpu);
-	turn_pass(t);
-	turn_take(cpu);
+	soft_leave(cpu);
+	sched_yield();
+	soft_enter(cpu);
 }
 
 /* ---- Events between blocks ------------------------------------------------------------------ */
@@ -329,8 +277,8 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 	struct x86_state *s = &cpu->s;
 
 	accept_requests(cpu, req);
-	if (req & SOFT_REQ_TURN)
-		turn_yield(cpu);
+	if (req & SOFT_REQ_STOP)
+		soft_pass(cpu);
 	if (s->run_state == X86_SHUTDOWN) {
 		*out = ENGINE_EXIT_SHUTDOWN;
 		return false;
@@ -432,7 +380,7 @@ static void run_blocks(struct soft_cpu *cpu)
 		else
 			run_block(cpu);
 		if (unlikely(cpu->yield))
-			turn_yield(cpu);
+			yield(cpu);
 	} while (!atomic_load_explicit(&cpu->requests, memory_order_relaxed));
 }
 
@@ -444,6 +392,7 @@ static void deliver_raised(struct soft_cpu *cpu)
 	if (cpu->op)
 		cpu->s.rip = cpu->op->rip;
 	cpu->op = NULL;
+	soft_exclusive_abandon(cpu);
 	deliver(cpu, &ev);
 }
 
@@ -453,16 +402,14 @@ static enum engine_exit soft_run(struct vcpu *v)
 	enum engine_exit out = ENGINE_EXIT_KICK;
 
 	soft_signals_thread_init(cpu);
-	turn_take(cpu);
-	cpu->running = true;
+	soft_enter(cpu);
 	if (_setjmp(cpu->unwind) == 1)
 		deliver_raised(cpu);
 	cpu->op = NULL;
+	soft_exclusive_abandon(cpu);
 	while (service(cpu, &out))
 		run_blocks(cpu);
-	soft_fpu_leave(cpu);
-	cpu->running = false;
-	turn_pass(&cpu->e->turn);
+	soft_leave(cpu);
 	return out;
 }
 
@@ -470,7 +417,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 
 static void soft_kick(struct vcpu *v)
 {
-	atomic_fetch_or(&cpu_of(v)->requests, SOFT_REQ_KICK);
+	soft_request(cpu_of(v), SOFT_REQ_KICK);
 }
 
 static void soft_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg)
@@ -479,22 +426,22 @@ static void soft_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg)
 
 	switch (sig) {
 	case VCPU_SIGNAL_INTR_ON:
-		atomic_fetch_or(&cpu->requests, SOFT_REQ_INTR);
+		soft_request(cpu, SOFT_REQ_INTR);
 		break;
 	case VCPU_SIGNAL_INTR_OFF:
 		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_INTR);
 		break;
 	case VCPU_SIGNAL_NMI:
-		atomic_fetch_or(&cpu->requests, SOFT_REQ_NMI);
+		soft_request(cpu, SOFT_REQ_NMI);
 		break;
 	case VCPU_SIGNAL_INIT:
 		/* A SIPI that came before it would have started what INIT now stops. */
 		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_SIPI);
-		atomic_fetch_or(&cpu->requests, SOFT_REQ_INIT);
+		soft_request(cpu, SOFT_REQ_INIT);
 		break;
 	case VCPU_SIGNAL_SIPI:
 		atomic_store(&cpu->sipi_vector, arg);
-		atomic_fetch_or(&cpu->requests, SOFT_REQ_SIPI);
+		soft_request(cpu, SOFT_REQ_SIPI);
 		break;
 	}
 }
@@ -522,7 +469,7 @@ static void map_changed(void *opaque)
 	struct soft_engine *e = opaque;
 
 	for (unsigned i = 0; i < e->cfg.cpus; i++)
-		atomic_fetch_or(&e->cpus[i]->requests, SOFT_REQ_FLUSH);
+		soft_request(e->cpus[i], SOFT_REQ_FLUSH);
 }
 
 /* DMA wrote a page with code: [gpa, gpa+len) may span several. */
@@ -613,8 +560,7 @@ static void soft_destroy(struct engine *engine)
 	if (e->thunks)
 		thunk_cache_free(e->thunks);
 	soft_perf_free(e->perf);
-	pthread_mutex_destroy(&e->turn.lock);
-	pthread_cond_destroy(&e->turn.changed);
+	soft_exclusive_destroy(&e->exclusive);
 	free(e);
 }
 
@@ -627,6 +573,9 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 	r = soft_perf_new(e->cfg.soft.perf, NULL, &e->perf, err);
 	if (r < 0)
 		return r;
+	if (e->cfg.cpus > SOFT_MAX_CPUS)
+		return err_set(err, -EINVAL, "the software engine has at most %u CPUs: use -smp %u",
+			       SOFT_MAX_CPUS, SOFT_MAX_CPUS);
 	e->cache = soft_cache_new(e, err);
 	e->thunks = thunk_cache_new(err);
 	if (!e->cache || !e->thunks)
@@ -642,6 +591,14 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 	return e->cpus ? 0 : err_set(err, -ENOMEM, "no memory for the CPUs");
 }
 
+/* How many the process may use. */
+static unsigned host_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
 static struct engine *soft_create(const struct engine_config *cfg, struct lodge_err *err)
 {
 	struct soft_engine *e = calloc(1, sizeof(*e));
@@ -654,8 +611,8 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	e->cfg.soft = engine_soft_options_fill(&cfg->soft);
 	e->mem = cfg->mem;
 	e->ram = mem_base(cfg->mem);
-	pthread_mutex_init(&e->turn.lock, NULL);
-	pthread_cond_init(&e->turn.changed, NULL);
+	soft_exclusive_init(&e->exclusive);
+	e->crowded = cfg->cpus > host_cpus();
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);
 		return NULL;

@@ -79,8 +79,12 @@ enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC };
 #define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_ent {
-	uint64_t tag;	 /* page address | generation (low 12 bits); never matches when 0 */
-	uint64_t addend; /* host pointer = gva + addend */
+	/*
+	 * Page address | generation (low 12 bits); never matches when 0. Other threads clear it
+	 * (soft_tlb_drop_write), so it is read and written by __atomic_* when they may run.
+	 */
+	uint64_t tag;
+	uint64_t addend; /* host pointer = gva + addend; valid before tag is */
 };
 
 /* One view of an address space per privilege. */
@@ -96,6 +100,8 @@ struct soft_tlb {
 };
 
 /* ---- The vCPU ----------------------------------------------------------------------------------*/
+
+#define SOFT_MAX_CPUS 256
 
 /* Bits of the block key: all of the state that decoded code depends on. */
 #define SOFT_MODE_CS32 0x001u /* CS.D */
@@ -142,7 +148,7 @@ struct soft_event {
 #define SOFT_REQ_KICK 0x10u
 #define SOFT_REQ_FLUSH 0x20u /* the memory map changed */
 #define SOFT_REQ_EXIT 0x40u  /* look at run_state (HLT, shutdown) */
-#define SOFT_REQ_TURN 0x80u  /* another vCPU has waited a slice for its turn */
+#define SOFT_REQ_STOP 0x80u  /* pass a safepoint (exclusive.h) */
 
 struct soft_cpu {
 	struct x86_state s; /* s.gpr must be first: soft_op.dst/src are offsets from here */
@@ -177,7 +183,16 @@ struct soft_cpu {
 	_Atomic uint32_t requests;
 	_Atomic uint8_t sipi_vector; /* valid while SOFT_REQ_SIPI is set */
 	uint64_t dr_seen[5];	     /* DR0-3 and DR7 the TLB was filled under */
-	bool yield;		     /* PAUSE: let another vCPU run */
+	/* Odd while the thread is inside guest code: exclusive.c. Read by whoever waits for it. */
+	_Atomic uint32_t passage;
+	unsigned exclusive; /* depth of exclusive sections this vCPU has */
+	unsigned pauses;    /* PAUSEs executed, for yielding now and then */
+	bool yield;	    /* PAUSE on a host with fewer CPUs than the guest */
+	/*
+	 * The host page soft_ptr() gave out for writing without a TLB entry; NULL after a
+	 * safepoint. Partner: soft_cache_mark_page.
+	 */
+	_Atomic(const uint8_t *) direct;
 	struct soft_block *scratch;  /* one instruction fetched from a device */
 
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
@@ -201,12 +216,14 @@ struct soft_engine {
 	struct thunk_cache *thunks;
 	struct soft_stats_all stats;
 	struct soft_perf *perf; /* NULL: nobody is told about generated code */
-	struct soft_turn { /* one vCPU runs at a time in this tier, first come first served */
+	struct soft_exclusive { /* exclusive.c */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
-		_Atomic uint32_t next, serving;
-		_Atomic(struct soft_cpu *) holder; /* whom a waiter asks to give way */
-	} turn;
+		_Atomic bool busy;	   /* someone has, or waits for the others to begin, a section */
+		_Atomic uint32_t watchers; /* who waits for a single vCPU */
+	} exclusive;
+	uint64_t freed; /* counts resets of the block cache; changed in exclusive sections only */
+	bool crowded;	/* more vCPUs than host CPUs */
 };
 
 /* ---- Registers ------------------------------------------------------------------------------ */
@@ -248,7 +265,8 @@ void soft_st_bytes(struct soft_cpu *cpu, gva_t lin, const void *buf, unsigned le
 /*
  * A host pointer to `len` bytes at `lin` for a host instruction to read and/or write in place, or
  * NULL if they cross a page or are not plain RAM. Raises #PF. For `write`, the page is ready to be
- * written (dirty bit set, code on it invalidated for this range).
+ * written (dirty bit set, code on it invalidated for this range). The pointer is good for the
+ * current instruction only, and for writing only until the next soft_ptr() for writing.
  */
 void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool write);
 
@@ -355,6 +373,12 @@ static inline uint64_t soft_sp_mask(const struct soft_cpu *cpu)
 }
 
 /* ---- The run loop and code cache (run.c, block.c) ------------------------------------------- */
+
+/* Any thread: make the vCPU look at SOFT_REQ_* soon. */
+static inline void soft_request(struct soft_cpu *cpu, uint32_t bits)
+{
+	atomic_fetch_or(&cpu->requests, bits);
+}
 
 /* Ask the run loop to leave after this block (HLT, shutdown, new interrupt state). */
 void soft_request_exit(struct soft_cpu *cpu);

@@ -38,7 +38,8 @@ static uint64_t host_tsc(void)
 {
 	uint32_t lo, hi;
 
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	/* Not before what the guest did before: nobody may see it go backwards. */
+	__asm__ volatile("lfence\n\trdtsc" : "=a"(lo), "=d"(hi));
 	return (uint64_t)hi << 32 | lo;
 }
 

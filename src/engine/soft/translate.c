@@ -3,9 +3,10 @@
  * From guest bytes to a superblock of pre-decoded operations: follows fall-through and direct jumps
  * inside one page.
  * Source: Intel SDM 3A §9.1.3 (code fetch), vol. 2 ch. 2.
- * Threads: the vCPU's own, with the run turn.
+ * Threads: the vCPU's own.
  */
 #include "engine/soft/block.h"
+#include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/trace.h"
 
@@ -372,7 +373,7 @@ static void accept_crossing(struct builder *b, unsigned off)
 			buf[first + i] = (uint8_t)soft_mmio_read(cpu, pg.gpa + i, 1);
 	} else {
 		b->bd.head.page[1] = pg.backing >> PAGE_BITS;
-		soft_cache_mark_page(cpu->e->cache, b->bd.head.page[1]);
+		soft_cache_mark_page(cpu->e->cache, cpu, b->bd.head.page[1]);
 		gp_memcpy(buf + first, pg.host, rest);
 	}
 
@@ -441,36 +442,51 @@ static struct soft_block *build_from_device(struct builder *b, gpa_t gpa)
 	return cpu->scratch;
 }
 
-struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
+/* NULL: what lies under it changed meanwhile. */
+static struct soft_block *build_once(struct soft_cpu *cpu, gva_t lin, const struct soft_page *pg)
 {
 	struct builder b;
-	struct soft_block *block;
+
+	soft_build_start(cpu->e->cache, &b.bd);
+	b.cpu = cpu;
+	b.mode = cpu->mode & SOFT_MODE_CS64   ? X86_MODE_64
+		 : cpu->mode & SOFT_MODE_CS32 ? X86_MODE_32
+					      : X86_MODE_16;
+	b.ip = cpu->s.rip;
+	b.page_lin = lin & PAGE_MASK;
+	b.jumps = 0;
+	b.done = false;
+	b.bd.head = (struct soft_block){.lin = lin,
+					.backing = pg->backing,
+					.cs_key = cpu->cs_key,
+					.mode = cpu->mode,
+					.page = {pg->backing >> PAGE_BITS, SOFT_NO_PAGE}};
+	if (pg->kind == MEM_MMIO)
+		return build_from_device(&b, pg->gpa);
+	soft_cache_mark_page(cpu->e->cache, cpu, b.bd.head.page[0]);
+	b.page = pg->host - (lin & ~PAGE_MASK);
+	build_ops(&b);
+	if (!b.done)
+		stop_with(&b, op_end);
+	return soft_cache_commit(cpu->e->cache, cpu, &b.bd);
+}
+
+#define TRIES_IN_PARALLEL 4
+
+struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
+{
+	struct soft_block *block = NULL;
 	struct soft_page pg = soft_translate(cpu, (enum soft_view)cpu->view, lin, SOFT_EXEC);
 
-	do {
-		soft_build_start(cpu->e->cache, &b.bd);
-		b.cpu = cpu;
-		b.mode = cpu->mode & SOFT_MODE_CS64   ? X86_MODE_64
-			 : cpu->mode & SOFT_MODE_CS32 ? X86_MODE_32
-						      : X86_MODE_16;
-		b.ip = cpu->s.rip;
-		b.page_lin = lin & PAGE_MASK;
-		b.jumps = 0;
-		b.done = false;
-		b.bd.head = (struct soft_block){.lin = lin,
-						.backing = pg.backing,
-						.cs_key = cpu->cs_key,
-						.mode = cpu->mode,
-						.page = {pg.backing >> PAGE_BITS, SOFT_NO_PAGE}};
-		if (pg.kind == MEM_MMIO)
-			return build_from_device(&b, pg.gpa);
-		soft_cache_mark_page(cpu->e->cache, b.bd.head.page[0]);
-		b.page = pg.host - (lin & ~PAGE_MASK);
-		build_ops(&b);
-		if (!b.done)
-			stop_with(&b, op_end);
-		block = soft_cache_commit(cpu->e->cache, &b.bd);
-	} while (!block);
+	for (unsigned i = 0; !block && i < TRIES_IN_PARALLEL; i++)
+		block = build_once(cpu, lin, &pg);
+	/* Other vCPUs keep writing there: stop them for once, so that this one comes on. */
+	if (!block) {
+		soft_exclusive_begin(cpu);
+		while (!block)
+			block = build_once(cpu, lin, &pg);
+		soft_exclusive_end(cpu);
+	}
 	SOFT_COUNT(cpu, blocks_decoded);
 	SOFT_COUNT_ADD(cpu, insns_decoded, block->nops);
 	return block;
