@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Virtual machines for bench/run.py: start one, read its console, weigh the process."""
+import collections
 import os
 import re
 import select
@@ -7,24 +8,27 @@ import signal
 import subprocess
 import time
 
-RAM = "512M"
+RAM = "1G"
 KERNEL_ARGS = "console=ttyS0 quiet panic=-1"
+
+# What lodge-bench says of a line; host_seconds is the same time by the host's clock.
+Row = collections.namedtuple("Row", "name group seconds count checksum host_seconds")
 
 
 class BenchError(Exception):
     pass
 
 
-def lodge_command(path):
-    return [path, "run", "-m", RAM, "-display", "none", "-no-reboot"]
+def lodge_command(path, args=()):
+    return [path, "run", "-m", RAM, "-display", "none", "-no-reboot", *args]
 
 
-def qemu_command():
+def qemu_command(args=()):
     """QEMU's own translator; its RAM is a memfd as Lodge's, so that both can be weighed alike."""
-    return ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-display", "none",
+    return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-display", "none",
             "-no-reboot", "-nodefaults", "-m", RAM,
             "-object", "memory-backend-memfd,id=ram,size=" + RAM,
-            "-machine", "pc,memory-backend=ram"]
+            "-machine", "pc,memory-backend=ram", *args]
 
 
 class Vm:
@@ -33,6 +37,7 @@ class Vm:
     def __init__(self, cmd):
         self.cmd = cmd
         self.text = b""
+        self.times = []  # (length of the text so far, when it had come)
         self.start = time.monotonic()
         self.proc = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT, close_fds=False)
@@ -49,7 +54,20 @@ class Vm:
                 raise BenchError("%s %s; it said:\n%s" % (
                     self.cmd[0], why, self.text[-2000:].decode(errors="replace")))
             self.text += data
+            self.times.append((len(self.text), time.monotonic()))
         return time.monotonic() - self.start
+
+    def lines(self):
+        """[(when it had come, line)] of the whole lines so far."""
+        out, at = [], 0
+        times = iter(self.times)
+        length, when = next(times, (0, self.start))
+        while (end := self.text.find(b"\n", at)) >= 0:
+            while length <= end:
+                length, when = next(times)
+            out.append((when, self.text[at:end].decode(errors="replace").rstrip("\r")))
+            at = end + 1
+        return out
 
     def end(self):
         """Ask it to go, and see that it does. Its exit status is not always 0: QEMU's reset."""
@@ -90,50 +108,79 @@ def cpu_share(vm, seconds):
     return (vm.cpu_seconds() - c0) / (time.monotonic() - t0)
 
 
-def first_instruction(base, kernel, seconds=2.0):
+def first_instruction(base, kernel, idle=2.0):
     """(Seconds from the start of the process to the guest's first byte, CPU share in HLT)."""
     vm = Vm(base + ["-kernel", kernel, "-serial", "none", "-debugcon", "stdio"])
     try:
         first = vm.wait_for(b"!", 60)
+        if not idle:
+            return first, None
         time.sleep(0.5)
-        return first, cpu_share(vm, seconds)
+        return first, cpu_share(vm, idle)
     finally:
         vm.end()
 
 
-def boot_and_idle(base, kernel, initrd, seconds=5.0):
-    """Boot to a shell and leave it alone; returns (boot seconds, bytes beyond RAM, CPU share)."""
+def boot(base, kernel, initrd, idle=5.0):
+    """Boot to a shell, leave it alone; returns (boot seconds, bytes beyond RAM, CPU share)."""
     vm = Vm(linux(base, kernel, initrd))
     try:
-        boot = vm.wait_for(b"bench-init: first line", 300)
+        took = vm.wait_for(b"bench-init: first line", 300)
         vm.wait_for(b"guest# ", 300)
+        if not idle:
+            return took, vm.memory_beyond_ram(), None
         time.sleep(2)
-        cpu = cpu_share(vm, seconds)
-        return boot, vm.memory_beyond_ram(), cpu
+        cpu = cpu_share(vm, idle)
+        return took, vm.memory_beyond_ram(), cpu
     finally:
         vm.end()
 
 
-def parse_programs(text):
-    """[(name, group, nanoseconds, checksum)] of a lodge-bench run."""
-    return [(n, g, int(ns), c) for n, g, ns, c in re.findall(
-        r"^bench: (\S+) (\S+) (\d+) ([0-9a-f]{16})\s*$", text, re.M)]
+def parse(lines, by_clock=True):
+    """(rows, names of skipped lines, message of a failure or None) of lodge-bench's output, which is
+    [(when, line)]."""
+    rows, skipped, failed = [], [], None
+    started = done = None
+    for when, line in lines:
+        words = line.split()
+        if len(words) < 2 or words[0] != "bench:":
+            continue
+        if words[1] == "run":
+            started, done = when, None
+        elif words[1] == "done":
+            done = when
+        elif words[1] == "skip":
+            skipped.append(words[2])
+        elif words[1] == "failed:":
+            failed = line
+        elif len(words) == 6 and re.fullmatch("[0-9a-f]{16}", words[5]):
+            host = done - started if by_clock and done and started else None
+            rows.append(Row(words[1], words[2], int(words[3]) * 1e-9, int(words[4]), words[5],
+                            host))
+    return rows, skipped, failed
 
 
-def programs_in_guest(base, kernel, initrd, args):
-    """Run lodge-bench in a guest. The guest's clock is held against this one."""
-    vm = Vm(linux(base, kernel, initrd, "bench.run=" + args))
+def programs_in_guest(base, kernel, initrd, args, timeout=3600):
+    """Run lodge-bench in a guest; what came before an error is in the rows all the same."""
+    vm = Vm(linux(base, kernel, initrd, "bench.run=" + ",".join(args)))
+    error = None
     try:
-        t0 = vm.wait_for(b"bench: begin", 300)
-        wall = vm.wait_for(b"bench: end", 1800) - t0
+        vm.wait_for(b"bench: (end|failed)", timeout)
+    except BenchError as e:
+        error = str(e)
     finally:
         vm.end()
-    return parse_programs(vm.text.decode(errors="replace").replace("\r", "")), wall
+    rows, skipped, failed = parse(vm.lines())
+    return rows, skipped, failed or error
 
 
-def programs_on_host(path, args):
-    """On one processor, as the guests have one."""
-    cpu = {max(os.sched_getaffinity(0))}
-    r = subprocess.run([path] + args.split(","), stdout=subprocess.PIPE, text=True, check=True,
-                       preexec_fn=lambda: os.sched_setaffinity(0, cpu))
-    return parse_programs(r.stdout)
+def programs_on_host(root, program, args, cpus):
+    """In the guest's root, on so many processors as the guest has."""
+    use = set(sorted(os.sched_getaffinity(0))[-cpus:])
+    r = subprocess.run([program, "--root", root, *args], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, check=False,
+                       preexec_fn=lambda: os.sched_setaffinity(0, use))
+    rows, skipped, failed = parse([(None, x) for x in r.stdout.split("\n")], by_clock=False)
+    if r.returncode and not failed:
+        failed = "lodge-bench on the host: status %d" % r.returncode
+    return rows, skipped, failed

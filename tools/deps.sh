@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Install the packages of tools/packages.txt that are missing, through apt-get.
+# Install the packages of a list (tools/packages.txt) that are missing, through apt-get.
+# usage: deps.sh [LIST]
 set -eu
 cd "$(dirname "$0")/.."
+list=${1:-tools/packages.txt}
 STEP_LOG=build/deps.log
 . tools/step.sh
 
 missing=
-for p in $(sed 's/#.*//' tools/packages.txt); do
+for p in $(sed 's/#.*//' "$list"); do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
 	[ "$state" = installed ] || missing="$missing $p"
 done

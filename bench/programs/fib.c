@@ -12,9 +12,11 @@ static __attribute__((noinline, noclone)) uint64_t fib(unsigned n)
 	return a + fib(n - 2);
 }
 
-static uint64_t run(void)
+uint64_t bench_fib(uint32_t work)
 {
-	return fib(32);
-}
+	uint64_t sum = 0;
 
-const struct bench bench_fib = {"fib", "integer", run, 1};
+	for (uint32_t i = 0; i < work; i++)
+		sum = bench_mix(sum, fib(24 + (i & 1)));
+	return sum;
+}

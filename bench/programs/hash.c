@@ -65,7 +65,7 @@ static void make_key(char *key, uint64_t n)
 	*key = '\0';
 }
 
-static uint64_t run(void)
+uint64_t bench_hash(uint32_t work)
 {
 	uint64_t seed = 7, sum = 0;
 	char key[16];
@@ -73,11 +73,9 @@ static uint64_t run(void)
 	used = 0;
 	for (unsigned i = 0; i < BUCKETS; i++)
 		table[i] = 0;
-	for (unsigned n = 0; n < 400000; n++) {
+	for (unsigned n = 0; n < work; n++) {
 		make_key(key, bench_random(&seed) % KEYS * 7919);
 		sum = bench_mix(sum, ++intern(key)->count);
 	}
 	return bench_mix(sum, used);
 }
-
-const struct bench bench_hash = {"hash", "integer", run, 1};

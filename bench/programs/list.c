@@ -9,7 +9,7 @@ struct node {
 	uint64_t value;
 };
 
-static uint64_t run(void)
+uint64_t bench_list(uint32_t work)
 {
 	static struct node nodes[NODES];
 	static uint32_t order[NODES];
@@ -27,7 +27,7 @@ static uint64_t run(void)
 		nodes[order[i]].next = i + 1 < NODES ? &nodes[order[i + 1]] : 0;
 		nodes[order[i]].value = i;
 	}
-	for (unsigned round = 0; round < 100; round++) {
+	for (unsigned round = 0; round < work; round++) {
 		for (struct node *n = &nodes[order[0]]; n; n = n->next) {
 			sum += n->value ^ round;
 			n->value = sum & 0xffff;
@@ -35,5 +35,3 @@ static uint64_t run(void)
 	}
 	return sum;
 }
-
-const struct bench bench_list = {"list", "integer", run, 1};

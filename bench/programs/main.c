@@ -1,22 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * usage: lodge-bench [REPEATS [NAME…]]     prints "bench: NAME GROUP NANOSECONDS CHECKSUM" lines
- * `lodge-bench --exit` only exits: what the fork+exec program runs.
+ * usage: lodge-bench [--root DIR] [--scale PERCENT] [NAME|GROUP]…     (patterns as of a shell)
+ *
+ * For each line "bench: run NAME" when it starts and
+ * "bench: NAME GROUP NANOSECONDS COUNT CHECKSUM" when it has ended, COUNT being what the time is to
+ * be divided by; "bench: done NAME" comes between, at the end of what is timed, and "bench: skip
+ * NAME" instead when the processor cannot do it. --root makes DIR the root, with /proc and a /tmp of
+ * its own, so that the programs are the guest's. `lodge-bench --list` prints names and groups,
+ * `lodge-bench --exit` only exits: what the fork-exec line runs.
  */
-#include <stdbool.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
-static const struct bench *const programs[] = {
-	&bench_sieve,	   &bench_crc32,	&bench_quicksort, &bench_fib,	&bench_lz,
-	&bench_sha256,	   &bench_matrix_int,	&bench_list,	  &bench_hash,	&bench_vm,
-	&bench_mandelbrot, &bench_matrix_float, &bench_getpid,	  &bench_pread, &bench_pipe,
-	&bench_fork_exec,  &bench_fault,
+static const struct bench *const tables[] = {
+	bench_real, bench_fp, bench_stream, bench_kernel, bench_smp, bench_small,
 };
+
+void bench_fail(const char *what)
+{
+	printf("bench: failed: %s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	_exit(1);
+}
 
 static uint64_t now_ns(void)
 {
@@ -26,35 +40,106 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static bool wanted(const struct bench *b, int argc, char **argv)
+static bool wanted(const struct bench *b, char **patterns)
 {
-	for (int i = 2; i < argc; i++) {
-		if (!strcmp(argv[i], b->name))
+	if (!*patterns)
+		return true;
+	for (; *patterns; patterns++) {
+		if (!fnmatch(*patterns, b->name, 0) || !strcmp(*patterns, b->group))
 			return true;
 	}
-	return argc <= 2;
+	return false;
 }
 
-static void measure(const struct bench *b)
+static void measure(const struct bench *b, uint32_t scale)
 {
-	uint64_t t0 = now_ns(), sum = b->run(), ns = now_ns() - t0;
+	uint32_t work = (uint32_t)((uint64_t)b->work * scale / 100);
+	uint64_t t0, sum = 0, ns;
 
-	printf("bench: %s %s %llu %016llx\n", b->name, b->group, (unsigned long long)(ns / b->per),
-	       (unsigned long long)sum);
+	if (work < 2)
+		work = 2;
+	if (b->possible && !b->possible()) {
+		printf("bench: skip %s\n", b->name);
+		return;
+	}
+	if (b->cmd)
+		bench_command_prepare(b->cmd, work);
+	else if (b->prepare)
+		b->prepare(work);
+	printf("bench: run %s\n", b->name);
 	fflush(stdout);
+	t0 = now_ns();
+	if (b->cmd)
+		bench_command_run(b->cmd, work);
+	else
+		sum = b->run(work);
+	ns = now_ns() - t0;
+	printf("bench: done %s\n", b->name);
+	fflush(stdout);
+	if (b->cmd)
+		sum = bench_command_sum(b->cmd);
+	else if (b->finish)
+		b->finish();
+	printf("bench: %s %s %llu %u %016llx\n", b->name, b->group, (unsigned long long)ns,
+	       b->per_one ? work : 1, (unsigned long long)sum);
+	fflush(stdout);
+}
+
+static void mount_at(const char *what, const char *root, const char *where, const char *type,
+		     unsigned long flags)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s%s", root, where);
+	if (mount(what, path, type, flags, NULL))
+		bench_fail(path);
+}
+
+/* Mounts vanish with this process: they are in a name space of its own. */
+static void enter_root(const char *root)
+{
+	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWNS | CLONE_NEWUSER))
+		bench_fail("--root needs root's rights or user name spaces");
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		bench_fail("/");
+	mount_at("/proc", root, "/proc", NULL, MS_BIND | MS_REC);
+	mount_at("/dev", root, "/dev", NULL, MS_BIND | MS_REC);
+	mount_at("none", root, "/tmp", "tmpfs", 0);
+	if (chroot(root) || chdir("/"))
+		bench_fail(root);
+}
+
+static int list(void)
+{
+	for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		for (const struct bench *b = tables[i]; b->name; b++)
+			printf("%s %s\n", b->name, b->group);
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	int repeats = argc > 1 ? atoi(argv[1]) : 1;
+	uint32_t scale = 100;
+	int at = 1;
 
 	if (argc > 1 && !strcmp(argv[1], "--exit"))
 		return 0;
+	for (; at + 1 < argc && !strncmp(argv[at], "--", 2); at += 2) {
+		if (!strcmp(argv[at], "--root"))
+			enter_root(argv[at + 1]);
+		else if (!strcmp(argv[at], "--scale"))
+			scale = (uint32_t)atoi(argv[at + 1]);
+	}
+	if (argc > 1 && !strcmp(argv[1], "--list"))
+		return list();
 	printf("bench: begin\n");
 	fflush(stdout);
-	for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-		for (int r = 0; r < repeats && wanted(programs[i], argc, argv); r++)
-			measure(programs[i]);
+	for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		for (const struct bench *b = tables[i]; b->name; b++) {
+			if (wanted(b, argv + at))
+				measure(b, scale);
+		}
 	}
 	printf("bench: end\n");
 	return 0;

@@ -20,15 +20,13 @@ static unsigned steps(double cr, double ci)
 	return n;
 }
 
-static uint64_t run(void)
+uint64_t bench_mandelbrot(uint32_t work)
 {
 	uint64_t sum = 0;
 
-	for (unsigned y = 0; y < SIDE; y++) {
+	for (unsigned y = 0; y < work; y++) {
 		for (unsigned x = 0; x < SIDE; x++)
-			sum = bench_mix(sum, steps(x * 3.0 / SIDE - 2.2, y * 2.6 / SIDE - 1.3));
+			sum = bench_mix(sum, steps(x * 3.0 / SIDE - 2.2, y * 2.6 / work - 1.3));
 	}
 	return sum;
 }
-
-const struct bench bench_mandelbrot = {"mandelbrot", "fp", run, 1};

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Matrix products: of integers, and of floats by the compiler's SSE code (see bench.mk). */
+/*
+ * Matrix products: of integers, and of floats by the compiler's SSE code (see bench.mk);
+ * `work` rows of the product.
+ */
 #include "bench.h"
 
 #define N 256
-#ifdef BENCH_FLOAT
-#define ROUNDS 6
-#else
-#define ROUNDS 1
-#endif
 
 #define DEFINE_PRODUCT(name, T)                                                 \
 	static T name##_a[N][N], name##_b[N][N], name##_c[N][N];                \
-	static uint64_t name(void)                                              \
+	uint64_t name(uint32_t work)                                            \
 	{                                                                       \
 		uint64_t seed = 5, sum = 0;                                     \
                                                                                 \
@@ -22,7 +20,7 @@
 				name##_c[i][j] = 0;                             \
 			}                                                       \
 		}                                                               \
-		for (unsigned n = 0; n < N * ROUNDS; n++) {                     \
+		for (unsigned n = 0; n < work; n++) {                           \
 			unsigned i = n % N;                                     \
                                                                                 \
 			for (unsigned k = 0; k < N; k++) {                      \
@@ -39,10 +37,9 @@
 		return sum;                                                     \
 	}
 
-#ifdef BENCH_FLOAT
-DEFINE_PRODUCT(run, float)
-const struct bench bench_matrix_float = {"matrix-float", "fp", run, 1};
+#ifdef BENCH_VECTORS
+DEFINE_PRODUCT(bench_matrix_float, float)
+DEFINE_PRODUCT(bench_matrix_double, double)
 #else
-DEFINE_PRODUCT(run, int32_t)
-const struct bench bench_matrix_int = {"matrix-int", "integer", run, 1};
+DEFINE_PRODUCT(bench_matrix_int, int32_t)
 #endif

@@ -2,7 +2,7 @@
 /* Quicksort (Hoare's partition) of pseudo-random numbers. */
 #include "bench.h"
 
-#define COUNT 400000
+#define COUNT 40000
 
 static void sort(uint32_t *a, long lo, long hi)
 {
@@ -27,17 +27,17 @@ static void sort(uint32_t *a, long lo, long hi)
 	}
 }
 
-static uint64_t run(void)
+uint64_t bench_quicksort(uint32_t work)
 {
 	static uint32_t a[COUNT];
 	uint64_t seed = 2, sum = 0;
 
-	for (unsigned i = 0; i < COUNT; i++)
-		a[i] = (uint32_t)bench_random(&seed);
-	sort(a, 0, COUNT - 1);
-	for (unsigned i = 0; i < COUNT; i += 97)
-		sum = bench_mix(sum, a[i]);
+	for (uint32_t round = 0; round < work; round++) {
+		for (unsigned i = 0; i < COUNT; i++)
+			a[i] = (uint32_t)bench_random(&seed);
+		sort(a, 0, COUNT - 1);
+		for (unsigned i = 0; i < COUNT; i += 97)
+			sum = bench_mix(sum, a[i]);
+	}
 	return sum;
 }
-
-const struct bench bench_quicksort = {"quicksort", "integer", run, 1};

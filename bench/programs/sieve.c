@@ -6,12 +6,12 @@
 
 #define LIMIT 1000000u
 
-static uint64_t run(void)
+uint64_t bench_sieve(uint32_t work)
 {
 	static uint8_t composite[LIMIT];
 	uint64_t sum = 0;
 
-	for (unsigned round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < work; round++) {
 		memset(composite, 0, sizeof(composite));
 		for (unsigned i = 2; i < LIMIT; i++) {
 			if (composite[i])
@@ -23,5 +23,3 @@ static uint64_t run(void)
 	}
 	return sum;
 }
-
-const struct bench bench_sieve = {"sieve", "integer", run, 1};

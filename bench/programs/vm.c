@@ -33,9 +33,9 @@ static const struct insn program[] = {
 	{STOP, 0, 0, 0},
 };
 
-static uint64_t run(void)
+uint64_t bench_vm(uint32_t work)
 {
-	uint64_t r[5] = {0, 0, 0, 0, 12000};
+	uint64_t r[5] = {0, 0, 0, 0, work};
 	const struct insn *pc = program;
 
 	for (;;) {
@@ -79,5 +79,3 @@ static uint64_t run(void)
 		}
 	}
 }
-
-const struct bench bench_vm = {"vm", "integer", run, 1};
