@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The memory thunks live in: one memfd mapped twice, writable and executable (W^X), and a hash of
- * what is in it. Threads: vCPU threads, under a spin lock held for the making of one thunk.
+ * The memory thunks live in (codemem.h) and a hash of what is in it. Threads: vCPU threads, under a
+ * spin lock held for the making of one thunk.
  */
-#include "engine/soft/perfmap.h"
 #include "engine/soft/thunk_int.h"
 
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "engine/soft/codemem.h"
+#include "engine/soft/perfmap.h"
 
 /* In front of each thunk. */
 struct thunk_head {
@@ -44,18 +44,6 @@ static void probe_host(struct thunk_cache *tc)
 	tc->saves_pointers = ld_le64(fx + FX_FIP) != 0;
 }
 
-static int map_code(struct thunk_cache *tc)
-{
-	tc->fd = memfd_create("lodge-thunks", MFD_CLOEXEC);
-	if (tc->fd < 0 || ftruncate(tc->fd, THUNK_CACHE_BYTES) < 0)
-		return -errno;
-	tc->rw = mmap(NULL, THUNK_CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, tc->fd, 0);
-	tc->rx = mmap(NULL, THUNK_CACHE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, tc->fd, 0);
-	if (tc->rw == MAP_FAILED || tc->rx == MAP_FAILED)
-		return -errno;
-	return 0;
-}
-
 struct thunk_cache *thunk_cache_new(struct lodge_err *err)
 {
 	struct thunk_cache *tc = calloc(1, sizeof(*tc));
@@ -65,11 +53,9 @@ struct thunk_cache *thunk_cache_new(struct lodge_err *err)
 		err_set(err, -ENOMEM, "no memory for the cache of host instructions");
 		return NULL;
 	}
-	tc->fd = -1;
-	tc->rw = tc->rx = MAP_FAILED;
 	atomic_flag_clear(&tc->lock);
 	probe_host(tc);
-	rc = map_code(tc);
+	rc = soft_code_map(THUNK_CACHE_BYTES, &tc->rw, &tc->rx);
 	if (rc < 0) {
 		err_set(err, rc,
 			"cannot map memory for generated code: %s; does a security policy "
@@ -90,12 +76,7 @@ void thunk_cache_free(struct thunk_cache *tc)
 {
 	if (!tc)
 		return;
-	if (tc->rw != MAP_FAILED)
-		munmap(tc->rw, THUNK_CACHE_BYTES);
-	if (tc->rx != MAP_FAILED)
-		munmap(tc->rx, THUNK_CACHE_BYTES);
-	if (tc->fd >= 0)
-		close(tc->fd);
+	soft_code_unmap(THUNK_CACHE_BYTES, tc->rw, tc->rx);
 	free(tc);
 }
 

@@ -91,8 +91,7 @@ enum thunk_move {
 
 struct thunk_cache {
 	atomic_flag lock;
-	int fd;
-	uint8_t *rw, *rx; /* two mappings of one memory: W^X */
+	uint8_t *rw, *rx; /* codemem.h */
 	uint32_t used;
 	uint32_t count;
 	bool avx;
