@@ -164,6 +164,8 @@ REFUSALS = [
     (["run", "-kernel", "GUEST", "-cpu", "i486sx"], "i486sx"),
     (["run", "-kernel", "GUEST", "-cpu", "max,+warp"], "warp"),
     (["run", "-kernel", "GUEST", "-accel", "kvm"], "KVM"),
+    (["run", "-kernel", "GUEST", "-accel", "soft,tier=7"], "tier=7"),
+    (["run", "-kernel", "GUEST", "-accel", "soft,tb-size=0"], "tb-size=0"),
     (["run", "-kernel", "GUEST", "-drive", "file=x"], "disks"),
     (["run", "-kernel", "GUEST", "-serial", "file:/nonexistent/x"], "/nonexistent/x"),
     (["run", "-kernel", "GUEST", "-serial", "pigeon"], "pigeon"),
@@ -278,6 +280,41 @@ def test_run_when_triple_fault_expect_state_in_the_trace(guest, tmp_path):
     text = log.read_text()
     assert "cpu 0: reset" in text and "cpu 0: triple fault" in text
     assert re.search(r"^RIP=00000000001[0-9a-f]+ ", text, re.M)
+
+
+def test_run_when_stats_traced_expect_counters_once_at_the_end(guest, tmp_path):
+    log = tmp_path / "log"
+    with Machine(guest, "-smp", "2", "-d", "stats", "-D", str(log)) as m:
+        m.expect("ready")
+        assert log.read_text() == ""
+        m.send("p")
+        assert m.wait() == 0
+    text = log.read_text()
+    assert text.count("engine counters") == 1
+    row = re.search(r"^  instructions decoded +(\d+) +(\d+) +(\d+)$", text, re.M)
+    total, first, second = map(int, row.groups())
+    assert total == first + second and first > 10 and second == 0
+    assert re.search(r"^  writes of ports +[1-9]", text, re.M)
+
+
+def test_run_when_perf_asked_expect_files_for_it(guest, tmp_path):
+    with Machine(guest, "-accel", "soft,perf=map") as m:
+        m.expect("ready")
+        path = "/tmp/perf-%d.map" % m.p.pid
+        m.send("p")
+        assert m.wait() == 0
+    with open(path, encoding="ascii") as f:
+        lines = f.read().splitlines()
+    os.unlink(path)
+    assert any(l.endswith(" lodge:thunks") for l in lines)
+    assert all(re.fullmatch(r"[0-9a-f]+ [0-9a-f]+ lodge:[0-9a-z:]+", l) for l in lines)
+    r = subprocess.run(["timeout", "2", LODGE, "run", "-m", "16M", "-display", "none", "-kernel",
+                        guest, "-serial", "null", "-accel", "soft,perf=jitdump"], cwd=tmp_path,
+                       stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    assert r.returncode in (0, 124)
+    (dump,) = tmp_path.iterdir()
+    assert re.fullmatch(r"jit-\d+\.dump", dump.name)
+    assert dump.read_bytes()[:12] == b"DTiJ\1\0\0\0\x28\0\0\0"
 
 
 def test_run_when_standard_descriptors_are_closed_expect_it_works(guest, tmp_path):
