@@ -250,6 +250,7 @@ static void cache_reset(struct soft_cache *c)
 {
 	uint8_t *flags = mem_page_flags(c->e->mem);
 
+	SOFT_COUNT_ALL(c->e, cache_resets);
 	for (size_t i = 0; i < c->blocks; i++) {
 		struct soft_block *b = c->all[i];
 

@@ -155,6 +155,7 @@ void soft_exclusive_begin(struct soft_cpu *cpu)
 {
 	if (cpu->exclusive++)
 		return;
+	SOFT_COUNT(cpu, exclusive);
 	soft_leave(cpu);
 	take(cpu->e, cpu);
 	atomic_fetch_add(&cpu->passage, 1);
