@@ -349,6 +349,23 @@ static void aim_operands(uint64_t *s, struct oracle_test *t, const struct x86_in
 		set_low(t, R_RAX, target(s, 64));
 }
 
+/* Moves of single elements, which have alignment rules of their own. */
+static bool moves_elements(const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_MASKMOVQ:
+	case X86_OP_MASKMOVDQU:
+	case X86_OP_VMASKMOVDQU:
+	case X86_OP_VMASKMOVPS:
+	case X86_OP_VMASKMOVPD:
+	case X86_OP_VPMASKMOVD:
+	case X86_OP_VPMASKMOVQ:
+		return true;
+	default:
+		return in->flags & X86_IF_VSIB;
+	}
+}
+
 /* ---- What a host process cannot compare ----------------------------------------------------- */
 
 static bool excluded_op(const struct x86_insn *in)
@@ -465,6 +482,8 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 		return false;
 	memset(t->code + *len, 0xcc, ORACLE_CODE_MAX - (unsigned)*len);
 	aim_operands(&s, t, insn);
+	if (moves_elements(insn) && chance(&s, 30))
+		t->in.rflags |= FLAG_AC;
 	*len = x86_decode(insn, t->code, ORACLE_CODE_MAX, (enum x86_mode)t->mode);
 	return true;
 }

@@ -78,7 +78,8 @@ static unsigned maskmov_size(const struct soft_op *op)
 }
 
 /*
- * Processors do not check the alignment of masked moves. What raises meanwhile makes the mode anew.
+ * Processors do not check the alignment of masked moves, nor (AMD) of what a gather loads. What
+ * raises meanwhile makes the mode anew.
  */
 static uint32_t alignment_check_off(struct soft_cpu *cpu)
 {
@@ -86,6 +87,13 @@ static uint32_t alignment_check_off(struct soft_cpu *cpu)
 
 	cpu->mode &= ~SOFT_MODE_AC;
 	return mode;
+}
+
+/* Elements behind the end of 4 GiB are at its beginning: only one that crosses it is beyond. */
+static gva_t elem_lin(struct soft_cpu *cpu, const struct soft_op *op, uint64_t off, unsigned size,
+		      bool write)
+{
+	return soft_lin(cpu, op->seg, soft_lin_wrap(cpu, off), size, write);
 }
 
 void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
@@ -101,7 +109,7 @@ void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 	memset(out, 0, YMM);
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, size)) {
-			gva_t lin = soft_lin(cpu, op->seg, off + size * i, size, false);
+			gva_t lin = elem_lin(cpu, op, off + size * i, size, false);
 
 			put_elem(out, i, size, soft_ld(cpu, lin, size));
 		}
@@ -124,7 +132,7 @@ void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	thunk_move_reg(cpu, THUNK_ST_YMM, key_reg(op), data);
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, size)) {
-			lin[i] = soft_lin(cpu, op->seg, off + size * i, size, true);
+			lin[i] = elem_lin(cpu, op, off + size * i, size, true);
 			soft_probe_write(cpu, lin[i], size);
 		}
 	}
@@ -150,10 +158,11 @@ void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const v
 	(void)code;
 	thunk_move_reg(cpu, get, xmm ? key_rm(op) : key_rm(op) & 7, mask);
 	thunk_move_reg(cpu, get, xmm ? key_reg(op) : key_reg(op) & 7, data);
-	lin = soft_ea_lin(cpu, op, n, true);
-	/* Written by eight bytes: that is the alignment #AC asks for. */
+	/* Written by eight bytes: that is the alignment #AC asks for, before the limit of the rest. */
+	lin = soft_ea_lin(cpu, op, 8, true);
 	if ((cpu->mode & SOFT_MODE_AC) && (lin & 7))
 		soft_raise_err(cpu, VEC_AC, 0);
+	lin = soft_ea_lin(cpu, op, n, true);
 	mode = alignment_check_off(cpu);
 	soft_probe_write(cpu, lin, n);
 	for (unsigned i = 0; i < n; i++) {
@@ -176,6 +185,7 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 	unsigned n = (l ? YMM : XMM) / (size > isize ? size : isize);
 	uint64_t off = soft_ea_off(cpu, op);
 	uint8_t *dst = cpu->bounce[0], *mask = cpu->bounce[0] + YMM, *index = cpu->bounce[1];
+	uint32_t mode = alignment_check_off(cpu);
 
 	(void)code;
 	thunk_move_reg(cpu, THUNK_ST_YMM, key_reg(op), dst);
@@ -198,6 +208,7 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 		thunk_move_reg(cpu, THUNK_LD_YMM, key_reg(op), dst);
 		thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
 	}
+	cpu->mode = mode;
 	memset(dst + size * n, 0, YMM - size * n);
 	memset(mask, 0, YMM);
 	thunk_move_reg(cpu, THUNK_LD_YMM, key_reg(op), dst);
