@@ -4,7 +4,7 @@ dot at the median and a bar from the least to the most of the rounds, on a logar
 import math
 from xml.sax.saxutils import escape
 
-GROUPS = (("integer", "Integer programs"), ("fp", "FP, SIMD, x87, AES, SHA"),
+GROUPS = (("integer", "Integer programs"), ("fp", "FP and vectors"),
           ("stream", "Memory streams"), ("kernel", "Kernel paths"), ("small", "Small loops"))
 COLOURS = ("#1f5fa8", "#d9822b", "#3a8f4d", "#8a4fa3", "#7a7a7a")  # told apart in grey as well
 LEFT, RIGHT, TOP, ROW, HEAD, WIDTH = 130, 30, 58, 17, 26, 820
@@ -88,7 +88,7 @@ def chart(res):
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" '
            'font-family="sans-serif" font-size="12">' % (WIDTH, bottom + 30, WIDTH, bottom + 30),
            '<rect width="100%" height="100%" fill="#fff"/>',
-           text(LEFT, 22, "Times as long as native (shorter is better)",
+           text(LEFT, 22, "Times as long as native (further left is better)",
                 'font-size="15" font-weight="bold"')]
     out += legend(machines, names) + grid(axis, bottom)
     for at, label, marks in rows:

@@ -249,7 +249,7 @@ def head(about):
         text += "; %s is `%s`" % tuple(item.partition("=")[::2])
     if about.get("qemu"):
         text += "; %s with `-accel tcg -cpu max`" % about["qemu"]
-    text += ". Guest kernel %s. %d rounds, interleaved; medians" % (
+    text += ". Guest kernel %s. Rounds: %d, interleaved; medians" % (
         about.get("kernel", "?"), about.get("rounds", 0))
     if about.get("scale", 100) != 100:
         text += "; only %d %% of the usual work a line" % about["scale"]

@@ -12,6 +12,8 @@ interleaved, so that a busy machine is busy for all. Checksums must agree everyw
   bench/run.py --runs 1 --no-qemu --only integer        one group, against native alone
   bench/run.py --also tier1='-accel soft,tier=1'        the tiers against each other
   bench/run.py --also old='/elsewhere/lodge'            two builds against each other
+  bench/run.py --runs 1 --no-qemu --only perl --wrap 'perf record -g -o build/perf.data'
+                                                        where the time goes
 """
 import argparse
 import datetime
@@ -149,7 +151,8 @@ class Run:
 
 
 def machines(opts):
-    found = {"lodge": vm.lodge_command(opts.lodge, shlex.split(opts.lodge_args))}
+    found = {"lodge": shlex.split(opts.wrap) +
+             vm.lodge_command(opts.lodge, shlex.split(opts.lodge_args))}
     for item in opts.also:
         name, _, command = item.partition("=")
         words = shlex.split(command)
@@ -176,6 +179,7 @@ def options():
     ap.add_argument("--lodge", default="build/lodge", help="the program to measure")
     ap.add_argument("--lodge-args", default="", help="more arguments of `lodge run`")
     ap.add_argument("--accel", help="the same as --lodge-args '-accel ACCEL'")
+    ap.add_argument("--wrap", default="", help="a command that is to run Lodge: perf, strace, taskset")
     ap.add_argument("--also", action="append", default=[], metavar="NAME=[LODGE] [ARGS]",
                     help="one more Lodge to measure")
     ap.add_argument("--out", help="the document; the plot goes beside it, as .svg")
@@ -186,7 +190,7 @@ def options():
     a.scale = a.scale or (20 if a.quick else 100)
     if a.accel:
         a.lodge_args += " -accel " + shlex.quote(a.accel)
-    partial = a.only or a.quick or a.also or a.no_qemu or a.lodge_args
+    partial = a.only or a.quick or a.also or a.no_qemu or a.lodge_args or a.wrap
     a.out = a.out or ("build/bench/performance.md" if partial else "docs/performance.md")
     return a
 

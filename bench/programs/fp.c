@@ -16,7 +16,7 @@ const struct bench bench_fp[] = {
 	{FP("nbody", bench_nbody, 150000)},
 	{FP("matrix-float", bench_matrix_float, 12000)},
 	{FP("matrix-double", bench_matrix_double, 6000)},
-	{FP("avx2-fma", bench_vector_fma, 200000), .possible = has_avx2_fma},
+	{FP("avx2-fma", bench_vector_fma, 50000), .possible = has_avx2_fma},
 	{FP("avx2-int", bench_vector_int, 100000), .possible = has_avx2_fma},
 	{FP("x87", bench_x87, 400000)},
 	{.name = NULL},
