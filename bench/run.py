@@ -6,7 +6,7 @@ usage: bench/run.py [OPTION…]   (or: make bench BENCH_ARGS="OPTION…")
 
 The same programs run on the host and in guests with the same kernel and initramfs; rounds are
 interleaved, so that a busy machine is busy for all. Checksums must agree everywhere. With --only,
---quick or --also the report goes to build/bench/ and docs/ is left alone; --out writes elsewhere.
+--quick, --also, --report and their like the report goes to build/bench/; --out writes elsewhere.
 
   bench/run.py --quick --only gzip,x87,kernel           three rows, in a minute
   bench/run.py --runs 1 --no-qemu --only integer        one group, against native alone
@@ -52,6 +52,8 @@ def newer(path, *sources):
 
 
 def prepare():
+    """Programs, kernel and initramfs; Lodge itself is whatever --lodge names."""
+    subprocess.run(["make", "-s", "bench-bins"], check=True, stdout=subprocess.DEVNULL)
     if not (os.path.exists(KERNEL) and os.path.exists(BUSYBOX)):
         subprocess.run([sys.executable, "tools/fetch_kernels.py", "cloud-amd64", "busybox-amd64"],
                        check=True)
@@ -184,13 +186,13 @@ def options():
                     help="one more Lodge to measure")
     ap.add_argument("--out", help="the document; the plot goes beside it, as .svg")
     ap.add_argument("--report", metavar="FILE", help="measure nothing, write the document anew from "
-                    "an earlier run's results (%s)" % RAW)
+                    "an earlier run's results (%s), say for other notes in bench/notes.md" % RAW)
     a = ap.parse_args()
     a.runs = a.runs or (1 if a.quick else int(os.environ.get("BENCH_RUNS", "5")))
     a.scale = a.scale or (20 if a.quick else 100)
     if a.accel:
         a.lodge_args += " -accel " + shlex.quote(a.accel)
-    partial = a.only or a.quick or a.also or a.no_qemu or a.lodge_args or a.wrap
+    partial = a.report or a.only or a.quick or a.also or a.no_qemu or a.lodge_args or a.wrap
     a.out = a.out or ("build/bench/performance.md" if partial else "docs/performance.md")
     return a
 
@@ -213,8 +215,8 @@ def main():
         if opts.report:
             res = stats.Results.load(opts.report)
         else:
-            lines = choose([x for x in opts.only.split(",") if x], opts.small)
             prepare()
+            lines = choose([x for x in opts.only.split(",") if x], opts.small)
             res = Run(opts, lines, machines(opts)).all()
         if res.errors and opts.out.startswith("docs/"):
             opts.out = "build/bench/performance.md"
