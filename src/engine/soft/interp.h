@@ -88,6 +88,14 @@ static inline uint8_t *soft_tlb_hit(struct soft_cpu *cpu, gva_t lin, unsigned si
 	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, size, access);
 }
 
+/* The same for an instruction's first byte. */
+static inline uint8_t *soft_code_hit(struct soft_cpu *cpu, gva_t lin)
+{
+	enum soft_view view = soft_code_view(cpu);
+
+	return soft_tlb_hit_in(&cpu->views[view], soft_view_gen(cpu, view), lin, 1, SOFT_EXEC);
+}
+
 static inline uint64_t soft_host_load(const void *p, unsigned size)
 {
 	switch (size) {

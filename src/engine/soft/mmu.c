@@ -1,130 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The soft TLB and every slow path of guest memory: page faults, page-crossing and MMIO accesses,
- * code invalidation, data breakpoints, alignment checks, segment checks.
- * Source: Intel SDM 3A §4.10 (TLBs), §5.3 (limit checks), §17.2.4 (data breakpoints).
- * Threads: the vCPU's own; soft_tlb_drop_write from any.
- *
- * Invariants
- * 1. An entry in the write table means: writable under this view, D set, plain RAM, no decoded code
- *    on the page, no data breakpoint near. Whatever breaks one of them must drop the entry.
- * 2. A tag carries a generation in its low 12 bits. Each PCID in use has one of its own, so an address
- *    space comes back to its entries, and a flush is a new generation.
- * 3. Global pages are not shared between PCIDs: they are flushed and filled more often than they must.
+ * Every slow path of guest memory: TLB misses, page faults, page-crossing and MMIO accesses, code
+ * invalidation, data breakpoints, alignment checks, segment checks.
+ * Source: Intel SDM 3A §5.3 (limit checks), §17.2.4 (data breakpoints). Threads: the vCPU's own.
+ * The TLB itself and its invariants: mmu_tlb.c.
  */
 #include "engine/soft/mmu_int.h"
 
 #include "engine/soft/block.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/trace.h"
-
-/* ---- Flushing ------------------------------------------------------------------------------- */
-
-static unsigned current_pcid(const struct soft_cpu *cpu)
-{
-	return cpu->s.cr4 & CR4_PCIDE ? (unsigned)(cpu->s.cr3 & 0xfff) : 0;
-}
-
-static void tag_set(struct soft_tlb_ent *t, uint64_t tag)
-{
-	__atomic_store_n(&t->tag, tag, __ATOMIC_RELEASE);
-}
-
-/* A generation no entry carries. When the 12 bits are used up, every entry goes. */
-static uint16_t new_generation(struct soft_cpu *cpu)
-{
-	if (++cpu->last_gen <= 0xfff)
-		return cpu->last_gen;
-	SOFT_COUNT(cpu, tlb_gen_wrap);
-	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		for (unsigned a = 0; a < 3; a++) {
-			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
-				tag_set(&cpu->views[v].ent[a][i], 0);
-		}
-	}
-	gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
-	cpu->code_epoch++;
-	cpu->last_gen = 1;
-	return cpu->last_gen;
-}
-
-/* Use the generation of `pcid`, or a new one if it has none. */
-static void use_pcid(struct soft_cpu *cpu, unsigned pcid)
-{
-	if (!cpu->pcid_gen[pcid]) {
-		uint16_t gen = new_generation(cpu);
-
-		cpu->pcid_gen[pcid] = gen;
-	}
-	cpu->tlb_gen = cpu->pcid_gen[pcid];
-	soft_code_moved(cpu, 0);
-}
-
-void soft_tlb_flush(struct soft_cpu *cpu)
-{
-	unsigned pcid = current_pcid(cpu);
-
-	SOFT_COUNT(cpu, tlb_flush);
-	if (cpu->many_pcids)
-		gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
-	cpu->many_pcids = false;
-	cpu->pcid_gen[pcid] = 0;
-	cpu->large.lo = ~0ull;
-	cpu->large.hi = 0;
-	use_pcid(cpu, pcid);
-}
-
-void soft_tlb_flush_pcid(struct soft_cpu *cpu, unsigned pcid)
-{
-	SOFT_COUNT(cpu, tlb_flush_pcid);
-	cpu->pcid_gen[pcid] = 0;
-	use_pcid(cpu, current_pcid(cpu));
-}
-
-void soft_tlb_switch(struct soft_cpu *cpu)
-{
-	SOFT_COUNT(cpu, tlb_switch);
-	cpu->many_pcids = true;
-	use_pcid(cpu, current_pcid(cpu));
-}
-
-void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
-{
-	SOFT_COUNT(cpu, tlb_invlpg);
-	if (lin >= cpu->large.lo && lin <= cpu->large.hi) {
-		SOFT_COUNT(cpu, tlb_invlpg_large);
-		soft_tlb_flush(cpu);
-		return;
-	}
-	soft_code_moved(cpu, 1);
-	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		for (unsigned a = 0; a < 3; a++)
-			tag_set(soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin), 0);
-	}
-}
-
-/*
- * An entry that its owner replaces at the same time may be dropped wrongly, which is harmless, or be
- * missed: then the owner is past every store by the old one.
- */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
-{
-	bool had = false;
-
-	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
-			struct soft_tlb_ent *t = &cpu->views[v].ent[SOFT_WRITE][i];
-			uint64_t tag = __atomic_load_n(&t->tag, __ATOMIC_ACQUIRE);
-			uint64_t addend = __atomic_load_n(&t->addend, __ATOMIC_RELAXED);
-
-			if (tag && (tag & PAGE_MASK) + addend == (uintptr_t)host_page) {
-				tag_set(t, 0);
-				had = true;
-			}
-		}
-	}
-	return had;
-}
 
 /* ---- Filling -------------------------------------------------------------------------------- */
 
@@ -150,42 +35,6 @@ static bool page_watched(const struct soft_cpu *cpu, gva_t lin)
 	return false;
 }
 
-static void note_large(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
-{
-	gva_t lo = lin & ~(bytes - 1), hi = lo + (bytes - 1);
-
-	if (lo < cpu->large.lo)
-		cpu->large.lo = lo;
-	if (hi > cpu->large.hi)
-		cpu->large.hi = hi;
-}
-
-static void tlb_set(struct soft_cpu *cpu, enum soft_view view, enum soft_access access, gva_t lin,
-		    uint8_t *host_page)
-{
-	struct soft_tlb_ent *t = soft_tlb_slot(&cpu->views[view], access, lin);
-
-	tag_set(t, 0);
-	__atomic_store_n(&t->addend, (uint64_t)(uintptr_t)host_page - (lin & PAGE_MASK),
-			 __ATOMIC_RELEASE);
-	tag_set(t, (lin & PAGE_MASK) | (cpu->tlb_gen & 0xfff));
-}
-
-/*
- * A write entry, unless the page has code. The entry comes first, then the flags are looked at:
- * soft_cache_mark_page sets its flag first, then looks for entries.
- */
-static void tlb_set_write(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint8_t *host_page,
-			  uint8_t *flags)
-{
-	if (__atomic_load_n(flags, __ATOMIC_RELAXED) & MEM_PAGE_CODE)
-		return;
-	tlb_set(cpu, view, SOFT_WRITE, lin, host_page);
-	if (__atomic_fetch_or(flags, MEM_PAGE_DIRTY | MEM_PAGE_WRITABLE, __ATOMIC_SEQ_CST) &
-	    MEM_PAGE_CODE)
-		tag_set(soft_tlb_slot(&cpu->views[view], SOFT_WRITE, lin), 0);
-}
-
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access)
 {
@@ -197,27 +46,21 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 		raise_pf(cpu, lin, w.error);
 	pg.gpa = mem_a20(cpu->e->mem) ? w.gpa : w.gpa & ~(1ull << 20);
 
-	struct mem_range r = mem_lookup(cpu->e->mem, pg.gpa);
+	pg.host = mmu_ram(cpu, pg.gpa);
+	if (likely(pg.host)) {
+		pg.kind = MEM_RAM;
+		pg.backing = (uint64_t)(pg.host - cpu->e->ram);
+	} else {
+		struct mem_range r = mem_lookup(cpu->e->mem, pg.gpa);
 
-	pg.kind = r.kind;
-	if (r.kind == MEM_MMIO)
-		return pg;
-	pg.backing = r.ram_off + (pg.gpa - r.gpa);
-	pg.host = cpu->e->ram + pg.backing;
-	if (w.page_bytes > PAGE_BYTES)
-		note_large(cpu, lin, w.page_bytes);
-	if (page_watched(cpu, lin))
-		return pg;
-
-	uint8_t *host_page = pg.host - (lin & ~PAGE_MASK);
-	uint8_t *flags = &mem_page_flags(cpu->e->mem)[pg.backing >> PAGE_BITS];
-
-	if (w.may_read)
-		tlb_set(cpu, view, SOFT_READ, lin, host_page);
-	if (w.may_exec)
-		tlb_set(cpu, view, SOFT_EXEC, lin, host_page);
-	if (w.may_write && w.dirty && r.kind == MEM_RAM)
-		tlb_set_write(cpu, view, lin, host_page, flags);
+		pg.kind = r.kind;
+		if (r.kind == MEM_MMIO)
+			return pg;
+		pg.backing = r.ram_off + (pg.gpa - r.gpa);
+		pg.host = cpu->e->ram + pg.backing;
+	}
+	if (access == SOFT_EXEC || likely(!page_watched(cpu, lin)))
+		mmu_tlb_fill(cpu, view, lin, access, &w, &pg);
 	return pg;
 }
 
@@ -420,15 +263,15 @@ void soft_st(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
 uint64_t soft_ld_sys(struct soft_cpu *cpu, gva_t lin, unsigned size)
 {
 	const uint8_t *p =
-		soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size, SOFT_READ);
+		soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->super_gen, lin, size, SOFT_READ);
 
 	return p ? soft_host_load(p, size) : load_view(cpu, SOFT_VIEW_SUPER, lin, size);
 }
 
 void soft_st_sys(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
 {
-	uint8_t *p =
-		soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->tlb_gen, lin, size, SOFT_WRITE);
+	uint8_t *p = soft_tlb_hit_in(&cpu->views[SOFT_VIEW_SUPER], cpu->super_gen, lin, size,
+				     SOFT_WRITE);
 
 	if (p)
 		soft_host_store(p, val, size);
@@ -443,7 +286,7 @@ static void probe_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uns
 		gva_t at = soft_lin_wrap(cpu, lin + done);
 		unsigned n = (unsigned)min_u64(len - done, PAGE_BYTES - (at & 0xfff));
 
-		if (!soft_tlb_hit_in(&cpu->views[view], cpu->tlb_gen, at, 1, access))
+		if (!soft_tlb_hit_in(&cpu->views[view], soft_view_gen(cpu, view), at, 1, access))
 			soft_translate(cpu, view, at, access);
 		done += n;
 	}

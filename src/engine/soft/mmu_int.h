@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The page walk, for mmu.c alone. */
+/* The page walk and the TLB's entries, for mmu*.c alone. */
 #ifndef LODGE_ENGINE_SOFT_MMU_INT_H
 #define LODGE_ENGINE_SOFT_MMU_INT_H
 
+#include "engine/soft/interp.h"
 #include "engine/soft/soft_int.h"
 
 struct mmu_walk {
@@ -10,6 +11,7 @@ struct mmu_walk {
 	uint64_t page_bytes;		    /* 4 KiB, 2 MiB, 4 MiB, 1 GiB: what INVLPG must cover */
 	bool may_read, may_write, may_exec; /* under the view walked for */
 	bool dirty;			    /* the D bit is set (or there is no paging) */
+	bool global;			    /* the page is in every address space (CR4.PGE and G) */
 	uint32_t error;			    /* #PF error code when the walk failed */
 };
 
@@ -19,5 +21,25 @@ struct mmu_walk {
  */
 bool mmu_walk(struct soft_cpu *cpu, gva_t lin, enum soft_view view, enum soft_access access,
 	      struct mmu_walk *w);
+
+/* Enter a page of RAM or ROM that was walked to, as far as it may be accessed without a slow path. */
+void mmu_tlb_fill(struct soft_cpu *cpu, enum soft_view view, gva_t lin, enum soft_access access,
+		  const struct mmu_walk *w, const struct soft_page *pg);
+
+/* Note which RAM holds `gpa` for mmu_ram; its host address, or NULL. */
+uint8_t *mmu_ram_find(struct soft_cpu *cpu, gpa_t gpa);
+
+/*
+ * Host address of guest RAM at `gpa` (A20 applied), or NULL when it is something else. The ranges
+ * are forgotten by a full flush, which every change of the memory map asks for.
+ */
+static inline uint8_t *mmu_ram(struct soft_cpu *cpu, gpa_t gpa)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(cpu->ram); i++) {
+		if (likely(gpa - cpu->ram[i].gpa < cpu->ram[i].len))
+			return cpu->ram[i].host + (gpa - cpu->ram[i].gpa);
+	}
+	return mmu_ram_find(cpu, gpa);
+}
 
 #endif

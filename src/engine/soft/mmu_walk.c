@@ -15,6 +15,7 @@
 #define PTE_A 0x020ull
 #define PTE_D 0x040ull
 #define PTE_PS 0x080ull
+#define PTE_G 0x100ull
 #define PTE_NX (1ull << 63)
 
 /* Rights gathered on the way down, and where the last entry is. */
@@ -51,7 +52,9 @@ static bool fail(const struct walk_state *ws, uint32_t bits)
 
 static uint8_t *entry_ptr(const struct walk_state *ws, gpa_t gpa, unsigned size)
 {
-	return mem_ptr(ws->cpu->e->mem, gpa, size, false);
+	uint8_t *p = mmu_ram(ws->cpu, gpa);
+
+	return p ? p : mem_ptr(ws->cpu->e->mem, gpa, size, false);
 }
 
 /* A table outside RAM reads as all ones, as a bus nobody answers does. */
@@ -163,6 +166,7 @@ static enum step walk_entry(struct walk_state *ws, gpa_t gpa, unsigned size, uin
 		return STEP_AGAIN;
 	ws->out->dirty = ws->access == SOFT_WRITE || (e & PTE_D);
 	ws->out->page_bytes = span;
+	ws->out->global = (e & PTE_G) && (ws->cpu->s.cr4 & CR4_PGE);
 	*entry = e;
 	return STEP_PAGE;
 }
@@ -239,6 +243,53 @@ static enum step walk_once(struct walk_state *ws)
 	return walk_64(ws, pdpte & addr_mask, 2, addr_mask);
 }
 
+/*
+ * Long mode, with nothing to report and no A or D bit to set: one pass. False: not so; walk in full.
+ */
+static bool walk_quick(struct walk_state *ws)
+{
+	struct soft_cpu *cpu = ws->cpu;
+	uint64_t addr_mask = ((1ull << cpu->e->cfg.cpuid->phys_bits) - 1) & PAGE_MASK;
+	uint64_t bad = 0x000ffffffffff000ull & ~addr_mask, need = PTE_P | PTE_A, all = ~0ull,
+		 any = 0;
+	uint64_t table = cpu->s.cr3 & addr_mask, e;
+	bool gib_pages = cpu->e->cfg.cpuid->has[X86_FEAT_PDPE1GB];
+	unsigned shift = 39;
+
+	if (!(cpu->s.efer & EFER_NXE))
+		bad |= PTE_NX;
+	for (;; shift -= 9) {
+		const uint8_t *p = mmu_ram(cpu, table + (ws->lin >> shift & 0x1ff) * 8);
+
+		if (!p)
+			return false;
+		e = atomic_load_explicit((const _Atomic uint64_t *)p, memory_order_relaxed);
+		all &= e;
+		any |= e;
+		if (shift == 12)
+			break;
+		if (e & PTE_PS) {
+			if (shift == 39 || (shift == 30 && !gib_pages) ||
+			    (e & ((1ull << shift) - 1) & ~0x1fffull))
+				return false;
+			break;
+		}
+		table = e & addr_mask;
+	}
+	if (ws->access == SOFT_WRITE)
+		need |= PTE_D;
+	if ((all & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (e & need) != need || (any & bad))
+		return false;
+	ws->rights = (all & (PTE_W | PTE_U)) | (any & PTE_NX);
+	if (!check_rights(ws))
+		return false;
+	ws->out->dirty = e & PTE_D;
+	ws->out->global = (e & PTE_G) && (cpu->s.cr4 & CR4_PGE);
+	ws->out->page_bytes = 1ull << shift;
+	ws->out->gpa = (e & addr_mask & ~((1ull << shift) - 1)) | (ws->lin & ((1ull << shift) - 1));
+	return true;
+}
+
 bool mmu_walk(struct soft_cpu *cpu, gva_t lin, enum soft_view view, enum soft_access access,
 	      struct mmu_walk *w)
 {
@@ -251,9 +302,13 @@ bool mmu_walk(struct soft_cpu *cpu, gva_t lin, enum soft_view view, enum soft_ac
 				       .may_read = true,
 				       .may_write = true,
 				       .may_exec = true,
-				       .dirty = true};
+				       .dirty = true,
+				       .global = true};
 		return true;
 	}
+	*w = (struct mmu_walk){0};
+	if ((cpu->s.efer & EFER_LMA) && likely(walk_quick(&ws)))
+		return true;
 	do {
 		*w = (struct mmu_walk){0};
 		st = walk_once(&ws);

@@ -132,6 +132,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		    : (s->rflags & FLAG_AC) && (s->cr4 & CR4_SMAP) ? SOFT_VIEW_SUPER_AC
 								   : SOFT_VIEW_SUPER;
 	cpu->tlb = mode & SOFT_MODE_AC ? &cpu->none : &cpu->views[cpu->view];
+	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
 	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
 	cpu->cs_key = mode & SOFT_MODE_CS64
 			      ? 0
@@ -318,23 +319,25 @@ static const struct soft_op *find_slow(struct soft_cpu *cpu, gva_t lin)
 	if (soft_mode64(cpu) ? !soft_canonical(lin) : cpu->s.rip > cpu->s.seg[SEG_CS].limit)
 		soft_raise_err(cpu, VEC_GP, 0);
 
-	const uint8_t *p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
+	const uint8_t *p = soft_code_hit(cpu, lin);
 
 	SOFT_COUNT(cpu, lookups);
 	if (!p) {
-		soft_translate(cpu, (enum soft_view)cpu->view, lin, SOFT_EXEC);
-		p = soft_tlb_hit_in(&cpu->views[cpu->view], cpu->tlb_gen, lin, 1, SOFT_EXEC);
+		soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+		p = soft_code_hit(cpu, lin);
 	}
 	b = p ? soft_cache_find(cpu->e->cache, cpu, lin, (uint64_t)(p - cpu->e->ram)) : NULL;
 	if (!b)
 		b = soft_block_build(cpu, lin);
 	if (log_on(LOG_EXEC))
 		soft_trace_block(cpu, b);
-	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
+	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE) {
+		soft_code_page_seen(cpu, lin);
 		*soft_jcache_slot(cpu, lin) = (struct soft_jcache_ent){.lin = lin,
 								       .key = cpu->code_key,
 								       .cs_key = cpu->cs_key,
 								       .ops = b->ops};
+	}
 	return b->ops;
 }
 
@@ -529,7 +532,6 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	cpu->index = index;
 	cpu->code_epoch = 1;
 	soft_tlb_flush(cpu);
-	cpu->large.lo = ~0ull;
 	cpu->scratch = aligned_alloc(64, 4096);
 	if (!cpu->scratch) {
 		munmap(cpu, sizeof(*cpu));

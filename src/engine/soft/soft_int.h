@@ -95,6 +95,9 @@ enum soft_view {
 	SOFT_VIEWS
 };
 
+#define SOFT_TLB_LOCALS 256u
+#define SOFT_SEEN_BITS 4096u
+
 struct soft_tlb {
 	struct soft_tlb_ent ent[3][SOFT_TLB_ENTRIES]; /* by enum soft_access */
 };
@@ -157,12 +160,14 @@ struct soft_cpu {
 	struct soft_op
 		here; /* op points at it while faults are to report s.rip (traps, new tasks) */
 	struct soft_tlb *tlb; /* the current view */
-	uint64_t tlb_gen;     /* generation of the entries in use: 1 to 4095 */
-	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, tlb_gen, mode */
+	uint64_t tlb_gen;     /* generation of that view's entries in use: 1 to 4095 */
+	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, code_gen, mode */
 	uint64_t
 		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
 	uint64_t code_epoch; /* bumped by whatever remaps code or frees blocks */
 	uint16_t last_gen;   /* the last generation given out */
+	uint16_t super_gen;  /* of SOFT_VIEW_SUPER, and of kernel code: outlives address spaces */
+	uint16_t space_gen;  /* of the other views: pcid_gen of the current PCID */
 	bool many_pcids;     /* more than one entry of pcid_gen may be in use */
 	uint64_t cs_key;     /* CS base and limit outside 64-bit mode: part of the block key */
 	uint32_t mode;	     /* SOFT_MODE_*, recomputed by soft_mode_changed() */
@@ -193,7 +198,7 @@ struct soft_cpu {
 	 * safepoint. Partner: soft_cache_mark_page.
 	 */
 	_Atomic(const uint8_t *) direct;
-	struct soft_block *scratch;  /* one instruction fetched from a device */
+	struct soft_block *scratch; /* one instruction fetched from a device */
 
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
@@ -201,8 +206,19 @@ struct soft_cpu {
 	uint16_t pcid_gen[4096]; /* the generation of each PCID; 0 = none of its entries is valid */
 	struct soft_tlb none;	 /* always empty: the view while alignment is checked */
 	struct {
-		gva_t lo, hi; /* large pages seen since the last flush: INVLPG inside flushes all */
-	} large;
+		gpa_t gpa;
+		uint64_t len;
+		uint8_t *host;
+	} ram[2]; /* ranges of RAM found last (mmu_ram); len 0: none */
+	/* Entries of SOFT_VIEW_SUPER that are not global: they go with their address space. */
+	struct {
+		uint16_t slot[SOFT_TLB_LOCALS]; /* access << 14 | index in the table */
+		uint16_t count;			/* above SOFT_TLB_LOCALS: there were more */
+		bool code;			/* one of them is of the execute table */
+	} local;
+	/* Bits by hash: set, maybe; clear, certainly not. */
+	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: of SOFT_VIEW_SUPER */
+	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_epoch was bumped */
 	char error[256];
 	struct soft_stats stats;
 };
@@ -219,7 +235,7 @@ struct soft_engine {
 	struct soft_exclusive { /* exclusive.c */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
-		_Atomic bool busy;	   /* someone has, or waits for the others to begin, a section */
+		_Atomic bool busy; /* someone has, or waits for the others to begin, a section */
 		_Atomic uint32_t watchers; /* who waits for a single vCPU */
 	} exclusive;
 	uint64_t freed; /* counts resets of the block cache; changed in exclusive sections only */
@@ -280,12 +296,28 @@ gva_t soft_ea_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size,
 /* Its offset only (LEA, and operations that address around it). */
 uint64_t soft_ea_off(const struct soft_cpu *cpu, const struct soft_op *op);
 
-void soft_tlb_flush(struct soft_cpu *cpu); /* everything of this vCPU */
-/* Everything of one PCID, which may be the current one. */
+void soft_tlb_flush(struct soft_cpu *cpu);	     /* everything of this vCPU */
+void soft_tlb_flush_all_pcids(struct soft_cpu *cpu); /* the same, but global pages */
+/* Everything of one PCID, which may be the current one, but global pages. */
 void soft_tlb_flush_pcid(struct soft_cpu *cpu, unsigned pcid);
 /* CR3 now names another PCID, whose entries are still good. */
 void soft_tlb_switch(struct soft_cpu *cpu);
 void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin);
+
+/* The generation of a view's entries now. */
+static inline uint64_t soft_view_gen(const struct soft_cpu *cpu, enum soft_view view)
+{
+	return view == SOFT_VIEW_SUPER ? cpu->super_gen : cpu->space_gen;
+}
+
+/* Blocks of the page at `lin` are about to be entered in the jump cache. */
+void soft_code_page_seen(struct soft_cpu *cpu, gva_t lin);
+
+/* The view that instructions are fetched by: SMAP does not concern them. */
+static inline enum soft_view soft_code_view(const struct soft_cpu *cpu)
+{
+	return cpu->view == SOFT_VIEW_USER ? SOFT_VIEW_USER : SOFT_VIEW_SUPER;
+}
 
 /* Recompute mode, view, segbase, rip_mask after a change of CS, SS, DS, ES, FS, GS, CR0, CR3, CR4,
  * EFER, EFLAGS.{VM,AC,TF,RF}, DR7 or int_shadow. Cheap; call freely. */
@@ -296,7 +328,9 @@ static inline void soft_code_key_changed(struct soft_cpu *cpu)
 {
 	bool come_back = (cpu->mode & SOFT_MODE_STEP) || log_on(LOG_EXEC);
 
-	cpu->code_key = (cpu->code_epoch << 12 | cpu->tlb_gen) << SOFT_MODE_BITS | cpu->mode;
+	uint64_t gen = soft_view_gen(cpu, soft_code_view(cpu));
+
+	cpu->code_key = (cpu->code_epoch << 12 | gen) << SOFT_MODE_BITS | cpu->mode;
 	cpu->chain_key = come_back ? SOFT_NO_KEY : cpu->code_key;
 }
 

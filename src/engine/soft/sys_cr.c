@@ -5,8 +5,8 @@
  * §9.8.5 (entering IA-32e mode); vol. 2 MOV CR, LMSW, XSETBV, INVPCID.
  * Threads: the vCPU's own.
  *
- * The soft TLB has no PCID tags: every change of address space flushes it all, which is always
- * allowed (SDM 3A §4.10.4.2: processors may invalidate more).
+ * More may be invalidated than asked for (SDM 3A §4.10.4.2): INVPCID of one address in a PCID that is
+ * not the current one flushes that PCID.
  */
 #include "engine/soft/sys_int.h"
 
@@ -98,7 +98,7 @@ static void set_cr3(struct soft_cpu *cpu, uint64_t new)
 	}
 	s->cr3 = new;
 	if (!pcids) {
-		soft_tlb_flush(cpu);
+		soft_tlb_flush_pcid(cpu, 0);
 	} else {
 		if (!keep)
 			soft_tlb_flush_pcid(cpu, new & 0xfff);
@@ -326,6 +326,8 @@ void sys_invpcid(struct soft_cpu *cpu, const struct soft_op *op)
 		soft_tlb_invlpg(cpu, lin);
 	else if (type < 2)
 		soft_tlb_flush_pcid(cpu, (unsigned)pcid);
-	else
+	else if (type == 2)
 		soft_tlb_flush(cpu);
+	else
+		soft_tlb_flush_all_pcids(cpu);
 }

@@ -365,7 +365,7 @@ static void accept_crossing(struct builder *b, unsigned off)
 		return;
 	}
 
-	struct soft_page pg = soft_translate(cpu, (enum soft_view)cpu->view, next, SOFT_EXEC);
+	struct soft_page pg = soft_translate(cpu, soft_code_view(cpu), next, SOFT_EXEC);
 
 	gp_memcpy(buf, b->page + off, first);
 	if (pg.kind == MEM_MMIO) {
@@ -476,7 +476,7 @@ static struct soft_block *build_once(struct soft_cpu *cpu, gva_t lin, const stru
 struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
 {
 	struct soft_block *block = NULL;
-	struct soft_page pg = soft_translate(cpu, (enum soft_view)cpu->view, lin, SOFT_EXEC);
+	struct soft_page pg = soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
 
 	for (unsigned i = 0; !block && i < TRIES_IN_PARALLEL; i++)
 		block = build_once(cpu, lin, &pg);
