@@ -221,6 +221,106 @@ static void pcids(void)
 	check_eq(*va, 1, "back without PCIDs");
 }
 
+/* Call the page at VA: it returns its number. */
+static word call_va(void)
+{
+	return ((word(*)(void))(word)VA)();
+}
+
+static void put_code(uint8_t *at, uint8_t number)
+{
+	static const uint8_t code[] = {0xb8, 0, 0, 0, 0, 0xc3}; /* mov $number, %eax; ret */
+
+	memcpy(at, code, sizeof(code));
+	at[1] = number;
+}
+
+/* Supervisor pages that are not global differ between address spaces, global ones are one. */
+static void spaces_with(const char *name, word keep)
+{
+	uint64_t *pt2, *top2 = second_map(&pt2);
+	word one = (word)boot_pml4, two = (word)top2 | (keep ? 2 : 0);
+	bool data = true, stores = true, code = true, many = true;
+
+	pt[0] = (uint64_t)page[1] | 3;
+	pt2[0] = (uint64_t)page[2] | 3;
+	put_code(page[1], 1);
+	put_code(page[2], 2);
+	write_cr3(two);
+	write_cr3(one);
+	for (unsigned i = 0; i < 20; i++) {
+		write_cr3(one | keep);
+		code = code && call_va() == 1;
+		va[1] = i;
+		write_cr3(two | keep);
+		code = code && call_va() == 2;
+		va[1] = i + 1000;
+		stores = stores && *(uint64_t *)(page[1] + 8) == i &&
+			 *(uint64_t *)(page[2] + 8) == i + 1000;
+	}
+	check(stores, name);
+	check(code, "code at one address in two spaces");
+	for (unsigned i = 0; i < 4; i++)
+		*(uint64_t *)page[i] = i;
+	for (unsigned i = 0; i < 512; i++) {
+		pt[i] = (uint64_t)page[i & 3] | 3;
+		pt2[i] = (uint64_t)page[(i + 1) & 3] | 3;
+	}
+	write_cr3(two);
+	write_cr3(one);
+	for (unsigned k = 0; k < 4; k++) {
+		write_cr3(one | keep);
+		for (unsigned i = 0; i < 512; i++)
+			many = many && va[i * 512] == (i & 3);
+		write_cr3(two | keep);
+		for (unsigned i = 0; i < 512; i++)
+			many = many && va[i * 512] == ((i + 1) & 3);
+	}
+	check(many, "512 pages that differ");
+	pt[0] = pt2[0] = (uint64_t)page[1] | 3 | PTE_G;
+	write_cr3(one);
+	write_cr3(two);
+	data = data && *va == 1;
+	pt[0] = pt2[0] = (uint64_t)page[2] | 3 | PTE_G;
+	invlpg(VA);
+	data = data && *va == 2;
+	write_cr3(one | keep);
+	check(data && *va == 2, "INVLPG of a global page, seen in another space");
+	write_cr3(one);
+	for (unsigned i = 0; i < 512; i++)
+		pt[i] = 0;
+	write_cr4(read_cr4() & ~(word)C4_PGE);
+	write_cr4(read_cr4() | C4_PGE);
+}
+
+static void spaces(void)
+{
+	write_cr4(read_cr4() | C4_PGE);
+	spaces_with("stores in two spaces", 0);
+	if (has_leaf1_c(17)) {
+		write_cr4(read_cr4() | C4_PCIDE);
+		spaces_with("stores in two spaces with PCIDs", 1ull << 63);
+		write_cr4(read_cr4() & ~(word)C4_PCIDE);
+	}
+	/* A global 2 MiB page, entered here and there, and taken away in another space. */
+	uint64_t *pt2, *top2 = second_map(&pt2);
+
+	((uint64_t *)(pt2 - 512))[0] = pd[0] = 0x83 | PTE_G;
+	flush_tlb();
+	*(uint64_t *)0x2000 = 0x55;
+	*(uint64_t *)0x9000 = 0x66;
+	check_eq(va[0x2000 / 8] + va[0x9000 / 8], 0xbb, "global 2 MiB page");
+	write_cr3((word)top2);
+	((uint64_t *)(pt2 - 512))[0] = pd[0] = 0;
+	invlpg(VA + 0x1ff000);
+	write_cr3((word)boot_pml4);
+	check_trap(catch_trap(t_read, VA + 0x2000, 0), PF, 0,
+		   "INVLPG of a global 2 MiB page in another space");
+	check_trap(catch_trap(t_read, VA + 0x9000, 0), PF, 0, "all of it");
+	pd[0] = (uint64_t)pt | 7;
+	write_cr4(read_cr4() & ~(word)C4_PGE);
+}
+
 /* A page table that maps itself: stores through the map change the map. */
 static void recursive(void)
 {
@@ -246,5 +346,6 @@ void guest_test(void)
 	for (unsigned i = 0; i < 4; i++)
 		*(uint64_t *)page[i] = i;
 	pcids();
+	spaces();
 	recursive();
 }
