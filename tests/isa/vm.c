@@ -493,7 +493,9 @@ struct isa_vm *isa_vm_new(const struct engine_ops *ops, const char *model)
 	descriptors(ram);
 	handlers(ram);
 
+	const char *tier = getenv("LODGE_TIER");
 	struct engine_config cfg = {.cpus = 1,
+				    .soft = {.tier = tier ? (unsigned)atoi(tier) : 0, .warm = 1},
 				    .cpuid = &vm->cpuid,
 				    .mem = vm->mem,
 				    .host = no_host};

@@ -209,7 +209,12 @@ struct soft *soft_start(void)
 	tables(mem_base(s->mem));
 	descriptors(mem_base(s->mem));
 
-	struct engine_config cfg = {.cpus = 1, .cpuid = &s->cpuid, .mem = s->mem, .host = no_host};
+	const char *tier = getenv("LODGE_TIER");
+	struct engine_config cfg = {.cpus = 1,
+				    .cpuid = &s->cpuid,
+				    .mem = s->mem,
+				    .host = no_host,
+				    .soft = {.tier = tier ? (unsigned)atoi(tier) : 0, .warm = 1}};
 
 	s->engine = engine_soft.create(&cfg, &err);
 	if (!s->engine)

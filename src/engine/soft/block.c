@@ -11,9 +11,10 @@
 
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/jit_int.h"
 
 #define RECENT_WRITES 64
-#define CACHE_ARENA_BYTES (16ull << 20)
+#define CACHE_ARENA_BYTES (64ull << 20)
 #define CACHE_HASH_BITS 16
 
 struct soft_cache {
@@ -180,6 +181,8 @@ static void block_kill(struct soft_cache *c, struct soft_block *b)
 	atomic_store(&b->valid, false);
 	for (uint32_t i = 0; i < b->nops; i++)
 		atomic_store_explicit(&b->ops[i].fn, stale, memory_order_relaxed);
+	if (b->jit)
+		jit_kill(c->e->jit, b->jit);
 	hash_unlink(c, b);
 	page_unlink(c, b, 0);
 	if (b->page[1] != SOFT_NO_PAGE)
@@ -269,8 +272,40 @@ static void cache_reset(struct soft_cache *c)
 		c->hash[i] = NULL;
 	atomic_fetch_add(&c->epoch, RECENT_WRITES + 1); /* no block being built comes through */
 	c->e->freed++;
+	if (c->e->jit)
+		jit_cache_reset(c->e->jit);
 	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
 		soft_code_moved(c->e->cpus[i], 1);
+}
+
+void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu)
+{
+	soft_exclusive_begin(cpu);
+	pthread_mutex_lock(&c->lock);
+	cache_reset(c);
+	pthread_mutex_unlock(&c->lock);
+	soft_exclusive_end(cpu);
+}
+
+void soft_cache_lock(struct soft_cache *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+void soft_cache_unlock(struct soft_cache *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t soft_cache_epoch(struct soft_cache *c)
+{
+	return atomic_load(&c->epoch);
+}
+
+void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t lines)
+{
+	b->lines[0] |= lines;
+	c->lines[b->page[0]] |= lines;
 }
 
 void soft_build_start(struct soft_cache *c, struct soft_build *bd)

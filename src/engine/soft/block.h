@@ -40,6 +40,8 @@ struct soft_block {
 	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
 	struct soft_block *page_next[2];
 	struct soft_op *ops; /* behind the header */
+	struct jit_block *jit; /* the same as host code, or NULL */
+	_Atomic uint32_t runs; /* by S1 */
 };
 
 struct soft_cache;
@@ -81,6 +83,17 @@ void soft_build_place(const struct soft_build *bd, struct soft_block *at);
 /* Guest memory [backing, backing+len), inside one page, was written, or will be through soft_ptr().
  * Any thread. */
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
+
+/* For the translator: the cache's lock, its count of writes to code, and more lines of a block. */
+void soft_cache_lock(struct soft_cache *c);
+void soft_cache_unlock(struct soft_cache *c);
+uint64_t soft_cache_epoch(struct soft_cache *c);
+void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t lines);
+/* Empty the whole cache, generated code too. The vCPU is inside and holds no block. */
+void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu);
+
+/* The block at the vCPU's s.rip, decoded if need be; raises what fetching raises (run.c). */
+struct soft_block *soft_find_block(struct soft_cpu *cpu);
 
 /* Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. */
 struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin);

@@ -14,6 +14,7 @@
 #include "engine/soft/block.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/jit_int.h"
 #include "engine/soft/perfmap.h"
 #include "engine/soft/trace.h"
 
@@ -131,12 +132,18 @@ void soft_mode_changed(struct soft_cpu *cpu)
 	cpu->view = user					   ? SOFT_VIEW_USER
 		    : (s->rflags & FLAG_AC) && (s->cr4 & CR4_SMAP) ? SOFT_VIEW_SUPER_AC
 								   : SOFT_VIEW_SUPER;
+	if (cpu->view == SOFT_VIEW_SUPER_AC)
+		cpu->mode |= SOFT_MODE_VIEW_AC;
 	cpu->tlb = mode & SOFT_MODE_AC ? &cpu->none : &cpu->views[cpu->view];
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
 	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
 	cpu->cs_key = mode & SOFT_MODE_CS64
 			      ? 0
 			      : s->seg[SEG_CS].base ^ (uint64_t)s->seg[SEG_CS].limit << 32;
+	if (cpu->cs_key && cpu->cs_key != cpu->last_cs_key) {
+		cpu->last_cs_key = cpu->cs_key;
+		cpu->code_epoch++; /* the table of generated code goes by instruction pointer */
+	}
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		bool flat = (mode & SOFT_MODE_CS64) && i != SEG_FS && i != SEG_GS;
 
@@ -311,7 +318,7 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 /* ---- The loop ------------------------------------------------------------------------------- */
 
 /* The block at `lin`, by way of the TLB and the block cache; decoded if need be. */
-static const struct soft_op *find_slow(struct soft_cpu *cpu, gva_t lin)
+static struct soft_block *find_slow(struct soft_cpu *cpu, gva_t lin)
 {
 	struct soft_block *b;
 
@@ -338,7 +345,40 @@ static const struct soft_op *find_slow(struct soft_cpu *cpu, gva_t lin)
 								       .cs_key = cpu->cs_key,
 								       .ops = b->ops};
 	}
-	return b->ops;
+	return b;
+}
+
+struct soft_block *soft_find_block(struct soft_cpu *cpu)
+{
+	return find_slow(cpu, (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask);
+}
+
+static void run_ops(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	cpu->op = op;
+	do {
+		op = atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);
+	} while (op);
+	cpu->op = NULL;
+}
+
+/* With the translator: generated code if there is some, S1 while a block is cold. */
+static void run_translated(struct soft_cpu *cpu)
+{
+	struct soft_block *b = soft_find_block(cpu);
+	struct jit_block *jb = b->jit;
+
+	if (!jb && jit_warm(cpu->e->jit, b)) {
+		jb = jit_translate(cpu, b);
+		if (!jb)
+			return; /* the cache may have been emptied: look again */
+	}
+	if (jb) {
+		jit_enter(cpu, jb);
+		return;
+	}
+	atomic_fetch_add_explicit(&b->runs, 1, memory_order_relaxed);
+	run_ops(cpu, b->ops);
 }
 
 static inline void run_block(struct soft_cpu *cpu)
@@ -348,12 +388,8 @@ static inline void run_block(struct soft_cpu *cpu)
 	const struct soft_op *op = j->ops;
 
 	if (unlikely(j->lin != lin || j->key != cpu->code_key || j->cs_key != cpu->cs_key))
-		op = find_slow(cpu, lin);
-	cpu->op = op;
-	do {
-		op = atomic_load_explicit(&op->fn, memory_order_relaxed)(cpu, op);
-	} while (op);
-	cpu->op = NULL;
+		op = find_slow(cpu, lin)->ops;
+	run_ops(cpu, op);
 }
 
 /* One instruction with traps to look for before and after it. */
@@ -380,6 +416,8 @@ static void run_blocks(struct soft_cpu *cpu)
 	do {
 		if (unlikely(cpu->mode & SOFT_MODE_STEP))
 			run_step(cpu);
+		else if (cpu->e->jit)
+			run_translated(cpu);
 		else
 			run_block(cpu);
 		if (unlikely(cpu->yield))
@@ -406,7 +444,10 @@ static enum engine_exit soft_run(struct vcpu *v)
 
 	soft_signals_thread_init(cpu);
 	soft_enter(cpu);
-	if (_setjmp(cpu->unwind) == 1)
+	int raised = _setjmp(cpu->unwind);
+
+	atomic_store(&cpu->jit_in, false);
+	if (raised == 1)
 		deliver_raised(cpu);
 	cpu->op = NULL;
 	soft_exclusive_abandon(cpu);
@@ -529,6 +570,7 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	if (cpu == MAP_FAILED)
 		return NULL;
 	cpu->e = e;
+	cpu->self = cpu;
 	cpu->index = index;
 	cpu->code_epoch = 1;
 	soft_tlb_flush(cpu);
@@ -559,6 +601,7 @@ static void soft_destroy(struct engine *engine)
 	}
 	free(e->cpus);
 	soft_cache_free(e->cache);
+	jit_cache_free(e->jit);
 	if (e->thunks)
 		thunk_cache_free(e->thunks);
 	soft_perf_free(e->perf);
@@ -583,6 +626,11 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 	if (!e->cache || !e->thunks)
 		return -ENOMEM;
 	thunk_cache_tell(e->thunks, e->perf);
+	if (e->cfg.soft.tier == 2) {
+		e->jit = jit_cache_new(e, e->cfg.soft.tb_size_mib, err);
+		if (!e->jit)
+			return -ENOMEM;
+	}
 	e->cpus = calloc(e->cfg.cpus, sizeof(*e->cpus));
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++) {
 		e->cpus[i] = cpu_new(e, i);

@@ -7,16 +7,20 @@
  * Threads: the handlers run on the faulting vCPU's thread, on its alternate stack, and touch only
  * the signal frame. The process-wide data are written once, before any vCPU runs.
  */
+#include "engine/soft/jit_int.h"
 #include "engine/soft/thunk_int.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <asm/prctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #define ALT_STACK_BYTES (64u << 10)
+#define SIG_KICK (34 + 4) /* a real-time signal that the C library does not use */
 
 static const int fault_signals[] = {SIGFPE, SIGSEGV, SIGBUS, SIGILL};
 #define FAULT_SIGNALS (sizeof(fault_signals) / sizeof(fault_signals[0]))
@@ -24,6 +28,7 @@ static const int fault_signals[] = {SIGFPE, SIGSEGV, SIGBUS, SIGILL};
 /* Signal dispositions are the process's, so this is too. */
 static struct {
 	struct sigaction before[FAULT_SIGNALS];
+	int pid;
 } process;
 
 static _Thread_local struct soft_cpu *thread_cpu;
@@ -97,6 +102,15 @@ static void on_fault(int sig, siginfo_t *si, void *ctx)
 	struct soft_cpu *cpu = thread_cpu;
 	uint64_t pc = (uint64_t)g[REG_RIP], trap = (uint64_t)g[REG_TRAPNO];
 
+	if (cpu && si->si_code > 0 && jit_contains(cpu->e->jit, pc) && is_guest_trap(trap) &&
+	    pc >= (uint64_t)(uintptr_t)(cpu->e->jit->rx + cpu->e->jit->stubs_end)) {
+		cpu->jit_fault.pc = pc;
+		cpu->jit_fault.trap = trap;
+		cpu->jit_fault.eflags = (uint64_t)g[REG_EFL];
+		g[REG_RIP] = (greg_t)(uintptr_t)(cpu->e->jit->rx + cpu->e->jit->stub_fault);
+		g[REG_EFL] &= ~(greg_t)(FLAG_DF | FLAG_TF | FLAG_AC);
+		return;
+	}
 	if (!cpu || si->si_code <= 0 || !thunk_contains(cpu->e->thunks, pc) ||
 	    !is_guest_trap(trap)) {
 		pass_on(sig, si, ctx, pc);
@@ -112,6 +126,34 @@ static void on_fault(int sig, siginfo_t *si, void *ctx)
 	g[REG_EFL] &= ~(greg_t)(FLAG_DF | FLAG_TF | FLAG_AC);
 }
 
+/* Someone wants this thread out of generated code. */
+static void on_kick(int sig, siginfo_t *si, void *ctx)
+{
+	greg_t *g = ((ucontext_t *)ctx)->uc_mcontext.gregs;
+	struct soft_cpu *cpu = thread_cpu;
+	uint64_t pc = (uint64_t)g[REG_RIP];
+
+	(void)sig;
+	(void)si;
+	if (cpu && jit_contains(cpu->e->jit, pc))
+		g[REG_RIP] = (greg_t)cpu->e->jit->on_kick(cpu, pc, (uint64_t)g[REG_R10]);
+}
+
+void soft_jit_kick(struct soft_cpu *cpu)
+{
+	int self = thread_cpu ? thread_cpu->thread : 0;
+	long r = SYS_tgkill;
+
+	atomic_store(&cpu->jit_stop, 1);
+	if (thread_cpu == cpu && self == cpu->thread)
+		return; /* in C already */
+	/* Not by the C library: the caller's SIMD registers may be its guest's. */
+	__asm__ volatile("syscall"
+			 : "+a"(r)
+			 : "D"((long)process.pid), "S"((long)cpu->thread), "d"((long)SIG_KICK)
+			 : "rcx", "r11", "memory");
+}
+
 int soft_signals_init(struct lodge_err *err)
 {
 	struct sigaction sa = {.sa_flags = SA_SIGINFO | SA_ONSTACK}, old;
@@ -125,6 +167,12 @@ int soft_signals_init(struct lodge_err *err)
 		if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
 			process.before[i] = old;
 	}
+	sa.sa_sigaction = on_kick;
+	sa.sa_flags |= SA_RESTART;
+	process.pid = getpid();
+	if (sigaction(SIG_KICK, &sa, NULL) < 0)
+		return err_set(err, -errno, "cannot handle signal %d: %s", SIG_KICK,
+			       strerror(errno));
 	return 0;
 }
 
@@ -135,6 +183,8 @@ void soft_signals_thread_init(struct soft_cpu *cpu)
 	if (thread_cpu == cpu)
 		return;
 	thread_cpu = cpu;
+	cpu->thread = (int)syscall(SYS_gettid);
+	syscall(SYS_arch_prctl, ARCH_SET_GS, cpu); /* generated code finds its vCPU by gs */
 	if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE))
 		return;
 	/* Kept for the thread's life; without it faults still work, on the thread's own stack. */

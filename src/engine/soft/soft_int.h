@@ -51,6 +51,8 @@ typedef const struct soft_op *(*soft_fn)(struct soft_cpu *cpu, const struct soft
 #define SOFT_OP_LOCK 0x02u
 #define SOFT_OP_REP 0x04u
 #define SOFT_OP_REPNE 0x08u
+#define SOFT_OP_END 0x10u /* no instruction: the block ends, rip goes on */
+#define SOFT_OP_UD 0x20u  /* this CPU has no such instruction */
 
 struct soft_op {
 	_Atomic(soft_fn) fn;
@@ -118,7 +120,17 @@ struct soft_tlb {
 #define SOFT_MODE_NOFPU 0x100u /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
-#define SOFT_MODE_BITS 11
+#define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
+#define SOFT_MODE_BITS 12
+
+/* Where generated code for an instruction pointer is: a table of each vCPU, read by generated code. */
+#define SOFT_JIT_JC_BITS 14
+struct soft_jit_jc {
+	uint64_t ip;
+	uint64_t key;  /* soft_cpu.code_key it was found under; others clear it when the code dies */
+	uint64_t host; /* address that takes parked flags */
+	uint64_t unused;
+};
 
 #define SOFT_JCACHE_BITS 14
 #define SOFT_NO_KEY (~0ull) /* no entry carries it, not even an empty one */
@@ -200,8 +212,25 @@ struct soft_cpu {
 	_Atomic(const uint8_t *) direct;
 	struct soft_block *scratch; /* one instruction fetched from a device */
 
+	/* The translator (jit_int.h). Generated code names these by offset. */
+	struct soft_cpu *self;
+	uint64_t host_rsp;	   /* C's stack while generated code runs */
+	uint64_t jit_resume;	   /* where jit_enter and the stubs jump to */
+	uint64_t jit_tmp;	   /* inside one instruction */
+	uint16_t hflags;	   /* parked flags: LAHF:SETO */
+	_Atomic uint32_t jit_stop; /* leave before entering a block; set after `requests` */
+	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */
+	bool jit_kicked;	   /* the signal came: code_key is spoilt */
+	int thread;		   /* its id; valid while jit_in */
+	uint64_t last_cs_key;	   /* cs_key of the last code outside 64-bit mode */
+	struct {
+		uint64_t pc, trap, eflags;
+	} jit_fault;
+	struct soft_op one[2]; /* one operation, and what stops behind it */
+
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
+	_Alignas(64) struct soft_jit_jc jit_jc[1u << SOFT_JIT_JC_BITS];
 	struct soft_tlb views[SOFT_VIEWS];
 	uint16_t pcid_gen[4096]; /* the generation of each PCID; 0 = none of its entries is valid */
 	struct soft_tlb none;	 /* always empty: the view while alignment is checked */
@@ -230,6 +259,7 @@ struct soft_engine {
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
 	struct thunk_cache *thunks;
+	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;
 	struct soft_perf *perf; /* NULL: nobody is told about generated code */
 	struct soft_exclusive { /* exclusive.c */
@@ -326,7 +356,7 @@ void soft_mode_changed(struct soft_cpu *cpu);
 /* After a change of mode, generation or epoch. */
 static inline void soft_code_key_changed(struct soft_cpu *cpu)
 {
-	bool come_back = (cpu->mode & SOFT_MODE_STEP) || log_on(LOG_EXEC);
+	bool come_back = (cpu->mode & SOFT_MODE_STEP) || log_on(LOG_EXEC) || cpu->e->jit;
 
 	uint64_t gen = soft_view_gen(cpu, soft_code_view(cpu));
 
@@ -408,10 +438,15 @@ static inline uint64_t soft_sp_mask(const struct soft_cpu *cpu)
 
 /* ---- The run loop and code cache (run.c, block.c) ------------------------------------------- */
 
+/* Get the vCPU out of generated code. Any thread; async-signal-safe. */
+void soft_jit_kick(struct soft_cpu *cpu);
+
 /* Any thread: make the vCPU look at SOFT_REQ_* soon. */
 static inline void soft_request(struct soft_cpu *cpu, uint32_t bits)
 {
 	atomic_fetch_or(&cpu->requests, bits);
+	if (atomic_load(&cpu->jit_in))
+		soft_jit_kick(cpu);
 }
 
 /* Ask the run loop to leave after this block (HLT, shutdown, new interrupt state). */

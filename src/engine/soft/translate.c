@@ -237,7 +237,8 @@ static void fill_target(struct builder *b, struct soft_op *op, const struct x86_
 		op->cc |= SOFT_CC_BAD_TARGET;
 		return;
 	}
-	for (unsigned i = 0; i <= self && !(b->cpu->mode & SOFT_MODE_STEP); i++) {
+	/* With the translator every round of a loop comes back, to be counted. */
+	for (unsigned i = 0; i <= self && !(b->cpu->mode & SOFT_MODE_STEP) && !b->cpu->e->jit; i++) {
 		if (b->bd.ops[i].rip == op->imm) {
 			op->target = (const struct soft_op *)(uintptr_t)(i + 1);
 			b->bd.has_target[self] = true;
@@ -297,8 +298,10 @@ static void emit(struct builder *b, const struct x86_insn *insn)
 		return;
 	}
 	atomic_init(&op->fn, fn ? fn : op_ud);
-	if (!fn)
+	if (!fn) {
+		op->flags |= SOFT_OP_UD;
 		b->done = true;
+	}
 }
 
 /* ---- The block ------------------------------------------------------------------------------ */
@@ -311,7 +314,9 @@ static void mark_lines(struct builder *b, unsigned slot, unsigned off, unsigned 
 
 static void stop_with(struct builder *b, soft_fn fn)
 {
-	new_op(b, fn, 0);
+	struct soft_op *op = new_op(b, fn, 0);
+
+	op->flags |= fn == op_end ? SOFT_OP_END : SOFT_OP_UD;
 	b->done = true;
 }
 

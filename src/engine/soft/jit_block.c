@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Translating a superblock: decode it anew, find which flags are live where, emit, place the
+ * stubs behind it, and put it into the code memory.
+ * Threads: the vCPU that runs it, with the cache lock from the first byte emitted on.
+ */
+#include "engine/soft/jit_xlat.h"
+
+#define SCAN_INSNS 8
+
+/* ---- Decoding ------------------------------------------------------------------------------- */
+
+static enum x86_mode decode_mode(uint32_t mode)
+{
+	return mode & SOFT_MODE_CS64   ? X86_MODE_64
+	       : mode & SOFT_MODE_CS32 ? X86_MODE_32
+				       : X86_MODE_16;
+}
+
+/* Encodings that mean something else, or nothing, in 64-bit mode: their other forms. */
+static void normalize(struct x86_insn *insn)
+{
+	unsigned op = insn->opcode;
+
+	if (insn->map != X86_MAP_1B)
+		return;
+	if (op >= 0xa0 && op <= 0xa3) { /* moffs */
+		insn->opcode = (uint8_t)((op & 1) | (op < 0xa2 ? 0x8a : 0x88));
+		insn->flags |= X86_IF_MODRM;
+		insn->modrm = 0;
+		insn->rex &= 8;
+		insn->imm_len = 0;
+	} else if (op >= 0x40 && op <= 0x4f && insn->mode != X86_MODE_64) { /* INC, DEC */
+		insn->opcode = 0xff;
+		insn->flags |= X86_IF_MODRM;
+		insn->modrm = (uint8_t)(0xc0 | (op & 0x0f));
+	}
+}
+
+/* The guest's CPUID decides what TZCNT and its kin are, as in translate.c. */
+static bool decode_at(const struct xlat *x, const uint8_t *bytes, size_t avail,
+		      struct x86_insn *insn)
+{
+	const struct x86_cpuid *id = x->cpu->e->cfg.cpuid;
+
+	if (x86_decode(insn, bytes, avail, decode_mode(x->mode)) < 0)
+		return false;
+	if (insn->feature && !id->has[insn->feature] && !x86_insn_before_feature(insn))
+		return false;
+	normalize(insn);
+	return true;
+}
+
+static const uint8_t *page_bytes(const struct xlat *x)
+{
+	return x->cpu->e->ram + (x->b->backing & PAGE_MASK);
+}
+
+static unsigned page_offset(const struct xlat *x, uint64_t ip)
+{
+	return (unsigned)((x->cpu->segbase[SEG_CS] + ip) & ~PAGE_MASK);
+}
+
+static bool on_page(const struct xlat *x, uint64_t ip)
+{
+	uint64_t lin = x->cpu->segbase[SEG_CS] + ip;
+
+	return ((x->m64 ? lin : (uint32_t)lin) & PAGE_MASK) == (x->b->lin & PAGE_MASK);
+}
+
+static void plan_op(struct xlat *x, unsigned i)
+{
+	const struct soft_op *op = &x->b->ops[i];
+	struct jit_op *o = &x->ops[i];
+	unsigned at = page_offset(x, op->rip);
+
+	o->op = op;
+	o->emit = NULL;
+	o->inner = -1;
+	o->label = false;
+	o->changes = true;
+	o->use = (struct jit_flag_use){FLAGS_ARITH, 0};
+	o->bytes = page_bytes(x) + at;
+	if ((op->flags & SOFT_OP_END) || !decode_at(x, o->bytes, PAGE_BYTES - at, &o->insn))
+		return;
+	o->emit = jit_pick(x, &o->insn, op);
+	if (!o->emit)
+		return;
+	o->use = jit_flags_of(&o->insn);
+	o->changes = jit_changes_flags(&o->insn);
+	if (o->insn.op != X86_OP_JCC && o->insn.op != X86_OP_JMP)
+		return;
+	for (unsigned k = 0; k <= i; k++) {
+		if (x->b->ops[k].rip == op->imm) {
+			o->inner = (int16_t)k;
+			x->ops[k].label = true;
+			break;
+		}
+	}
+}
+
+/* ---- Which flags are live ------------------------------------------------------------------- */
+
+/* Flags that code at `ip` may read before it writes them. Its bytes then belong to this block. */
+static unsigned live_at(struct xlat *x, uint64_t ip)
+{
+	unsigned need = FLAGS_ARITH, live = 0;
+
+	for (unsigned i = 0; i < SCAN_INSNS && need && on_page(x, ip); i++) {
+		struct x86_insn insn;
+		struct jit_flag_use u;
+		unsigned at = page_offset(x, ip);
+
+		if (!decode_at(x, page_bytes(x) + at, PAGE_BYTES - at, &insn))
+			break;
+		for (unsigned line = at >> 6; line <= (at + insn.len - 1u) >> 6; line++)
+			x->lines |= 1ull << line;
+		if (insn.op == X86_OP_JMP) {
+			ip = soft_branch_target(&insn, ip + insn.len);
+			continue;
+		}
+		if ((insn.flags & X86_IF_BRANCH) || soft_sys_lookup((enum x86_op)insn.op) ||
+		    (insn.op >= X86_OP_LOOP && insn.op <= X86_OP_JCXZ) ||
+		    (insn.op >= X86_OP_PUSHA && insn.op <= X86_OP_ENTER) ||
+		    (insn.op >= X86_OP_DAA && insn.op <= X86_OP_XLAT) ||
+		    (insn.op >= X86_OP_MOVS && insn.op <= X86_OP_OUT))
+			break;
+		u = jit_flags_of(&insn);
+		live |= u.reads & need;
+		need &= ~(unsigned)u.writes;
+		ip += insn.len;
+	}
+	return live | need;
+}
+
+/* What is live where a direct branch or the block's end goes to; not for jumps back inside. */
+static unsigned live_at_exit(struct xlat *x, const struct jit_op *o)
+{
+	if (o->op->flags & SOFT_OP_END)
+		return live_at(x, o->op->rip);
+	if (o->emit && o->inner < 0 &&
+	    (o->insn.op == X86_OP_JMP || o->insn.op == X86_OP_CALL || o->insn.op == X86_OP_JCC))
+		return live_at(x, o->op->imm);
+	return FLAGS_ARITH;
+}
+
+/* Backwards through the block; `before` has what is live before each operation. */
+static void pass_live(struct xlat *x, const uint16_t *exit_live, uint16_t *before)
+{
+	unsigned live = FLAGS_ARITH;
+
+	for (unsigned i = x->n; i-- > 0;) {
+		struct jit_op *o = &x->ops[i];
+		unsigned out = o->inner >= 0 ? before[o->inner] : exit_live[i];
+		bool jcc = o->emit && o->insn.op == X86_OP_JCC;
+
+		if (jcc)
+			live |= out;
+		else if (i + 1 == x->n)
+			live = out;
+		o->live = (uint16_t)live;
+		live = (live & ~(unsigned)o->use.writes) | o->use.reads;
+		before[i] = (uint16_t)live;
+	}
+	x->live_in = live;
+}
+
+/* Twice: the first pass takes everything for live at a jump back. */
+static void find_live(struct xlat *x)
+{
+	uint16_t exit_live[SOFT_BLOCK_OPS + 1], before[SOFT_BLOCK_OPS + 1];
+
+	for (unsigned i = 0; i < x->n; i++) {
+		exit_live[i] = (uint16_t)live_at_exit(x, &x->ops[i]);
+		before[i] = FLAGS_ARITH;
+	}
+	pass_live(x, exit_live, before);
+	pass_live(x, exit_live, before);
+}
+
+/* ---- Emission ------------------------------------------------------------------------------- */
+
+static void emit_ops(struct xlat *x)
+{
+	for (unsigned i = 0; i < x->n; i++) {
+		struct jit_op *o = &x->ops[i];
+
+		x->cur = i;
+		if (o->label && i && x->flags == FLAGS_PARKED)
+			jit_need_flags(x);
+		x->off[i] = x->e.pos;
+		if (o->op->flags & SOFT_OP_END) {
+			jit_emit_exit(x, o->op->rip, -1);
+		} else if (o->emit) {
+			o->emit(x, o);
+		} else {
+			em8(&x->e, 0xe9);
+			em32(&x->e, 0);
+			jit_slow_stub(x, x->e.pos - 4, false);
+			x->flags = FLAGS_HOST;
+		}
+		if (x->flags == FLAGS_PARKED)
+			x->off[i] |= JIT_OFF_PARKED;
+	}
+	x->off[x->n] = x->e.pos;
+}
+
+/* r11 = the block; on to a common stub. One for each kind that the block needs. */
+static uint32_t emit_hop(struct xlat *x, uint32_t *known, uint32_t stub)
+{
+	struct emit *e = &x->e;
+
+	if (!*known) {
+		*known = e->pos;
+		em_rex(e, 1, T2, 0, 0);
+		em8(e, 0x8b);
+		em8(e, (T2 & 7) << 3 | 5);
+		em32(e, x->head - (e->pos + 4));
+		em_jmp_to(e, stub);
+	}
+	return *known;
+}
+
+static void emit_stubs(struct xlat *x, struct jit_link *links)
+{
+	struct jit_cache *jc = x->jc;
+	struct emit *e = &x->e;
+	uint32_t hop[5] = {0};
+
+	for (unsigned i = 0; i < x->nslow; i++) {
+		em_patch_rel(jc->rw, x->slow[i].rel, e->pos);
+		em_mov_imm(e, T1, x->slow[i].op);
+		em8(e, 0xe9);
+		em32(e, 0);
+		uint32_t at = e->pos - 4;
+
+		em_patch_rel(jc->rw, at,
+			     x->slow[i].indirect ? emit_hop(x, &hop[4], jc->stub_indirect)
+			     : x->slow[i].parked ? emit_hop(x, &hop[1], jc->stub_op_parked)
+						 : emit_hop(x, &hop[0], jc->stub_op));
+	}
+	for (unsigned i = 0; i < x->nlinks; i++) {
+		struct jit_link *l = &links[i];
+
+		l->ip = x->link[i].ip;
+		l->rel = x->link[i].rel;
+		l->parked = x->link[i].parked;
+		l->inner = x->link[i].inner >= 0 ? x->off[x->link[i].inner] & ~JIT_OFF_PARKED : 0;
+		l->stub = e->pos;
+		em_mov_imm(e, T1, i);
+		em8(e, 0xe9);
+		em32(e, 0);
+		uint32_t at = e->pos - 4;
+
+		em_patch_rel(jc->rw, at,
+			     l->parked ? emit_hop(x, &hop[3], jc->stub_exit_parked)
+				       : emit_hop(x, &hop[2], jc->stub_exit));
+		em_patch_rel(jc->rw, l->rel, l->inner ? l->inner : l->stub);
+		if (x->link[i].cross)
+			l->rel = 0;
+	}
+}
+
+static void start_code(struct xlat *x)
+{
+	struct jit_cache *jc = x->jc;
+
+	x->head = ((jc->used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
+	x->e.rw = jc->rw;
+	x->e.pos = x->head + 8;
+	x->flags = FLAGS_HOST;
+}
+
+static struct jit_block *place(struct xlat *x)
+{
+	struct jit_cache *jc = x->jc;
+	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
+	struct jit_link *links = jit_meta_alloc(jc, x->nlinks * sizeof(*links) + 8);
+	uint32_t *off = jit_meta_alloc(jc, (x->n + 1) * sizeof(*off));
+
+	if (!jb || !links || !off)
+		return NULL;
+	for (unsigned i = 0; i < x->nlinks; i++)
+		links[i].from = jb;
+	gp_memcpy(off, x->off, (x->n + 1) * sizeof(*off));
+	*jb = (struct jit_block){
+		.sb = x->b,
+		.code = x->head + 8,
+		.body = x->head + 8,
+		.pad = x->head + 8,
+		.needs_flags = x->live_in != 0,
+		.ip = x->ops[0].op->rip,
+		.last_op = x->ops[x->n - 1].op->flags & SOFT_OP_END ? 0 : x->ops[x->n - 1].insn.op,
+		.nops = (uint16_t)x->n,
+		.nlinks = (uint16_t)x->nlinks,
+		.links = links,
+		.off = off};
+	jb->len = x->e.pos - jb->code;
+	emit_stubs(x, links);
+	if (jb->needs_flags) {
+		jb->pad = x->e.pos;
+		em_unpark(&x->e, T1);
+		em_jmp_to(&x->e, jb->body);
+	}
+	return jb;
+}
+
+static void plan(struct xlat *x)
+{
+	for (unsigned i = 0; i < x->n; i++)
+		plan_op(x, i);
+	find_live(x);
+}
+
+static struct jit_block *translate_locked(struct xlat *x)
+{
+	struct jit_cache *jc = x->jc;
+	struct soft_block *b = x->b;
+	struct jit_block *jb;
+
+	/* Bytes may have been written since they were read. */
+	if (b->jit)
+		return b->jit;
+	if (!atomic_load(&b->valid) || x->epoch != soft_cache_epoch(x->cpu->e->cache) ||
+	    jc->used + JIT_MAX_BYTES > jc->bytes)
+		return NULL;
+	start_code(x);
+	emit_ops(x);
+	jb = place(x);
+	if (!jb)
+		return NULL;
+	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
+	jit_commit(jc, x->head, jb, x->e.pos);
+	b->jit = jb;
+	return jb;
+}
+
+struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
+{
+	struct xlat x;
+	struct jit_block *jb;
+	uint32_t view =
+		(uint32_t)(offsetof(struct soft_cpu, views) + cpu->view * sizeof(struct soft_tlb));
+
+	x.cpu = cpu;
+	x.jc = cpu->e->jit;
+	x.b = b;
+	x.mode = b->mode;
+	x.m64 = b->mode & SOFT_MODE_CS64;
+	x.n = b->nops;
+	x.nlinks = x.nslow = 0;
+	x.lines = 0;
+	x.tab_r = view + SOFT_READ * (uint32_t)sizeof(cpu->views[0].ent[0]);
+	x.tab_w = view + SOFT_WRITE * (uint32_t)sizeof(cpu->views[0].ent[0]);
+	x.tab_x = view + SOFT_EXEC * (uint32_t)sizeof(cpu->views[0].ent[0]);
+	x.epoch = soft_cache_epoch(cpu->e->cache);
+	if (x.jc->used + JIT_MAX_BYTES > x.jc->bytes) {
+		soft_cache_empty(cpu->e->cache, cpu);
+		return NULL;
+	}
+	plan(&x);
+	soft_cache_lock(cpu->e->cache);
+	jb = translate_locked(&x);
+	soft_cache_unlock(cpu->e->cache);
+	return jb;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The memory of generated code: one memfd mapped twice (W^X), metadata, links between blocks.
+ * Threads and locks: jit_int.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/soft/codemem.h"
+#include "engine/soft/jit_xlat.h"
+
+#define META_SHARE 2u /* bytes of metadata address space per byte of code */
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+static void *reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodge_err *err)
+{
+	struct jit_cache *jc = calloc(1, sizeof(*jc));
+
+	if (!jc) {
+		err_set(err, -ENOMEM, "no memory for the translator");
+		return NULL;
+	}
+	jc->e = e;
+	jc->bytes = mib << 20;
+	jc->meta_bytes = (size_t)jc->bytes * META_SHARE;
+	jc->meta = reserve(jc->meta_bytes);
+	jc->starts = reserve(jc->bytes / JIT_ALIGN / 8);
+	if (soft_code_map(jc->bytes, &jc->rw, &jc->rx) < 0 || !jc->meta || !jc->starts) {
+		err_set(err, -errno,
+			"cannot map %u MiB for generated code: %s; does a security policy forbid "
+			"executable memory? (tb-size= of -accel soft makes it smaller, tier=1 "
+			"does without)",
+			mib, strerror(errno));
+		jit_cache_free(jc);
+		return NULL;
+	}
+	jit_emit_stubs(jc);
+	return jc;
+}
+
+void jit_cache_free(struct jit_cache *jc)
+{
+	if (!jc)
+		return;
+	soft_code_unmap(jc->bytes, jc->rw, jc->rx);
+	if (jc->meta)
+		munmap(jc->meta, jc->meta_bytes);
+	if (jc->starts)
+		munmap(jc->starts, jc->bytes / JIT_ALIGN / 8);
+	free(jc);
+}
+
+void jit_cache_reset(struct jit_cache *jc)
+{
+	gp_memset(jc->starts, 0, jc->used / JIT_ALIGN / 8 + 1);
+	jc->used = jc->stubs_end;
+	jc->meta_used = 0;
+}
+
+void *jit_meta_alloc(struct jit_cache *jc, size_t bytes)
+{
+	void *p = jc->meta + jc->meta_used;
+
+	bytes = (bytes + 7) & ~(size_t)7;
+	if (jc->meta_used + bytes > jc->meta_bytes)
+		return NULL;
+	jc->meta_used += bytes;
+	gp_memset(p, 0, bytes);
+	return p;
+}
+
+/* ---- Which code an address is in ------------------------------------------------------------ */
+
+void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint32_t end)
+{
+	uint32_t unit = (head + 8) / JIT_ALIGN;
+
+	gp_memcpy(jc->rw + head, &jb, sizeof(jb));
+	__atomic_fetch_or(&jc->starts[unit / 8], (uint8_t)(1u << unit % 8), __ATOMIC_RELEASE);
+	jc->used = end;
+}
+
+struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc)
+{
+	uint64_t off = pc - (uint64_t)(uintptr_t)jc->rx;
+	struct jit_block *jb;
+
+	if (off >= jc->bytes || off < jc->stubs_end)
+		return NULL;
+	for (uint64_t unit = off / JIT_ALIGN; unit > 0; unit--) {
+		if (!(__atomic_load_n(&jc->starts[unit / 8], __ATOMIC_ACQUIRE) >> unit % 8 & 1))
+			continue;
+		gp_memcpy(&jb, jc->rw + unit * JIT_ALIGN - 8, sizeof(jb));
+		return jb;
+	}
+	return NULL;
+}
+
+/* ---- Links ---------------------------------------------------------------------------------- */
+
+static void unlink_in(struct jit_link *l)
+{
+	struct jit_link **at = &l->to->in;
+
+	while (*at && *at != l)
+		at = &(*at)->next_in;
+	if (*at)
+		*at = l->next_in;
+	l->to = NULL;
+}
+
+void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
+{
+	if (atomic_load(&jc->kicks) || l->from->dead || to->dead)
+		return;
+	if (l->inner) {
+		em_patch_rel(jc->rw, l->rel, l->inner);
+		return;
+	}
+	if (l->to != to) {
+		if (l->to)
+			unlink_in(l);
+		l->to = to;
+		l->next_in = to->in;
+		to->in = l;
+	}
+	em_patch_rel(jc->rw, l->rel, l->parked ? to->pad : to->body);
+}
+
+void jit_kill(struct jit_cache *jc, struct jit_block *jb)
+{
+	jb->dead = true;
+	atomic_thread_fence(memory_order_seq_cst);
+	/* Whoever fills an entry for it from now on sees that it is dead. */
+	for (unsigned i = 0; i < jc->e->cfg.cpus; i++)
+		__atomic_store_n(&jit_jc_slot(jc->e->cpus[i], jb->ip)->key, 0, __ATOMIC_RELAXED);
+	while (jb->in) {
+		struct jit_link *l = jb->in;
+
+		em_patch_rel(jc->rw, l->rel, l->stub);
+		jb->in = l->next_in;
+		l->to = NULL;
+	}
+}
+
+void jit_unlink_exits(struct jit_cache *jc, struct jit_block *jb)
+{
+	for (unsigned i = 0; i < jb->nlinks; i++) {
+		if (jb->links[i].rel)
+			em_patch_rel(jc->rw, jb->links[i].rel, jb->links[i].stub);
+	}
+}

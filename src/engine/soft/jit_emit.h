@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Writing host instructions. Source: Intel SDM vol. 2 ch. 2 and appendix B. Private to
+ * src/engine/soft; the caller has made sure there is room.
+ */
+#ifndef LODGE_ENGINE_SOFT_JIT_EMIT_H
+#define LODGE_ENGINE_SOFT_JIT_EMIT_H
+
+#include <stddef.h>
+
+#include "base/gpmem.h"
+#include "engine/soft/soft_int.h"
+
+/* The translator's scratch registers. */
+enum { T0 = 9, T1 = 10, T2 = 11 };
+
+static inline bool jit_in_memory(unsigned guest_reg)
+{
+	return guest_reg >= T0 && guest_reg <= T2;
+}
+
+/* Code goes to rw + pos; pos is an offset in the code memory, so that displacements are known. */
+struct emit {
+	uint8_t *rw;
+	uint32_t pos;
+};
+
+#define GS_OFF(member) ((uint32_t)offsetof(struct soft_cpu, member))
+#define GS_GPR(r) ((uint32_t)(offsetof(struct soft_cpu, s.gpr) + 8 * (r)))
+
+static inline void em8(struct emit *e, unsigned b)
+{
+	e->rw[e->pos++] = (uint8_t)b;
+}
+
+static inline void em16(struct emit *e, unsigned v)
+{
+	em8(e, v & 0xff);
+	em8(e, v >> 8 & 0xff);
+}
+
+static inline void em32(struct emit *e, uint32_t v)
+{
+	gp_memcpy(e->rw + e->pos, &v, 4);
+	e->pos += 4;
+}
+
+static inline void em64(struct emit *e, uint64_t v)
+{
+	gp_memcpy(e->rw + e->pos, &v, 8);
+	e->pos += 8;
+}
+
+/* REX with W; always written (scratch registers need one). */
+static inline void em_rex(struct emit *e, unsigned w, unsigned reg, unsigned index, unsigned base)
+{
+	em8(e, 0x40 | w << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1));
+}
+
+/* op reg, rm: both registers. */
+static inline void em_rr(struct emit *e, unsigned w, unsigned op, unsigned reg, unsigned rm)
+{
+	em_rex(e, w, reg, 0, rm);
+	em8(e, op);
+	em8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* ModRM and all behind it of [base + index * 2^scale + disp]; 16 = none (not both). */
+static inline void em_mem(struct emit *e, unsigned reg, unsigned base, unsigned index,
+			  unsigned scale, int32_t disp)
+{
+	unsigned r = (reg & 7) << 3;
+	bool sib = index < 16 || base >= 16 || (base & 7) == 4;
+	unsigned mod = base >= 16		      ? 0
+		       : disp == 0 && (base & 7) != 5 ? 0
+		       : disp >= -128 && disp <= 127  ? 0x40
+						      : 0x80;
+
+	em8(e, mod | r | (sib ? 4 : base & 7));
+	if (sib)
+		em8(e, scale << 6 | (index < 16 ? (index & 7) << 3 : 0x20) |
+			       (base >= 16 ? 5 : base & 7));
+	if (mod == 0x40)
+		em8(e, (unsigned)disp & 0xff);
+	else if (mod == 0x80 || base >= 16)
+		em32(e, (uint32_t)disp);
+}
+
+/* op reg, gs:[disp] and op reg, gs:[index + disp] (index is no rsp, r12). */
+static inline void em_gs(struct emit *e, unsigned w, unsigned op, unsigned reg, uint32_t disp)
+{
+	em8(e, 0x65);
+	em_rex(e, w, reg, 0, 0);
+	em8(e, op);
+	em8(e, (reg & 7) << 3 | 4);
+	em8(e, 0x25);
+	em32(e, disp);
+}
+
+static inline void em_gs_at(struct emit *e, unsigned w, unsigned op, unsigned reg, unsigned index,
+			    uint32_t disp)
+{
+	em8(e, 0x65);
+	em_rex(e, w, reg, 0, index);
+	em8(e, op);
+	em8(e, 0x80 | (reg & 7) << 3 | (index & 7));
+	em32(e, disp);
+}
+
+static inline void em_load_gs(struct emit *e, unsigned reg, uint32_t disp)
+{
+	em_gs(e, 1, 0x8b, reg, disp);
+}
+
+static inline void em_store_gs(struct emit *e, unsigned reg, uint32_t disp)
+{
+	em_gs(e, 1, 0x89, reg, disp);
+}
+
+static inline void em_mov_rr(struct emit *e, unsigned dst, unsigned src)
+{
+	em_rr(e, 1, 0x89, src, dst);
+}
+
+/* The shortest way to a constant. */
+static inline void em_mov_imm(struct emit *e, unsigned reg, uint64_t v)
+{
+	if (v <= 0xffffffff) {
+		em_rex(e, 0, 0, 0, reg);
+		em8(e, 0xb8 | (reg & 7));
+		em32(e, (uint32_t)v);
+	} else if ((int64_t)v == (int32_t)v) {
+		em_rex(e, 1, 0, 0, reg);
+		em8(e, 0xc7);
+		em8(e, 0xc0 | (reg & 7));
+		em32(e, (uint32_t)v);
+	} else {
+		em_rex(e, 1, 0, 0, reg);
+		em8(e, 0xb8 | (reg & 7));
+		em64(e, v);
+	}
+}
+
+/* op/ext reg, imm32 (group 81). */
+static inline void em_alu_imm(struct emit *e, unsigned w, unsigned ext, unsigned reg, uint32_t imm)
+{
+	em_rex(e, w, 0, 0, reg);
+	em8(e, 0x81);
+	em8(e, 0xc0 | ext << 3 | (reg & 7));
+	em32(e, imm);
+}
+
+static inline void em_shift_imm(struct emit *e, unsigned w, unsigned ext, unsigned reg, unsigned n)
+{
+	em_rex(e, w, 0, 0, reg);
+	em8(e, 0xc1);
+	em8(e, 0xc0 | ext << 3 | (reg & 7));
+	em8(e, n);
+}
+
+static inline void em_lea(struct emit *e, unsigned w, unsigned dst, unsigned base, unsigned index,
+			  unsigned scale, int32_t disp)
+{
+	em_rex(e, w, dst, index < 16 ? index : 0, base < 16 ? base : 0);
+	em8(e, 0x8d);
+	em_mem(e, dst, base, index, scale, disp);
+}
+
+/* jmp/jcc rel32 to a known offset. */
+static inline void em_jmp_to(struct emit *e, uint32_t target)
+{
+	em8(e, 0xe9);
+	em32(e, target - (e->pos + 4));
+}
+
+static inline void em_jcc_to(struct emit *e, unsigned cc, uint32_t target)
+{
+	em8(e, 0x0f);
+	em8(e, 0x80 | cc);
+	em32(e, target - (e->pos + 4));
+}
+
+/* The same with the displacement filled in later; returns where it is. */
+static inline uint32_t em_jcc_later(struct emit *e, unsigned cc)
+{
+	em8(e, 0x0f);
+	em8(e, 0x80 | cc);
+	em32(e, 0);
+	return e->pos - 4;
+}
+
+static inline void em_patch_rel(uint8_t *rw, uint32_t at, uint32_t target)
+{
+	uint32_t v = target - (at + 4);
+
+	__atomic_store_n((uint32_t *)(void *)(rw + at), v, __ATOMIC_RELEASE);
+}
+
+/* NOPs up to a multiple of four behind `skip` bytes of opcode: a displacement to be patched. */
+static inline void em_align_rel(struct emit *e, unsigned skip)
+{
+	static const uint8_t nops[4][3] = {{0}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}};
+	unsigned n = -(e->pos + skip) & 3;
+
+	for (unsigned i = 0; i < n; i++)
+		em8(e, nops[n][i]);
+}
+
+/* cpu->hflags = LAHF:SETO; and back. rax goes through T1, or tmp. */
+static inline void em_park(struct emit *e)
+{
+	em_mov_rr(e, T1, R_RAX);
+	em8(e, 0x9f); /* lahf */
+	em8(e, 0x0f); /* seto al */
+	em8(e, 0x90);
+	em8(e, 0xc0);
+	em8(e, 0x66);
+	em_gs(e, 0, 0x89, R_RAX, GS_OFF(hflags));
+	em_mov_rr(e, R_RAX, T1);
+}
+
+static inline void em_unpark(struct emit *e, unsigned tmp)
+{
+	em_mov_rr(e, tmp, R_RAX);
+	em8(e, 0x65); /* movzx eax, word gs:[hflags] */
+	em8(e, 0x0f);
+	em8(e, 0xb7);
+	em8(e, 0x04);
+	em8(e, 0x25);
+	em32(e, GS_OFF(hflags));
+	em8(e, 0x04); /* add al, 0x7f: overflows if it was 1 */
+	em8(e, 0x7f);
+	em8(e, 0x9e); /* sahf */
+	em_mov_rr(e, R_RAX, tmp);
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The superblock translator (tier S2): blocks of host code, their links, and the code memory.
+ * Private to src/engine/soft.
+ *
+ * REGISTERS IN GENERATED CODE
+ * Guest general registers are in the host's of the same name, rsp included, except r9, r10 and r11,
+ * which live in cpu->s.gpr: they are the translator's scratch. gs is the vCPU. Arithmetic flags
+ * are in the host's flags, or parked in cpu->hflags (what LAHF and SETO left in AX); every other
+ * flag, DF too, is in s.rflags, and the host's DF is 0. x87, SSE and AVX registers are the guest's.
+ * So generated code never calls or pushes, and every signal runs on an alternate stack.
+ *
+ * ONE COMMIT AN INSTRUCTION
+ * Whatever precedes an instruction's last step is scratch; off[] maps host code to instructions.
+ * Arithmetic flags that the block overwrites before anything reads them ("dead") may be anything
+ * at a fault or slow path in between; everything else is exact.
+ *
+ * Locks: cache->lock (block.h) protects links, metadata and the end of the code; generated code
+ * takes none. A link is one aligned 32-bit displacement, so patching it needs no one to stop.
+ */
+#ifndef LODGE_ENGINE_SOFT_JIT_INT_H
+#define LODGE_ENGINE_SOFT_JIT_INT_H
+
+#include "engine/soft/block.h"
+#include "engine/soft/interp.h"
+
+/* Blocks start at multiples of this, each with a bit in jit_cache.starts. */
+#define JIT_ALIGN 32u
+
+/* In jit_block.off: flags are parked while the instruction runs. */
+#define JIT_OFF_PARKED 0x80000000u
+
+struct jit_block;
+
+/* A direct exit. Unlinked, its jump goes to its stub, which goes to jit_on_exit(). */
+struct jit_link {
+	struct jit_block *from;
+	struct jit_block *to;	  /* what it jumps to now, or NULL */
+	struct jit_link *next_in; /* the next link into `to` */
+	uint64_t ip;		  /* target */
+	uint32_t rel;		  /* where the displacement is; 0: by jit_jc, to another page */
+	uint32_t stub;		  /* offset of the unlinked target */
+	uint32_t inner;		  /* a jump back inside the block: its offset; else 0 */
+	bool parked;		  /* flags are in cpu->hflags here */
+};
+
+/* Metadata of a block of host code. */
+struct jit_block {
+	struct soft_block *sb;
+	uint32_t code, len; /* offset in the code memory, bytes of instructions */
+	uint32_t body;	    /* where others jump to */
+	uint32_t pad;	    /* the same after taking parked flags; = body if flags are dead */
+	uint64_t ip;	    /* of its first instruction */
+	bool needs_flags;   /* flags are live at the start */
+	bool dead;
+	uint16_t last_op; /* enum x86_op of the last instruction */
+	uint16_t nops, nlinks;
+	struct jit_link *links;
+	struct jit_link *in; /* links into this block */
+	uint32_t *off;	     /* nops + 1 code offsets, with JIT_OFF_PARKED */
+};
+
+struct jit_cache {
+	struct soft_engine *e;
+	uint8_t *rw, *rx; /* two mappings of one memory: W^X */
+	uint32_t bytes, used, stubs_end;
+	uint32_t enter, resume, leave; /* offsets, jit_run.c */
+	uint8_t *meta;		       /* bump allocator for jit_block, jit_link, offsets */
+	size_t meta_bytes, meta_used;
+	uint8_t *starts; /* one bit per JIT_ALIGN bytes of code */
+	/* Offsets of the common stubs. */
+	uint32_t stub_op, stub_op_parked;     /* r10 = op index, r11 = jit_block */
+	uint32_t stub_exit, stub_exit_parked; /* r10 = link index, r11 = jit_block */
+	uint32_t stub_indirect;		      /* r9 = target, r10 = op index, r11 = jit_block */
+	uint32_t stub_fault;		      /* jit_fault is set */
+	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */
+	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10);
+	_Atomic uint32_t kicks; /* vCPUs that someone wants out: no linking now */
+};
+
+/* ---- jit_cache.c ---------------------------------------------------------------------------- */
+
+struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodge_err *err);
+void jit_cache_free(struct jit_cache *jc);
+/* Forget everything. No vCPU may be in generated code or hold a jit_block. */
+void jit_cache_reset(struct jit_cache *jc);
+/* Code from `head` (the offset of the pointer to jb) up to `end` is complete. With the cache lock. */
+void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint32_t end);
+/* `bytes` of metadata, zeroed, or NULL when full. */
+void *jit_meta_alloc(struct jit_cache *jc, size_t bytes);
+/* The block that host address `pc` is in, or NULL. Async-signal-safe. */
+struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc);
+static inline bool jit_contains(const struct jit_cache *jc, uint64_t pc)
+{
+	return jc && pc - (uint64_t)(uintptr_t)jc->rx < jc->bytes;
+}
+/* Make a direct exit go to `to` from now on. With the cache lock. */
+void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to);
+/* Its code must not be entered any more. With the cache lock. */
+void jit_kill(struct jit_cache *jc, struct jit_block *jb);
+/* Make every exit of the block come back to C at its next passing. Async-signal-safe. */
+void jit_unlink_exits(struct jit_cache *jc, struct jit_block *jb);
+
+static inline struct soft_jit_jc *jit_jc_slot(struct soft_cpu *cpu, uint64_t ip)
+{
+	return &cpu->jit_jc[ip & ((1u << SOFT_JIT_JC_BITS) - 1)];
+}
+
+/* ---- jit_block.c ---------------------------------------------------------------------------- */
+
+/* Host code for `b`, or NULL (memory full, or the block died). Called by the vCPU that runs it. */
+struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b);
+
+/* Can blocks of this mode be translated? */
+static inline bool jit_mode_ok(uint32_t mode)
+{
+	if (mode & (SOFT_MODE_STEP | SOFT_MODE_AC))
+		return false;
+	return (mode & SOFT_MODE_CS64) ||
+	       (mode & (SOFT_MODE_FLAT | SOFT_MODE_CS32 | SOFT_MODE_SS32)) ==
+		       (SOFT_MODE_FLAT | SOFT_MODE_CS32 | SOFT_MODE_SS32);
+}
+
+/* Has S1 run it often enough, and can it be translated? */
+static inline bool jit_warm(const struct jit_cache *jc, struct soft_block *b)
+{
+	return jit_mode_ok(b->mode) && b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE &&
+	       atomic_load_explicit(&b->runs, memory_order_relaxed) + 1 >= jc->e->cfg.soft.warm;
+}
+
+/* ---- jit_run.c ------------------------------------------------------------------------------ */
+
+/* Emit the common stubs at the start of the code memory. */
+void jit_emit_stubs(struct jit_cache *jc);
+/* Run generated code from `entry` until C has to look. */
+void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb);
+
+/* ---- jit_flags.c ---------------------------------------------------------------------------- */
+
+struct jit_flag_use {
+	uint16_t reads, writes; /* FLAG_*: writes are certain */
+};
+struct jit_flag_use jit_flags_of(const struct x86_insn *insn);
+bool jit_changes_flags(const struct x86_insn *insn);
+
+#endif

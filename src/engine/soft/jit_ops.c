@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From one guest instruction to host instructions: addresses, the soft TLB's inline check, and
+ * the instruction itself with its registers and operand renamed.
+ * Source: Intel SDM vol. 2. Threads: with the cache lock.
+ */
+#include "engine/soft/jit_xlat.h"
+
+#define CC_NE 5u
+#define TLB_INDEX_SHIFT (PAGE_BITS - 4)
+#define TLB_INDEX_MASK ((SOFT_TLB_ENTRIES - 1) << 4)
+
+_Static_assert(sizeof(struct soft_tlb_ent) == 16, "TLB index is scaled by 16");
+
+/* ---- Flags ---------------------------------------------------------------------------------- */
+
+static struct jit_op *cur(struct xlat *x)
+{
+	return &x->ops[x->cur];
+}
+
+void jit_need_flags(struct xlat *x)
+{
+	if (x->flags == FLAGS_HOST)
+		return;
+	em_unpark(&x->e, T1);
+	x->flags = FLAGS_HOST;
+}
+
+void jit_lose_flags(struct xlat *x)
+{
+	struct jit_op *o = cur(x);
+	unsigned wanted = o->use.reads | (o->live & ~o->use.writes);
+
+	if (x->flags == FLAGS_PARKED || !wanted)
+		return;
+	em_park(&x->e);
+	x->flags = FLAGS_PARKED;
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip)
+{
+	struct emit *e = &x->e;
+	bool rip = insn->base == X86_REG_RIP;
+	unsigned base = rip ? X86_NO_REG : insn->base, index = insn->index;
+	int64_t disp = rip ? insn->disp + (int64_t)next_ip : insn->disp;
+	bool wide = insn->addrsize == 8;
+
+	if (base < 16 && jit_in_memory(base)) {
+		em_load_gs(e, T0, GS_GPR(base));
+		base = T0;
+	}
+	if (index < 16 && jit_in_memory(index)) {
+		em_load_gs(e, T1, GS_GPR(index));
+		index = T1;
+	}
+	if (base >= 16 && index >= 16) {
+		uint64_t mask = wide ? ~0ull : insn->addrsize == 4 ? 0xffffffff : 0xffff;
+
+		em_mov_imm(e, T0, (uint64_t)disp & mask);
+	} else if (base < 16 && index >= 16 && disp == 0) {
+		if (base != T0 || !wide)
+			em_rr(e, wide, 0x89, base, T0);
+	} else {
+		em_lea(e, wide, T0, base, index, insn->scale, (int32_t)disp);
+	}
+	if (insn->addrsize == 2 && (base < 16 || index < 16)) {
+		em_rex(e, 0, T0, 0, T0); /* movzx r9d, r9w */
+		em8(e, 0x0f);
+		em8(e, 0xb7);
+		em8(e, 0xc0 | (T0 & 7) << 3 | (T0 & 7));
+	}
+}
+
+void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect)
+{
+	x->slow[x->nslow].rel = rel;
+	x->slow[x->nslow].op = (uint16_t)x->cur;
+	x->slow[x->nslow].parked = x->flags == FLAGS_PARKED;
+	x->slow[x->nslow].indirect = indirect;
+	x->nslow++;
+}
+
+void jit_check(struct xlat *x, unsigned size, enum soft_access access, bool keep_lin)
+{
+	struct emit *e = &x->e;
+	uint32_t tab = access == SOFT_WRITE ? x->tab_w : x->tab_r;
+
+	jit_lose_flags(x);
+	em_rr(e, 0, 0x89, T0, T1); /* mov r10d, r9d */
+	if (size > 1)
+		em_lea(e, 1, T2, T0, X86_NO_REG, 0, (int32_t)size - 1);
+	else
+		em_mov_rr(e, T2, T0);
+	em_shift_imm(e, 0, 5, T1, TLB_INDEX_SHIFT);
+	em_alu_imm(e, 1, 4, T2, (uint32_t)PAGE_MASK);
+	em_alu_imm(e, 0, 4, T1, TLB_INDEX_MASK);
+	em_gs(e, 1, 0x0b, T2, GS_OFF(tlb_gen)); /* or r11, gs:[gen] */
+	em_gs_at(e, 1, 0x3b, T2, T1, tab);	/* cmp r11, gs:[r10 + tags] */
+	jit_slow_stub(x, em_jcc_later(e, CC_NE), false);
+	if (keep_lin)
+		em_mov_rr(e, T2, T0);
+	em_gs_at(e, 1, 0x03, T0, T1, tab + 8); /* add r9, gs:[r10 + addends] */
+}
+
+/* Add the base of FS or GS: before a check, which loses the flags anyway. */
+static void add_segment(struct xlat *x, const struct x86_insn *insn)
+{
+	if (insn->seg != SEG_FS && insn->seg != SEG_GS)
+		return;
+	jit_lose_flags(x);
+	em_gs(&x->e, 1, 0x03, T0, (uint32_t)(offsetof(struct soft_cpu, segbase) + 8u * insn->seg));
+}
+
+void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access)
+{
+	jit_address(x, &o->insn, o->op->rip + o->insn.len);
+	add_segment(x, &o->insn);
+	jit_check(x, size, access, false);
+}
+
+/* ---- The instruction itself ----------------------------------------------------------------- */
+
+/* What of it is a general register. */
+struct fields {
+	unsigned reg, rm, vvvv;
+	bool mem, reg_gpr, rm_gpr, vvvv_gpr, opcode_reg;
+	bool size16; /* needs 66 as an operand size */
+};
+
+/* ModRM.reg is part of the opcode. */
+static bool is_group(const struct x86_insn *insn)
+{
+	unsigned op = insn->opcode;
+
+	if (insn->map == X86_MAP_1B)
+		return (op >= 0x80 && op <= 0x83) || op == 0x8f || op == 0xc0 || op == 0xc1 ||
+		       op == 0xc6 || op == 0xc7 || (op >= 0xd0 && op <= 0xd3) || op == 0xf6 ||
+		       op == 0xf7 || op == 0xfe || op == 0xff;
+	return insn->map == X86_MAP_0F && (op == 0xba || op == 0xc7 || op == 0xae || op == 0x0d ||
+					   (op >= 0x18 && op <= 0x1f) || (op & 0xf0) == 0x90);
+}
+
+static bool has_size2(const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if ((insn->opd[i].kind == X86_OPD_REG || insn->opd[i].kind == X86_OPD_MEM) &&
+		    insn->opd[i].size == 2)
+			return true;
+	}
+	return false;
+}
+
+static struct fields fields_of(const struct x86_insn *insn)
+{
+	bool modrm = insn->flags & X86_IF_MODRM, vex = insn->flags & X86_IF_VEX;
+	bool host = insn->flags & X86_IF_HOST;
+	struct fields f = {0};
+
+	f.reg = (insn->modrm >> 3 & 7u) | (insn->rex & 4u) << 1;
+	f.rm = (insn->modrm & 7u) | (insn->rex & 1u) << 3;
+	f.vvvv = insn->vvvv;
+	f.mem = modrm && insn->modrm < 0xc0;
+	if (host) {
+		unsigned role = thunk_role(insn->map, insn->opcode, insn->pp, insn->modrm, vex);
+
+		f.reg_gpr = role & TR_REG;
+		f.rm_gpr = !f.mem && (role & TR_RM);
+		f.vvvv_gpr = role & TR_VVVV;
+		f.size16 = (role & TR_OPSIZE) && has_size2(insn);
+		if (insn->mode != X86_MODE_64) {
+			f.reg &= 7;
+			f.rm &= 7;
+			f.vvvv &= 7;
+		}
+		return f;
+	}
+	f.size16 = insn->opsize == 2;
+	if (modrm) {
+		f.reg_gpr = !is_group(insn);
+		f.rm_gpr = !f.mem;
+	} else {
+		unsigned op = insn->opcode;
+
+		f.opcode_reg = insn->map == X86_MAP_1B
+				       ? (op >= 0x90 && op <= 0x97) || (op >= 0xb0 && op <= 0xbf)
+				       : op >= 0xc8 && op <= 0xcf;
+		f.rm = (op & 7u) | (insn->rex & 1u) << 3;
+	}
+	return f;
+}
+
+static const struct x86_operand *gpr_operand(const struct x86_insn *insn, unsigned reg)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		const struct x86_operand *o = &insn->opd[i];
+
+		if (o->kind == X86_OPD_REG && o->rc == X86_RC_GPR && o->reg == reg && !o->implicit)
+			return o;
+	}
+	return NULL;
+}
+
+/* One general register that lives in memory, and the scratch register that stands for it. */
+struct rename {
+	unsigned guest, host;
+	bool read, write;
+};
+
+static bool rename_reg(const struct x86_insn *insn, bool gpr, unsigned *reg, unsigned host,
+		       struct rename *r)
+{
+	const struct x86_operand *o;
+	unsigned access = 0;
+	bool part = false;
+
+	if (!gpr || !jit_in_memory(*reg))
+		return false;
+	/* The same register may be two operands. */
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		o = &insn->opd[i];
+		if (o->kind != X86_OPD_REG || o->rc != X86_RC_GPR || o->reg != *reg)
+			continue;
+		access |= o->access;
+		part |= o->size < 4;
+	}
+	o = gpr_operand(insn, *reg);
+	r->guest = *reg;
+	r->host = host;
+	r->read = !o || (access & X86_ACC_R) || part;
+	r->write = !o || (access & X86_ACC_W);
+	*reg = host;
+	return true;
+}
+
+static void emit_legacy_prefixes(struct emit *e, const struct x86_insn *insn, bool size16)
+{
+	static const uint8_t pp_byte[4] = {0, 0x66, 0xf3, 0xf2};
+
+	if (insn->flags & X86_IF_LOCK)
+		em8(e, 0xf0);
+	if (size16)
+		em8(e, 0x66);
+	if (insn->pp && !(insn->pp == 1 && size16))
+		em8(e, pp_byte[insn->pp]);
+}
+
+/* Byte registers 4 to 7 mean AH to BH where there is no REX. */
+static bool high8(const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if (insn->opd[i].kind == X86_OPD_REG && insn->opd[i].rc == X86_RC_GPRH)
+			return true;
+	}
+	return false;
+}
+
+static unsigned opcode_of(const struct x86_insn *insn)
+{
+	if (insn->map == X86_MAP_1B && insn->opcode == 0x82)
+		return 0x80; /* its old alias */
+	return insn->opcode;
+}
+
+/* The instruction with these fields; a memory operand is [T0]. */
+static void emit_insn(struct emit *e, const struct x86_insn *insn, const struct fields *f,
+		      const uint8_t *imm)
+{
+	bool modrm = insn->flags & X86_IF_MODRM;
+	unsigned w = insn->mode == X86_MODE_64 ? insn->rex >> 3 & 1 : 0;
+	unsigned rm = f->mem ? T0 : f->rm, op = opcode_of(insn);
+	unsigned rex = w << 3;
+
+	if (modrm)
+		rex |= (f->reg >> 3 & 1) << 2;
+	if (modrm || f->opcode_reg)
+		rex |= rm >> 3 & 1;
+	if (insn->flags & X86_IF_VEX) {
+		if (insn->mode != X86_MODE_64 && !(f->reg_gpr || f->rm_gpr || f->vvvv_gpr))
+			rex |= insn->rex & 8u; /* W is part of the opcode there */
+		em8(e, 0xc4);
+		em8(e, (~rex & 7) << 5 | insn->map);
+		em8(e, (rex & 8) << 4 | (~f->vvvv & 15) << 3 | (insn->vex_l & 1u) << 2 | insn->pp);
+	} else {
+		emit_legacy_prefixes(e, insn, f->size16);
+		if (rex || (insn->mode == X86_MODE_64 && insn->rex))
+			em8(e, 0x40 | rex);
+		if (insn->map != X86_MAP_1B)
+			em8(e, 0x0f);
+		if (insn->map == X86_MAP_0F38 || insn->map == X86_MAP_0F3A)
+			em8(e, insn->map == X86_MAP_0F38 ? 0x38 : 0x3a);
+	}
+	em8(e, f->opcode_reg ? (op & ~7u) | (rm & 7) : op);
+	if (modrm && f->mem)
+		em8(e, (f->reg & 7) << 3 | (T0 & 7));
+	else if (modrm)
+		em8(e, 0xc0 | (f->reg & 7) << 3 | (rm & 7));
+	for (unsigned i = 0; i < insn->imm_len; i++)
+		em8(e, imm[i]);
+}
+
+static void swap_high8(struct emit *e, const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		unsigned r = insn->opd[i].reg;
+
+		if (insn->opd[i].kind != X86_OPD_REG || insn->opd[i].rc != X86_RC_GPRH)
+			continue;
+		em8(e, 0x86); /* xchg low, high */
+		em8(e, 0xc0 | (r + 4) << 3 | r);
+	}
+}
+
+static const struct x86_operand *mem_operand(const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if (insn->opd[i].kind == X86_OPD_MEM)
+			return &insn->opd[i];
+	}
+	return NULL;
+}
+
+static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
+{
+	unsigned shape = op->aux >> AUX_SHAPE;
+
+	return (insn->flags & X86_IF_HOST) && shape >= SHAPE_X87_REG && shape <= SHAPE_X87_STORE;
+}
+
+/* FOP, FIP and FCS, and with an operand FDP (in T2) and FDS. Keeps flags. */
+static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
+{
+	struct emit *e = &x->e;
+	uint32_t area = GS_OFF(s.xsave);
+
+	em_mov_imm(e, T1, o->op->rip);
+	em_store_gs(e, T1, area + FX_FIP);
+	em8(e, 0x66); /* mov word gs:[FOP], imm16 */
+	em_gs(e, 0, 0xc7, 0, area + FX_FOP);
+	em16(e, (unsigned)o->op->imm & 0x7ff);
+	em_gs(e, 0, 0x8b, T1, (uint32_t)offsetof(struct soft_cpu, s.seg[SEG_CS].sel));
+	em8(e, 0x66);
+	em_gs(e, 0, 0x89, T1, area + FX_FCS);
+	if (!mem)
+		return;
+	em_store_gs(e, T2, area + FX_FDP);
+	em_gs(e, 0, 0x8b, T1,
+	      (uint32_t)(offsetof(struct soft_cpu, s.seg) + sizeof(struct x86_seg) * o->op->seg +
+			 offsetof(struct x86_seg, sel)));
+	em8(e, 0x66);
+	em_gs(e, 0, 0x89, T1, area + FX_FDS);
+}
+
+/* An instruction that stays itself: registers renamed, a memory operand checked. */
+static void emit_plain(struct xlat *x, struct jit_op *o)
+{
+	const struct x86_insn *insn = &o->insn;
+	const struct x86_operand *mem = mem_operand(insn);
+	const uint8_t *imm = o->bytes + insn->imm_off;
+	struct emit *e = &x->e;
+	struct fields f = fields_of(insn);
+	struct rename r[3];
+	unsigned n = 0;
+	bool touches = mem && mem->size, swap = mem && high8(insn), x87 = tracks_x87(o->op, insn);
+
+	if (touches) {
+		jit_address(x, insn, o->op->rip + insn->len);
+		add_segment(x, insn);
+		jit_check(x, mem->size, mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, x87);
+	}
+	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
+		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
+	/* Without a memory operand each stands for itself. */
+	n += rename_reg(insn, f.reg_gpr, &f.reg, f.mem ? T1 : f.reg, &r[n]);
+	n += rename_reg(insn, f.vvvv_gpr, &f.vvvv, f.mem ? T2 : f.vvvv, &r[n]);
+	n += rename_reg(insn, f.rm_gpr || f.opcode_reg, &f.rm, f.rm, &r[n]);
+	for (unsigned i = 0; i < n; i++) {
+		if (r[i].read)
+			em_load_gs(e, r[i].host, GS_GPR(r[i].guest));
+	}
+	if (swap) {
+		swap_high8(e, insn);
+		if (f.reg_gpr)
+			f.reg &= 3;
+	}
+	emit_insn(e, insn, &f, imm);
+	if (swap)
+		swap_high8(e, insn);
+	for (unsigned i = 0; i < n; i++) {
+		if (r[i].write)
+			em_store_gs(e, r[i].host, GS_GPR(r[i].guest));
+	}
+	if (o->changes)
+		x->flags = FLAGS_HOST;
+	if (x87)
+		track_x87(x, o, touches);
+}
+
+static void emit_nothing(struct xlat *x, struct jit_op *o)
+{
+	(void)x;
+	(void)o;
+}
+
+static void emit_lea(struct xlat *x, struct jit_op *o)
+{
+	const struct x86_insn *insn = &o->insn;
+	unsigned dst = insn->opd[0].reg;
+	bool plain = insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
+		     insn->base < 16 && !jit_in_memory(insn->base) && !jit_in_memory(dst) &&
+		     !(insn->index < 16 && jit_in_memory(insn->index));
+
+	if (plain) {
+		em_lea(&x->e, insn->opsize == 8, dst, insn->base, insn->index, insn->scale,
+		       (int32_t)insn->disp);
+		return;
+	}
+	jit_address(x, insn, o->op->rip + insn->len);
+	if (insn->opsize == 2 && jit_in_memory(dst)) {
+		em8(&x->e, 0x66);
+		em_gs(&x->e, 0, 0x89, T0, GS_GPR(dst));
+		return;
+	}
+	if (insn->opsize == 4)
+		em_rr(&x->e, 0, 0x89, T0, T0);
+	if (jit_in_memory(dst)) {
+		em_store_gs(&x->e, T0, GS_GPR(dst));
+		return;
+	}
+	if (insn->opsize == 2)
+		em8(&x->e, 0x66);
+	em_rr(&x->e, insn->opsize == 8, 0x89, T0, dst);
+}
+
+/* BT, BTS, BTR, BTC of a bit string in memory: the register is an index from the operand on. */
+static void emit_bit_string(struct xlat *x, struct jit_op *o)
+{
+	struct x86_insn *insn = &o->insn;
+	struct fields f = fields_of(insn);
+	unsigned size = insn->opsize, log = size == 8 ? 3 : size == 4 ? 2 : 1;
+	struct emit *e = &x->e;
+
+	jit_lose_flags(x);
+	jit_address(x, insn, o->op->rip + insn->len);
+	add_segment(x, insn);
+	if (jit_in_memory(f.reg))
+		em_load_gs(e, T1, GS_GPR(f.reg));
+	else
+		em_mov_rr(e, T1, f.reg);
+	if (size == 4) {
+		em_rr(e, 1, 0x63, T1, T1); /* movsxd */
+	} else if (size == 2) {
+		em_rex(e, 1, T1, 0, T1); /* movsx r10, r10w */
+		em8(e, 0x0f);
+		em8(e, 0xbf);
+		em8(e, 0xc0 | (T1 & 7) << 3 | (T1 & 7));
+	}
+	em_shift_imm(e, 1, 7, T1, log + 3); /* sar */
+	em_lea(e, x->m64 && insn->addrsize == 8, T0, T0, T1, log, 0);
+	jit_check(x, size, insn->op == X86_OP_BT ? SOFT_READ : SOFT_WRITE, false);
+	if (jit_in_memory(f.reg))
+		em_load_gs(e, T1, GS_GPR(f.reg));
+	else
+		em_mov_rr(e, T1, f.reg);
+	/* Only the bit inside the operand: the host would go on adding the rest to the address. */
+	em_alu_imm(e, 0, 4, T1, size * 8 - 1);
+	if (x->flags == FLAGS_PARKED && (o->live & ~o->use.writes))
+		em_unpark(e, T2);
+	f.reg = T1;
+	emit_insn(e, insn, &f, NULL);
+	x->flags = FLAGS_HOST;
+}
+
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+static bool integer_plain(enum x86_op op)
+{
+	switch (op) {
+	case X86_OP_JCC:
+	case X86_OP_JMP:
+	case X86_OP_JMP_IND:
+	case X86_OP_CALL:
+	case X86_OP_CALL_IND:
+	case X86_OP_RET:
+	case X86_OP_XLAT:
+	case X86_OP_CLZERO:
+		return false;
+	default:
+		return (op >= X86_OP_ADD && op <= X86_OP_CMOVCC) ||
+		       (op >= X86_OP_LAHF && op <= X86_OP_CMC) ||
+		       (op >= X86_OP_LFENCE && op <= X86_OP_SFENCE);
+	}
+}
+
+static bool host_plain(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op)
+{
+	unsigned shape = op->aux >> AUX_SHAPE, class = op->aux & AUX_CLASS;
+
+	if (class != FPU_NONE && (x->mode & SOFT_MODE_NOFPU))
+		return false;
+	if (!x->m64 && (insn->flags & X86_IF_VEX) && insn->map == X86_MAP_0F3A &&
+	    insn->opcode >= 0x4a && insn->opcode <= 0x4c && insn->opd[3].reg > 7)
+		return false;
+	if (shape > SHAPE_RMW && tracks_x87(op, insn))
+		return op->seg != SEG_FS && op->seg != SEG_GS;
+	return shape <= SHAPE_RMW;
+}
+
+jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op)
+{
+	const struct x86_operand *mem = mem_operand(insn);
+	enum x86_op id = (enum x86_op)insn->op;
+
+	if (op->flags & (SOFT_OP_END | SOFT_OP_UD))
+		return NULL;
+	if (mem && mem->size && (op->flags & SOFT_OP_SEGCHECK))
+		return NULL;
+	switch (id) {
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+		return emit_nothing;
+	case X86_OP_LEA:
+		return emit_lea;
+	case X86_OP_JCC:
+		return op->cc & SOFT_CC_BAD_TARGET ? NULL : jit_emit_jcc;
+	case X86_OP_JMP:
+		return op->cc & SOFT_CC_BAD_TARGET ? NULL : jit_emit_jmp;
+	case X86_OP_CALL:
+		return op->cc & SOFT_CC_BAD_TARGET || insn->opsize == 2 ? NULL : jit_emit_call;
+	case X86_OP_JMP_IND:
+		return insn->opsize == 2 ? NULL : jit_emit_jmp_ind;
+	case X86_OP_CALL_IND:
+		return insn->opsize == 2 ? NULL : jit_emit_call_ind;
+	case X86_OP_RET:
+		return insn->opsize == 2 ? NULL : jit_emit_ret;
+	case X86_OP_PUSH:
+		return insn->opsize == 2 ? NULL : jit_emit_push;
+	case X86_OP_POP:
+		return insn->opsize == 2 || mem ? NULL : jit_emit_pop;
+	case X86_OP_LEAVE:
+		return insn->opsize == 2 ? NULL : jit_emit_leave;
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+		if (mem && insn->opd[1].kind == X86_OPD_REG)
+			return emit_bit_string;
+		return emit_plain;
+	default:
+		break;
+	}
+	if (insn->flags & X86_IF_HOST)
+		return host_plain(x, insn, op) ? emit_plain : NULL;
+	return integer_plain(id) ? emit_plain : NULL;
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * In and out of generated code: the common stubs, and what C does when a block comes back to it.
+ * Threads: the vCPU's own.
+ */
+#include "engine/soft/jit_xlat.h"
+#include "engine/soft/trace.h"
+
+/* ---- Coming back ---------------------------------------------------------------------------- */
+
+/* LAHF and SETO's image in hflags is the guest's arithmetic flags. */
+static void take_flags(struct soft_cpu *cpu)
+{
+	flags_set(cpu, cpu->hflags);
+	if (cpu->jit_kicked) {
+		cpu->jit_kicked = false;
+		atomic_fetch_sub(&cpu->e->jit->kicks, 1);
+		soft_code_key_changed(cpu);
+	}
+}
+
+/* Something asks, and what asks can be served now: an interrupt that IF holds off cannot. */
+static bool must_look(const struct soft_cpu *cpu)
+{
+	uint32_t req = atomic_load_explicit(&cpu->requests, memory_order_relaxed);
+
+	if (likely(!req))
+		return cpu->yield;
+	return (req & ~SOFT_REQ_INTR) || ((cpu->s.rflags & FLAG_IF) && !cpu->s.int_shadow) ||
+	       cpu->yield;
+}
+
+static const void *host_code(struct soft_cpu *cpu, uint32_t off)
+{
+	if (unlikely(!cpu->fpu_live))
+		soft_fpu_enter(cpu);
+	return cpu->e->jit->rx + off;
+}
+
+static void jc_fill(struct soft_cpu *cpu, uint64_t ip, const struct jit_block *jb)
+{
+	struct soft_jit_jc *j = jit_jc_slot(cpu, ip);
+
+	j->ip = ip;
+	j->host = (uint64_t)(uintptr_t)(cpu->e->jit->rx + jb->pad);
+	__atomic_store_n(&j->key, cpu->code_key, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&jb->dead, __ATOMIC_SEQ_CST)))
+		__atomic_store_n(&j->key, 0, __ATOMIC_RELAXED); /* partner: jit_kill */
+}
+
+/* The host code for s.rip, translated if it is warm; NULL: not yet, or not this code. */
+static struct jit_block *find_jit(struct soft_cpu *cpu)
+{
+	struct soft_block *b;
+
+	cpu->op = NULL;
+	b = soft_find_block(cpu);
+	if (b->jit)
+		return b->jit;
+	return jit_warm(cpu->e->jit, b) ? jit_translate(cpu, b) : NULL;
+}
+
+/* Go on at s.rip. */
+static const void *dispatch(struct soft_cpu *cpu)
+{
+	const struct soft_jit_jc *j = jit_jc_slot(cpu, cpu->s.rip);
+	struct jit_block *jb;
+
+	if (must_look(cpu))
+		return NULL;
+	if (j->ip == cpu->s.rip && j->key == cpu->code_key) {
+		if (unlikely(!cpu->fpu_live))
+			soft_fpu_enter(cpu);
+		return (const void *)(uintptr_t)j->host;
+	}
+	jb = find_jit(cpu);
+	if (!jb)
+		return NULL;
+	jc_fill(cpu, cpu->s.rip, jb);
+	return host_code(cpu, jb->body);
+}
+
+/* Behind a single operation: leave with the instruction pointer it carries. */
+static const struct soft_op *op_stop(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	return leave_to(cpu, op->rip);
+}
+
+/* One operation by its S1 handler. */
+static void run_one(struct soft_cpu *cpu, const struct soft_op *op, uint64_t next)
+{
+	const struct soft_op *at = &cpu->one[0];
+
+	cpu->one[0] = *op;
+	cpu->one[1].rip = next;
+	atomic_store_explicit(&cpu->one[1].fn, op_stop, memory_order_relaxed);
+	cpu->op = at;
+	do {
+		at = atomic_load_explicit(&at->fn, memory_order_relaxed)(cpu, at);
+	} while (at);
+	cpu->op = NULL;
+}
+
+/* Operation `i` of the block has to be done by its S1 handler. Returns where to go on, or NULL. */
+static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
+{
+	const struct soft_block *b = jb->sb;
+	uint64_t next = i + 1 < jb->nops ? b->ops[i + 1].rip : 0;
+	uint64_t epoch = cpu->e->freed;
+	uint32_t mode = cpu->mode;
+
+	take_flags(cpu);
+	run_one(cpu, &b->ops[i], next);
+	if (unlikely(epoch != cpu->e->freed || i + 1 >= jb->nops || cpu->s.rip != next ||
+		     jb->dead || cpu->mode != mode || must_look(cpu)))
+		return dispatch(cpu);
+	return host_code(cpu, jb->off[i + 1] & ~JIT_OFF_PARKED);
+}
+
+/* Direct exit number `i` is not linked. */
+static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
+{
+	struct jit_link *l = &jb->links[i];
+	uint64_t epoch = cpu->e->freed;
+	struct jit_block *to;
+
+	take_flags(cpu);
+	cpu->s.rip = l->ip;
+	if (must_look(cpu))
+		return NULL;
+	to = l->inner && !jb->dead ? jb : find_jit(cpu);
+	if (!to)
+		return NULL;
+	if (epoch != cpu->e->freed)
+		return host_code(cpu, to->body);
+	if (!l->rel) {
+		jc_fill(cpu, l->ip, to);
+		return host_code(cpu, to->body);
+	}
+	soft_cache_lock(cpu->e->cache);
+	jit_link_to(cpu->e->jit, l, to);
+	soft_cache_unlock(cpu->e->cache);
+	return host_code(cpu, l->inner ? l->inner : to->body);
+}
+
+/* An indirect branch to nowhere faults before its stack operation: take that back. */
+_Noreturn static void bad_target(struct soft_cpu *cpu, const struct soft_op *op, bool call,
+				 bool ret)
+{
+	uint64_t mask = soft_sp_mask(cpu);
+
+	if (call)
+		cpu->s.gpr[R_RSP] = (cpu->s.gpr[R_RSP] + op->opsize) & mask;
+	if (ret)
+		cpu->s.gpr[R_RSP] = (cpu->s.gpr[R_RSP] - op->opsize - op->imm) & mask;
+	cpu->one[0] = *op;
+	cpu->op = &cpu->one[0];
+	soft_raise_err(cpu, VEC_GP, 0);
+}
+
+/* The indirect branch of operation `i` is not in the table. */
+static const void *on_indirect(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i,
+			       uint64_t target)
+{
+	bool ok = soft_mode64(cpu) ? soft_canonical(target) : target <= cpu->s.seg[SEG_CS].limit;
+
+	take_flags(cpu);
+	if (unlikely(!ok))
+		bad_target(cpu, &jb->sb->ops[i], jb->last_op == X86_OP_CALL_IND,
+			   jb->last_op == X86_OP_RET);
+	cpu->s.rip = target;
+	return dispatch(cpu);
+}
+
+/* A host instruction faulted on its guest's account; signals.c has noted where. */
+_Noreturn static void on_fault(struct soft_cpu *cpu)
+{
+	const struct jit_block *jb = jit_block_of(cpu->e->jit, cpu->jit_fault.pc);
+	uint32_t at = (uint32_t)(cpu->jit_fault.pc - (uint64_t)(uintptr_t)cpu->e->jit->rx);
+	unsigned i = 0;
+
+	while (i + 1 < jb->nops && (jb->off[i + 1] & ~JIT_OFF_PARKED) <= at)
+		i++;
+	if (!(jb->off[i] & JIT_OFF_PARKED))
+		cpu->hflags = (uint16_t)((cpu->jit_fault.eflags & 0xff) << 8 |
+					 (cpu->jit_fault.eflags >> 11 & 1));
+	take_flags(cpu);
+	cpu->one[0] = jb->sb->ops[i];
+	cpu->op = &cpu->one[0];
+	thunk_fault(cpu, cpu->jit_fault.trap);
+}
+
+/* ---- Getting out of generated code ---------------------------------------------------------- */
+
+/* Where the jump through a table at `pc`, or behind the Jcc there, goes: 0 if there is none. */
+static uint64_t table_jump(const struct soft_cpu *cpu, uint64_t pc, uint64_t r10)
+{
+	const uint8_t *p = (const uint8_t *)(uintptr_t)pc;
+	uint32_t disp;
+	uint64_t to;
+
+	if (p[0] == 0x0f && p[1] == 0x85)
+		p += 6;
+	if (p[0] != 0x65)
+		return 0;
+	if (p[1] == 0x41 && p[2] == 0xff && p[3] == 0xa2) {
+		gp_memcpy(&disp, p + 4, 4);
+		disp += (uint32_t)r10;
+	} else if (p[1] == 0xff && p[2] == 0x24 && p[3] == 0x25) {
+		gp_memcpy(&disp, p + 4, 4);
+	} else {
+		return 0;
+	}
+	if (disp > sizeof(*cpu) - 8)
+		return 0;
+	gp_memcpy(&to, (const uint8_t *)cpu + disp, 8);
+	return to;
+}
+
+/*
+ * The thread is at `pc` in generated code. Its block's exits all come back to C, as do all lookups
+ * once code_key is spoilt; only one that was past its comparison needs a look at its target too.
+ */
+static uint64_t on_kick(struct soft_cpu *cpu, uint64_t pc, uint64_t r10)
+{
+	struct jit_cache *jc = cpu->e->jit;
+	uint64_t off = pc - (uint64_t)(uintptr_t)jc->rx, to;
+	struct jit_block *jb;
+
+	if (off >= jc->resume && off < jc->leave)
+		return (uint64_t)(uintptr_t)(jc->rx + jc->leave);
+	if (off < jc->stubs_end)
+		return pc;
+	if (!cpu->jit_kicked) {
+		cpu->jit_kicked = true;
+		atomic_fetch_add(&jc->kicks, 1);
+	}
+	cpu->code_key = SOFT_NO_KEY;
+	jb = jit_block_of(jc, pc);
+	if (jb)
+		jit_unlink_exits(jc, jb);
+	to = table_jump(cpu, pc, r10);
+	jb = to && jit_contains(jc, to) ? jit_block_of(jc, to) : NULL;
+	if (jb)
+		jit_unlink_exits(jc, jb);
+	return pc;
+}
+
+/* ---- The stubs ------------------------------------------------------------------------------ */
+
+/* cpu->field's address is gs:[offset]; guest registers that are the host's. */
+static bool is_mapped(unsigned reg)
+{
+	return !jit_in_memory(reg);
+}
+
+static void save_regs(struct emit *e, unsigned first)
+{
+	for (unsigned r = first; r < 16; r++) {
+		if (is_mapped(r))
+			em_store_gs(e, r, GS_GPR(r));
+	}
+}
+
+static void save_flags(struct emit *e)
+{
+	em8(e, 0x9f); /* lahf */
+	em8(e, 0x0f); /* seto al */
+	em8(e, 0x90);
+	em8(e, 0xc0);
+	em8(e, 0x66);
+	em_gs(e, 0, 0x89, R_RAX, GS_OFF(hflags));
+}
+
+/* rsp, rdi = vCPU; rsi, rdx, rcx from r11, r10, r9; call `fn`. */
+static void call_c(struct emit *e, uint64_t fn)
+{
+	em_load_gs(e, R_RSP, GS_OFF(host_rsp));
+	em_load_gs(e, R_RDI, GS_OFF(self));
+	em_mov_rr(e, R_RSI, T2);
+	em_mov_rr(e, R_RDX, T1);
+	em_mov_rr(e, R_RCX, T0);
+	em_mov_imm(e, R_RAX, fn);
+	em8(e, 0xff); /* call rax */
+	em8(e, 0xd0);
+}
+
+/* Returns the offset of the variant that saves flags, and of the other. */
+static uint32_t emit_stub(struct emit *e, uint64_t fn, uint32_t *parked, uint32_t resume)
+{
+	uint32_t live = e->pos;
+
+	em_store_gs(e, R_RAX, GS_GPR(R_RAX));
+	save_flags(e);
+	em8(e, 0xeb); /* jmp over the next store */
+	em8(e, 0);
+	uint32_t jump = e->pos;
+
+	*parked = e->pos;
+	em_store_gs(e, R_RAX, GS_GPR(R_RAX));
+	e->rw[jump - 1] = (uint8_t)(e->pos - jump);
+	save_regs(e, 1);
+	call_c(e, fn);
+	em_jmp_to(e, resume);
+	return live;
+}
+
+/* rax = where to go on, or 0: leave jit_enter(). Everything is in cpu->s. */
+static void emit_resume(struct jit_cache *jc, struct emit *e)
+{
+	static const uint8_t pops[] = {0x48, 0x83, 0xc4, 0x08, 0x41, 0x5f, 0x41, 0x5e,
+				       0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3};
+	uint32_t stop, none, off = GS_OFF(s.rflags);
+
+	jc->resume = e->pos;
+	em_store_gs(e, R_RAX, GS_OFF(jit_resume));
+	em_rr(e, 1, 0x85, R_RAX, R_RAX);
+	none = em_jcc_later(e, 4);
+	em8(e, 0x65); /* cmp dword gs:[jit_stop], 0 */
+	em8(e, 0x83);
+	em8(e, 0x3c);
+	em8(e, 0x25);
+	em32(e, GS_OFF(jit_stop));
+	em8(e, 0);
+	stop = em_jcc_later(e, 5);
+	em_gs(e, 0, 0x8a, 0, off + 1); /* mov al, OF's byte */
+	em8(e, 0xc0);		       /* shr al, 3 */
+	em8(e, 0xe8);
+	em8(e, 3);
+	em8(e, 0x24); /* and al, 1 */
+	em8(e, 1);
+	em8(e, 0x65); /* mov ah, the other flags (no REX: AH) */
+	em8(e, 0x8a);
+	em8(e, 0x24);
+	em8(e, 0x25);
+	em32(e, off);
+	em8(e, 0x66);
+	em_gs(e, 0, 0x89, R_RAX, GS_OFF(hflags));
+	em8(e, 0x04); /* add al, 0x7f */
+	em8(e, 0x7f);
+	em8(e, 0x9e); /* sahf */
+	for (unsigned r = 0; r < 16; r++) {
+		if (is_mapped(r))
+			em_load_gs(e, r, GS_GPR(r));
+	}
+	em8(e, 0x65); /* jmp gs:[jit_resume] */
+	em8(e, 0xff);
+	em8(e, 0x24);
+	em8(e, 0x25);
+	em32(e, GS_OFF(jit_resume));
+	jc->leave = e->pos;
+	em_patch_rel(e->rw, none, e->pos);
+	em_patch_rel(e->rw, stop, e->pos);
+	em_load_gs(e, R_RSP, GS_OFF(host_rsp));
+	for (unsigned i = 0; i < sizeof(pops); i++)
+		em8(e, pops[i]);
+}
+
+static void emit_enter(struct jit_cache *jc, struct emit *e)
+{
+	static const uint8_t pushes[] = {0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41,
+					 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08};
+
+	jc->enter = e->pos;
+	for (unsigned i = 0; i < sizeof(pushes); i++)
+		em8(e, pushes[i]);
+	em_store_gs(e, R_RSP, GS_OFF(host_rsp));
+	em_mov_rr(e, R_RAX, R_RSI);
+	em_jmp_to(e, jc->resume);
+}
+
+void jit_emit_stubs(struct jit_cache *jc)
+{
+	struct emit e = {.rw = jc->rw, .pos = 64};
+	uint32_t unused;
+
+	jc->on_kick = on_kick;
+	emit_resume(jc, &e);
+	emit_enter(jc, &e);
+	jc->stub_op = emit_stub(&e, (uint64_t)(uintptr_t)on_op, &jc->stub_op_parked, jc->resume);
+	jc->stub_exit =
+		emit_stub(&e, (uint64_t)(uintptr_t)on_exit, &jc->stub_exit_parked, jc->resume);
+	emit_stub(&e, (uint64_t)(uintptr_t)on_indirect, &jc->stub_indirect, jc->resume);
+	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
+	jc->stub_fault = unused;
+	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
+}
+
+void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+{
+	struct jit_cache *jc = cpu->e->jit;
+	void (*enter)(struct soft_cpu *, const void *) =
+		(void (*)(struct soft_cpu *, const void *))(uintptr_t)(jc->rx + jc->enter);
+
+	cpu->jit_stop = 0;
+	atomic_store(&cpu->jit_in, true);
+	if (!must_look(cpu))
+		enter(cpu, host_code(cpu, jb->body));
+	atomic_store(&cpu->jit_in, false);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A block being translated: shared by jit_block.c, jit_ops.c and jit_flow.c. */
+#ifndef LODGE_ENGINE_SOFT_JIT_XLAT_H
+#define LODGE_ENGINE_SOFT_JIT_XLAT_H
+
+#include "engine/soft/jit_emit.h"
+#include "engine/soft/jit_int.h"
+#include "engine/soft/thunk_int.h"
+
+/* Where the arithmetic flags are at a point of the code. */
+enum jit_flags_at {
+	FLAGS_HOST,   /* in the host's, or dead */
+	FLAGS_PARKED, /* in cpu->hflags */
+};
+
+struct xlat;
+struct jit_op;
+
+/* How an instruction becomes host code. */
+typedef void (*jit_emit_fn)(struct xlat *x, struct jit_op *o);
+
+struct jit_op {
+	struct x86_insn insn;
+	const uint8_t *bytes;
+	const struct soft_op *op;
+	jit_emit_fn emit; /* NULL: by its S1 handler */
+	struct jit_flag_use use;
+	bool changes;  /* changes flags, certainly or not */
+	bool label;    /* a branch of this block comes back here */
+	uint16_t live; /* flags that are live after it */
+	int16_t inner; /* index of the operation a direct branch goes back to, or -1 */
+};
+
+#define JIT_MAX_LINKS (2 * SOFT_BLOCK_OPS + 2)
+#define JIT_MAX_SLOW (4 * SOFT_BLOCK_OPS)
+/* No block's code is longer than this. */
+#define JIT_MAX_BYTES (64u << 10)
+
+struct xlat {
+	struct emit e;
+	struct soft_cpu *cpu;
+	struct jit_cache *jc;
+	struct soft_block *b;
+	uint32_t mode;
+	bool m64;
+	enum jit_flags_at flags;
+	unsigned n;		      /* operations */
+	unsigned cur;		      /* the one at hand */
+	uint32_t tab_r, tab_w, tab_x; /* gs offsets of the view's tables */
+	uint32_t head;		      /* offset of the block's head word */
+	unsigned live_in;	      /* flags live at the start */
+	uint64_t epoch;		      /* of the cache before the first byte was read */
+	uint64_t lines;		      /* of the page, whose bytes liveness was read from */
+
+	unsigned nlinks;
+	struct {
+		uint64_t ip;
+		uint32_t rel;
+		int16_t inner;
+		bool parked, cross;
+	} link[JIT_MAX_LINKS];
+	unsigned nslow;
+	struct {
+		uint32_t rel; /* the jump to the stub, or ... */
+		uint16_t op;
+		bool parked, indirect;
+	} slow[JIT_MAX_SLOW];
+	uint32_t off[SOFT_BLOCK_OPS + 2];
+	struct jit_op ops[SOFT_BLOCK_OPS + 1];
+};
+
+/* ---- jit_ops.c ------------------------------------------------------------------------------ */
+
+/* The emitter for an instruction, or NULL. `op` is S1's. */
+jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op);
+
+/* T0 = linear address of the memory operand. Keeps flags unless the segment has a base. */
+void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip);
+/*
+ * T0 = host address of `size` bytes at the linear address in T0, or to the slow path. Parks live
+ * flags first. T1 and T2 are lost; with `keep_lin`, T2 = the linear address.
+ */
+void jit_check(struct xlat *x, unsigned size, enum soft_access access, bool keep_lin);
+/* Flags must be in the host's before the instruction at hand runs. */
+void jit_need_flags(struct xlat *x);
+/* The host's flags are about to be lost: park them if anyone will want them. */
+void jit_lose_flags(struct xlat *x);
+/* The jump whose displacement is at `rel` leaves for C: by the current instruction's S1 handler, or
+ * as an indirect branch to T0 that was not found. */
+void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect);
+/* jit_address, the segment's base and jit_check for the instruction's memory operand. */
+void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access);
+
+/* ---- jit_flow.c ----------------------------------------------------------------------------- */
+
+void jit_emit_jcc(struct xlat *x, struct jit_op *o);
+void jit_emit_jmp(struct xlat *x, struct jit_op *o);
+void jit_emit_call(struct xlat *x, struct jit_op *o);
+void jit_emit_jmp_ind(struct xlat *x, struct jit_op *o);
+void jit_emit_call_ind(struct xlat *x, struct jit_op *o);
+void jit_emit_ret(struct xlat *x, struct jit_op *o);
+void jit_emit_push(struct xlat *x, struct jit_op *o);
+void jit_emit_pop(struct xlat *x, struct jit_op *o);
+void jit_emit_leave(struct xlat *x, struct jit_op *o);
+/* A direct exit to `ip`. */
+void jit_emit_exit(struct xlat *x, uint64_t ip, int inner);
+
+#endif
