@@ -165,16 +165,32 @@ static void piece_write(struct soft_cpu *cpu, const struct soft_page *pg, const 
 	}
 }
 
+/*
+ * As soft_translate, but an entry that is there is used: another vCPU may be changing the page
+ * tables, and an instruction whose operand was probed must not fault after it has changed state.
+ */
+static struct soft_page page_at(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
+				enum soft_access access)
+{
+	uint8_t *p = soft_tlb_hit_in(&cpu->views[view], cpu->tlb_gen, lin, 1, access);
+
+	if (!p)
+		return soft_translate(cpu, view, lin, access);
+	return (struct soft_page){.host = p,
+				  .backing = (uint64_t)(p - cpu->e->ram),
+				  .kind = MEM_RAM};
+}
+
 /* Any access of up to one page: both pages are translated before anything is transferred. */
 static void access_slow(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint8_t *buf,
 			unsigned len, enum soft_access access)
 {
 	unsigned first = (unsigned)min_u64(len, PAGE_BYTES - (lin & 0xfff));
 	gva_t next = soft_lin_wrap(cpu, lin + first);
-	struct soft_page a = soft_translate(cpu, view, lin, access), b = {0};
+	struct soft_page a = page_at(cpu, view, lin, access), b = {0};
 
 	if (first < len)
-		b = soft_translate(cpu, view, next, access);
+		b = page_at(cpu, view, next, access);
 	if (cpu->s.dr[7] & 0xff)
 		note_watch(cpu, lin, len, access == SOFT_WRITE);
 	if (access == SOFT_WRITE) {
@@ -258,6 +274,27 @@ void soft_st(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
 		soft_host_store(p, val, size);
 	else
 		soft_st_slow(cpu, lin, val, size);
+}
+
+uint8_t soft_update_sys(struct soft_cpu *cpu, gva_t lin, uint8_t set, uint8_t clear)
+{
+	struct soft_page pg = page_at(cpu, SOFT_VIEW_SUPER, lin, SOFT_WRITE);
+	uint8_t old;
+
+	if (cpu->s.dr[7] & 0xff)
+		note_watch(cpu, lin, 1, true);
+	if (pg.kind != MEM_RAM) {
+		piece_read(cpu, &pg, &old, 1);
+		old = (uint8_t)((old | set) & ~clear);
+		piece_write(cpu, &pg, &old, 1);
+		return old;
+	}
+	old = __atomic_load_n(pg.host, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(pg.host, &old, (uint8_t)((old | set) & ~clear), false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+	after_write(cpu, &pg, 1);
+	return (uint8_t)((old | set) & ~clear);
 }
 
 uint64_t soft_ld_sys(struct soft_cpu *cpu, gva_t lin, unsigned size)

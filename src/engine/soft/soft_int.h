@@ -298,7 +298,8 @@ void soft_st(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
 /* As above, but as an implicit supervisor access (descriptor tables, TSS, interrupt stacks of CPL<3). */
 uint64_t soft_ld_sys(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_sys(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
-/* As a user access whatever the CPL (stack pushes on a switch to CPL 3 do not exist; task switches). */
+/* Set and clear bits of one byte, atomically in RAM; returns the new value. */
+uint8_t soft_update_sys(struct soft_cpu *cpu, gva_t lin, uint8_t set, uint8_t clear);
 
 /* Raise the #PF a write of [lin, lin+len) would, without writing; for commit-last operations. */
 void soft_probe_write(struct soft_cpu *cpu, gva_t lin, unsigned len);

@@ -67,9 +67,7 @@ void sys_desc_need(struct soft_cpu *cpu, uint16_t sel, struct sys_desc *d, uint8
 
 void sys_desc_set_type(struct soft_cpu *cpu, struct sys_desc *d, unsigned set, unsigned clear)
 {
-	uint8_t byte = (uint8_t)((soft_ld_sys(cpu, d->lin + 5, 1) | set) & ~clear);
-
-	soft_st_sys(cpu, d->lin + 5, byte, 1);
+	soft_update_sys(cpu, d->lin + 5, (uint8_t)set, (uint8_t)clear);
 	d->attr = (uint16_t)((d->attr | set) & ~clear);
 }
 

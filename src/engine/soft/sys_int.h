@@ -2,8 +2,8 @@
 /*
  * Shared by the system operations (sys_*.c): descriptors, stacks that are not loaded yet, operands.
  * Source: Intel SDM vol. 3A ch. 3, 5, 6, 7; AMD APM vol. 2 ch. 4 and 8.
- * Private to src/engine/soft. Threads: the vCPU's own, with the run lock (which makes the locked
- * read-modify-writes of descriptors atomic between vCPUs).
+ * Private to src/engine/soft. Threads: the vCPU's own; bits of descriptors are changed by
+ * host atomics, since other vCPUs may share the table.
  */
 #ifndef LODGE_ENGINE_SOFT_SYS_INT_H
 #define LODGE_ENGINE_SOFT_SYS_INT_H
