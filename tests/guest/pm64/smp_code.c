@@ -9,6 +9,7 @@
 
 #define V_FLUSH 0x51u
 #define ROUNDS 1500u
+#define SHOTS 300u
 #define WINDOW 0xc0000000ul /* a large page of the identity map that the tests replace */
 
 typedef word (*code_fn)(void);
@@ -119,11 +120,16 @@ static void handshakes(void)
 		void (*change)(uint32_t v);
 		unsigned off;
 	} c[] = {
-		{"a store", by_store, 64},	 {"a store over a line", by_store, 60},
-		{"xchg", by_xchg, 64},		 {"xchg over a line", by_xchg, 61},
-		{"xadd", by_xadd, 64},		 {"rep movsb", by_movs, 100},
-		{"movups", by_sse, 200},	 {"the whole page", by_page, 300},
-		{"a store over a page", by_store, 4094}, {"xadd over a page", by_xadd, 4093},
+		{"a store", by_store, 64},
+		{"a store over a line", by_store, 60},
+		{"xchg", by_xchg, 64},
+		{"xchg over a line", by_xchg, 61},
+		{"xadd", by_xadd, 64},
+		{"rep movsb", by_movs, 100},
+		{"movups", by_sse, 200},
+		{"the whole page", by_page, 300},
+		{"a store over a page", by_store, 4094},
+		{"xadd over a page", by_xadd, 4093},
 		{"rep movsb over a page", by_movs, 4092},
 	};
 
@@ -159,7 +165,8 @@ static void racing_job(unsigned cpu)
 
 				if (mode == 1)
 					asm volatile("lock xadd %0, %1"
-						     : "+r"(one), "+m"(*(uint32_t *)(p + 1))::"memory");
+						     : "+r"(one),
+						       "+m"(*(uint32_t *)(p + 1))::"memory");
 				else
 					*(volatile uint32_t *)(p + 1) = base + k;
 			}
@@ -284,13 +291,15 @@ static void shoot_job(unsigned cpu)
 	if (cpu) {
 		while (!quit) {
 			data[16 * cpu]++;
-			count_bad((data[1] & 0xff) != 0xb8); /* a page that was taken away says so */
+			count_bad((data[1] & 0xff) !=
+				  0xb8); /* a page that was taken away says so */
 			n += call((void *)(WINDOW + 4)) & 1;
+			cpu_relax();
 		}
 		__atomic_fetch_add(&calls, n, __ATOMIC_SEQ_CST);
 		return;
 	}
-	for (unsigned i = 1; i <= ROUNDS; i++) {
+	for (unsigned i = 1; i <= SHOTS; i++) {
 		uint32_t *old = page[~i & 1], *next = page[i & 1], before[CPUS_MAX];
 
 		put_return((uint8_t *)next + 4, i & 1);

@@ -2,7 +2,8 @@
 /*
  * Locked instructions on four processors at once: every form, aligned, misaligned in a line, across
  * two lines and across two pages, and on a page that holds code.
- * Source: Intel SDM 3A §8.1.2. run: -smp 4
+ * Source: Intel SDM 3A §8.1.2.
+ * run: -smp 4
  */
 #include "cpus64.h"
 
@@ -108,7 +109,10 @@ static void cmpxchg16b_job(unsigned cpu)
 static void btc_job(unsigned cpu)
 {
 	for (unsigned i = 0; i < rounds; i++) /* each its own bits: 31 and 8 … 11 */
-		asm volatile("lock btcl %1, %0" : "+m"(P32(0)) : "r"(i & 1 ? 31 : 8 + cpu) : "memory", "cc");
+		asm volatile("lock btcl %1, %0"
+			     : "+m"(P32(0))
+			     : "r"(i & 1 ? 31 : 8 + cpu)
+			     : "memory", "cc");
 }
 
 static void orand_job(unsigned cpu)
@@ -204,13 +208,14 @@ static void everywhere(const struct place *pl)
 	run_at(pl, incdec_job, "inc, dec");
 	check_eq(P32(0), 0, "lock inc and dec %s", pl->name);
 	run_at(pl, subsbb_job, "sbb");
-	check_eq(P32(0), (uint32_t)-(3 * n), "lock sbb %s", pl->name);
+	check_eq(P32(0), (uint32_t) - (3 * n), "lock sbb %s", pl->name);
 	run_at(pl, xadd_job, "xadd");
 	check_eq(P32(0), 3 * n, "lock xadd %s", pl->name);
 	run_at(pl, cmpxchg_job, "cmpxchg");
 	check_eq(P32(0), 3 * n, "lock cmpxchg %s", pl->name);
 	run_at(pl, cmpxchg8b_job, "cmpxchg8b");
-	check_eq(P64(0), (uint64_t)(uint32_t)-(3 * n) << 32 | 3 * n, "lock cmpxchg8b %s", pl->name);
+	check_eq(P64(0), (uint64_t)(uint32_t) - (3 * n) << 32 | 3 * n, "lock cmpxchg8b %s",
+		 pl->name);
 	run_at(pl, btc_job, "btc");
 	check_eq(P32(0), 0, "lock btc %s", pl->name);
 	run_at(pl, orand_job, "or, and, xor");

@@ -197,7 +197,7 @@ static void whole_job(unsigned cpu)
 		return;
 	}
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		uint64_t v = width == 8   ? *(volatile uint64_t *)p
+		uint64_t v = width == 8	  ? *(volatile uint64_t *)p
 			     : width == 4 ? *(volatile uint32_t *)p
 					  : *(volatile uint16_t *)p;
 		uint64_t ones = ~0ull >> (64 - 8 * width);
@@ -244,7 +244,8 @@ static void whole_values(void)
 		offset = c[i].offset;
 		width = c[i].width;
 		memset(line, 0, sizeof(line));
-		check(cpus_run(whole_job), "%u bytes at %u of a line: all come back", width, offset);
+		check(cpus_run(whole_job), "%u bytes at %u of a line: all come back", width,
+		      offset);
 		check_eq(bad, 0, "%u bytes at %u of a line are whole", width, offset);
 	}
 	bad = 0;
