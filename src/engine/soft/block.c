@@ -326,6 +326,11 @@ static bool written_directly(struct soft_cpu *cpu, const uint8_t *host)
 	return false;
 }
 
+bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page)
+{
+	return written_directly(cpu, cpu->e->ram + (page << PAGE_BITS));
+}
+
 /* Take the page's write entries from every vCPU, and wait for others that had one. Outside. */
 static void take_write_entries(struct soft_cpu *cpu, const uint8_t *host)
 {

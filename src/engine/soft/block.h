@@ -39,7 +39,7 @@ struct soft_block {
 	uint64_t page[2];  /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
 	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
 	struct soft_block *page_next[2];
-	struct soft_op *ops; /* behind the header */
+	struct soft_op *ops;   /* behind the header */
 	struct jit_block *jit; /* the same as host code, or NULL */
 	_Atomic uint32_t runs; /* by S1 */
 };
@@ -89,6 +89,8 @@ void soft_cache_lock(struct soft_cache *c);
 void soft_cache_unlock(struct soft_cache *c);
 uint64_t soft_cache_epoch(struct soft_cache *c);
 void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t lines);
+/* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
+bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);
 /* Empty the whole cache, generated code too. The vCPU is inside and holds no block. */
 void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu);
 

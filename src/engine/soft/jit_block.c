@@ -358,6 +358,8 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 		soft_cache_empty(cpu->e->cache, cpu);
 		return NULL;
 	}
+	if (soft_cache_in_flux(cpu, b->page[0]))
+		return NULL;
 	plan(&x);
 	soft_cache_lock(cpu->e->cache);
 	jb = translate_locked(&x);

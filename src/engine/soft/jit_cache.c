@@ -120,12 +120,24 @@ static void unlink_in(struct jit_link *l)
 	l->to = NULL;
 }
 
+/*
+ * A kick that came while the link was made may have unlinked this exit just before: then its vCPU
+ * must still find it so. Partner: on_kick, which counts first and unlinks then.
+ */
+static void hold_if_kicked(struct jit_cache *jc, struct jit_link *l)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&jc->kicks))
+		em_patch_rel(jc->rw, l->rel, l->stub);
+}
+
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
 {
 	if (atomic_load(&jc->kicks) || l->from->dead || to->dead)
 		return;
 	if (l->inner) {
 		em_patch_rel(jc->rw, l->rel, l->inner);
+		hold_if_kicked(jc, l);
 		return;
 	}
 	if (l->to != to) {
@@ -136,6 +148,7 @@ void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
 		to->in = l;
 	}
 	em_patch_rel(jc->rw, l->rel, l->parked ? to->pad : to->body);
+	hold_if_kicked(jc, l);
 }
 
 void jit_kill(struct jit_cache *jc, struct jit_block *jb)
@@ -152,6 +165,7 @@ void jit_kill(struct jit_cache *jc, struct jit_block *jb)
 		jb->in = l->next_in;
 		l->to = NULL;
 	}
+	jit_unlink_exits(jc, jb); /* another vCPU may be in a loop of it */
 }
 
 void jit_unlink_exits(struct jit_cache *jc, struct jit_block *jb)

@@ -172,7 +172,7 @@ static void piece_write(struct soft_cpu *cpu, const struct soft_page *pg, const 
 static struct soft_page page_at(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access)
 {
-	uint8_t *p = soft_tlb_hit_in(&cpu->views[view], cpu->tlb_gen, lin, 1, access);
+	uint8_t *p = soft_tlb_hit_in(&cpu->views[view], soft_view_gen(cpu, view), lin, 1, access);
 
 	if (!p)
 		return soft_translate(cpu, view, lin, access);

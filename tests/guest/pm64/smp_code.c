@@ -202,6 +202,39 @@ static void races(void)
 	}
 }
 
+/* ---- A loop that only a change of its code ends ------------------------------------------------- */
+
+static void loop_job(unsigned cpu)
+{
+	uint8_t *p = code + 128;
+
+	cli();
+	for (unsigned i = 0; i < 200; i++) {
+		if (cpu == 0) {
+			p[0] = 0xff; /* 1: inc %eax; jmp 1b; ret */
+			p[1] = 0xc0;
+			p[2] = 0xeb;
+			p[3] = 0xfc;
+			p[4] = 0xc3;
+		}
+		cpus_barrier();
+		if (cpu == 0) {
+			while (__atomic_load_n(&acks, __ATOMIC_SEQ_CST) != cpus_count - 1)
+				cpu_relax();
+			for (unsigned k = 0; k < i * 20; k++)
+				asm volatile("");
+			*(volatile uint8_t *)(p + 3) = 0; /* jmp to what follows */
+		} else {
+			__atomic_fetch_add(&acks, 1, __ATOMIC_SEQ_CST);
+			call(p);
+		}
+		cpus_barrier();
+		acks = 0;
+	}
+	if (cpu)
+		sti();
+}
+
 /* ---- Code beside data that is written all the time ------------------------------------------- */
 
 static void beside_job(unsigned cpu)
@@ -343,6 +376,8 @@ void guest_test(void)
 		return;
 	handshakes();
 	races();
+	acks = 0;
+	check(cpus_run(loop_job), "a loop ends when its code is changed, 200 times");
 	beside_data();
 	much_code();
 	shoot_down();
