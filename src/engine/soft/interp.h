@@ -33,6 +33,10 @@ struct soft_page {
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access);
 /* Drop write entries of a page (by its host address). Any thread. True if there may have been one. */
+/* Empty every slot (struct soft_slot). */
+void soft_slots_clear(struct soft_cpu *cpu);
+/* Empty every write slot: soft_enter() does if another vCPU asked. */
+void soft_slots_refresh(struct soft_cpu *cpu);
 bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
@@ -64,10 +68,17 @@ static inline unsigned soft_mmio_chunk(gpa_t gpa, unsigned left)
 /* ---- The soft TLB's hit path ------------------------------------------------------------------
  */
 
+/* Strides of powers of two are spread. Generated code computes the same (jit_ops.c). */
+static inline unsigned soft_tlb_index(gva_t lin)
+{
+	return (unsigned)(lin >> PAGE_BITS ^ lin >> (PAGE_BITS + SOFT_TLB_BITS)) &
+	       (SOFT_TLB_ENTRIES - 1);
+}
+
 static inline struct soft_tlb_ent *soft_tlb_slot(struct soft_tlb *tlb, enum soft_access access,
 						 gva_t lin)
 {
-	return &tlb->ent[access][lin >> PAGE_BITS & (SOFT_TLB_ENTRIES - 1)];
+	return &tlb->ent[access][soft_tlb_index(lin)];
 }
 
 /* Host pointer to `size` bytes at `lin`, or NULL. A page-crossing access never hits. */

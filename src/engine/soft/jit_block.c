@@ -296,6 +296,8 @@ static struct jit_block *place(struct xlat *x)
 		.links = links,
 		.off = off};
 	jb->len = x->e.pos - jb->code;
+	for (unsigned i = 0; i < x->ncold; i++)
+		jit_emit_cold(x, &x->cold[i]);
 	emit_stubs(x, links);
 	if (jb->needs_flags) {
 		jb->pad = x->e.pos;
@@ -348,7 +350,9 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.mode = b->mode;
 	x.m64 = b->mode & SOFT_MODE_CS64;
 	x.n = b->nops;
-	x.nlinks = x.nslow = 0;
+	x.nlinks = x.nslow = x.ncold = 0;
+	gp_memset(x.slot, 0, sizeof(x.slot));
+	x.slots = (uint32_t)(offsetof(struct soft_cpu, slots) + cpu->view * sizeof(cpu->slots[0]));
 	x.lines = 0;
 	x.tab_r = view + SOFT_READ * (uint32_t)sizeof(cpu->views[0].ent[0]);
 	x.tab_w = view + SOFT_WRITE * (uint32_t)sizeof(cpu->views[0].ent[0]);

@@ -137,14 +137,14 @@ static void add_sp(struct xlat *x, int n)
 static void push_slot(struct xlat *x, unsigned size)
 {
 	em_lea(&x->e, x->m64, T0, R_RSP, X86_NO_REG, 0, -(int)size);
-	jit_check(x, size, SOFT_WRITE, false);
+	jit_check(x, R_RSP, size, SOFT_WRITE, false);
 }
 
 /* T0 = host address of the top of the stack. */
 static void top_slot(struct xlat *x, unsigned size)
 {
 	em_rr(&x->e, x->m64, 0x89, R_RSP, T0);
-	jit_check(x, size, SOFT_READ, false);
+	jit_check(x, R_RSP, size, SOFT_READ, false);
 }
 
 static void store_t0(struct xlat *x, unsigned size, unsigned reg)
@@ -214,7 +214,7 @@ void jit_emit_leave(struct xlat *x, struct jit_op *o)
 	unsigned size = o->insn.opsize;
 
 	em_rr(&x->e, x->m64, 0x89, R_RBP, T0);
-	jit_check(x, size, SOFT_READ, false);
+	jit_check(x, R_RBP, size, SOFT_READ, false);
 	em_lea(&x->e, x->m64, R_RSP, R_RBP, X86_NO_REG, 0, (int)size);
 	load_t0(x, size, R_RBP);
 }

@@ -7,6 +7,7 @@
 #include "engine/soft/jit_xlat.h"
 
 #define CC_NE 5u
+#define CC_A 7u
 #define TLB_INDEX_SHIFT (PAGE_BITS - 4)
 #define TLB_INDEX_MASK ((SOFT_TLB_ENTRIES - 1) << 4)
 
@@ -83,26 +84,82 @@ void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect)
 	x->nslow++;
 }
 
-void jit_check(struct xlat *x, unsigned size, enum soft_access access, bool keep_lin)
+/* Operands by the same register share a slot; those of the stack, in every block. */
+static unsigned slot_number(struct xlat *x, unsigned key)
+{
+	if (key == R_RSP)
+		return 0;
+	if (!x->slot[key])
+		x->slot[key] = (uint16_t)(1 + x->jc->next_slot++ % (SOFT_SLOTS - 1));
+	return x->slot[key];
+}
+
+void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access, bool keep_lin)
 {
 	struct emit *e = &x->e;
-	uint32_t tab = access == SOFT_WRITE ? x->tab_w : x->tab_r;
+	struct jit_cold *c = &x->cold[x->ncold++];
+	uint32_t slot =
+		x->slots + (uint32_t)(((access == SOFT_WRITE) * SOFT_SLOTS + slot_number(x, key)) *
+				      sizeof(struct soft_slot));
 
 	jit_lose_flags(x);
-	em_rr(e, 0, 0x89, T0, T1); /* mov r10d, r9d */
-	if (size > 1)
-		em_lea(e, 1, T2, T0, X86_NO_REG, 0, (int32_t)size - 1);
+	if (keep_lin)
+		em_mov_rr(e, T2, T0);
+	em_gs(e, 1, 0x2b, T0, slot); /* sub r9, gs:[slot.page] */
+	em_alu_imm(e, 1, 7, T0, PAGE_BYTES - size);
+	c->rel = em_jcc_later(e, CC_A);
+	em_gs(e, 1, 0x03, T0, slot + 8); /* add r9, gs:[slot.host] */
+	*c = (struct jit_cold){.rel = c->rel,
+			       .back = e->pos,
+			       .slot = slot,
+			       .tab = access == SOFT_WRITE ? x->tab_w : x->tab_r,
+			       .size = (uint16_t)size,
+			       .op = (uint16_t)x->cur,
+			       .parked = x->flags == FLAGS_PARKED,
+			       .keep_lin = keep_lin};
+}
+
+/* Out of line: the page is not the slot's. By the soft TLB, whose entry goes into the slot. */
+void jit_emit_cold(struct xlat *x, const struct jit_cold *c)
+{
+	struct emit *e = &x->e;
+
+	em_patch_rel(e->rw, c->rel, e->pos);
+	em_gs(e, 1, 0x03, T0, c->slot); /* the linear address again */
+	em_mov_rr(e, T1, T0);
+	em_shift_imm(e, 1, 5, T1, SOFT_TLB_BITS);
+	em_rr(e, 1, 0x31, T0, T1); /* xor r10, r9 */
+	if (c->size > 1)
+		em_lea(e, 1, T2, T0, X86_NO_REG, 0, (int32_t)c->size - 1);
 	else
 		em_mov_rr(e, T2, T0);
 	em_shift_imm(e, 0, 5, T1, TLB_INDEX_SHIFT);
 	em_alu_imm(e, 1, 4, T2, (uint32_t)PAGE_MASK);
 	em_alu_imm(e, 0, 4, T1, TLB_INDEX_MASK);
 	em_gs(e, 1, 0x0b, T2, GS_OFF(tlb_gen)); /* or r11, gs:[gen] */
-	em_gs_at(e, 1, 0x3b, T2, T1, tab);	/* cmp r11, gs:[r10 + tags] */
+	em_gs_at(e, 1, 0x3b, T2, T1, c->tab);	/* cmp r11, gs:[r10 + tags] */
+	x->cur = c->op;
+	x->flags = c->parked ? FLAGS_PARKED : FLAGS_HOST;
 	jit_slow_stub(x, em_jcc_later(e, CC_NE), false);
-	if (keep_lin)
-		em_mov_rr(e, T2, T0);
-	em_gs_at(e, 1, 0x03, T0, T1, tab + 8); /* add r9, gs:[r10 + addends] */
+	em_alu_imm(e, 1, 4, T2, (uint32_t)PAGE_MASK);
+	em_gs_at(e, 1, 0x8b, T1, T1, c->tab + 8);
+	em_rr(e, 1, 0x01, T1, T0); /* add r9, r10 */
+	em_rr(e, 1, 0x01, T2, T1); /* r10 = the host's page */
+	em_store_gs(e, T1, c->slot + 8);
+	em_store_gs(e, T2, c->slot);
+	if (c->keep_lin) {
+		em_rr(e, 1, 0x29, T1, T2); /* page - host page + host address */
+		em_rr(e, 1, 0x01, T0, T2);
+	}
+	em_jmp_to(e, c->back);
+}
+
+/* What chooses the operand's slot. */
+static unsigned slot_key(const struct x86_insn *insn)
+{
+	if (insn->base < 16)
+		return insn->base;
+	return insn->index < 16 ? insn->index : 16;
 }
 
 /* Add the base of FS or GS: before a check, which loses the flags anyway. */
@@ -118,7 +175,7 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 {
 	jit_address(x, &o->insn, o->op->rip + o->insn.len);
 	add_segment(x, &o->insn);
-	jit_check(x, size, access, false);
+	jit_check(x, slot_key(&o->insn), size, access, false);
 }
 
 /* ---- The instruction itself ----------------------------------------------------------------- */
@@ -368,7 +425,8 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 	if (touches) {
 		jit_address(x, insn, o->op->rip + insn->len);
 		add_segment(x, insn);
-		jit_check(x, mem->size, mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, x87);
+		jit_check(x, slot_key(insn), mem->size,
+			  mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, x87);
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
@@ -459,7 +517,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	}
 	em_shift_imm(e, 1, 7, T1, log + 3); /* sar */
 	em_lea(e, x->m64 && insn->addrsize == 8, T0, T0, T1, log, 0);
-	jit_check(x, size, insn->op == X86_OP_BT ? SOFT_READ : SOFT_WRITE, false);
+	jit_check(x, slot_key(insn), size, insn->op == X86_OP_BT ? SOFT_READ : SOFT_WRITE, false);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else

@@ -173,9 +173,9 @@ static const void *on_indirect(struct soft_cpu *cpu, struct jit_block *jb, uint3
 }
 
 /* A host instruction faulted on its guest's account; signals.c has noted where. */
-_Noreturn static void on_fault(struct soft_cpu *cpu)
+static const void *on_fault(struct soft_cpu *cpu)
 {
-	const struct jit_block *jb = jit_block_of(cpu->e->jit, cpu->jit_fault.pc);
+	struct jit_block *jb = jit_block_of(cpu->e->jit, cpu->jit_fault.pc);
 	uint32_t at = (uint32_t)(cpu->jit_fault.pc - (uint64_t)(uintptr_t)cpu->e->jit->rx);
 	unsigned i = 0;
 
@@ -184,6 +184,9 @@ _Noreturn static void on_fault(struct soft_cpu *cpu)
 	if (!(jb->off[i] & JIT_OFF_PARKED))
 		cpu->hflags = (uint16_t)((cpu->jit_fault.eflags & 0xff) << 8 |
 					 (cpu->jit_fault.eflags >> 11 & 1));
+	/* Misaligned, or not canonical: S1 knows which fault that is. */
+	if (cpu->jit_fault.trap == VEC_GP)
+		return on_op(cpu, jb, i);
 	take_flags(cpu);
 	cpu->one[0] = jb->sb->ops[i];
 	cpu->op = &cpu->one[0];

@@ -36,6 +36,14 @@ struct jit_op {
 /* No block's code is longer than this. */
 #define JIT_MAX_BYTES (64u << 10)
 
+/* A memory operand's way out of line. */
+struct jit_cold {
+	uint32_t rel, back; /* the jump to it, and where it goes on */
+	uint32_t slot, tab; /* gs offsets */
+	uint16_t size, op;
+	bool parked, keep_lin;
+};
+
 struct xlat {
 	struct emit e;
 	struct soft_cpu *cpu;
@@ -47,6 +55,8 @@ struct xlat {
 	unsigned n;		      /* operations */
 	unsigned cur;		      /* the one at hand */
 	uint32_t tab_r, tab_w, tab_x; /* gs offsets of the view's tables */
+	uint32_t slots;		      /* of the view's slots */
+	uint16_t slot[17];	      /* by register; 0: none yet */
 	uint32_t head;		      /* offset of the block's head word */
 	unsigned live_in;	      /* flags live at the start */
 	uint64_t epoch;		      /* of the cache before the first byte was read */
@@ -65,6 +75,8 @@ struct xlat {
 		uint16_t op;
 		bool parked, indirect;
 	} slow[JIT_MAX_SLOW];
+	unsigned ncold;
+	struct jit_cold cold[2 * SOFT_BLOCK_OPS];
 	uint32_t off[SOFT_BLOCK_OPS + 2];
 	struct jit_op ops[SOFT_BLOCK_OPS + 1];
 };
@@ -78,9 +90,10 @@ jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const st
 void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip);
 /*
  * T0 = host address of `size` bytes at the linear address in T0, or to the slow path. Parks live
- * flags first. T1 and T2 are lost; with `keep_lin`, T2 = the linear address.
+ * flags first. `key`: the register it goes by, 16 = none. T1 and T2 are lost; with `keep_lin`, T2 = the linear address.
  */
-void jit_check(struct xlat *x, unsigned size, enum soft_access access, bool keep_lin);
+void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access, bool keep_lin);
+void jit_emit_cold(struct xlat *x, const struct jit_cold *c);
 /* Flags must be in the host's before the instruction at hand runs. */
 void jit_need_flags(struct xlat *x);
 /* The host's flags are about to be lost: park them if anyone will want them. */

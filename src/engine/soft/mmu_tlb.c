@@ -66,12 +66,77 @@ static void tag_set(struct soft_tlb_ent *t, uint64_t tag)
 	__atomic_store_n(&t->tag, tag, __ATOMIC_RELEASE);
 }
 
+/* ---- Slots ----------------------------------------------------------------------------------- */
+
+static void slots_clear(struct soft_slot *s, unsigned n)
+{
+	uint64_t *at = &s->page;
+	uint64_t count = 2ull * n;
+
+	__asm__ volatile("rep stosq" : "+D"(at), "+c"(count) : "a"(SOFT_SLOT_EMPTY) : "memory");
+}
+
+static void slots_clear_view(struct soft_cpu *cpu, enum soft_view view)
+{
+	if (!cpu->e->jit)
+		return;
+	slots_clear(cpu->slots[view][0], 2 * SOFT_SLOTS);
+}
+
+void soft_slots_clear(struct soft_cpu *cpu)
+{
+	if (!cpu->e->jit)
+		return;
+	slots_clear(cpu->slots[0][0], SOFT_VIEWS * 2 * SOFT_SLOTS);
+}
+
+void soft_slots_refresh(struct soft_cpu *cpu)
+{
+	atomic_store(&cpu->slots_stale, false);
+	for (unsigned v = 0; v < SOFT_VIEWS; v++)
+		slots_clear(cpu->slots[v][SOFT_WRITE], SOFT_SLOTS);
+}
+
+/* Those of one page, in the views that may have it. */
+static void slots_drop_page(struct soft_cpu *cpu, gva_t lin)
+{
+	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
+		struct soft_slot *s = cpu->slots[v][0];
+
+		for (unsigned i = 0; i < 2 * SOFT_SLOTS; i++) {
+			if (s[i].page == (lin & PAGE_MASK)) {
+				s[i].page = SOFT_SLOT_EMPTY;
+				s[i].host = SOFT_SLOT_EMPTY;
+			}
+		}
+	}
+}
+
+static bool slots_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
+{
+	bool had = false;
+
+	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
+		struct soft_slot *s = cpu->slots[v][SOFT_WRITE];
+
+		for (unsigned i = 0; i < SOFT_SLOTS; i++) {
+			if (__atomic_load_n(&s[i].host, __ATOMIC_RELAXED) != (uintptr_t)host_page)
+				continue;
+			__atomic_store_n(&s[i].page, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
+			__atomic_store_n(&s[i].host, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
+			had = true;
+		}
+	}
+	return had;
+}
+
 /* A generation no entry carries. When the 12 bits are used up, every entry goes. */
 static uint16_t new_generation(struct soft_cpu *cpu)
 {
 	if (++cpu->last_gen <= 0xfff)
 		return cpu->last_gen;
 	SOFT_COUNT(cpu, tlb_gen_wrap);
+	soft_slots_clear(cpu);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
@@ -96,6 +161,10 @@ static void use_generations(struct soft_cpu *cpu)
 
 		cpu->pcid_gen[pcid] = gen;
 	}
+	if (cpu->space_gen != cpu->pcid_gen[pcid]) {
+		slots_clear_view(cpu, SOFT_VIEW_SUPER_AC);
+		slots_clear_view(cpu, SOFT_VIEW_USER);
+	}
 	cpu->space_gen = cpu->pcid_gen[pcid];
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
 	soft_code_key_changed(cpu);
@@ -104,6 +173,8 @@ static void use_generations(struct soft_cpu *cpu)
 /* The supervisor's entries of pages that are not global go. */
 static void drop_local(struct soft_cpu *cpu)
 {
+	if (cpu->local.count)
+		slots_clear_view(cpu, SOFT_VIEW_SUPER);
 	if (cpu->local.count > SOFT_TLB_LOCALS) {
 		cpu->super_gen = new_generation(cpu);
 	} else {
@@ -136,6 +207,7 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 	SOFT_COUNT(cpu, tlb_flush);
 	drop_pcids(cpu);
 	cpu->super_gen = new_generation(cpu);
+	slots_clear_view(cpu, SOFT_VIEW_SUPER);
 	cpu->local.count = 0;
 	cpu->local.code = false;
 	gp_memset(cpu->large_seen, 0, sizeof(cpu->large_seen));
@@ -176,10 +248,12 @@ static void drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
 {
 	uint64_t n = min_u64(bytes >> PAGE_BITS, SOFT_TLB_ENTRIES);
 
+	soft_slots_clear(cpu);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
+			/* The index of one page of the range differs from another's in low bits. */
 			struct soft_tlb_ent *t =
-				soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin);
+				&cpu->views[v].ent[a][soft_tlb_index(lin) & ~(n - 1)];
 
 			for (uint64_t i = 0; i < n; i++) {
 				if (((t[i].tag ^ lin) & ~(bytes - 1)) == 0)
@@ -230,6 +304,8 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 	bool code = drop_large(cpu, lin) || seen(cpu->code_seen, lin >> PAGE_BITS);
 
 	SOFT_COUNT(cpu, tlb_invlpg);
+	if (cpu->e->jit)
+		slots_drop_page(cpu, lin);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++)
 			tag_set(soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin), 0);
@@ -246,6 +322,9 @@ bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 {
 	bool had = false;
 
+	/* A slot may be filled at this moment from an entry that goes: its owner empties them all. */
+	if (cpu->e->jit)
+		atomic_store(&cpu->slots_stale, true);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
 			struct soft_tlb_ent *t = &cpu->views[v].ent[SOFT_WRITE][i];
@@ -258,6 +337,8 @@ bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 			}
 		}
 	}
+	if (cpu->e->jit)
+		had |= slots_drop_write(cpu, host_page);
 	return had;
 }
 
@@ -310,7 +391,7 @@ static void tlb_set_write(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 /* The slot of `lin` in one of the supervisor's tables now holds a page that is not global. */
 static void note_local(struct soft_cpu *cpu, enum soft_access access, gva_t lin)
 {
-	uint64_t slot = lin >> PAGE_BITS & (SOFT_TLB_ENTRIES - 1);
+	uint64_t slot = soft_tlb_index(lin);
 
 	_Static_assert(SOFT_TLB_BITS <= 14, "a slot is 14 bits in cpu->local");
 	if (access == SOFT_EXEC)

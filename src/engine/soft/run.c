@@ -571,6 +571,7 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 		return NULL;
 	cpu->e = e;
 	cpu->self = cpu;
+	soft_slots_clear(cpu);
 	cpu->index = index;
 	cpu->code_epoch = 1;
 	soft_tlb_flush(cpu);
