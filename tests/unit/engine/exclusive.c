@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #define CPUS 6u
-#define ROUNDS 4000u
+#define ROUNDS 20000u
 
 struct world {
 	struct soft_engine e;
@@ -82,7 +82,7 @@ static void section(struct world *w, struct soft_cpu *cpu)
 }
 
 /* Take another's grant away and wait until it cannot use it any more, as soft_cache_mark_page. */
-static void revoke(struct world *w, struct soft_cpu *cpu, unsigned other)
+static void take_grant(struct world *w, struct soft_cpu *cpu, unsigned other)
 {
 	uint32_t seen;
 
@@ -126,7 +126,7 @@ static void *cpu_main(void *arg)
 		} else if (r < 30) {
 			unsigned other = (t->index + 1 + r % (CPUS - 1)) % CPUS;
 
-			revoke(w, cpu, other);
+			take_grant(w, cpu, other);
 		} else if (r < 33) { /* HLT, a device */
 			soft_leave(cpu);
 			usleep(10);
