@@ -5,6 +5,8 @@
  * Threads: the vCPU that runs it, with the cache lock from the first byte emitted on.
  */
 #include "engine/soft/jit_xlat.h"
+#include "engine/soft/perfmap.h"
+#include "engine/soft/trace.h"
 
 #define SCAN_INSNS 8
 
@@ -255,7 +257,7 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 		em_patch_rel(jc->rw, at,
 			     l->parked ? emit_hop(x, &hop[3], jc->stub_exit_parked)
 				       : emit_hop(x, &hop[2], jc->stub_exit));
-		em_patch_rel(jc->rw, l->rel, l->inner ? l->inner : l->stub);
+		em_patch_rel(jc->rw, l->rel, l->inner && !jc->come_back ? l->inner : l->stub);
 		if (x->link[i].cross)
 			l->rel = 0;
 	}
@@ -271,18 +273,41 @@ static void start_code(struct xlat *x)
 	x->flags = FLAGS_HOST;
 }
 
+/* What counters and lockstep want to know about an operation. */
+static uint16_t id_of(const struct jit_op *o)
+{
+	unsigned id = o->insn.op;
+
+	if (o->op->flags & SOFT_OP_END)
+		return JIT_ID_NATIVE;
+	if (o->emit)
+		id |= JIT_ID_NATIVE;
+	else if (soft_sys_lookup((enum x86_op)o->insn.op))
+		id |= JIT_ID_SYSTEM;
+	for (unsigned i = 0; i < o->insn.nopds; i++) {
+		if (o->insn.opd[i].kind == X86_OPD_MEM && (o->insn.opd[i].access & X86_ACC_W))
+			id |= JIT_ID_WRITE;
+	}
+	if (o->insn.op == X86_OP_PUSH || o->insn.op == X86_OP_CALL || o->insn.op == X86_OP_CALL_IND)
+		id |= JIT_ID_WRITE;
+	return (uint16_t)id;
+}
+
 static struct jit_block *place(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
 	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
 	struct jit_link *links = jit_meta_alloc(jc, x->nlinks * sizeof(*links) + 8);
 	uint32_t *off = jit_meta_alloc(jc, (x->n + 1) * sizeof(*off));
+	uint16_t *ids = jit_meta_alloc(jc, x->n * sizeof(*ids));
 
-	if (!jb || !links || !off)
+	if (!jb || !links || !off || !ids)
 		return NULL;
 	for (unsigned i = 0; i < x->nlinks; i++)
 		links[i].from = jb;
 	gp_memcpy(off, x->off, (x->n + 1) * sizeof(*off));
+	for (unsigned i = 0; i < x->n; i++)
+		ids[i] = id_of(&x->ops[i]);
 	*jb = (struct jit_block){
 		.sb = x->b,
 		.code = x->head + 8,
@@ -294,7 +319,8 @@ static struct jit_block *place(struct xlat *x)
 		.nops = (uint16_t)x->n,
 		.nlinks = (uint16_t)x->nlinks,
 		.links = links,
-		.off = off};
+		.off = off,
+		.ids = ids};
 	jb->len = x->e.pos - jb->code;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
@@ -337,12 +363,32 @@ static struct jit_block *translate_locked(struct xlat *x)
 	return jb;
 }
 
+/* Tell whoever asked. The code may be dead by now, but stays until nobody is inside. */
+static void tell(struct xlat *x, const struct jit_block *jb)
+{
+	struct soft_cpu *cpu = x->cpu;
+	const uint8_t *code = x->jc->rx + jb->code;
+	uint32_t len = x->e.pos - jb->code;
+
+	SOFT_COUNT(cpu, jit_blocks);
+	SOFT_COUNT_ADD(cpu, jit_insns, x->n);
+	SOFT_COUNT_ADD(cpu, jit_bytes, len);
+	soft_perf_add_block(cpu->e->perf, x->b, code, len);
+	if (!log_on(LOG_OUT_ASM))
+		return;
+	for (unsigned i = 0; i < x->n; i++)
+		x->off[i] = (x->off[i] & ~JIT_OFF_PARKED) - jb->code;
+	soft_trace_out_asm(cpu, x->b, code, len, x->off, jb->len);
+}
+
 struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 {
 	struct xlat x;
 	struct jit_block *jb;
 	uint32_t view =
 		(uint32_t)(offsetof(struct soft_cpu, views) + cpu->view * sizeof(struct soft_tlb));
+
+	uint64_t start = __builtin_ia32_rdtsc();
 
 	x.cpu = cpu;
 	x.jc = cpu->e->jit;
@@ -364,9 +410,13 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	}
 	if (soft_cache_in_flux(cpu, b->page[0]))
 		return NULL;
+	x.e.pos = 0;
 	plan(&x);
 	soft_cache_lock(cpu->e->cache);
 	jb = translate_locked(&x);
 	soft_cache_unlock(cpu->e->cache);
+	SOFT_COUNT_ADD(cpu, jit_ns, __builtin_ia32_rdtsc() - start);
+	if (jb && x.e.pos)
+		tell(&x, jb);
 	return jb;
 }

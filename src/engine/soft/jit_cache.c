@@ -45,6 +45,7 @@ struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodg
 		jit_cache_free(jc);
 		return NULL;
 	}
+	jc->come_back = log_on(LOG_EXEC) || e->cfg.soft.check;
 	jit_emit_stubs(jc);
 	return jc;
 }
@@ -63,6 +64,7 @@ void jit_cache_free(struct jit_cache *jc)
 
 void jit_cache_reset(struct jit_cache *jc)
 {
+	SOFT_COUNT_ALL(jc->e, jit_flushes);
 	gp_memset(jc->starts, 0, jc->used / JIT_ALIGN / 8 + 1);
 	jc->used = jc->stubs_end;
 	jc->meta_used = 0;
@@ -133,7 +135,7 @@ static void hold_if_kicked(struct jit_cache *jc, struct jit_link *l)
 
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
 {
-	if (atomic_load(&jc->kicks) || l->from->dead || to->dead)
+	if (jc->come_back || atomic_load(&jc->kicks) || l->from->dead || to->dead)
 		return;
 	if (l->inner) {
 		em_patch_rel(jc->rw, l->rel, l->inner);

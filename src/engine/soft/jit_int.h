@@ -30,6 +30,13 @@
 /* In jit_block.off: flags are parked while the instruction runs. */
 #define JIT_OFF_PARKED 0x80000000u
 
+/* In jit_block.ids, for counters and lockstep. */
+#define JIT_ID_NATIVE 0x8000u /* has host code: who leaves there missed the TLB */
+#define JIT_ID_WRITE 0x4000u  /* writes memory */
+#define JIT_ID_SYSTEM 0x2000u
+#define JIT_ID_OP 0x1fffu
+_Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
+
 struct jit_block;
 
 /* A direct exit. Unlinked, its jump goes to its stub, which goes to jit_on_exit(). */
@@ -58,6 +65,7 @@ struct jit_block {
 	struct jit_link *links;
 	struct jit_link *in; /* links into this block */
 	uint32_t *off;	     /* nops + 1 code offsets, with JIT_OFF_PARKED */
+	uint16_t *ids;	     /* nops times enum x86_op, with JIT_ID_* */
 };
 
 struct jit_cache {
@@ -77,6 +85,8 @@ struct jit_cache {
 	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10);
 	uint32_t next_slot;	/* slots given to blocks */
 	_Atomic uint32_t kicks; /* vCPUs that someone wants out: no linking now */
+	/* -d exec, check=on: nothing is linked, every block comes back to the run loop. */
+	bool come_back;
 };
 
 /* ---- jit_cache.c ---------------------------------------------------------------------------- */

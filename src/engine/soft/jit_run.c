@@ -30,6 +30,16 @@ static bool must_look(const struct soft_cpu *cpu)
 	       cpu->yield;
 }
 
+/* Leave for the run loop. */
+static bool must_come_back(struct soft_cpu *cpu)
+{
+	if (must_look(cpu)) {
+		SOFT_COUNT(cpu, exit_interrupt);
+		return true;
+	}
+	return cpu->e->jit->come_back;
+}
+
 static const void *host_code(struct soft_cpu *cpu, uint32_t off)
 {
 	if (unlikely(!cpu->fpu_live))
@@ -66,7 +76,7 @@ static const void *dispatch(struct soft_cpu *cpu)
 	const struct soft_jit_jc *j = jit_jc_slot(cpu, cpu->s.rip);
 	struct jit_block *jb;
 
-	if (must_look(cpu))
+	if (must_come_back(cpu))
 		return NULL;
 	if (j->ip == cpu->s.rip && j->key == cpu->code_key) {
 		if (unlikely(!cpu->fpu_live))
@@ -101,19 +111,49 @@ static void run_one(struct soft_cpu *cpu, const struct soft_op *op, uint64_t nex
 	cpu->op = NULL;
 }
 
+static uint64_t device_accesses(const struct soft_cpu *cpu)
+{
+	return cpu->stats.mmio_read + cpu->stats.mmio_write;
+}
+
+/* Why was generated code left for an operation? `devices`: as above, before it. */
+static void count_op(struct soft_cpu *cpu, unsigned id, uint64_t devices)
+{
+	enum x86_op op = (enum x86_op)(id & JIT_ID_OP);
+
+	if (device_accesses(cpu) != devices)
+		SOFT_COUNT(cpu, exit_mmio);
+	else if ((id & JIT_ID_NATIVE) && (id & JIT_ID_WRITE))
+		SOFT_COUNT(cpu, exit_tlb_write);
+	else if (id & JIT_ID_NATIVE)
+		SOFT_COUNT(cpu, exit_tlb_read);
+	else if (op >= X86_OP_INS && op <= X86_OP_OUT)
+		SOFT_COUNT(cpu, exit_pio);
+	else if (id & JIT_ID_SYSTEM)
+		SOFT_COUNT(cpu, exit_system);
+	else
+		SOFT_COUNT_UNSUPPORTED(cpu, op);
+}
+
 /* Operation `i` of the block has to be done by its S1 handler. Returns where to go on, or NULL. */
 static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
 	const struct soft_block *b = jb->sb;
 	uint64_t next = i + 1 < jb->nops ? b->ops[i + 1].rip : 0;
 	uint64_t epoch = cpu->e->freed;
+	uint64_t devices = device_accesses(cpu);
 	uint32_t mode = cpu->mode;
+	unsigned id = jb->ids[i];
 
 	take_flags(cpu);
 	run_one(cpu, &b->ops[i], next);
+	count_op(cpu, id, devices);
 	if (unlikely(epoch != cpu->e->freed || i + 1 >= jb->nops || cpu->s.rip != next ||
-		     jb->dead || cpu->mode != mode || must_look(cpu)))
+		     jb->dead || cpu->mode != mode || must_look(cpu))) {
+		if (epoch == cpu->e->freed && jb->dead)
+			SOFT_COUNT(cpu, exit_invalidated);
 		return dispatch(cpu);
+	}
 	return host_code(cpu, jb->off[i + 1] & ~JIT_OFF_PARKED);
 }
 
@@ -126,7 +166,8 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 
 	take_flags(cpu);
 	cpu->s.rip = l->ip;
-	if (must_look(cpu))
+	SOFT_COUNT(cpu, exit_exec);
+	if (must_come_back(cpu))
 		return NULL;
 	to = l->inner && !jb->dead ? jb : find_jit(cpu);
 	if (!to)
@@ -169,6 +210,7 @@ static const void *on_indirect(struct soft_cpu *cpu, struct jit_block *jb, uint3
 		bad_target(cpu, &jb->sb->ops[i], jb->last_op == X86_OP_CALL_IND,
 			   jb->last_op == X86_OP_RET);
 	cpu->s.rip = target;
+	SOFT_COUNT(cpu, exit_indirect);
 	return dispatch(cpu);
 }
 
@@ -179,6 +221,7 @@ static const void *on_fault(struct soft_cpu *cpu)
 	uint32_t at = (uint32_t)(cpu->jit_fault.pc - (uint64_t)(uintptr_t)cpu->e->jit->rx);
 	unsigned i = 0;
 
+	SOFT_COUNT(cpu, exit_fault);
 	while (i + 1 < jb->nops && (jb->off[i + 1] & ~JIT_OFF_PARKED) <= at)
 		i++;
 	if (!(jb->off[i] & JIT_OFF_PARKED))

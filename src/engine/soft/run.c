@@ -663,6 +663,7 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	e->mem = cfg->mem;
 	e->ram = mem_base(cfg->mem);
 	soft_exclusive_init(&e->exclusive);
+	soft_stats_start(e);
 	e->crowded = cfg->cpus > host_cpus();
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);

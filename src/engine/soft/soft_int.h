@@ -276,6 +276,7 @@ struct soft_engine {
 	struct thunk_cache *thunks;
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;
+	uint64_t start_tsc, start_ns; /* stats.c */
 	struct soft_perf *perf; /* NULL: nobody is told about generated code */
 	struct soft_exclusive { /* exclusive.c */
 		pthread_mutex_t lock;

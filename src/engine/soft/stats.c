@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/range.h"
 #include "engine/soft/soft_int.h"
@@ -185,7 +186,31 @@ static void print_ratios(const struct soft_engine *e)
 	log_print("translation: %lu ns and %lu bytes an instruction\n", ns / insns, bytes / insns);
 }
 
-void soft_stats_print(const struct soft_engine *e)
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void soft_stats_start(struct soft_engine *e)
+{
+	e->start_tsc = __builtin_ia32_rdtsc();
+	e->start_ns = now_ns();
+}
+
+/* jit_ns was counted in cycles of the host's TSC. */
+static void cycles_to_ns(struct soft_engine *e)
+{
+	uint64_t tsc = __builtin_ia32_rdtsc() - e->start_tsc, ns = now_ns() - e->start_ns;
+	uint64_t per_1024 = (ns << 10) / (tsc + !tsc);
+
+	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
+		e->cpus[i]->stats.jit_ns = e->cpus[i]->stats.jit_ns * per_1024 >> 10;
+}
+
+void soft_stats_print(struct soft_engine *e)
 {
 	if (!log_on(LOG_STATS) || !e->cpus)
 		return;
@@ -193,6 +218,7 @@ void soft_stats_print(const struct soft_engine *e)
 		if (!e->cpus[i])
 			return; /* the engine was never complete */
 	}
+	cycles_to_ns(e);
 	print_heading(e);
 	print_counters(e);
 	print_vectors(e);

@@ -100,6 +100,8 @@ struct soft_stats_all {
 /* An event about to be delivered. */
 void soft_stats_event(struct soft_cpu *cpu, const struct soft_event *ev);
 /* With LOG_STATS on, print the counters of `e`; no vCPU runs any more. */
-void soft_stats_print(const struct soft_engine *e);
+void soft_stats_print(struct soft_engine *e);
+/* The engine begins: time is counted in cycles (jit_ns), and this says how long they are. */
+void soft_stats_start(struct soft_engine *e);
 
 #endif
