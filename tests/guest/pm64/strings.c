@@ -60,6 +60,11 @@ STRING(repe_cmpsw, "repe cmpsw");
 STRING(repne_scasb, "repne scasb");
 STRING(repne_scasl, "repne scasl");
 STRING(repe_scasq, "repe scasq");
+STRING(rep_movsw, "rep movsw");
+STRING(rep_movsl, "rep movsl");
+STRING(rep_stosw, "rep stosw");
+STRING(repe_cmpsb_down, "std\n repe cmpsb");
+STRING(repne_scasw_down, "std\n repne scasw");
 STRING(one_movsq, "movsq");
 STRING(one_cmpsb, "cmpsb");
 STRING(a32_movsb, "addr32 rep movsb");
@@ -290,10 +295,86 @@ static void ports(void)
 	map(1, 3);
 }
 
+/* What the bytes become, element by element. */
+static void model_movs(uint8_t *d, const uint8_t *s, unsigned n, unsigned size)
+{
+	for (; n; n--, d += size, s += size) {
+		uint8_t e[8];
+
+		for (unsigned i = 0; i < size; i++)
+			e[i] = s[i];
+		for (unsigned i = 0; i < size; i++)
+			d[i] = e[i];
+	}
+}
+
+/* Every short length and size, apart and with the destination just above or below the source. */
+static void lengths(void)
+{
+	static uint8_t *const movs[] = {rep_movsb, rep_movsw, rep_movsl, rep_movsq};
+	static uint8_t *const stos[] = {rep_stosb, rep_stosw, rep_stosl, rep_stosq};
+	static const int distance[] = {2000, 1, 3, 7, 8, 13, 64, -1, -3, -8, -20};
+	static uint8_t want[4096];
+	unsigned wrong = 0;
+
+	for (unsigned k = 0; k < 4; k++) {
+		for (unsigned d = 0; d < sizeof(distance) / sizeof(distance[0]); d++) {
+			for (unsigned n = 1; n << k <= 300; n += n < 40 ? 1 : 13) {
+				fill();
+				memcpy(want, page[0], 4096);
+				model_movs(want + 500 + distance[d], want + 500, n, 1u << k);
+				run(movs[k], VA + (word)(500 + distance[d]), VA + 500, n, 0);
+				wrong += memcmp(want, page[0], 4096) != 0 || regs[2] ||
+					 regs[1] != VA + 500 + ((word)n << k);
+			}
+		}
+	}
+	check_eq(wrong, 0, "REP MOVS of short lengths, overlapping and not");
+	for (unsigned k = 0; k < 4; k++) {
+		for (unsigned n = 1; n << k <= 300; n++) {
+			word v = 0x8877665544332211ull;
+
+			fill();
+			memcpy(want, page[0], 4096);
+			for (unsigned i = 0; i < n << k; i++)
+				want[501 + i] = (uint8_t)(v >> 8 * (i & ((1u << k) - 1)));
+			run(stos[k], VA + 501, 0, n, v);
+			wrong += memcmp(want, page[0], 4096) != 0 || regs[2] ||
+				 regs[0] != VA + 501 + ((word)n << k);
+		}
+	}
+	check_eq(wrong, 0, "REP STOS of short lengths");
+}
+
+/* Compares over several pages, both ways. */
+static void long_compares(void)
+{
+	for (unsigned i = 0; i < 3; i++)
+		memset(page[i], 0x5a, 4096);
+	run(repne_scasb, VA + 5, 0, 12283, 1);
+	check_eq(regs[0] + regs[2], VA + 12288, "REPNE SCASB that finds nothing");
+	page[2][7] = 1;
+	run(repne_scasb, VA + 5, 0, 12283, 1);
+	check_eq(regs[0], VA + 8200, "REPNE SCASB over two page ends");
+	check_eq(regs[2], 12288 - 8200, "what is left");
+	run(repe_cmpsb, VA + 100, VA + 4103, 8000, 0);
+	check_eq(regs[1], VA + 8200, "REPE CMPSB over page ends");
+	check_eq(regs[0], VA + 100 + 8200 - 4103, "RDI with it");
+	page[0][9] = 2;
+	run(repe_cmpsb_down, VA + 8198, VA + 8190, 9000, 0);
+	check_eq(regs[0], VA + 16, "REPE CMPSB downwards over page ends");
+	check_eq(regs[1], VA + 8, "RSI with it");
+	page[0][21] = page[0][22] = 3;
+	run(repne_scasw_down, VA + 8001, 0, 5000, 0x0303);
+	check_eq(regs[0], VA + 19, "REPNE SCASW downwards, misaligned, over page ends");
+}
+
 void guest_test(void)
 {
 	setup();
 	moves();
+	lengths();
+	long_compares();
 	faults();
 	restart();
 	compares();
