@@ -4,6 +4,7 @@
 Run: make t T=system/smp
 """
 import os
+import re
 
 import pytest
 from vm import TOP, bad_lines, linux
@@ -30,3 +31,14 @@ def test_smp_when_work_on_each_cpu_expect_right_sums():
         vm.expect(r"@@off 2")
         vm.expect(r"@@on 3")
         assert vm.wait_exit() == 0
+
+
+def test_smp_when_processes_on_all_cpus_expect_one_result():
+    script = os.path.join(TOP, "tests/system/smp_load.sh")
+    with linux("cloud-amd64", "quiet cryptomgr.notests lodge.cmd=smp_load.sh", script,
+               args=("-smp", "4")) as vm:
+        vm.expect(r"@@done")
+        assert vm.wait_exit() == 0
+        assert "@@wrong" not in vm.text
+        assert len(set(re.findall(r"@@worker \d sum (\w{16})", vm.text))) == 1
+        assert bad_lines(vm.text) == []

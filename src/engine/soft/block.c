@@ -337,12 +337,14 @@ static void take_write_entries(struct soft_cpu *cpu, const uint8_t *host)
 	struct soft_engine *e = cpu->e;
 	uint32_t seen[SOFT_MAX_CPUS];
 
+	SOFT_COUNT(cpu, page_scans);
 	for (unsigned i = 0; i < e->cfg.cpus; i++) {
 		bool had = soft_tlb_drop_write(e->cpus[i], host);
 
 		atomic_thread_fence(memory_order_seq_cst);
 		had |= atomic_load(&e->cpus[i]->direct) == host;
 		seen[i] = had && e->cpus[i] != cpu ? soft_passage_ask(e->cpus[i]) : 0;
+		SOFT_COUNT_ADD(cpu, passage_waits, seen[i] != 0);
 	}
 	for (unsigned i = 0; i < e->cfg.cpus; i++)
 		soft_passage_wait(e->cpus[i], seen[i]);

@@ -21,48 +21,50 @@ struct soft_engine;
 struct soft_event;
 
 /* X(name, "what it counts"), S(section). Those of one vCPU. */
-#define SOFT_STATS_CPU(X, S)                                                 \
-	S("code")                                                            \
-	X(blocks_decoded, "blocks decoded")                                  \
-	X(insns_decoded, "instructions decoded")                             \
-	X(jit_blocks, "blocks translated")                                   \
-	X(jit_insns, "instructions translated")                              \
-	X(jit_bytes, "bytes of code generated")                              \
-	X(jit_ns, "nanoseconds spent translating")                           \
-	X(lookups, "blocks looked up, jump cache missed")                    \
-	S("exits from generated code")                                       \
-	X(exit_tlb_read, "TLB miss, read")                                   \
-	X(exit_tlb_write, "TLB miss, write")                                 \
-	X(exit_exec, "block not found by its address")                       \
-	X(exit_indirect, "indirect branch not found")                        \
-	X(exit_unsupported, "instruction not translated")                    \
-	X(exit_system, "system instruction")                                 \
-	X(exit_mmio, "memory of a device")                                   \
-	X(exit_pio, "port of a device")                                      \
-	X(exit_interrupt, "interrupt or kick")                               \
-	X(exit_invalidated, "code overwritten")                              \
-	X(exit_fault, "fault")                                               \
-	S("memory")                                                          \
-	X(tlb_fill_read, "page walks, read")                                 \
-	X(tlb_fill_write, "page walks, write")                               \
-	X(tlb_fill_exec, "page walks, execute")                              \
-	X(tlb_flush, "TLB flushes, everything")                              \
-	X(tlb_flush_pcid, "TLB flushes, one PCID")                           \
-	X(tlb_switch, "switches to a PCID that kept its entries")            \
-	X(tlb_invlpg, "pages invalidated (INVLPG, INVPCID)")                 \
-	X(tlb_invlpg_large, "of these, flushed everything for a large page") \
-	X(tlb_gen_wrap, "times the TLB's generations ran out")               \
-	X(mmio_read, "reads of device memory")                               \
-	X(mmio_write, "writes of device memory")                             \
-	X(pio_read, "reads of ports")                                        \
-	X(pio_write, "writes of ports")                                      \
-	S("events")                                                          \
-	X(interrupts, "interrupts delivered")                                \
-	X(nmis, "NMIs delivered")                                            \
-	X(soft_ints, "software interrupts (INT n)")                          \
-	X(exceptions, "exceptions delivered")                                \
-	X(halts, "times the vCPU halted")                                    \
-	X(kicks, "kicks taken")                                              \
+#define SOFT_STATS_CPU(X, S)                                                   \
+	S("code")                                                              \
+	X(blocks_decoded, "blocks decoded")                                    \
+	X(insns_decoded, "instructions decoded")                               \
+	X(jit_blocks, "blocks translated")                                     \
+	X(jit_insns, "instructions translated")                                \
+	X(jit_bytes, "bytes of code generated")                                \
+	X(jit_ns, "nanoseconds spent translating")                             \
+	X(lookups, "blocks looked up, jump cache missed")                      \
+	S("exits from generated code")                                         \
+	X(exit_tlb_read, "TLB miss, read")                                     \
+	X(exit_tlb_write, "TLB miss, write")                                   \
+	X(exit_exec, "block not found by its address")                         \
+	X(exit_indirect, "indirect branch not found")                          \
+	X(exit_unsupported, "instruction not translated")                      \
+	X(exit_system, "system instruction")                                   \
+	X(exit_mmio, "memory of a device")                                     \
+	X(exit_pio, "port of a device")                                        \
+	X(exit_interrupt, "interrupt or kick")                                 \
+	X(exit_invalidated, "code overwritten")                                \
+	X(exit_fault, "fault")                                                 \
+	S("memory")                                                            \
+	X(tlb_fill_read, "page walks, read")                                   \
+	X(tlb_fill_write, "page walks, write")                                 \
+	X(tlb_fill_exec, "page walks, execute")                                \
+	X(tlb_flush, "TLB flushes, everything")                                \
+	X(tlb_flush_pcid, "TLB flushes, one PCID")                             \
+	X(tlb_switch, "switches to a PCID that kept its entries")              \
+	X(tlb_invlpg, "pages invalidated (INVLPG, INVPCID)")                   \
+	X(tlb_invlpg_large, "of these, flushed everything for a large page")   \
+	X(tlb_gen_wrap, "times the TLB's generations ran out")                 \
+	X(mmio_read, "reads of device memory")                                 \
+	X(mmio_write, "writes of device memory")                               \
+	X(pio_read, "reads of ports")                                          \
+	X(pio_write, "writes of ports")                                        \
+	S("events")                                                            \
+	X(interrupts, "interrupts delivered")                                  \
+	X(nmis, "NMIs delivered")                                              \
+	X(soft_ints, "software interrupts (INT n)")                            \
+	X(exceptions, "exceptions delivered")                                  \
+	X(halts, "times the vCPU halted")                                      \
+	X(kicks, "kicks taken")                                                \
+	X(page_scans, "times every vCPU's write entries of a page were taken") \
+	X(passage_waits, "waits for one vCPU's safepoint")                     \
 	X(exclusive, "times all other vCPUs were stopped")
 
 /* Those of the engine: what any thread may do. */
