@@ -215,8 +215,9 @@ void jit_emit_leave(struct xlat *x, struct jit_op *o)
 
 	em_rr(&x->e, x->m64, 0x89, R_RBP, T0);
 	jit_check(x, R_RBP, size, SOFT_READ, false);
+	load_t0(x, size, T1); /* it may fault */
 	em_lea(&x->e, x->m64, R_RSP, R_RBP, X86_NO_REG, 0, (int)size);
-	load_t0(x, size, R_RBP);
+	em_mov_rr(&x->e, R_RBP, T1);
 }
 
 /* ---- Calls and returns ---------------------------------------------------------------------- */

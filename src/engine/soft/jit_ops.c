@@ -185,6 +185,7 @@ struct fields {
 	unsigned reg, rm, vvvv;
 	bool mem, reg_gpr, rm_gpr, vvvv_gpr, opcode_reg;
 	bool size16; /* needs 66 as an operand size */
+	bool gpr;    /* VEX: one operand is a general register, or memory in its place */
 };
 
 /* ModRM.reg is part of the opcode. */
@@ -226,6 +227,7 @@ static struct fields fields_of(const struct x86_insn *insn)
 		f.reg_gpr = role & TR_REG;
 		f.rm_gpr = !f.mem && (role & TR_RM);
 		f.vvvv_gpr = role & TR_VVVV;
+		f.gpr = role & (TR_REG | TR_RM | TR_VVVV);
 		f.size16 = (role & TR_OPSIZE) && has_size2(insn);
 		if (insn->mode != X86_MODE_64) {
 			f.reg &= 7;
@@ -304,14 +306,14 @@ static void emit_legacy_prefixes(struct emit *e, const struct x86_insn *insn, bo
 		em8(e, pp_byte[insn->pp]);
 }
 
-/* Byte registers 4 to 7 mean AH to BH where there is no REX. */
-static bool high8(const struct x86_insn *insn)
+/* The operand that is one of AH to BH: byte registers 4 to 7 where there is no REX. */
+static const struct x86_operand *high8(const struct x86_insn *insn)
 {
 	for (unsigned i = 0; i < insn->nopds; i++) {
 		if (insn->opd[i].kind == X86_OPD_REG && insn->opd[i].rc == X86_RC_GPRH)
-			return true;
+			return &insn->opd[i];
 	}
-	return false;
+	return NULL;
 }
 
 static unsigned opcode_of(const struct x86_insn *insn)
@@ -335,8 +337,8 @@ static void emit_insn(struct emit *e, const struct x86_insn *insn, const struct 
 	if (modrm || f->opcode_reg)
 		rex |= rm >> 3 & 1;
 	if (insn->flags & X86_IF_VEX) {
-		if (insn->mode != X86_MODE_64 && !(f->reg_gpr || f->rm_gpr || f->vvvv_gpr))
-			rex |= insn->rex & 8u; /* W is part of the opcode there */
+		if (insn->mode != X86_MODE_64 && !f->gpr)
+			rex |= insn->rex & 8u; /* W is part of the opcode, not a size */
 		em8(e, 0xc4);
 		em8(e, (~rex & 7) << 5 | insn->map);
 		em8(e, (rex & 8) << 4 | (~f->vvvv & 15) << 3 | (insn->vex_l & 1u) << 2 | insn->pp);
@@ -358,16 +360,16 @@ static void emit_insn(struct emit *e, const struct x86_insn *insn, const struct 
 		em8(e, imm[i]);
 }
 
-static void swap_high8(struct emit *e, const struct x86_insn *insn)
+/* AH to BH cannot be named beside a REX prefix: r10b = the register, or the other way. Keeps flags. */
+static void move_high8(struct emit *e, unsigned reg, bool to_scratch)
 {
-	for (unsigned i = 0; i < insn->nopds; i++) {
-		unsigned r = insn->opd[i].reg;
+	unsigned swap = 0xc0 | (reg + 4) << 3 | reg;
 
-		if (insn->opd[i].kind != X86_OPD_REG || insn->opd[i].rc != X86_RC_GPRH)
-			continue;
-		em8(e, 0x86); /* xchg low, high */
-		em8(e, 0xc0 | (r + 4) << 3 | r);
-	}
+	em8(e, 0x86); /* xchg low, high */
+	em8(e, swap);
+	em_rr(e, 0, to_scratch ? 0x8a : 0x88, T1, reg);
+	em8(e, 0x86);
+	em8(e, swap);
 }
 
 static const struct x86_operand *mem_operand(const struct x86_insn *insn)
@@ -420,7 +422,8 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 	struct fields f = fields_of(insn);
 	struct rename r[3];
 	unsigned n = 0;
-	bool touches = mem && mem->size, swap = mem && high8(insn), x87 = tracks_x87(o->op, insn);
+	const struct x86_operand *high = mem ? high8(insn) : NULL;
+	bool touches = mem && mem->size, x87 = tracks_x87(o->op, insn);
 
 	if (touches) {
 		jit_address(x, insn, o->op->rip + insn->len);
@@ -438,14 +441,14 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 		if (r[i].read)
 			em_load_gs(e, r[i].host, GS_GPR(r[i].guest));
 	}
-	if (swap) {
-		swap_high8(e, insn);
-		if (f.reg_gpr)
-			f.reg &= 3;
+	if (high) {
+		f.reg = T1;
+		if (high->access & X86_ACC_R)
+			move_high8(e, high->reg, true);
 	}
 	emit_insn(e, insn, &f, imm);
-	if (swap)
-		swap_high8(e, insn);
+	if (high && (high->access & X86_ACC_W))
+		move_high8(e, high->reg, false);
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].write)
 			em_store_gs(e, r[i].host, GS_GPR(r[i].guest));
@@ -559,7 +562,7 @@ static bool host_plain(const struct xlat *x, const struct x86_insn *insn, const 
 	if (class != FPU_NONE && (x->mode & SOFT_MODE_NOFPU))
 		return false;
 	if (!x->m64 && (insn->flags & X86_IF_VEX) && insn->map == X86_MAP_0F3A &&
-	    insn->opcode >= 0x4a && insn->opcode <= 0x4c && insn->opd[3].reg > 7)
+	    insn->opcode >= 0x4a && insn->opcode <= 0x4c && (insn->imm & 0x80))
 		return false;
 	if (shape > SHAPE_RMW && tracks_x87(op, insn))
 		return op->seg != SEG_FS && op->seg != SEG_GS;
