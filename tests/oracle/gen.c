@@ -5,21 +5,10 @@
  */
 #include <string.h>
 
-#include "oracle/oracle.h"
+#include "oracle/gen_int.h"
 #include "x86/cpuid.h"
-#include "x86/state.h"
 
 #define MIDDLE (ORACLE_DATA_BYTES / 2)
-
-static uint64_t pick(uint64_t *s, uint64_t n)
-{
-	return oracle_random(s) % n;
-}
-
-static bool chance(uint64_t *s, unsigned percent)
-{
-	return pick(s, 100) < percent;
-}
 
 /* ---- Bytes ---------------------------------------------------------------------------------- */
 
@@ -45,7 +34,7 @@ static unsigned put_prefixes(uint64_t *s, uint8_t *p, bool long_mode, bool vex)
 	return n;
 }
 
-static unsigned put_vex(uint64_t *s, uint8_t *p)
+unsigned gen_put_vex(uint64_t *s, uint8_t *p)
 {
 	uint8_t vvvv = chance(s, 40) ? 15 : (uint8_t)pick(s, 16);
 	uint8_t pp = (uint8_t)pick(s, 4), l = (uint8_t)pick(s, 2);
@@ -65,7 +54,7 @@ static unsigned put_vex(uint64_t *s, uint8_t *p)
 }
 
 /* Opcode bytes that deserve more than their share: ALU, SSE, 0F38, x87. */
-static unsigned put_opcode(uint64_t *s, uint8_t *p)
+unsigned gen_put_opcode(uint64_t *s, uint8_t *p)
 {
 	switch (pick(s, 10)) {
 	case 0:
@@ -101,18 +90,19 @@ static void make_code(uint64_t *s, struct oracle_test *t)
 	bool vex = chance(s, 22);
 	unsigned n;
 
-	for (unsigned i = 0; i < ORACLE_CODE_MAX; i++)
+	memset(t->code, 0xcc, sizeof(t->code));
+	for (unsigned i = 0; i < ORACLE_INSN_MAX; i++)
 		t->code[i] = (uint8_t)oracle_random(s);
 	n = put_prefixes(s, t->code, t->mode == X86_MODE_64, vex);
 	if (vex) {
-		n += put_vex(s, t->code + n);
+		n += gen_put_vex(s, t->code + n);
 		n++; /* the opcode stays random */
 	} else {
-		n += put_opcode(s, t->code + n);
+		n += gen_put_opcode(s, t->code + n);
 	}
 	/* Small immediates and displacements are the interesting ones. */
 	if (chance(s, 30)) {
-		for (unsigned i = n + 2; i < ORACLE_CODE_MAX; i++)
+		for (unsigned i = n + 2; i < ORACLE_INSN_MAX; i++)
 			t->code[i] = chance(s, 50) ? 0 : (uint8_t)pick(s, 8);
 	}
 }
@@ -221,7 +211,7 @@ static void make_vectors(uint64_t *s, uint8_t *x)
 }
 
 /* An address in the window, often aligned, sometimes across the page end or out of the data. */
-static uint64_t target(uint64_t *s, unsigned size)
+uint64_t gen_target(uint64_t *s, unsigned size)
 {
 	uint64_t off = MIDDLE - 128 + pick(s, 256 - 64);
 
@@ -235,26 +225,26 @@ static uint64_t target(uint64_t *s, unsigned size)
 	return ORACLE_DATA + off;
 }
 
-static void set_low(struct oracle_test *t, unsigned reg, uint64_t v)
+void gen_set_low(struct oracle_test *t, unsigned reg, uint64_t v)
 {
 	if (t->mode == X86_MODE_16)
 		v = (t->in.gpr[reg] & ~0xffffull) | ((v - ORACLE_DATA) & 0xffff);
 	t->in.gpr[reg] = v;
 }
 
-static void make_registers(uint64_t *s, struct oracle_test *t)
+void gen_registers(uint64_t *s, struct oracle_test *t)
 {
 	uint64_t *g = t->in.gpr;
 
 	for (unsigned i = 0; i < 16; i++)
 		g[i] = interesting(s);
-	set_low(t, R_RSP, (target(s, 8) & ~7ull) | (chance(s, 10) ? pick(s, 8) : 0));
+	gen_set_low(t, R_RSP, (gen_target(s, 8) & ~7ull) | (chance(s, 10) ? pick(s, 8) : 0));
 	if (chance(s, 60)) {
-		set_low(t, R_RSI, target(s, 8));
-		set_low(t, R_RDI, target(s, 8));
+		gen_set_low(t, R_RSI, gen_target(s, 8));
+		gen_set_low(t, R_RDI, gen_target(s, 8));
 	}
 	if (chance(s, 50))
-		set_low(t, R_RBP, target(s, 8));
+		gen_set_low(t, R_RBP, gen_target(s, 8));
 	if (chance(s, 40))
 		g[R_RCX] = pick(s, 80);
 	if (chance(s, 20))
@@ -280,11 +270,11 @@ static void make_registers(uint64_t *s, struct oracle_test *t)
 
 static void put_disp(struct oracle_test *t, unsigned off, uint64_t v, unsigned bytes)
 {
-	if (off + bytes <= ORACLE_CODE_MAX)
+	if (off + bytes <= ORACLE_INSN_MAX)
 		memcpy(t->code + off, &v, bytes);
 }
 
-static void aim_vector_index(uint64_t *s, struct oracle_test *t, const struct x86_insn *in)
+void gen_aim_vector_index(uint64_t *s, struct oracle_test *t, const struct x86_insn *in)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		put_u64(t->in.xsave + 160 + 16 * (in->index & 15) + 8 * i,
@@ -300,7 +290,7 @@ static void aim(uint64_t *s, struct oracle_test *t, const struct x86_insn *in, u
 	bool modrm = in->flags & X86_IF_MODRM;
 
 	if (in->flags & X86_IF_VSIB) {
-		aim_vector_index(s, t, in);
+		gen_aim_vector_index(s, t, in);
 		if (in->base < 16)
 			g[in->base] = at - (uint64_t)in->disp;
 	} else if (in->base == X86_REG_RIP) {
@@ -324,7 +314,7 @@ static void aim(uint64_t *s, struct oracle_test *t, const struct x86_insn *in, u
 	}
 }
 
-static const struct x86_operand *memory_operand(const struct x86_insn *in)
+const struct x86_operand *gen_memory_operand(const struct x86_insn *in)
 {
 	for (unsigned i = 0; i < in->nopds; i++) {
 		if (in->opd[i].kind == X86_OPD_MEM)
@@ -335,18 +325,18 @@ static const struct x86_operand *memory_operand(const struct x86_insn *in)
 
 static void aim_operands(uint64_t *s, struct oracle_test *t, const struct x86_insn *in)
 {
-	const struct x86_operand *m = memory_operand(in);
+	const struct x86_operand *m = gen_memory_operand(in);
 
 	if (in->op >= X86_OP_BT && in->op <= X86_OP_BTC && m && in->opd[1].kind == X86_OPD_REG &&
 	    in->opd[1].reg != R_RSP)
 		t->in.gpr[in->opd[1].reg] = (uint64_t)((int64_t)pick(s, 1024) - 512) &
 					    (t->mode == X86_MODE_64 ? ~0ull : 0xffffffff);
 	if (m)
-		aim(s, t, in, target(s, m->size));
+		aim(s, t, in, gen_target(s, m->size));
 	if (in->op == X86_OP_XLAT)
-		set_low(t, R_RBX, ORACLE_DATA + MIDDLE - 128);
+		gen_set_low(t, R_RBX, ORACLE_DATA + MIDDLE - 128);
 	if (in->op == X86_OP_CLZERO)
-		set_low(t, R_RAX, target(s, 64));
+		gen_set_low(t, R_RAX, gen_target(s, 64));
 }
 
 /* Moves of single elements, which have alignment rules of their own. */
@@ -368,7 +358,7 @@ static bool moves_elements(const struct x86_insn *in)
 
 /* ---- What a host process cannot compare ----------------------------------------------------- */
 
-static bool excluded_op(const struct x86_insn *in)
+bool gen_excluded(const struct x86_insn *in)
 {
 	switch (in->op) {
 	/* leave the process */
@@ -469,22 +459,24 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	oracle_random(&s);
 	t->mode = m < 70 ? X86_MODE_64 : m < 88 ? X86_MODE_32 : X86_MODE_16;
 	make_code(&s, t);
-	*len = x86_decode(insn, t->code, ORACLE_CODE_MAX, (enum x86_mode)t->mode);
-	make_registers(&s, t);
+	*len = x86_decode(insn, t->code, ORACLE_INSN_MAX, (enum x86_mode)t->mode);
+	gen_registers(&s, t);
+	if (t->kind == ORACLE_RUN)
+		t->in.rflags &= ~(uint64_t)FLAG_TF;
 	t->code_off =
 		chance(&s, 95) || *len <= 0 ? 0x800 : 0x1000 - (uint32_t)pick(&s, (uint64_t)*len);
 	t->in.rip = (t->mode == X86_MODE_16 ? 0 : ORACLE_CODE) + t->code_off;
 	/* Half of all byte strings are refused; one in four of them is enough. */
 	if (*len <= 0)
 		return *len == X86_DECODE_UD && !(n & 3) && !excluded_unknown(t->code);
-	if (excluded_op(insn) ||
+	if (gen_excluded(insn) ||
 	    (insn->seg_override && (insn->seg == SEG_FS || insn->seg == SEG_GS)))
 		return false;
-	memset(t->code + *len, 0xcc, ORACLE_CODE_MAX - (unsigned)*len);
+	memset(t->code + *len, 0xcc, ORACLE_INSN_MAX - (unsigned)*len);
 	aim_operands(&s, t, insn);
 	if (moves_elements(insn) && chance(&s, 30))
 		t->in.rflags |= FLAG_AC;
-	*len = x86_decode(insn, t->code, ORACLE_CODE_MAX, (enum x86_mode)t->mode);
+	*len = x86_decode(insn, t->code, ORACLE_INSN_MAX, (enum x86_mode)t->mode);
 	return true;
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The real processor's side: a child process whose signal handler loads a test's registers into the
- * signal frame, returns into one instruction with TF set, and reads everything back from the next
- * signal's frame. The child may only return from signals and talk over its pipes (seccomp), since a
+ * signal frame, returns into one instruction with TF set, or into several with INT3 behind them, and
+ * reads everything back from the next signal's frame. A timer ends code that does not end. The child may only return from signals and talk over its pipes (seccomp), since a
  * random instruction could be a system call.
  */
 #include <asm/ldt.h>
+#include <asm/prctl.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -28,6 +30,7 @@
 #define SEL_DATA 0x2b
 #define SEL_LDT_CODE 0x07
 #define SEL_LDT_DATA 0x0f
+#define TICK_US 5000 /* of processor time; code that lasts through two ticks has no end */
 
 struct shared {
 	bool has_16bit;
@@ -51,6 +54,7 @@ static ucontext_t home;
 static uint8_t home_fp[4096] __attribute__((aligned(64)));
 static size_t home_fp_bytes;
 static bool at_home = true;
+static unsigned seen_at; /* the test in flight at the last tick */
 
 /* ---- Signal frames -------------------------------------------------------------------------- */
 
@@ -108,8 +112,9 @@ static void load_test(ucontext_t *uc, const struct oracle_test *t)
 	put_xsave((uint8_t *)uc->uc_mcontext.fpregs, t->in.xsave);
 	memset(code_rw, 0xcc, ORACLE_CODE_BYTES);
 	memcpy(code_rw + t->code_off, t->code,
-	       t->code_off + ORACLE_CODE_MAX <= ORACLE_CODE_BYTES ? ORACLE_CODE_MAX
-								  : ORACLE_CODE_BYTES - t->code_off);
+	       t->code_off + ORACLE_CODE_MAX <= ORACLE_CODE_BYTES
+		       ? ORACLE_CODE_MAX
+		       : ORACLE_CODE_BYTES - t->code_off);
 	memset((void *)ORACLE_DATA, 0, ORACLE_DATA_BYTES);
 	memcpy((uint8_t *)ORACLE_DATA + (ORACLE_DATA_BYTES - ORACLE_WINDOW) / 2, t->window,
 	       ORACLE_WINDOW);
@@ -153,16 +158,22 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 	 * the next test would inherit the others.
 	 */
 	__asm__ volatile("pushf\n\tandl $~0x244000, (%%rsp)\n\tpopf" : : : "cc", "memory");
-	(void)sig;
 	(void)si;
+	if (sig == SIGVTALRM && (at_home || seen_at != sh->at)) {
+		seen_at = sh->at;
+		return;
+	}
 	if (at_home) {
 		save_home(uc);
 		at_home = false;
 		sh->at = 0;
 	} else {
 		store_result(uc, &sh->tests[sh->at]);
+		if (sig == SIGVTALRM)
+			sh->tests[sh->at].host.vector = ORACLE_NO_END;
 		sh->at++;
 	}
+	seen_at = ~0u;
 	if (sh->at < sh->count) {
 		load_test(uc, &sh->tests[sh->at]);
 	} else {
@@ -225,13 +236,15 @@ static bool catch_signals(void)
 	static uint8_t stack[65536];
 	stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
 	struct sigaction sa = {.sa_sigaction = on_signal,
-			       .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-	const int sigs[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS};
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART};
+	struct itimerval tick = {{0, TICK_US}, {0, TICK_US}};
+	const int sigs[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGVTALRM};
 	bool ok = sigaltstack(&ss, NULL) == 0;
 
+	sigaddset(&sa.sa_mask, SIGVTALRM);
 	for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
 		ok = ok && sigaction(sigs[i], &sa, NULL) == 0;
-	return ok;
+	return ok && setitimer(ITIMER_VIRTUAL, &tick, NULL) == 0;
 }
 
 _Noreturn static void child(struct shared *shared, int in, int out)
@@ -244,7 +257,8 @@ _Noreturn static void child(struct shared *shared, int in, int out)
 	home_fp_bytes = ebx + 4 < sizeof(home_fp) ? ebx + 4 : sizeof(home_fp);
 	sh->has_16bit = set_ldt(0, ORACLE_CODE, ORACLE_CODE_BYTES - 1, MODIFY_LDT_CONTENTS_CODE) &&
 			set_ldt(1, ORACLE_DATA, ORACLE_DATA_BYTES - 1, MODIFY_LDT_CONTENTS_DATA);
-	if (!map_layout() || !catch_signals() || !lock_down() || write(out, "r", 1) != 1)
+	if (!map_layout() || syscall(SYS_arch_prctl, ARCH_SET_GS, (long)ORACLE_GS_BASE) != 0 ||
+	    !catch_signals() || !lock_down() || write(out, "r", 1) != 1)
 		_exit(3);
 	load_segments(SEL_DATA);
 	while (read(in, &byte, 1) == 1) {

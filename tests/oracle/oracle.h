@@ -17,10 +17,14 @@
 #define ORACLE_DATA 0x20000000ull
 #define ORACLE_CODE_BYTES 0x2000u
 #define ORACLE_DATA_BYTES 0x2000u
-#ifndef ORACLE_WINDOW /* tests/isa has longer code and names all data */
+#ifndef ORACLE_WINDOW	   /* tests/isa has longer code and names all data */
 #define ORACLE_WINDOW 512u /* random bytes around the middle of the data, where pages meet */
-#define ORACLE_CODE_MAX 24u
+#define ORACLE_CODE_MAX 256u
+#define ORACLE_GS_BASE 0x40u
+#else
+#define ORACLE_GS_BASE 0u
 #endif
+#define ORACLE_INSN_MAX 24u /* random bytes an instruction is made of */
 #define ORACLE_XSAVE_BYTES 832u
 
 struct oracle_state {
@@ -36,7 +40,18 @@ struct oracle_result {
 	uint8_t data[ORACLE_DATA_BYTES];
 };
 
+enum oracle_kind {
+	ORACLE_STEP, /* one instruction under TF */
+	ORACLE_RUN,  /* one instruction, INT3 all around */
+	ORACLE_SEQ,  /* several, with branches among them */
+	ORACLE_KINDS
+};
+
+/* host.vector: it did not end. */
+#define ORACLE_NO_END 0xfe
+
 struct oracle_test {
+	uint8_t kind; /* enum oracle_kind */
 	uint8_t mode; /* enum x86_mode */
 	uint8_t code[ORACLE_CODE_MAX];
 	uint32_t code_off; /* in the code pages */
@@ -57,6 +72,8 @@ static inline uint64_t oracle_random(uint64_t *seed)
 
 /* gen.c: test number `n` of `seed`. False: this one must not run on the host (why is counted). */
 bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len);
+/* seq.c: the same for ORACLE_SEQ; *len is that of all instructions, *insn the last one. */
+bool seq_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len);
 /* Name of the family an instruction belongs to, for the counts. */
 const char *gen_family(const struct x86_insn *insn, int len);
 unsigned gen_family_index(const struct x86_insn *insn, int len);
@@ -75,8 +92,10 @@ bool host_has_16bit(const struct host *h);
 
 /* soft.c: run one test on the engine. False: the engine left for an unexpected reason. */
 struct soft;
-struct soft *soft_start(void);
-bool soft_run_test(struct soft *s, const struct oracle_test *t, struct oracle_result *out);
+struct soft *soft_start(unsigned tier);
+/* `again`: the code is there already, with whatever the engine made of it. */
+bool soft_run_test(struct soft *s, const struct oracle_test *t, bool again,
+		   struct oracle_result *out);
 void soft_stop(struct soft *s);
 
 #endif

@@ -192,10 +192,11 @@ static void clean_state(struct x86_state *s)
 		s->seg[i] = seg(0, 0, 0, 0);
 		s->seg[i].unusable = true;
 	}
+	s->seg[SEG_GS].base = ORACLE_GS_BASE;
 	s->seg[SEG_CS] = seg(0x33, 0, 0xffffffff, 0xa0fb);
 }
 
-struct soft *soft_start(void)
+struct soft *soft_start(unsigned tier)
 {
 	struct soft *s = calloc(1, sizeof(*s));
 	struct lodge_err err = {"out of memory"};
@@ -209,12 +210,11 @@ struct soft *soft_start(void)
 	tables(mem_base(s->mem));
 	descriptors(mem_base(s->mem));
 
-	const char *tier = getenv("LODGE_TIER");
 	struct engine_config cfg = {.cpus = 1,
 				    .cpuid = &s->cpuid,
 				    .mem = s->mem,
 				    .host = no_host,
-				    .soft = {.tier = tier ? (unsigned)atoi(tier) : 0, .warm = 1}};
+				    .soft = {.tier = tier, .warm = 1}};
 
 	s->engine = engine_soft.create(&cfg, &err);
 	if (!s->engine)
@@ -241,13 +241,15 @@ static void user_mode(struct x86_state *st, uint8_t mode)
 	}
 }
 
-static void set_memory(struct soft *s, const struct oracle_test *t)
+static void set_memory(struct soft *s, const struct oracle_test *t, bool again)
 {
 	uint8_t *ram = mem_base(s->mem);
 
-	memset(ram + CODE_PHYS, 0xcc, ORACLE_CODE_BYTES);
-	memcpy(ram + CODE_PHYS + t->code_off, t->code, ORACLE_CODE_MAX);
-	mem_wrote(s->mem, CODE_PHYS, ORACLE_CODE_BYTES);
+	if (!again) {
+		memset(ram + CODE_PHYS, 0xcc, ORACLE_CODE_BYTES);
+		memcpy(ram + CODE_PHYS + t->code_off, t->code, ORACLE_CODE_MAX);
+		mem_wrote(s->mem, CODE_PHYS, ORACLE_CODE_BYTES);
+	}
 	memset(ram + DATA_PHYS, 0, ORACLE_DATA_BYTES);
 	memcpy(ram + DATA_PHYS + (ORACLE_DATA_BYTES - ORACLE_WINDOW) / 2, t->window, ORACLE_WINDOW);
 }
@@ -270,7 +272,8 @@ static void read_frame(struct soft *s, const struct x86_state *st, struct oracle
 	out->cr2 = st->cr2;
 }
 
-bool soft_run_test(struct soft *s, const struct oracle_test *t, struct oracle_result *out)
+bool soft_run_test(struct soft *s, const struct oracle_test *t, bool again,
+		   struct oracle_result *out)
 {
 	struct x86_state *st = engine_soft.state(s->vcpu);
 	enum engine_exit why;
@@ -282,7 +285,7 @@ bool soft_run_test(struct soft *s, const struct oracle_test *t, struct oracle_re
 	memcpy(st->xsave, t->in.xsave, ORACLE_XSAVE_BYTES);
 	st->xsave[512] = 7;
 	user_mode(st, t->mode);
-	set_memory(s, t);
+	set_memory(s, t, again);
 	engine_soft.state_changed(s->vcpu);
 	why = engine_soft.run(s->vcpu);
 	st = engine_soft.state(s->vcpu);
