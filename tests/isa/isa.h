@@ -93,7 +93,13 @@ enum isa_variant {
 };
 
 struct isa_vm;
-struct isa_vm *isa_vm_new(const struct engine_ops *ops, const char *model);
+/* An engine, and how it is set up. */
+struct isa_engine {
+	const char *name;
+	const struct engine_ops *ops;
+	unsigned tier; /* of the software engine */
+};
+struct isa_vm *isa_vm_new(const struct isa_engine *engine, const char *model);
 void isa_vm_free(struct isa_vm *vm);
 const struct x86_cpuid *isa_vm_cpuid(const struct isa_vm *vm);
 /* Run one test from t->in. NULL, or why the engine did not stop at an exception. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "isa/isa.h"
@@ -421,20 +422,28 @@ static void take_xsave(const struct x86_state *st, uint8_t *x)
 
 /* A signal handler has no other way to the vCPU. */
 static struct isa_vm *running;
+static volatile bool kicked;
 
+/* A kick from the vCPU's own thread may not reach a loop of generated code. */
 static void on_alarm(int sig)
 {
+	static const char text[] = "isa: a test does not end, not even by a kick\n";
+
 	(void)sig;
+	if (kicked && write(STDERR_FILENO, text, sizeof(text) - 1) > 0)
+		_exit(1);
+	kicked = true;
 	running->ops->kick(running->vcpu);
 }
 
 static enum engine_exit run_limited(struct isa_vm *vm)
 {
 	struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK};
-	struct itimerval limit = {.it_value = {.tv_sec = TIME_LIMIT_S}}, none = {0};
+	struct itimerval limit = {{TIME_LIMIT_S, 0}, {TIME_LIMIT_S, 0}}, none = {0};
 	enum engine_exit why;
 
 	running = vm;
+	kicked = false;
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &limit, NULL);
 	why = vm->ops->run(vm->vcpu);
@@ -474,7 +483,7 @@ const char *isa_vm_run(struct isa_vm *vm, const struct isa_test *t, enum isa_var
 	return frame_legacy(ram, st, how == ISA_V86, out);
 }
 
-struct isa_vm *isa_vm_new(const struct engine_ops *ops, const char *model)
+struct isa_vm *isa_vm_new(const struct isa_engine *engine, const char *model)
 {
 	struct isa_vm *vm = calloc(1, sizeof(*vm));
 	struct lodge_err err = {"out of memory"};
@@ -482,7 +491,7 @@ struct isa_vm *isa_vm_new(const struct engine_ops *ops, const char *model)
 
 	if (!vm)
 		return NULL;
-	vm->ops = ops;
+	vm->ops = engine->ops;
 	vm->mem = mem_new(RAM_BYTES, 0, &err);
 	if (!vm->mem || x86_cpuid_build(&vm->cpuid, model, 1, &err) < 0 ||
 	    mem_map(vm->mem, 0, RAM_BYTES, MEM_RAM, 0) < 0)
@@ -493,17 +502,16 @@ struct isa_vm *isa_vm_new(const struct engine_ops *ops, const char *model)
 	descriptors(ram);
 	handlers(ram);
 
-	const char *tier = getenv("LODGE_TIER");
 	struct engine_config cfg = {.cpus = 1,
-				    .soft = {.tier = tier ? (unsigned)atoi(tier) : 0, .warm = 1},
+				    .soft = {.tier = engine->tier, .warm = 1},
 				    .cpuid = &vm->cpuid,
 				    .mem = vm->mem,
 				    .host = no_host};
 
-	vm->engine = ops->create(&cfg, &err);
+	vm->engine = vm->ops->create(&cfg, &err);
 	if (!vm->engine)
 		goto fail;
-	vm->vcpu = ops->vcpu(vm->engine, 0);
+	vm->vcpu = vm->ops->vcpu(vm->engine, 0);
 	return vm;
 fail:
 	fprintf(stderr, "isa: %s: %s\n", model, err.msg);
