@@ -122,6 +122,19 @@ static bool is_fault(uint8_t vector)
 	return vector != VEC_DB && vector != VEC_BP && vector != VEC_OF;
 }
 
+/* Memory operands that the processor takes in several accesses: x87 state images, 80 bits. */
+static bool in_parts(const struct x86_insn *insn)
+{
+	if (insn->op == X86_OP_FNSAVE || insn->op == X86_OP_FRSTOR || insn->op == X86_OP_FNSTENV ||
+	    insn->op == X86_OP_FLDENV)
+		return true;
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if (insn->opd[i].kind == X86_OPD_MEM && insn->opd[i].size == 10)
+			return true;
+	}
+	return false;
+}
+
 static void compare_results(struct diff *d, const struct oracle_test *t,
 			    const struct x86_insn *insn, int len, const struct oracle_result *s,
 			    unsigned tier)
@@ -138,8 +151,7 @@ static void compare_results(struct diff *d, const struct oracle_test *t,
 	if (tier == 2 && is_fault(h->vector))
 		flags &= ~(uint64_t)FLAGS_ARITH;
 
-	bool image = len > 0 && (insn->op == X86_OP_FNSAVE || insn->op == X86_OP_FRSTOR ||
-				 insn->op == X86_OP_FNSTENV || insn->op == X86_OP_FLDENV);
+	bool image = len > 0 && in_parts(insn);
 
 	/*
 	 * Known difference: under TF a gather that faults after it has loaded some elements traps first
@@ -149,8 +161,8 @@ static void compare_results(struct diff *d, const struct oracle_test *t,
 	    h->s.rip == t->in.rip && operand_fault(s->vector))
 		return;
 	/*
-	 * Which byte of an x87 state image is touched first is the processor's business: of several
-	 * faults that one image earns, any may win.
+	 * Which byte of such an operand is touched first is the processor's business: of several
+	 * faults that it earns, any may win.
 	 */
 	if (image && operand_fault(h->vector) && operand_fault(s->vector) && h->vector != s->vector)
 		return;
