@@ -338,6 +338,8 @@ static inline bool cc_true(uint64_t f, unsigned cc)
 	return r ^ (cc & 1);
 }
 
+/* op->aux of LOOP, LOOPE, LOOPNE. */
+enum { SOFT_LOOP_COUNT, SOFT_LOOP_WHILE_ZF, SOFT_LOOP_WHILE_NOT_ZF };
 #define SOFT_CC_BAD_TARGET 0x80u /* op->cc: taking this branch is #GP(0) */
 /* Where a direct near branch goes, from the IP after it. */
 uint64_t soft_branch_target(const struct x86_insn *insn, uint64_t next);

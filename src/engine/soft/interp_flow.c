@@ -58,8 +58,9 @@ DEFINE_JCC(1)
 DEFINE_JCC(2)
 DEFINE_JCC(3)
 DEFINE_JCC(4)
-DEFINE_JCC(5) DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8) DEFINE_JCC(9) DEFINE_JCC(10) DEFINE_JCC(11)
-	DEFINE_JCC(12) DEFINE_JCC(13) DEFINE_JCC(14) DEFINE_JCC(15)
+DEFINE_JCC(5)
+DEFINE_JCC(6) DEFINE_JCC(7) DEFINE_JCC(8) DEFINE_JCC(9) DEFINE_JCC(10) DEFINE_JCC(11) DEFINE_JCC(12)
+	DEFINE_JCC(13) DEFINE_JCC(14) DEFINE_JCC(15)
 
 		static const struct soft_op *jcc_bad(struct soft_cpu *cpu, const struct soft_op *op)
 {
@@ -168,16 +169,14 @@ static const struct soft_op *take(struct soft_cpu *cpu, const struct soft_op *op
 	return soft_branch(cpu, op->imm);
 }
 
-enum { LOOP_COUNT, LOOP_WHILE_ZF, LOOP_WHILE_NOT_ZF };
-
 /* AMD processors let a repeat prefix decide which ZF continues LOOPE and LOOPNE. */
 static uint8_t loop_kind(const struct soft_cpu *cpu, const struct x86_insn *insn)
 {
 	if (insn->op == X86_OP_LOOP)
-		return LOOP_COUNT;
+		return SOFT_LOOP_COUNT;
 	if (cpu->e->cfg.cpuid->amd && (insn->flags & (X86_IF_REP | X86_IF_REPNE)))
-		return insn->flags & X86_IF_REP ? LOOP_WHILE_ZF : LOOP_WHILE_NOT_ZF;
-	return insn->op == X86_OP_LOOPE ? LOOP_WHILE_ZF : LOOP_WHILE_NOT_ZF;
+		return insn->flags & X86_IF_REP ? SOFT_LOOP_WHILE_ZF : SOFT_LOOP_WHILE_NOT_ZF;
+	return insn->op == X86_OP_LOOPE ? SOFT_LOOP_WHILE_ZF : SOFT_LOOP_WHILE_NOT_ZF;
 }
 
 static const struct soft_op *loop(struct soft_cpu *cpu, const struct soft_op *op)
@@ -185,9 +184,9 @@ static const struct soft_op *loop(struct soft_cpu *cpu, const struct soft_op *op
 	uint64_t count = (reg_get(cpu, 8 * R_RCX, op->addrsize) - 1) & op->ea_mask;
 	bool zf = cpu->s.rflags & FLAG_ZF, taken = count != 0;
 
-	if (op->aux == LOOP_WHILE_ZF)
+	if (op->aux == SOFT_LOOP_WHILE_ZF)
 		taken = taken && zf;
-	else if (op->aux == LOOP_WHILE_NOT_ZF)
+	else if (op->aux == SOFT_LOOP_WHILE_NOT_ZF)
 		taken = taken && !zf;
 	if (taken && (op->cc & SOFT_CC_BAD_TARGET))
 		soft_raise_err(cpu, VEC_GP, 0);

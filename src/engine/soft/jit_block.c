@@ -70,11 +70,38 @@ static bool on_page(const struct xlat *x, uint64_t ip)
 	return ((x->m64 ? lin : (uint32_t)lin) & PAGE_MASK) == (x->b->lin & PAGE_MASK);
 }
 
+/* A branch that goes to op->imm, or not. */
+static bool is_conditional(const struct jit_op *o)
+{
+	return o->emit && (o->insn.op == X86_OP_JCC ||
+			   (o->insn.op >= X86_OP_LOOP && o->insn.op <= X86_OP_JCXZ));
+}
+
+static bool crosses(const struct xlat *x)
+{
+	return x->b->page[1] != SOFT_NO_PAGE;
+}
+
+/* The bytes of the instruction at `at` in the page. */
+static const uint8_t *bytes_at(struct xlat *x, unsigned at, size_t *avail)
+{
+	unsigned first = (unsigned)PAGE_BYTES - at;
+
+	*avail = first;
+	if (!crosses(x) || first >= sizeof(x->crossing))
+		return page_bytes(x) + at;
+	gp_memcpy(x->crossing, page_bytes(x) + at, first);
+	gp_memcpy(x->crossing + first, x->cpu->e->ram + (x->b->page[1] << PAGE_BITS),
+		  sizeof(x->crossing) - first);
+	*avail = sizeof(x->crossing);
+	return x->crossing;
+}
+
 static void plan_op(struct xlat *x, unsigned i)
 {
 	const struct soft_op *op = &x->b->ops[i];
 	struct jit_op *o = &x->ops[i];
-	unsigned at = page_offset(x, op->rip);
+	size_t avail;
 
 	o->op = op;
 	o->emit = NULL;
@@ -82,15 +109,17 @@ static void plan_op(struct xlat *x, unsigned i)
 	o->label = false;
 	o->changes = true;
 	o->use = (struct jit_flag_use){FLAGS_ARITH, 0};
-	o->bytes = page_bytes(x) + at;
-	if ((op->flags & SOFT_OP_END) || !decode_at(x, o->bytes, PAGE_BYTES - at, &o->insn))
+	if (op->flags & SOFT_OP_END)
+		return;
+	o->bytes = bytes_at(x, page_offset(x, op->rip), &avail);
+	if (!decode_at(x, o->bytes, avail, &o->insn))
 		return;
 	o->emit = jit_pick(x, &o->insn, op);
 	if (!o->emit)
 		return;
 	o->use = jit_flags_of(&o->insn);
 	o->changes = jit_changes_flags(&o->insn);
-	if (o->insn.op != X86_OP_JCC && o->insn.op != X86_OP_JMP)
+	if (!is_conditional(o) && o->insn.op != X86_OP_JMP)
 		return;
 	for (unsigned k = 0; k <= i; k++) {
 		if (x->b->ops[k].rip == op->imm) {
@@ -141,7 +170,7 @@ static unsigned live_at_exit(struct xlat *x, const struct jit_op *o)
 	if (o->op->flags & SOFT_OP_END)
 		return live_at(x, o->op->rip);
 	if (o->emit && o->inner < 0 &&
-	    (o->insn.op == X86_OP_JMP || o->insn.op == X86_OP_CALL || o->insn.op == X86_OP_JCC))
+	    (o->insn.op == X86_OP_JMP || o->insn.op == X86_OP_CALL || is_conditional(o)))
 		return live_at(x, o->op->imm);
 	return FLAGS_ARITH;
 }
@@ -154,9 +183,8 @@ static void pass_live(struct xlat *x, const uint16_t *exit_live, uint16_t *befor
 	for (unsigned i = x->n; i-- > 0;) {
 		struct jit_op *o = &x->ops[i];
 		unsigned out = o->inner >= 0 ? before[o->inner] : exit_live[i];
-		bool jcc = o->emit && o->insn.op == X86_OP_JCC;
 
-		if (jcc)
+		if (is_conditional(o))
 			live |= out;
 		else if (i + 1 == x->n)
 			live = out;
@@ -182,13 +210,54 @@ static void find_live(struct xlat *x)
 
 /* ---- Emission ------------------------------------------------------------------------------- */
 
+/*
+ * A block whose instruction runs into a second page begins by looking whether the page behind its
+ * first still is the one it was decoded from; links and tables lead here without looking.
+ */
+static void emit_guard(struct xlat *x)
+{
+	struct soft_cpu *cpu = x->cpu;
+	enum soft_view view = soft_code_view(cpu);
+	gva_t next = soft_lin_wrap(cpu, (x->b->lin | ~PAGE_MASK) + 1);
+	const uint8_t *host = cpu->e->ram + (x->b->page[1] << PAGE_BITS);
+	const struct soft_tlb_ent *ent = soft_tlb_slot(&cpu->views[view], SOFT_EXEC, next);
+	uint32_t at = (uint32_t)((const uint8_t *)ent - (const uint8_t *)cpu);
+	struct emit *e = &x->e;
+
+	if (x->live_in) {
+		em_park(e);
+		x->flags = FLAGS_PARKED;
+	}
+	x->pad = e->pos;
+	em8(e, 0x65); /* movzx r9d, word gs:[gen] */
+	em_rex(e, 0, T0, 0, 0);
+	em8(e, 0x0f);
+	em8(e, 0xb7);
+	em8(e, (T0 & 7) << 3 | 4);
+	em8(e, 0x25);
+	em32(e, view == SOFT_VIEW_SUPER ? GS_OFF(super_gen) : GS_OFF(space_gen));
+	em_mov_imm(e, T1, next);
+	em_rr(e, 1, 0x09, T1, T0);
+	em_gs(e, 1, 0x3b, T0, at);
+	jit_slow_stub(x, em_jcc_later(e, 5), false);
+	x->slow[x->nslow - 1].recheck = true;
+	em_mov_imm(e, T1, (uint64_t)(uintptr_t)host - next);
+	em_gs(e, 1, 0x3b, T1, at + 8);
+	jit_slow_stub(x, em_jcc_later(e, 5), false);
+	x->slow[x->nslow - 1].recheck = true;
+	x->checked = e->pos;
+}
+
 static void emit_ops(struct xlat *x)
 {
+	x->cur = 0;
+	if (crosses(x))
+		emit_guard(x);
 	for (unsigned i = 0; i < x->n; i++) {
 		struct jit_op *o = &x->ops[i];
 
 		x->cur = i;
-		if (o->label && i && x->flags == FLAGS_PARKED)
+		if (o->label && x->flags == FLAGS_PARKED)
 			jit_need_flags(x);
 		x->off[i] = x->e.pos;
 		if (o->op->flags & SOFT_OP_END) {
@@ -227,7 +296,7 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 {
 	struct jit_cache *jc = x->jc;
 	struct emit *e = &x->e;
-	uint32_t hop[5] = {0};
+	uint32_t hop[6] = {0};
 
 	for (unsigned i = 0; i < x->nslow; i++) {
 		em_patch_rel(jc->rw, x->slow[i].rel, e->pos);
@@ -237,9 +306,10 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 		uint32_t at = e->pos - 4;
 
 		em_patch_rel(jc->rw, at,
-			     x->slow[i].indirect ? emit_hop(x, &hop[4], jc->stub_indirect)
-			     : x->slow[i].parked ? emit_hop(x, &hop[1], jc->stub_op_parked)
-						 : emit_hop(x, &hop[0], jc->stub_op));
+			     x->slow[i].recheck	   ? emit_hop(x, &hop[5], jc->stub_recheck)
+			     : x->slow[i].indirect ? emit_hop(x, &hop[4], jc->stub_indirect)
+			     : x->slow[i].parked   ? emit_hop(x, &hop[1], jc->stub_op_parked)
+						   : emit_hop(x, &hop[0], jc->stub_op));
 	}
 	for (unsigned i = 0; i < x->nlinks; i++) {
 		struct jit_link *l = &links[i];
@@ -312,7 +382,8 @@ static struct jit_block *place(struct xlat *x)
 		.sb = x->b,
 		.code = x->head + 8,
 		.body = x->head + 8,
-		.pad = x->head + 8,
+		.pad = crosses(x) ? x->pad : x->head + 8,
+		.checked = crosses(x) ? x->checked : x->head + 8,
 		.needs_flags = x->live_in != 0,
 		.ip = x->ops[0].op->rip,
 		.last_op = x->ops[x->n - 1].op->flags & SOFT_OP_END ? 0 : x->ops[x->n - 1].insn.op,
@@ -325,7 +396,7 @@ static struct jit_block *place(struct xlat *x)
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
 	emit_stubs(x, links);
-	if (jb->needs_flags) {
+	if (jb->needs_flags && !crosses(x)) {
 		jb->pad = x->e.pos;
 		em_unpark(&x->e, T1);
 		em_jmp_to(&x->e, jb->body);
@@ -402,13 +473,13 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.lines = 0;
 	x.tab_r = view + SOFT_READ * (uint32_t)sizeof(cpu->views[0].ent[0]);
 	x.tab_w = view + SOFT_WRITE * (uint32_t)sizeof(cpu->views[0].ent[0]);
-	x.tab_x = view + SOFT_EXEC * (uint32_t)sizeof(cpu->views[0].ent[0]);
 	x.epoch = soft_cache_epoch(cpu->e->cache);
 	if (x.jc->used + JIT_MAX_BYTES > x.jc->bytes) {
 		soft_cache_empty(cpu->e->cache, cpu);
 		return NULL;
 	}
-	if (soft_cache_in_flux(cpu, b->page[0]))
+	if (soft_cache_in_flux(cpu, b->page[0]) ||
+	    (crosses(&x) && soft_cache_in_flux(cpu, b->page[1])))
 		return NULL;
 	x.e.pos = 0;
 	plan(&x);

@@ -122,6 +122,14 @@ static inline void em_mov_rr(struct emit *e, unsigned dst, unsigned src)
 	em_rr(e, 1, 0x89, src, dst);
 }
 
+static inline void em_movzx16(struct emit *e, unsigned dst, unsigned src)
+{
+	em_rex(e, 0, dst, 0, src);
+	em8(e, 0x0f);
+	em8(e, 0xb7);
+	em8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
+}
+
 /* The shortest way to a constant. */
 static inline void em_mov_imm(struct emit *e, unsigned reg, uint64_t v)
 {

@@ -2,6 +2,8 @@
 /*
  * Host code for near branches and the stack. Source: Intel SDM vol. 2. Threads: with the cache lock.
  */
+#include <assert.h>
+
 #include "engine/soft/jit_xlat.h"
 
 /* ---- Exits ---------------------------------------------------------------------------------- */
@@ -95,6 +97,87 @@ void jit_emit_jcc(struct xlat *x, struct jit_op *o)
 	em_patch_rel(x->e.rw, over, x->e.pos);
 }
 
+/* A short jump on RCX or ECX being 0 that is filled in by end_short; keeps flags. */
+static uint32_t jrcxz_later(struct xlat *x, bool wide)
+{
+	if (!wide)
+		em8(&x->e, 0x67);
+	em8(&x->e, 0xe3);
+	em8(&x->e, 0);
+	return x->e.pos;
+}
+
+static void end_short(struct xlat *x, uint32_t from)
+{
+	assert(x->e.pos - from < 128);
+	x->e.rw[from - 1] = (uint8_t)(x->e.pos - from);
+}
+
+/* Count, then jump unless the count is 0 or ZF is wrong. A 16-bit count is widened for the test. */
+static void emit_count(struct xlat *x, struct jit_op *o)
+{
+	unsigned size = o->insn.addrsize, kind = o->op->aux;
+	struct emit *e = &x->e;
+	uint32_t none, flag = 0;
+	enum jit_flags_at was;
+
+	if (kind != SOFT_LOOP_COUNT)
+		jit_need_flags(x);
+	was = x->flags;
+	if (size == 2)
+		em8(e, 0x66);
+	em_lea(e, size == 8, R_RCX, R_RCX, X86_NO_REG, 0, -1);
+	if (kind != SOFT_LOOP_COUNT)
+		flag = em_jcc_later(e, kind == SOFT_LOOP_WHILE_ZF ? 5 : 4);
+	if (size == 2) {
+		em_mov_rr(e, T2, R_RCX);
+		em_movzx16(e, R_RCX, R_RCX);
+	}
+	none = jrcxz_later(x, size == 8);
+	if (size == 2)
+		em_mov_rr(e, R_RCX, T2);
+	jit_emit_exit(x, o->op->imm, o->inner);
+	end_short(x, none);
+	if (size == 2)
+		em_mov_rr(e, R_RCX, T2);
+	if (flag)
+		em_patch_rel(e->rw, flag, e->pos);
+	x->flags = was;
+}
+
+static void emit_jcxz(struct xlat *x, struct jit_op *o)
+{
+	unsigned size = o->insn.addrsize;
+	enum jit_flags_at was = x->flags;
+	struct emit *e = &x->e;
+	uint32_t zero, over;
+
+	if (size == 2) {
+		em_mov_rr(e, T2, R_RCX);
+		em_movzx16(e, R_RCX, R_RCX);
+	}
+	zero = jrcxz_later(x, size == 8);
+	if (size == 2)
+		em_mov_rr(e, R_RCX, T2);
+	em8(e, 0xe9);
+	em32(e, 0);
+	over = e->pos - 4;
+	end_short(x, zero);
+	if (size == 2)
+		em_mov_rr(e, R_RCX, T2);
+	jit_emit_exit(x, o->op->imm, o->inner);
+	em_patch_rel(e->rw, over, e->pos);
+	x->flags = was;
+}
+
+void jit_emit_loop(struct xlat *x, struct jit_op *o)
+{
+	if (o->insn.op == X86_OP_JCXZ)
+		emit_jcxz(x, o);
+	else
+		emit_count(x, o);
+}
+
 void jit_emit_jmp(struct xlat *x, struct jit_op *o)
 {
 	jit_emit_exit(x, o->op->imm, o->inner);
@@ -127,38 +210,85 @@ static void emit_indirect(struct xlat *x)
 
 /* ---- The stack ------------------------------------------------------------------------------ */
 
-/* rsp += n, keeping flags. */
-static void add_sp(struct xlat *x, int n)
+/* Bytes of the stack pointer. */
+static unsigned sp_size(const struct xlat *x)
 {
-	em_lea(&x->e, x->m64, R_RSP, R_RSP, X86_NO_REG, 0, n);
+	return x->m64 ? 8 : x->mode & SOFT_MODE_SS32 ? 4 : 2;
 }
 
-/* T0 = host address of the slot a push writes. */
+/* The stack pointer = reg + n, keeping flags; a 16-bit one leaves the rest of ESP alone. */
+static void set_sp(struct xlat *x, unsigned reg, int n)
+{
+	if (sp_size(x) == 2)
+		em8(&x->e, 0x66);
+	em_lea(&x->e, x->m64, R_RSP, reg, X86_NO_REG, 0, n);
+}
+
+/* T0 = host address of the slot at reg + n. */
+static void stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum soft_access access)
+{
+	struct emit *e = &x->e;
+
+	if (n)
+		em_lea(e, x->m64, T0, reg, X86_NO_REG, 0, n);
+	else if (sp_size(x) > 2)
+		em_rr(e, x->m64, 0x89, reg, T0);
+	if (sp_size(x) == 2)
+		em_movzx16(e, T0, n ? (unsigned)T0 : reg);
+	jit_segment(x, SEG_SS, size, access);
+	jit_check(x, reg, size, access, false);
+}
+
 static void push_slot(struct xlat *x, unsigned size)
 {
-	em_lea(&x->e, x->m64, T0, R_RSP, X86_NO_REG, 0, -(int)size);
-	jit_check(x, R_RSP, size, SOFT_WRITE, false);
+	stack_slot(x, R_RSP, -(int)size, size, SOFT_WRITE);
 }
 
-/* T0 = host address of the top of the stack. */
 static void top_slot(struct xlat *x, unsigned size)
 {
-	em_rr(&x->e, x->m64, 0x89, R_RSP, T0);
-	jit_check(x, R_RSP, size, SOFT_READ, false);
+	stack_slot(x, R_RSP, 0, size, SOFT_READ);
 }
 
 static void store_t0(struct xlat *x, unsigned size, unsigned reg)
 {
+	if (size == 2)
+		em8(&x->e, 0x66);
 	em_rex(&x->e, size == 8, reg, 0, T0);
 	em8(&x->e, 0x89);
 	em_mem(&x->e, reg, T0, X86_NO_REG, 0, 0);
 }
 
+/* Into a scratch register two bytes are zero-extended; others keep the rest. */
 static void load_t0(struct xlat *x, unsigned size, unsigned reg)
 {
-	em_rex(&x->e, size == 8, reg, 0, T0);
-	em8(&x->e, 0x8b);
-	em_mem(&x->e, reg, T0, X86_NO_REG, 0, 0);
+	struct emit *e = &x->e;
+
+	if (size == 2 && jit_in_memory(reg)) {
+		em_rex(e, 0, reg, 0, T0);
+		em8(e, 0x0f);
+		em8(e, 0xb7);
+	} else {
+		if (size == 2)
+			em8(e, 0x66);
+		em_rex(e, size == 8, reg, 0, T0);
+		em8(e, 0x8b);
+	}
+	em_mem(e, reg, T0, X86_NO_REG, 0, 0);
+}
+
+static void push_imm(struct xlat *x, unsigned size, uint64_t imm)
+{
+	struct emit *e = &x->e;
+
+	if (size == 2)
+		em8(e, 0x66);
+	em_rex(e, size == 8, 0, 0, T0);
+	em8(e, 0xc7);
+	em_mem(e, 0, T0, X86_NO_REG, 0, 0);
+	if (size == 2)
+		em16(e, (uint16_t)imm);
+	else
+		em32(e, (uint32_t)imm);
 }
 
 void jit_emit_push(struct xlat *x, struct jit_op *o)
@@ -174,10 +304,7 @@ void jit_emit_push(struct xlat *x, struct jit_op *o)
 	}
 	push_slot(x, size);
 	if (src->kind == X86_OPD_IMM) {
-		em_rex(e, size == 8, 0, 0, T0);
-		em8(e, 0xc7);
-		em_mem(e, 0, T0, X86_NO_REG, 0, 0);
-		em32(e, (uint32_t)o->insn.imm);
+		push_imm(x, size, (uint64_t)o->insn.imm);
 	} else {
 		if (src->kind == X86_OPD_MEM) {
 			em_load_gs(e, T1, GS_OFF(jit_tmp));
@@ -188,36 +315,40 @@ void jit_emit_push(struct xlat *x, struct jit_op *o)
 		}
 		store_t0(x, size, reg);
 	}
-	add_sp(x, -(int)size);
+	set_sp(x, R_RSP, -(int)size);
 }
 
 void jit_emit_pop(struct xlat *x, struct jit_op *o)
 {
 	unsigned size = o->insn.opsize, reg = o->insn.opd[0].reg;
+	struct emit *e = &x->e;
 
 	top_slot(x, size);
-	if (reg == R_RSP || jit_in_memory(reg)) {
-		load_t0(x, size, T1);
-		add_sp(x, (int)size);
-		if (reg == R_RSP)
-			em_mov_rr(&x->e, R_RSP, T1);
-		else
-			em_store_gs(&x->e, T1, GS_GPR(reg));
+	if (reg != R_RSP && !jit_in_memory(reg)) {
+		load_t0(x, size, reg);
+		set_sp(x, R_RSP, (int)size);
 		return;
 	}
-	load_t0(x, size, reg);
-	add_sp(x, (int)size);
+	load_t0(x, size, T1);
+	set_sp(x, R_RSP, (int)size);
+	if (size == 2)
+		em8(e, 0x66);
+	if (reg == R_RSP)
+		em_rr(e, size == 8, 0x89, T1, R_RSP);
+	else
+		em_gs(e, size != 2, 0x89, T1, GS_GPR(reg));
 }
 
 void jit_emit_leave(struct xlat *x, struct jit_op *o)
 {
 	unsigned size = o->insn.opsize;
 
-	em_rr(&x->e, x->m64, 0x89, R_RBP, T0);
-	jit_check(x, R_RBP, size, SOFT_READ, false);
+	stack_slot(x, R_RBP, 0, size, SOFT_READ);
 	load_t0(x, size, T1); /* it may fault */
-	em_lea(&x->e, x->m64, R_RSP, R_RBP, X86_NO_REG, 0, (int)size);
-	em_mov_rr(&x->e, R_RBP, T1);
+	set_sp(x, R_RBP, (int)size);
+	if (size == 2)
+		em8(&x->e, 0x66);
+	em_rr(&x->e, size == 8, 0x89, T1, R_RBP);
 }
 
 /* ---- Calls and returns ---------------------------------------------------------------------- */
@@ -230,7 +361,7 @@ static void push_return(struct xlat *x, struct jit_op *o)
 	push_slot(x, size);
 	em_mov_imm(&x->e, T1, size == 8 ? next : (uint32_t)next);
 	store_t0(x, size, T1);
-	add_sp(x, -(int)size);
+	set_sp(x, R_RSP, -(int)size);
 }
 
 void jit_emit_call(struct xlat *x, struct jit_op *o)
@@ -250,6 +381,8 @@ static void load_target(struct xlat *x, struct jit_op *o)
 		load_t0(x, size, T0);
 	} else if (jit_in_memory(t->reg)) {
 		em_gs(&x->e, size == 8, 0x8b, T0, GS_GPR(t->reg));
+	} else if (size == 2) {
+		em_movzx16(&x->e, T0, t->reg);
 	} else {
 		em_rr(&x->e, size == 8, 0x89, t->reg, T0);
 	}
@@ -276,6 +409,6 @@ void jit_emit_ret(struct xlat *x, struct jit_op *o)
 
 	top_slot(x, size);
 	load_t0(x, size, T0);
-	add_sp(x, (int)(size + (uint16_t)o->op->imm));
+	set_sp(x, R_RSP, (int)(size + (uint16_t)o->op->imm));
 	emit_indirect(x);
 }

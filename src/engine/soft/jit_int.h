@@ -57,6 +57,7 @@ struct jit_block {
 	uint32_t code, len; /* offset in the code memory, bytes of instructions */
 	uint32_t body;	    /* where others jump to */
 	uint32_t pad;	    /* the same after taking parked flags; = body if flags are dead */
+	uint32_t checked;   /* where C enters, which has looked up its pages; else = body */
 	uint64_t ip;	    /* of its first instruction */
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
@@ -80,6 +81,7 @@ struct jit_cache {
 	uint32_t stub_op, stub_op_parked;     /* r10 = op index, r11 = jit_block */
 	uint32_t stub_exit, stub_exit_parked; /* r10 = link index, r11 = jit_block */
 	uint32_t stub_indirect;		      /* r9 = target, r10 = op index, r11 = jit_block */
+	uint32_t stub_recheck;		      /* r11 = jit_block whose second page may have gone */
 	uint32_t stub_fault;		      /* jit_fault is set */
 	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */
 	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10);
@@ -125,17 +127,13 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b);
 /* Can blocks of this mode be translated? */
 static inline bool jit_mode_ok(uint32_t mode)
 {
-	if (mode & (SOFT_MODE_STEP | SOFT_MODE_AC))
-		return false;
-	return (mode & SOFT_MODE_CS64) ||
-	       (mode & (SOFT_MODE_FLAT | SOFT_MODE_CS32 | SOFT_MODE_SS32)) ==
-		       (SOFT_MODE_FLAT | SOFT_MODE_CS32 | SOFT_MODE_SS32);
+	return !(mode & (SOFT_MODE_STEP | SOFT_MODE_AC));
 }
 
 /* Has S1 run it often enough, and can it be translated? */
 static inline bool jit_warm(const struct jit_cache *jc, struct soft_block *b)
 {
-	return jit_mode_ok(b->mode) && b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE &&
+	return jit_mode_ok(b->mode) && b->page[0] != SOFT_NO_PAGE &&
 	       atomic_load_explicit(&b->runs, memory_order_relaxed) + 1 >= jc->e->cfg.soft.warm;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "engine/soft/jit_xlat.h"
 
+#define CC_AE 3u
 #define CC_NE 5u
 #define CC_A 7u
 #define TLB_INDEX_SHIFT (PAGE_BITS - 4)
@@ -67,12 +68,8 @@ void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip)
 	} else {
 		em_lea(e, wide, T0, base, index, insn->scale, (int32_t)disp);
 	}
-	if (insn->addrsize == 2 && (base < 16 || index < 16)) {
-		em_rex(e, 0, T0, 0, T0); /* movzx r9d, r9w */
-		em8(e, 0x0f);
-		em8(e, 0xb7);
-		em8(e, 0xc0 | (T0 & 7) << 3 | (T0 & 7));
-	}
+	if (insn->addrsize == 2 && (base < 16 || index < 16))
+		em_movzx16(e, T0, T0);
 }
 
 void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect)
@@ -81,6 +78,7 @@ void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect)
 	x->slow[x->nslow].op = (uint16_t)x->cur;
 	x->slow[x->nslow].parked = x->flags == FLAGS_PARKED;
 	x->slow[x->nslow].indirect = indirect;
+	x->slow[x->nslow].recheck = false;
 	x->nslow++;
 }
 
@@ -162,19 +160,42 @@ static unsigned slot_key(const struct x86_insn *insn)
 	return insn->index < 16 ? insn->index : 16;
 }
 
-/* Add the base of FS or GS: before a check, which loses the flags anyway. */
-static void add_segment(struct xlat *x, const struct x86_insn *insn)
+static uint32_t gs_segbase(unsigned seg)
 {
-	if (insn->seg != SEG_FS && insn->seg != SEG_GS)
+	return (uint32_t)(offsetof(struct soft_cpu, segbase) + 8u * seg);
+}
+
+/* Neither base nor checks. */
+static bool is_flat(const struct xlat *x, unsigned seg)
+{
+	if (seg == SEG_FS || seg == SEG_GS)
+		return false;
+	return x->m64 || ((x->mode & SOFT_MODE_FLAT) && seg != SEG_CS);
+}
+
+void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access access)
+{
+	struct emit *e = &x->e;
+	uint32_t room = access == SOFT_WRITE ? GS_OFF(seg_room[1]) : GS_OFF(seg_room[0]);
+
+	if (is_flat(x, seg))
 		return;
 	jit_lose_flags(x);
-	em_gs(&x->e, 1, 0x03, T0, (uint32_t)(offsetof(struct soft_cpu, segbase) + 8u * insn->seg));
+	if (x->m64) {
+		em_gs(e, 1, 0x03, T0, gs_segbase(seg));
+		return;
+	}
+	if (size > 1)
+		em_lea(e, 1, T1, T0, X86_NO_REG, 0, (int32_t)size - 1);
+	em_gs(e, 1, 0x3b, size > 1 ? T1 : T0, room + 8u * seg); /* 64 bits: no wrap */
+	jit_slow_stub(x, em_jcc_later(e, CC_AE), false);
+	em_gs(e, 0, 0x03, T0, gs_segbase(seg)); /* 32 bits: wraps */
 }
 
 void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access)
 {
 	jit_address(x, &o->insn, o->op->rip + o->insn.len);
-	add_segment(x, &o->insn);
+	jit_segment(x, o->op->seg, size, access);
 	jit_check(x, slot_key(&o->insn), size, access, false);
 }
 
@@ -388,7 +409,7 @@ static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
 	return (insn->flags & X86_IF_HOST) && shape >= SHAPE_X87_REG && shape <= SHAPE_X87_STORE;
 }
 
-/* FOP, FIP and FCS, and with an operand FDP (in T2) and FDS. Keeps flags. */
+/* FOP, FIP and FCS, and with an operand FDP (its offset, in T2) and FDS. Keeps flags. */
 static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 {
 	struct emit *e = &x->e;
@@ -426,10 +447,13 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 	bool touches = mem && mem->size, x87 = tracks_x87(o->op, insn);
 
 	if (touches) {
+		enum soft_access access = mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ;
+
 		jit_address(x, insn, o->op->rip + insn->len);
-		add_segment(x, insn);
-		jit_check(x, slot_key(insn), mem->size,
-			  mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ, x87);
+		jit_segment(x, o->op->seg, mem->size, access);
+		jit_check(x, slot_key(insn), mem->size, access, x87);
+		if (x87 && !is_flat(x, o->op->seg))
+			em_gs(e, x->m64, 0x2b, T2, gs_segbase(o->op->seg)); /* the offset */
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
@@ -501,11 +525,11 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	struct x86_insn *insn = &o->insn;
 	struct fields f = fields_of(insn);
 	unsigned size = insn->opsize, log = size == 8 ? 3 : size == 4 ? 2 : 1;
+	enum soft_access access = insn->op == X86_OP_BT ? SOFT_READ : SOFT_WRITE;
 	struct emit *e = &x->e;
 
 	jit_lose_flags(x);
 	jit_address(x, insn, o->op->rip + insn->len);
-	add_segment(x, insn);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else
@@ -519,8 +543,11 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 		em8(e, 0xc0 | (T1 & 7) << 3 | (T1 & 7));
 	}
 	em_shift_imm(e, 1, 7, T1, log + 3); /* sar */
-	em_lea(e, x->m64 && insn->addrsize == 8, T0, T0, T1, log, 0);
-	jit_check(x, slot_key(insn), size, insn->op == X86_OP_BT ? SOFT_READ : SOFT_WRITE, false);
+	em_lea(e, insn->addrsize == 8, T0, T0, T1, log, 0);
+	if (insn->addrsize == 2)
+		em_movzx16(e, T0, T0);
+	jit_segment(x, o->op->seg, size, access);
+	jit_check(x, slot_key(insn), size, access, false);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else
@@ -564,20 +591,21 @@ static bool host_plain(const struct xlat *x, const struct x86_insn *insn, const 
 	if (!x->m64 && (insn->flags & X86_IF_VEX) && insn->map == X86_MAP_0F3A &&
 	    insn->opcode >= 0x4a && insn->opcode <= 0x4c && (insn->imm & 0x80))
 		return false;
-	if (shape > SHAPE_RMW && tracks_x87(op, insn))
-		return op->seg != SEG_FS && op->seg != SEG_GS;
-	return shape <= SHAPE_RMW;
+	return shape <= SHAPE_RMW || tracks_x87(op, insn);
 }
 
 jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op)
 {
 	const struct x86_operand *mem = mem_operand(insn);
 	enum x86_op id = (enum x86_op)insn->op;
+	bool narrow = insn->opsize == 2;
 
 	if (op->flags & (SOFT_OP_END | SOFT_OP_UD))
 		return NULL;
-	if (mem && mem->size && (op->flags & SOFT_OP_SEGCHECK))
-		return NULL;
+	if (narrow && x->m64 &&
+	    (id == X86_OP_CALL || id == X86_OP_RET || id == X86_OP_JMP_IND ||
+	     id == X86_OP_CALL_IND))
+		return NULL; /* processors differ */
 	switch (id) {
 	case X86_OP_NOP:
 	case X86_OP_PREFETCH:
@@ -589,19 +617,24 @@ jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const st
 	case X86_OP_JMP:
 		return op->cc & SOFT_CC_BAD_TARGET ? NULL : jit_emit_jmp;
 	case X86_OP_CALL:
-		return op->cc & SOFT_CC_BAD_TARGET || insn->opsize == 2 ? NULL : jit_emit_call;
+		return op->cc & SOFT_CC_BAD_TARGET ? NULL : jit_emit_call;
 	case X86_OP_JMP_IND:
-		return insn->opsize == 2 ? NULL : jit_emit_jmp_ind;
+		return jit_emit_jmp_ind;
 	case X86_OP_CALL_IND:
-		return insn->opsize == 2 ? NULL : jit_emit_call_ind;
+		return jit_emit_call_ind;
 	case X86_OP_RET:
-		return insn->opsize == 2 ? NULL : jit_emit_ret;
+		return jit_emit_ret;
+	case X86_OP_LOOP:
+	case X86_OP_LOOPE:
+	case X86_OP_LOOPNE:
+	case X86_OP_JCXZ:
+		return op->cc & SOFT_CC_BAD_TARGET ? NULL : jit_emit_loop;
 	case X86_OP_PUSH:
-		return insn->opsize == 2 ? NULL : jit_emit_push;
+		return jit_emit_push;
 	case X86_OP_POP:
-		return insn->opsize == 2 || mem ? NULL : jit_emit_pop;
+		return mem ? NULL : jit_emit_pop;
 	case X86_OP_LEAVE:
-		return insn->opsize == 2 ? NULL : jit_emit_leave;
+		return jit_emit_leave;
 	case X86_OP_BT:
 	case X86_OP_BTS:
 	case X86_OP_BTR:

@@ -4,6 +4,7 @@
  * Threads: the vCPU's own.
  */
 #include "engine/soft/jit_xlat.h"
+#include "engine/soft/stack.h"
 #include "engine/soft/trace.h"
 
 /* ---- Coming back ---------------------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static const void *dispatch(struct soft_cpu *cpu)
 	if (!jb)
 		return NULL;
 	jc_fill(cpu, cpu->s.rip, jb);
-	return host_code(cpu, jb->body);
+	return host_code(cpu, jb->checked);
 }
 
 /* Behind a single operation: leave with the instruction pointer it carries. */
@@ -173,27 +174,25 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 	if (!to)
 		return NULL;
 	if (epoch != cpu->e->freed)
-		return host_code(cpu, to->body);
+		return host_code(cpu, to->checked);
 	if (!l->rel) {
 		jc_fill(cpu, l->ip, to);
-		return host_code(cpu, to->body);
+		return host_code(cpu, to->checked);
 	}
 	soft_cache_lock(cpu->e->cache);
 	jit_link_to(cpu->e->jit, l, to);
 	soft_cache_unlock(cpu->e->cache);
-	return host_code(cpu, l->inner ? l->inner : to->body);
+	return host_code(cpu, l->inner ? l->inner : to->checked);
 }
 
 /* An indirect branch to nowhere faults before its stack operation: take that back. */
 _Noreturn static void bad_target(struct soft_cpu *cpu, const struct soft_op *op, bool call,
 				 bool ret)
 {
-	uint64_t mask = soft_sp_mask(cpu);
-
 	if (call)
-		cpu->s.gpr[R_RSP] = (cpu->s.gpr[R_RSP] + op->opsize) & mask;
+		stack_set(cpu, cpu->s.gpr[R_RSP] + op->opsize);
 	if (ret)
-		cpu->s.gpr[R_RSP] = (cpu->s.gpr[R_RSP] - op->opsize - op->imm) & mask;
+		stack_set(cpu, cpu->s.gpr[R_RSP] - op->opsize - op->imm);
 	cpu->one[0] = *op;
 	cpu->op = &cpu->one[0];
 	soft_raise_err(cpu, VEC_GP, 0);
@@ -212,6 +211,20 @@ static const void *on_indirect(struct soft_cpu *cpu, struct jit_block *jb, uint3
 	cpu->s.rip = target;
 	SOFT_COUNT(cpu, exit_indirect);
 	return dispatch(cpu);
+}
+
+/* The block is at s.rip, but its second page is not where it was, or not known to be. */
+static const void *on_recheck(struct soft_cpu *cpu, const struct jit_block *jb)
+{
+	take_flags(cpu);
+	cpu->s.rip = jb->ip;
+	if (must_look(cpu))
+		return NULL;
+	jb = find_jit(cpu);
+	if (!jb)
+		return NULL;
+	jc_fill(cpu, cpu->s.rip, jb);
+	return host_code(cpu, jb->checked);
 }
 
 /* A host instruction faulted on its guest's account; signals.c has noted where. */
@@ -427,6 +440,7 @@ void jit_emit_stubs(struct jit_cache *jc)
 	jc->stub_exit =
 		emit_stub(&e, (uint64_t)(uintptr_t)on_exit, &jc->stub_exit_parked, jc->resume);
 	emit_stub(&e, (uint64_t)(uintptr_t)on_indirect, &jc->stub_indirect, jc->resume);
+	emit_stub(&e, (uint64_t)(uintptr_t)on_recheck, &jc->stub_recheck, jc->resume);
 	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
 	jc->stub_fault = unused;
 	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
@@ -441,6 +455,6 @@ void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
 	cpu->jit_stop = 0;
 	atomic_store(&cpu->jit_in, true);
 	if (!must_look(cpu))
-		enter(cpu, host_code(cpu, jb->body));
+		enter(cpu, host_code(cpu, jb->checked));
 	atomic_store(&cpu->jit_in, false);
 }

@@ -32,7 +32,7 @@ struct jit_op {
 };
 
 #define JIT_MAX_LINKS (2 * SOFT_BLOCK_OPS + 2)
-#define JIT_MAX_SLOW (4 * SOFT_BLOCK_OPS)
+#define JIT_MAX_SLOW (4 * SOFT_BLOCK_OPS + 8)
 /* No block's code is longer than this. */
 #define JIT_MAX_BYTES (64u << 10)
 
@@ -52,15 +52,15 @@ struct xlat {
 	uint32_t mode;
 	bool m64;
 	enum jit_flags_at flags;
-	unsigned n;		      /* operations */
-	unsigned cur;		      /* the one at hand */
-	uint32_t tab_r, tab_w, tab_x; /* gs offsets of the view's tables */
-	uint32_t slots;		      /* of the view's slots */
-	uint16_t slot[17];	      /* by register; 0: none yet */
-	uint32_t head;		      /* offset of the block's head word */
-	unsigned live_in;	      /* flags live at the start */
-	uint64_t epoch;		      /* of the cache before the first byte was read */
-	uint64_t lines;		      /* of the page, whose bytes liveness was read from */
+	unsigned n;	       /* operations */
+	unsigned cur;	       /* the one at hand */
+	uint32_t tab_r, tab_w; /* gs offsets of the view's tables */
+	uint32_t slots;	       /* of the view's slots */
+	uint16_t slot[17];     /* by register; 0: none yet */
+	uint32_t head;	       /* offset of the block's head word */
+	unsigned live_in;      /* flags live at the start */
+	uint64_t epoch;	       /* of the cache before the first byte was read */
+	uint64_t lines;	       /* of the page, whose bytes liveness was read from */
 
 	unsigned nlinks;
 	struct {
@@ -73,10 +73,12 @@ struct xlat {
 	struct {
 		uint32_t rel; /* the jump to the stub, or ... */
 		uint16_t op;
-		bool parked, indirect;
+		bool parked, indirect, recheck;
 	} slow[JIT_MAX_SLOW];
 	unsigned ncold;
 	struct jit_cold cold[2 * SOFT_BLOCK_OPS];
+	uint8_t crossing[X86_MAX_INSN_BYTES]; /* the instruction that runs into a second page */
+	uint32_t pad, checked;		      /* offsets behind such a block's guard, or 0 */
 	uint32_t off[SOFT_BLOCK_OPS + 2];
 	struct jit_op ops[SOFT_BLOCK_OPS + 1];
 };
@@ -86,8 +88,13 @@ struct xlat {
 /* The emitter for an instruction, or NULL. `op` is S1's. */
 jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op);
 
-/* T0 = linear address of the memory operand. Keeps flags unless the segment has a base. */
+/* T0 = the memory operand's offset. Keeps flags. */
 void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip);
+/*
+ * T0 = linear address of `size` bytes at the offset in T0 of a segment, or to the slow path. Loses
+ * flags and T1 unless the segment is flat.
+ */
+void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access access);
 /*
  * T0 = host address of `size` bytes at the linear address in T0, or to the slow path. Parks live
  * flags first. `key`: the register it goes by, 16 = none. T1 and T2 are lost; with `keep_lin`, T2 = the linear address.
@@ -115,6 +122,7 @@ void jit_emit_ret(struct xlat *x, struct jit_op *o);
 void jit_emit_push(struct xlat *x, struct jit_op *o);
 void jit_emit_pop(struct xlat *x, struct jit_op *o);
 void jit_emit_leave(struct xlat *x, struct jit_op *o);
+void jit_emit_loop(struct xlat *x, struct jit_op *o);
 /* A direct exit to `ip`. */
 void jit_emit_exit(struct xlat *x, uint64_t ip, int inner);
 

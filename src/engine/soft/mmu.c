@@ -441,6 +441,18 @@ static bool seg_type_ok(const struct soft_cpu *cpu, const struct x86_seg *sg, bo
 	return !write || (sg->attr & SEG_ATTR_WRITE);
 }
 
+uint64_t soft_seg_room(const struct soft_cpu *cpu, unsigned seg, bool write)
+{
+	const struct x86_seg *sg = &cpu->s.seg[seg];
+	const uint16_t down = SEG_ATTR_EXPDOWN | SEG_ATTR_S;
+
+	if (!seg_type_ok(cpu, sg, write))
+		return 0;
+	if (!(sg->attr & SEG_ATTR_CODE) && (sg->attr & down) == down)
+		return 0;
+	return (uint64_t)sg->limit + 1;
+}
+
 gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write)
 {
 	const struct x86_seg *sg = &cpu->s.seg[seg];

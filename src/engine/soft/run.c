@@ -114,6 +114,24 @@ static void check_debug_registers(struct soft_cpu *cpu)
 	soft_tlb_flush(cpu);
 }
 
+/* The table of generated code goes by instruction pointer, not by linear address. */
+static void number_code_segment(struct soft_cpu *cpu)
+{
+	const unsigned n = 1u << SOFT_CS_BITS;
+
+	if (likely(cpu->cs_keys[cpu->cs_id] == cpu->cs_key))
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		if (cpu->cs_keys[i] == cpu->cs_key) {
+			cpu->cs_id = i;
+			return;
+		}
+	}
+	cpu->cs_id = cpu->cs_next++ % n;
+	cpu->cs_keys[cpu->cs_id] = cpu->cs_key;
+	cpu->code_epoch++;
+}
+
 void soft_mode_changed(struct soft_cpu *cpu)
 {
 	struct x86_state *s = &cpu->s;
@@ -140,14 +158,15 @@ void soft_mode_changed(struct soft_cpu *cpu)
 	cpu->cs_key = mode & SOFT_MODE_CS64
 			      ? 0
 			      : s->seg[SEG_CS].base ^ (uint64_t)s->seg[SEG_CS].limit << 32;
-	if (cpu->cs_key && cpu->cs_key != cpu->last_cs_key) {
-		cpu->last_cs_key = cpu->cs_key;
-		cpu->code_epoch++; /* the table of generated code goes by instruction pointer */
-	}
+	number_code_segment(cpu);
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		bool flat = (mode & SOFT_MODE_CS64) && i != SEG_FS && i != SEG_GS;
 
 		cpu->segbase[i] = flat ? 0 : s->seg[i].base;
+		if (!(mode & SOFT_MODE_CS64)) {
+			cpu->seg_room[0][i] = soft_seg_room(cpu, i, false);
+			cpu->seg_room[1][i] = soft_seg_room(cpu, i, true);
+		}
 	}
 	soft_code_key_changed(cpu);
 	check_debug_registers(cpu);
@@ -336,15 +355,15 @@ static struct soft_block *find_slow(struct soft_cpu *cpu, gva_t lin)
 	b = p ? soft_cache_find(cpu->e->cache, cpu, lin, (uint64_t)(p - cpu->e->ram)) : NULL;
 	if (!b)
 		b = soft_block_build(cpu, lin);
+	if (b->page[0] != SOFT_NO_PAGE)
+		soft_code_page_seen(cpu, lin);
 	if (log_on(LOG_EXEC))
 		soft_trace_block(cpu, b);
-	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE) {
-		soft_code_page_seen(cpu, lin);
+	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
 		*soft_jcache_slot(cpu, lin) = (struct soft_jcache_ent){.lin = lin,
 								       .key = cpu->code_key,
 								       .cs_key = cpu->cs_key,
 								       .ops = b->ops};
-	}
 	return b;
 }
 

@@ -135,6 +135,8 @@ struct soft_slot {
 #define SOFT_MODE_AC 0x400u /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
 #define SOFT_MODE_BITS 12
+/* Code segments told apart in code_key, soft_cpu.cs_keys. */
+#define SOFT_CS_BITS 5
 
 /* Where generated code for an instruction pointer is: a table of each vCPU, read by generated code. */
 #define SOFT_JIT_JC_BITS 14
@@ -186,7 +188,7 @@ struct soft_cpu {
 		here; /* op points at it while faults are to report s.rip (traps, new tasks) */
 	struct soft_tlb *tlb; /* the current view */
 	uint64_t tlb_gen;     /* generation of that view's entries in use: 1 to 4095 */
-	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, code_gen, mode */
+	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
 	uint64_t
 		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
 	uint64_t code_epoch; /* bumped by whatever remaps code or frees blocks */
@@ -235,7 +237,14 @@ struct soft_cpu {
 	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */
 	bool jit_kicked;	   /* the signal came: code_key is spoilt */
 	int thread;		   /* its id; valid while jit_in */
-	uint64_t last_cs_key;	   /* cs_key of the last code outside 64-bit mode */
+	/* cs_key of recent code; its place is cs_id. One that goes takes code_epoch with it. */
+	uint64_t cs_keys[1u << SOFT_CS_BITS];
+	unsigned cs_id, cs_next;
+	/*
+	 * Outside 64-bit mode: offsets below these pass the checks of their segment for reading,
+	 * for writing. 0 where each access needs a look (expand-down, unusable, wrong type).
+	 */
+	uint64_t seg_room[2][SEG_COUNT];
 	struct {
 		uint64_t pc, trap, eflags;
 	} jit_fault;
@@ -338,6 +347,8 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
  * address; raises #GP(0) or #SS(0). In 64-bit mode: canonical check, FS/GS bases.
  */
 gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write);
+/* Offsets below this pass those checks, whatever the size up to it; 0: each needs a look. */
+uint64_t soft_seg_room(const struct soft_cpu *cpu, unsigned seg, bool write);
 /* The linear address of the operation's memory operand, checks included. */
 gva_t soft_ea_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size, bool write);
 /* Its offset only (LEA, and operations that address around it). */
@@ -377,7 +388,9 @@ static inline void soft_code_key_changed(struct soft_cpu *cpu)
 
 	uint64_t gen = soft_view_gen(cpu, soft_code_view(cpu));
 
-	cpu->code_key = (cpu->code_epoch << 12 | gen) << SOFT_MODE_BITS | cpu->mode;
+	cpu->code_key = ((cpu->code_epoch << SOFT_CS_BITS | cpu->cs_id) << 12 | gen)
+				<< SOFT_MODE_BITS |
+			cpu->mode;
 	cpu->chain_key = come_back ? SOFT_NO_KEY : cpu->code_key;
 }
 
