@@ -50,7 +50,7 @@ struct soft_event;
 	X(tlb_flush_pcid, "TLB flushes, one PCID")                             \
 	X(tlb_switch, "switches to a PCID that kept its entries")              \
 	X(tlb_invlpg, "pages invalidated (INVLPG, INVPCID)")                   \
-	X(tlb_invlpg_large, "of these, flushed everything for a large page")   \
+	X(tlb_invlpg_large, "large pages taken away by them")                  \
 	X(tlb_gen_wrap, "times the TLB's generations ran out")                 \
 	X(mmio_read, "reads of device memory")                                 \
 	X(mmio_write, "writes of device memory")                               \
