@@ -33,7 +33,7 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 BUILD = os.environ.get("B", "build/gcc")
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "3"))
 # libFuzzer's runs are short, but the machine may be busy: every limit is generous.
-TIMEOUTS = {"check": 120, "unit": 300, "isa": 300, "oracle": 600, "guest": 240, "fuzz": 120}
+TIMEOUTS = {"check": 120, "unit": 300, "isa": 300, "oracle": 600, "golden": 60, "guest": 240, "fuzz": 120}
 PYTEST_TIMEOUT = 900
 
 
@@ -206,7 +206,7 @@ def pytest_jobs():
 
 def all_jobs(only):
     jobs = check_jobs() + programs("unit", parse_cmocka) + isa_jobs(only) + \
-        programs("oracle", parse_lines(0)) + guest_jobs() + fuzz_jobs() + pytest_jobs()
+        programs("oracle", parse_lines(0)) + programs("golden", parse_lines(0)) + guest_jobs() + fuzz_jobs() + pytest_jobs()
     if only:
         jobs = [j for j in jobs if any(matches(j.name, p) for p in only)]
     return jobs

@@ -44,11 +44,22 @@ $(B)/tests/isa/isa: $(wildcard tests/isa/*.c tests/isa/*.h) tests/oracle/host.c 
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -DORACLE_WINDOW=0x2000u -DORACLE_CODE_MAX=512u -mno-red-zone \
 		-Itests -o $@ $(filter %.c %.o,$^) $(LINK) $(LDLIBS)
 
+# Golden files of generated code: blocks.s translated, and compared with NAME.golden.
+GOLDEN := $(B)/tests/golden/golden
+$(B)/tests/golden/blocks.o: tests/golden/blocks.s
+	@mkdir -p $(@D)
+	$(AS_ISA) -o $@ $<
+$(GOLDEN): tests/golden/golden.c $(B)/tests/golden/blocks.o $(LIBS)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c %.o,$^) $(LINK) $(LDLIBS)
+.PHONY: golden
+golden: $(GOLDEN)
+	$(GOLDEN) -w
+
 include tests/guest/guest.mk
 
 .PHONY: t unit isa-bins
 unit: $(UNIT_BINS)
-isa-bins: $(ISA_BINS)
+isa-bins: $(ISA_BINS) $(GOLDEN)
 # One test: make t T=x86/decode, T=fuzz/decode, T=guest/paging, T=system/boot_cloud
 t:
 	@test -n "$(T)" || { echo "usage: make t T=x86/decode"; exit 2; }

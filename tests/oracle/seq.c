@@ -333,10 +333,14 @@ static void aim(struct seq *q, uint8_t *p, const struct x86_insn *in)
 	put_modrm(q, p, in, base, index, scale, disp, disp_bytes);
 }
 
-/* Flags that the manuals leave undefined, and that do not come from the host's own instruction. */
-static bool computed_flags(const struct x86_insn *in)
+/*
+ * Flags that the manuals leave undefined, and that do not come from the host's own instruction, or
+ * that are not always the same on it (IDIV on Zen).
+ */
+static bool undefined_flags(const struct x86_insn *in)
 {
-	return in->op >= X86_OP_DAA && in->op <= X86_OP_AAD;
+	return (in->op >= X86_OP_DAA && in->op <= X86_OP_AAD) || in->op == X86_OP_DIV ||
+	       in->op == X86_OP_IDIV;
 }
 
 static bool put_insn(struct seq *q)
@@ -355,7 +359,7 @@ static bool put_insn(struct seq *q)
 			continue;
 		memcpy(q->t->code + q->at, p, (size_t)len);
 		q->at += (unsigned)len;
-		if (computed_flags(&in)) { /* test %al, %al */
+		if (undefined_flags(&in)) { /* test %al, %al */
 			put(q, 0x84);
 			put(q, 0xc0);
 		}
