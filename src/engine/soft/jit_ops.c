@@ -257,7 +257,9 @@ static struct fields fields_of(const struct x86_insn *insn)
 		}
 		return f;
 	}
-	f.size16 = insn->opsize == 2;
+	/* 66 makes other instructions of these, or none. */
+	f.size16 = insn->opsize == 2 && insn->op != X86_OP_MOVNTI &&
+		   !(insn->op >= X86_OP_LFENCE && insn->op <= X86_OP_SFENCE);
 	if (modrm) {
 		f.reg_gpr = !is_group(insn);
 		f.rm_gpr = !f.mem;
