@@ -286,7 +286,7 @@ static uint32_t emit_hop(struct xlat *x, uint32_t *known, uint32_t stub)
 		em_rex(e, 1, T2, 0, 0);
 		em8(e, 0x8b);
 		em8(e, (T2 & 7) << 3 | 5);
-		em32(e, x->head - (e->pos + 4));
+		em32(e, x->cold_head - (e->pos + 4));
 		em_jmp_to(e, stub);
 	}
 	return *known;
@@ -333,11 +333,23 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 	}
 }
 
+/* The head word of the next piece of code behind `used`. */
+static uint32_t next_head(uint32_t used)
+{
+	return ((used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
+}
+
+static bool jit_full(const struct jit_cache *jc)
+{
+	return jc->used + JIT_MAX_BYTES > jc->split || jc->cold_used + JIT_MAX_BYTES > jc->bytes;
+}
+
 static void start_code(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
 
-	x->head = ((jc->used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
+	x->head = next_head(jc->used);
+	x->cold_head = next_head(jc->cold_used);
 	x->e.rw = jc->rw;
 	x->e.pos = x->head + 8;
 	x->flags = FLAGS_HOST;
@@ -393,6 +405,7 @@ static struct jit_block *place(struct xlat *x)
 		.off = off,
 		.ids = ids};
 	jb->len = x->e.pos - jb->code;
+	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
 	emit_stubs(x, links);
@@ -421,7 +434,7 @@ static struct jit_block *translate_locked(struct xlat *x)
 	if (b->jit)
 		return b->jit;
 	if (!atomic_load(&b->valid) || x->epoch != soft_cache_epoch(x->cpu->e->cache) ||
-	    jc->used + JIT_MAX_BYTES > jc->bytes)
+	    jit_full(jc))
 		return NULL;
 	start_code(x);
 	emit_ops(x);
@@ -429,7 +442,8 @@ static struct jit_block *translate_locked(struct xlat *x)
 	if (!jb)
 		return NULL;
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
-	jit_commit(jc, x->head, jb, x->e.pos);
+	jit_commit(jc, x->head, jb, jb->code + jb->len);
+	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
 	return jb;
 }
@@ -439,26 +453,23 @@ static void tell(struct xlat *x, const struct jit_block *jb)
 {
 	struct soft_cpu *cpu = x->cpu;
 	const uint8_t *code = x->jc->rx + jb->code;
-	uint32_t len = x->e.pos - jb->code;
+	uint32_t len = jb->len;
 
 	SOFT_COUNT(cpu, jit_blocks);
 	SOFT_COUNT_ADD(cpu, jit_insns, x->n);
-	SOFT_COUNT_ADD(cpu, jit_bytes, len);
+	SOFT_COUNT_ADD(cpu, jit_bytes, len + x->e.pos - x->cold_head);
 	soft_perf_add_block(cpu->e->perf, x->b, code, len);
 	if (!log_on(LOG_OUT_ASM))
 		return;
 	for (unsigned i = 0; i < x->n; i++)
 		x->off[i] = (x->off[i] & ~JIT_OFF_PARKED) - jb->code;
-	soft_trace_out_asm(cpu, x->b, code, len, x->off, jb->len);
+	soft_trace_out_asm(cpu, x->b, code, len, x->off, len);
 }
 
 struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 {
 	struct xlat x;
 	struct jit_block *jb;
-	uint32_t view =
-		(uint32_t)(offsetof(struct soft_cpu, views) + cpu->view * sizeof(struct soft_tlb));
-
 	uint64_t start = __builtin_ia32_rdtsc();
 
 	x.cpu = cpu;
@@ -469,12 +480,11 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.n = b->nops;
 	x.nlinks = x.nslow = x.ncold = 0;
 	gp_memset(x.slot, 0, sizeof(x.slot));
+	x.view = cpu->view;
 	x.slots = (uint32_t)(offsetof(struct soft_cpu, slots) + cpu->view * sizeof(cpu->slots[0]));
 	x.lines = 0;
-	x.tab_r = view + SOFT_READ * (uint32_t)sizeof(cpu->views[0].ent[0]);
-	x.tab_w = view + SOFT_WRITE * (uint32_t)sizeof(cpu->views[0].ent[0]);
 	x.epoch = soft_cache_epoch(cpu->e->cache);
-	if (x.jc->used + JIT_MAX_BYTES > x.jc->bytes) {
+	if (jit_full(x.jc)) {
 		soft_cache_empty(cpu->e->cache, cpu);
 		return NULL;
 	}

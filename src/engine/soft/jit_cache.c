@@ -66,7 +66,10 @@ void jit_cache_reset(struct jit_cache *jc)
 {
 	SOFT_COUNT_ALL(jc->e, jit_flushes);
 	gp_memset(jc->starts, 0, jc->used / JIT_ALIGN / 8 + 1);
+	gp_memset(jc->starts + jc->split / JIT_ALIGN / 8, 0,
+		  (jc->cold_used - jc->split) / JIT_ALIGN / 8 + 1);
 	jc->used = jc->stubs_end;
+	jc->cold_used = jc->split;
 	jc->meta_used = 0;
 }
 
@@ -90,7 +93,10 @@ void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint3
 
 	gp_memcpy(jc->rw + head, &jb, sizeof(jb));
 	__atomic_fetch_or(&jc->starts[unit / 8], (uint8_t)(1u << unit % 8), __ATOMIC_RELEASE);
-	jc->used = end;
+	if (head < jc->split)
+		jc->used = end;
+	else
+		jc->cold_used = end;
 }
 
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc)

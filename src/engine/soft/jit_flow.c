@@ -236,7 +236,7 @@ static void stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum 
 	if (sp_size(x) == 2)
 		em_movzx16(e, T0, n ? (unsigned)T0 : reg);
 	jit_segment(x, SEG_SS, size, access);
-	jit_check(x, reg, size, access, false);
+	jit_check(x, reg, size, access);
 }
 
 static void push_slot(struct xlat *x, unsigned size)

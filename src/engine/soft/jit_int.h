@@ -73,6 +73,7 @@ struct jit_cache {
 	struct soft_engine *e;
 	uint8_t *rw, *rx; /* two mappings of one memory: W^X */
 	uint32_t bytes, used, stubs_end;
+	uint32_t split, cold_used;     /* from `split` on: what is out of line */
 	uint32_t enter, resume, leave; /* offsets, jit_run.c */
 	uint8_t *meta;		       /* bump allocator for jit_block, jit_link, offsets */
 	size_t meta_bytes, meta_used;
@@ -82,9 +83,11 @@ struct jit_cache {
 	uint32_t stub_exit, stub_exit_parked; /* r10 = link index, r11 = jit_block */
 	uint32_t stub_indirect;		      /* r9 = target, r10 = op index, r11 = jit_block */
 	uint32_t stub_recheck;		      /* r11 = jit_block whose second page may have gone */
+	uint32_t stub_miss;		      /* r11 = where in the block */
+	uint32_t miss[SOFT_VIEWS][2];	      /* jit_emit_miss() */
 	uint32_t stub_fault;		      /* jit_fault is set */
 	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */
-	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10);
+	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10, uint64_t r11);
 	uint32_t next_slot;	/* slots given to blocks */
 	_Atomic uint32_t kicks; /* vCPUs that someone wants out: no linking now */
 	/* -d exec, check=on: nothing is linked, every block comes back to the run loop. */
@@ -143,6 +146,13 @@ static inline bool jit_warm(const struct jit_cache *jc, struct soft_block *b)
 void jit_emit_stubs(struct jit_cache *jc);
 /* Run generated code from `entry` until C has to look. */
 void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb);
+
+/* ---- jit_ops.c ------------------------------------------------------------------------------ */
+
+struct emit;
+/* The common part of TLB lookups by generated code. Returns its offset. */
+uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access access,
+		       uint32_t stub_miss);
 
 /* ---- jit_flags.c ---------------------------------------------------------------------------- */
 

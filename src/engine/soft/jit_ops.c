@@ -92,7 +92,7 @@ static unsigned slot_number(struct xlat *x, unsigned key)
 	return x->slot[key];
 }
 
-void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access, bool keep_lin)
+void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access)
 {
 	struct emit *e = &x->e;
 	struct jit_cold *c = &x->cold[x->ncold++];
@@ -101,55 +101,73 @@ void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access acc
 				      sizeof(struct soft_slot));
 
 	jit_lose_flags(x);
-	if (keep_lin)
-		em_mov_rr(e, T2, T0);
 	em_gs(e, 1, 0x2b, T0, slot); /* sub r9, gs:[slot.page] */
 	em_alu_imm(e, 1, 7, T0, PAGE_BYTES - size);
 	c->rel = em_jcc_later(e, CC_A);
 	em_gs(e, 1, 0x03, T0, slot + 8); /* add r9, gs:[slot.host] */
-	*c = (struct jit_cold){.rel = c->rel,
-			       .back = e->pos,
-			       .slot = slot,
-			       .tab = access == SOFT_WRITE ? x->tab_w : x->tab_r,
-			       .size = (uint16_t)size,
-			       .op = (uint16_t)x->cur,
-			       .parked = x->flags == FLAGS_PARKED,
-			       .keep_lin = keep_lin};
+	c->back = e->pos;
+	c->how = slot | (size - 1) << JIT_MISS_SIZE;
+	c->write = access == SOFT_WRITE;
 }
 
-/* Out of line: the page is not the slot's. By the soft TLB, whose entry goes into the slot. */
+/* Out of line: the page is not the slot's. */
 void jit_emit_cold(struct xlat *x, const struct jit_cold *c)
 {
 	struct emit *e = &x->e;
 
 	em_patch_rel(e->rw, c->rel, e->pos);
-	em_gs(e, 1, 0x03, T0, c->slot); /* the linear address again */
-	em_mov_rr(e, T1, T0);
-	em_shift_imm(e, 1, 5, T1, SOFT_TLB_BITS);
-	em_rr(e, 1, 0x31, T0, T1); /* xor r10, r9 */
-	if (c->size > 1)
-		em_lea(e, 1, T2, T0, X86_NO_REG, 0, (int32_t)c->size - 1);
-	else
-		em_mov_rr(e, T2, T0);
-	em_shift_imm(e, 0, 5, T1, TLB_INDEX_SHIFT);
-	em_alu_imm(e, 1, 4, T2, (uint32_t)PAGE_MASK);
-	em_alu_imm(e, 0, 4, T1, TLB_INDEX_MASK);
-	em_gs(e, 1, 0x0b, T2, GS_OFF(tlb_gen)); /* or r11, gs:[gen] */
-	em_gs_at(e, 1, 0x3b, T2, T1, c->tab);	/* cmp r11, gs:[r10 + tags] */
-	x->cur = c->op;
-	x->flags = c->parked ? FLAGS_PARKED : FLAGS_HOST;
-	jit_slow_stub(x, em_jcc_later(e, CC_NE), false);
-	em_alu_imm(e, 1, 4, T2, (uint32_t)PAGE_MASK);
-	em_gs_at(e, 1, 0x8b, T1, T1, c->tab + 8);
-	em_rr(e, 1, 0x01, T1, T0); /* add r9, r10 */
-	em_rr(e, 1, 0x01, T2, T1); /* r10 = the host's page */
-	em_store_gs(e, T1, c->slot + 8);
-	em_store_gs(e, T2, c->slot);
-	if (c->keep_lin) {
-		em_rr(e, 1, 0x29, T1, T2); /* page - host page + host address */
-		em_rr(e, 1, 0x01, T0, T2);
-	}
-	em_jmp_to(e, c->back);
+	em_rex(e, 1, T2, 0, 0); /* lea r11, [back] */
+	em8(e, 0x8d);
+	em8(e, (T2 & 7) << 3 | 5);
+	em32(e, c->back - (e->pos + 4));
+	em_mov_imm(e, T1, c->how);
+	em_jmp_to(e, x->jc->miss[x->view][c->write]);
+}
+
+/*
+ * The common part: T0 = address - slot.page, T1 = the slot's offset and the operand's size, T2 =
+ * where to go on. By the soft TLB, whose entry goes into the slot; else jit_run.c's on_miss.
+ */
+uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access access,
+		       uint32_t stub_miss)
+{
+	uint32_t start = e->pos, slow;
+	uint32_t tab = (uint32_t)(offsetof(struct soft_cpu, views) +
+				  (unsigned)view * sizeof(struct soft_tlb) +
+				  (unsigned)access * sizeof(((struct soft_tlb *)0)->ent[0]));
+
+	em_store_gs(e, R_RAX, GS_OFF(jit_save[0]));
+	em_store_gs(e, R_RCX, GS_OFF(jit_save[1]));
+	em_rr(e, 0, 0x89, T1, R_RAX);
+	em_shift_imm(e, 0, 5, R_RAX, JIT_MISS_SIZE);
+	em_alu_imm(e, 0, 4, T1, (1u << JIT_MISS_SIZE) - 1);
+	em_gs_at(e, 1, 0x03, T0, T1, 0); /* the linear address again */
+	em_lea(e, 1, R_RAX, T0, R_RAX, 0, 0);
+	em_mov_rr(e, R_RCX, T0);
+	em_shift_imm(e, 1, 5, R_RCX, SOFT_TLB_BITS);
+	em_rr(e, 1, 0x31, T0, R_RCX); /* xor rcx, r9 */
+	em_shift_imm(e, 0, 5, R_RCX, TLB_INDEX_SHIFT);
+	em_alu_imm(e, 0, 4, R_RCX, TLB_INDEX_MASK);
+	em_alu_imm(e, 1, 4, R_RAX, (uint32_t)PAGE_MASK);
+	em_gs(e, 1, 0x0b, R_RAX, GS_OFF(tlb_gen));
+	em_gs_at(e, 1, 0x3b, R_RAX, R_RCX, tab); /* the last byte's page, in the first one's slot */
+	slow = em_jcc_later(e, CC_NE);
+	em_alu_imm(e, 1, 4, R_RAX, (uint32_t)PAGE_MASK);
+	em_gs_at(e, 1, 0x8b, R_RCX, R_RCX, tab + 8);
+	em_rr(e, 1, 0x01, R_RCX, T0);
+	em_rr(e, 1, 0x01, R_RAX, R_RCX);
+	em_gs_at(e, 1, 0x89, R_RCX, T1, 8);
+	em_gs_at(e, 1, 0x89, R_RAX, T1, 0);
+	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
+	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
+	em_rex(e, 0, 0, 0, T2); /* jmp r11 */
+	em8(e, 0xff);
+	em8(e, 0xe0 | (T2 & 7));
+	em_patch_rel(e->rw, slow, e->pos);
+	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
+	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
+	em_jmp_to(e, stub_miss);
+	return start;
 }
 
 /* What chooses the operand's slot. */
@@ -196,7 +214,7 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 {
 	jit_address(x, &o->insn, o->op->rip + o->insn.len);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, slot_key(&o->insn), size, access, false);
+	jit_check(x, slot_key(&o->insn), size, access);
 }
 
 /* ---- The instruction itself ----------------------------------------------------------------- */
@@ -411,7 +429,7 @@ static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
 	return (insn->flags & X86_IF_HOST) && shape >= SHAPE_X87_REG && shape <= SHAPE_X87_STORE;
 }
 
-/* FOP, FIP and FCS, and with an operand FDP (its offset, in T2) and FDS. Keeps flags. */
+/* FOP, FIP and FCS, and with an operand FDP (its offset, from jit_tmp) and FDS. Keeps flags. */
 static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 {
 	struct emit *e = &x->e;
@@ -427,7 +445,8 @@ static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 	em_gs(e, 0, 0x89, T1, area + FX_FCS);
 	if (!mem)
 		return;
-	em_store_gs(e, T2, area + FX_FDP);
+	em_load_gs(e, T1, GS_OFF(jit_tmp));
+	em_store_gs(e, T1, area + FX_FDP);
 	em_gs(e, 0, 0x8b, T1,
 	      (uint32_t)(offsetof(struct soft_cpu, s.seg) + sizeof(struct x86_seg) * o->op->seg +
 			 offsetof(struct x86_seg, sel)));
@@ -452,10 +471,10 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 		enum soft_access access = mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ;
 
 		jit_address(x, insn, o->op->rip + insn->len);
+		if (x87)
+			em_store_gs(e, T0, GS_OFF(jit_tmp));
 		jit_segment(x, o->op->seg, mem->size, access);
-		jit_check(x, slot_key(insn), mem->size, access, x87);
-		if (x87 && !is_flat(x, o->op->seg))
-			em_gs(e, x->m64, 0x2b, T2, gs_segbase(o->op->seg)); /* the offset */
+		jit_check(x, slot_key(insn), mem->size, access);
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
@@ -549,7 +568,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	if (insn->addrsize == 2)
 		em_movzx16(e, T0, T0);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, slot_key(insn), size, access, false);
+	jit_check(x, slot_key(insn), size, access);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else

@@ -227,16 +227,38 @@ static const void *on_recheck(struct soft_cpu *cpu, const struct jit_block *jb)
 	return host_code(cpu, jb->checked);
 }
 
+/* Which operation of the block has its code at `pc`? */
+static unsigned op_at(const struct jit_cache *jc, const struct jit_block *jb, uint64_t pc)
+{
+	uint32_t at = (uint32_t)(pc - (uint64_t)(uintptr_t)jc->rx);
+	unsigned lo = 0, hi = jb->nops;
+
+	while (hi - lo > 1) {
+		unsigned mid = (lo + hi) / 2;
+
+		if ((jb->off[mid] & ~JIT_OFF_PARKED) <= at)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The operand of the operation at `pc` is not in the TLB. Its flags are parked, or dead. */
+static const void *on_miss(struct soft_cpu *cpu, uint64_t pc)
+{
+	struct jit_block *jb = jit_block_of(cpu->e->jit, pc);
+
+	return on_op(cpu, jb, op_at(cpu->e->jit, jb, pc));
+}
+
 /* A host instruction faulted on its guest's account; signals.c has noted where. */
 static const void *on_fault(struct soft_cpu *cpu)
 {
 	struct jit_block *jb = jit_block_of(cpu->e->jit, cpu->jit_fault.pc);
-	uint32_t at = (uint32_t)(cpu->jit_fault.pc - (uint64_t)(uintptr_t)cpu->e->jit->rx);
-	unsigned i = 0;
+	unsigned i = op_at(cpu->e->jit, jb, cpu->jit_fault.pc);
 
 	SOFT_COUNT(cpu, exit_fault);
-	while (i + 1 < jb->nops && (jb->off[i + 1] & ~JIT_OFF_PARKED) <= at)
-		i++;
 	if (!(jb->off[i] & JIT_OFF_PARKED))
 		cpu->hflags = (uint16_t)((cpu->jit_fault.eflags & 0xff) << 8 |
 					 (cpu->jit_fault.eflags >> 11 & 1));
@@ -280,7 +302,7 @@ static uint64_t table_jump(const struct soft_cpu *cpu, uint64_t pc, uint64_t r10
  * The thread is at `pc` in generated code. Its block's exits all come back to C, as do all lookups
  * once code_key is spoilt; only one that was past its comparison needs a look at its target too.
  */
-static uint64_t on_kick(struct soft_cpu *cpu, uint64_t pc, uint64_t r10)
+static uint64_t on_kick(struct soft_cpu *cpu, uint64_t pc, uint64_t r10, uint64_t r11)
 {
 	struct jit_cache *jc = cpu->e->jit;
 	uint64_t off = pc - (uint64_t)(uintptr_t)jc->rx, to;
@@ -288,16 +310,19 @@ static uint64_t on_kick(struct soft_cpu *cpu, uint64_t pc, uint64_t r10)
 
 	if (off >= jc->resume && off < jc->leave)
 		return (uint64_t)(uintptr_t)(jc->rx + jc->leave);
-	if (off < jc->stubs_end)
+	/* A lookup goes back to r11; every other stub goes to C. */
+	if (off < jc->stubs_end && !jit_contains(jc, r11))
 		return pc;
 	if (!cpu->jit_kicked) {
 		cpu->jit_kicked = true;
 		atomic_fetch_add(&jc->kicks, 1);
 	}
 	cpu->code_key = SOFT_NO_KEY;
-	jb = jit_block_of(jc, pc);
+	jb = jit_block_of(jc, off < jc->stubs_end ? r11 : pc);
 	if (jb)
 		jit_unlink_exits(jc, jb);
+	if (off < jc->stubs_end)
+		return pc;
 	to = table_jump(cpu, pc, r10);
 	jb = to && jit_contains(jc, to) ? jit_block_of(jc, to) : NULL;
 	if (jb)
@@ -441,8 +466,15 @@ void jit_emit_stubs(struct jit_cache *jc)
 		emit_stub(&e, (uint64_t)(uintptr_t)on_exit, &jc->stub_exit_parked, jc->resume);
 	emit_stub(&e, (uint64_t)(uintptr_t)on_indirect, &jc->stub_indirect, jc->resume);
 	emit_stub(&e, (uint64_t)(uintptr_t)on_recheck, &jc->stub_recheck, jc->resume);
+	emit_stub(&e, (uint64_t)(uintptr_t)on_miss, &jc->stub_miss, jc->resume);
+	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
+		jc->miss[v][0] = jit_emit_miss(&e, (enum soft_view)v, SOFT_READ, jc->stub_miss);
+		jc->miss[v][1] = jit_emit_miss(&e, (enum soft_view)v, SOFT_WRITE, jc->stub_miss);
+	}
 	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
 	jc->stub_fault = unused;
+	jc->split = jc->bytes / 2 & ~(JIT_ALIGN - 1);
+	jc->cold_used = jc->split;
 	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
 }
 

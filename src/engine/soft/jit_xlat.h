@@ -37,11 +37,11 @@ struct jit_op {
 #define JIT_MAX_BYTES (64u << 10)
 
 /* A memory operand's way out of line. */
+#define JIT_MISS_SIZE 22
 struct jit_cold {
 	uint32_t rel, back; /* the jump to it, and where it goes on */
-	uint32_t slot, tab; /* gs offsets */
-	uint16_t size, op;
-	bool parked, keep_lin;
+	uint32_t how;	    /* gs offset of the slot, and size - 1 from bit JIT_MISS_SIZE on */
+	bool write;
 };
 
 struct xlat {
@@ -54,13 +54,14 @@ struct xlat {
 	enum jit_flags_at flags;
 	unsigned n;	       /* operations */
 	unsigned cur;	       /* the one at hand */
-	uint32_t tab_r, tab_w; /* gs offsets of the view's tables */
-	uint32_t slots;	       /* of the view's slots */
-	uint16_t slot[17];     /* by register; 0: none yet */
-	uint32_t head;	       /* offset of the block's head word */
-	unsigned live_in;      /* flags live at the start */
-	uint64_t epoch;	       /* of the cache before the first byte was read */
-	uint64_t lines;	       /* of the page, whose bytes liveness was read from */
+	unsigned view;
+	uint32_t slots;	    /* of the view's slots */
+	uint16_t slot[17];  /* by register; 0: none yet */
+	uint32_t head;	    /* offset of the block's head word */
+	uint32_t cold_head; /* the same of its part out of line */
+	unsigned live_in;   /* flags live at the start */
+	uint64_t epoch;	    /* of the cache before the first byte was read */
+	uint64_t lines;	    /* of the page, whose bytes liveness was read from */
 
 	unsigned nlinks;
 	struct {
@@ -97,9 +98,9 @@ void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip);
 void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access access);
 /*
  * T0 = host address of `size` bytes at the linear address in T0, or to the slow path. Parks live
- * flags first. `key`: the register it goes by, 16 = none. T1 and T2 are lost; with `keep_lin`, T2 = the linear address.
+ * flags first. `key`: the register it goes by, 16 = none. T1 and T2 are lost.
  */
-void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access, bool keep_lin);
+void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access);
 void jit_emit_cold(struct xlat *x, const struct jit_cold *c);
 /* Flags must be in the host's before the instruction at hand runs. */
 void jit_need_flags(struct xlat *x);

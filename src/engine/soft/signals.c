@@ -136,7 +136,8 @@ static void on_kick(int sig, siginfo_t *si, void *ctx)
 	(void)sig;
 	(void)si;
 	if (cpu && jit_contains(cpu->e->jit, pc))
-		g[REG_RIP] = (greg_t)cpu->e->jit->on_kick(cpu, pc, (uint64_t)g[REG_R10]);
+		g[REG_RIP] = (greg_t)cpu->e->jit->on_kick(cpu, pc, (uint64_t)g[REG_R10],
+							  (uint64_t)g[REG_R11]);
 }
 
 void soft_jit_kick(struct soft_cpu *cpu)
