@@ -388,9 +388,15 @@ static void run_translated(struct soft_cpu *cpu)
 	struct jit_block *jb = b->jit;
 
 	if (!jb && jit_warm(cpu->e->jit, b)) {
+		uint64_t freed = cpu->e->freed;
+
 		jb = jit_translate(cpu, b);
-		if (!jb)
-			return; /* the cache may have been emptied: look again */
+		if (freed != cpu->e->freed)
+			return; /* the cache has been emptied: look again */
+		/*
+		 * Else S1 runs it. Another vCPU may have the page for writing until its next
+		 * safepoint, which may be never: it spins until this one has done something.
+		 */
 	}
 	if (jb) {
 		jit_enter(cpu, jb);

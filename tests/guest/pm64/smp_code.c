@@ -235,6 +235,56 @@ static void loop_job(unsigned cpu)
 		sti();
 }
 
+/* ---- Code that gets hot in a page whose last writer waits for it --------------------------------- */
+
+/* The writer takes no interrupt and does nothing else, until the others have run the code. */
+static void waiting_job(unsigned cpu)
+{
+	for (unsigned i = 0; i < 96; i++) {
+		uint8_t *p = code + 32 * i;
+		uint32_t *data = (uint32_t *)(code + 4000);
+
+		if (cpu == 0) { /* decoded, and cold */
+			put_return(p, i);
+			count_bad(call(p) != i);
+			count_bad(call(p) != i);
+		}
+		cpus_barrier();
+		if (cpu == 1) {
+			uint32_t one = 1;
+			void *d = data, *s = &one;
+			word n = 4;
+
+			cli();
+			if (i % 3 == 0)
+				asm volatile("lock xadd %0, %1" : "+r"(one), "+m"(*data)::"memory");
+			else if (i % 3 == 1)
+				asm volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory");
+			else
+				asm volatile("movups %%xmm0, %0" : "=m"(*(uint8_t(*)[16])data));
+			version = i + 1;
+			while (acks != i + 1)
+				asm volatile("" ::: "memory");
+			sti();
+		} else if (cpu == 0) {
+			while (version != i + 1)
+				cpu_relax();
+			for (unsigned k = 0; k < 50; k++)
+				count_bad(call(p) != i);
+			__atomic_store_n(&acks, i + 1, __ATOMIC_SEQ_CST);
+		}
+		cpus_barrier();
+	}
+}
+
+static void waiting(void)
+{
+	bad = acks = version = 0;
+	check(cpus_run(waiting_job),
+	      "code gets hot while who wrote beside it waits: all come back");
+	check_eq(bad, 0, "code gets hot while who wrote beside it waits: it is right");
+}
+
 /* ---- Code beside data that is written all the time ------------------------------------------- */
 
 static void beside_job(unsigned cpu)
@@ -378,6 +428,7 @@ void guest_test(void)
 	races();
 	acks = 0;
 	check(cpus_run(loop_job), "a loop ends when its code is changed, 200 times");
+	waiting();
 	beside_data();
 	much_code();
 	shoot_down();
