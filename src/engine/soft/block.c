@@ -14,14 +14,16 @@
 #include "engine/soft/jit_int.h"
 
 #define RECENT_WRITES 64
-#define CACHE_ARENA_BYTES (64ull << 20)
-#define CACHE_HASH_BITS 16
+#define CACHE_ARENA_BYTES (32ull << 20) /* operations */
+#define CACHE_HEAD_BYTES (64ull << 20)	/* blocks */
+#define CACHE_HASH_BITS 18
 
 struct soft_cache {
 	struct soft_engine *e;
 	pthread_mutex_t lock;
-	uint8_t *arena;
+	uint8_t *arena; /* operations: may be dropped alone, generated code has no need of them */
 	size_t used;
+	struct soft_block *heads;
 	pthread_mutex_t mark_lock; /* who takes write entries away, and waits for their users */
 	_Atomic uint64_t epoch;	   /* counts writes to pages with code */
 	struct {
@@ -54,14 +56,15 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	}
 	c->e = e;
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
-	c->block_cap = CACHE_ARENA_BYTES / (sizeof(struct soft_block) + sizeof(struct soft_op));
+	c->block_cap = CACHE_HEAD_BYTES / sizeof(struct soft_block);
+	c->heads = map_zero(CACHE_HEAD_BYTES);
 	c->arena = map_zero(CACHE_ARENA_BYTES);
 	c->by_page = map_zero(c->pages * sizeof(*c->by_page));
 	c->lines = map_zero(c->pages * sizeof(*c->lines));
 	c->all = map_zero(c->block_cap * sizeof(*c->all));
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->arena || !c->by_page || !c->lines || !c->all) {
+	if (!c->heads || !c->arena || !c->by_page || !c->lines || !c->all) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -80,6 +83,7 @@ void soft_cache_free(struct soft_cache *c)
 	if (!c)
 		return;
 	unmap(c->arena, CACHE_ARENA_BYTES);
+	unmap(c->heads, CACHE_HEAD_BYTES);
 	unmap(c->by_page, c->pages * sizeof(*c->by_page));
 	unmap(c->lines, c->pages * sizeof(*c->lines));
 	unmap(c->all, c->block_cap * sizeof(*c->all));
@@ -127,6 +131,8 @@ struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, g
 			break;
 	}
 	pthread_mutex_unlock(&c->lock);
+	if (b && !b->ops && !b->jit)
+		return NULL; /* to be decoded again */
 	if (!b || b->page[1] == SOFT_NO_PAGE || second_page_holds(cpu, b))
 		return b;
 	/* Another address space put another page there: one such block at a time. */
@@ -179,7 +185,7 @@ static void block_kill(struct soft_cache *c, struct soft_block *b)
 {
 	SOFT_COUNT_ALL(c->e, blocks_killed);
 	atomic_store(&b->valid, false);
-	for (uint32_t i = 0; i < b->nops; i++)
+	for (uint32_t i = 0; b->ops && i < b->nops; i++)
 		atomic_store_explicit(&b->ops[i].fn, stale, memory_order_relaxed);
 	if (b->jit)
 		jit_kill(c->e->jit, b->jit);
@@ -386,7 +392,7 @@ void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t p
 /* Operations first, then the instruction copies. */
 static size_t ops_bytes(const struct soft_build *bd)
 {
-	return align_up(sizeof(struct soft_block), 64) + bd->nops * sizeof(struct soft_op);
+	return bd->nops * sizeof(struct soft_op);
 }
 
 size_t soft_build_bytes(const struct soft_build *bd)
@@ -394,14 +400,12 @@ size_t soft_build_bytes(const struct soft_build *bd)
 	return align_up(ops_bytes(bd) + bd->ninsns * sizeof(struct x86_insn), 64);
 }
 
-void soft_build_place(const struct soft_build *bd, struct soft_block *at)
+void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room)
 {
-	uint8_t *base = (uint8_t *)at;
-	struct x86_insn *insns = (struct x86_insn *)(base + ops_bytes(bd));
+	struct x86_insn *insns = (struct x86_insn *)((uint8_t *)room + ops_bytes(bd));
 
-	*at = bd->head;
 	at->nops = bd->nops;
-	at->ops = (struct soft_op *)(base + align_up(sizeof(*at), 64));
+	at->ops = room;
 	gp_memcpy(at->ops, bd->ops, bd->nops * sizeof(struct soft_op));
 	gp_memcpy(insns, bd->insns, bd->ninsns * sizeof(struct x86_insn));
 	for (unsigned i = 0; i < bd->nops; i++) {
@@ -450,12 +454,19 @@ static struct soft_block *find_same(struct soft_cache *c, const struct soft_bloc
 	return b;
 }
 
+/* Give the block its operations. */
+static void attach(struct soft_cache *c, const struct soft_build *bd, struct soft_block *b)
+{
+	soft_build_place(bd, b, c->arena + c->used);
+	c->used += soft_build_bytes(bd);
+}
+
 static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
 {
-	struct soft_block *b = (struct soft_block *)(c->arena + c->used), **at;
+	struct soft_block *b = &c->heads[c->blocks], **at;
 
-	c->used += soft_build_bytes(bd);
-	soft_build_place(bd, b);
+	*b = bd->head;
+	attach(c, bd, b);
 	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
 	*at = b;
@@ -476,13 +487,27 @@ static bool full(const struct soft_cache *c, const struct soft_build *bd)
 	return c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES || c->blocks == c->block_cap;
 }
 
+/* Blocks stay, with their generated code; S1 decodes them anew. In an exclusive section. */
+static void drop_ops(struct soft_cache *c)
+{
+	SOFT_COUNT_ALL(c->e, cache_resets);
+	for (size_t i = 0; i < c->blocks; i++)
+		c->heads[i].ops = NULL;
+	c->used = 0;
+	c->e->freed++;
+	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
+		soft_code_moved(c->e->cpus[i], 1);
+}
+
 /* Make room, unless another vCPU has while this one waited. */
 static void make_room(struct soft_cache *c, struct soft_cpu *cpu, const struct soft_build *bd)
 {
 	soft_exclusive_begin(cpu);
 	pthread_mutex_lock(&c->lock);
-	if (full(c, bd))
+	if (c->blocks == c->block_cap || (full(c, bd) && !c->e->jit))
 		cache_reset(c);
+	else if (full(c, bd))
+		drop_ops(c);
 	pthread_mutex_unlock(&c->lock);
 	soft_exclusive_end(cpu);
 }
@@ -496,9 +521,13 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 	pthread_mutex_lock(&c->lock);
 	if (!overtaken(c, bd)) {
 		b = find_same(c, &bd->head);
-		no_room = !b && full(c, bd);
-		if (!b && !no_room)
+		no_room = (!b || !b->ops) && full(c, bd);
+		if (no_room)
+			b = NULL;
+		else if (!b)
 			b = place(c, bd);
+		else if (!b->ops)
+			attach(c, bd, b);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (no_room)

@@ -39,7 +39,7 @@ struct soft_block {
 	uint64_t page[2];  /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
 	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
 	struct soft_block *page_next[2];
-	struct soft_op *ops;   /* behind the header */
+	struct soft_op *ops;   /* NULL: dropped, to be decoded again if S1 is to run it */
 	struct jit_block *jit; /* the same as host code, or NULL */
 	_Atomic uint32_t runs; /* by S1 */
 };
@@ -78,7 +78,7 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 				     const struct soft_build *bd);
 /* Place operations and copies at `at` (soft_build_bytes of it), for a block outside the cache. */
 size_t soft_build_bytes(const struct soft_build *bd);
-void soft_build_place(const struct soft_build *bd, struct soft_block *at);
+void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room);
 
 /* Guest memory [backing, backing+len), inside one page, was written, or will be through soft_ptr().
  * Any thread. */
@@ -96,6 +96,10 @@ void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu);
 
 /* The block at the vCPU's s.rip, decoded if need be; raises what fetching raises (run.c). */
 struct soft_block *soft_find_block(struct soft_cpu *cpu);
+
+/* The one operation of the block at `ip` into *op, and the instruction it may point to into *insn. */
+void soft_build_one(struct soft_cpu *cpu, const struct soft_block *b, uint64_t ip,
+		    struct soft_op *op, struct x86_insn *insn);
 
 /* Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. */
 struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin);

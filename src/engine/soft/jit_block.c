@@ -382,14 +382,17 @@ static struct jit_block *place(struct xlat *x)
 	struct jit_link *links = jit_meta_alloc(jc, x->nlinks * sizeof(*links) + 8);
 	uint32_t *off = jit_meta_alloc(jc, (x->n + 1) * sizeof(*off));
 	uint16_t *ids = jit_meta_alloc(jc, x->n * sizeof(*ids));
+	int16_t *rip = jit_meta_alloc(jc, x->n * sizeof(*rip));
 
-	if (!jb || !links || !off || !ids)
+	if (!jb || !links || !off || !ids || !rip)
 		return NULL;
 	for (unsigned i = 0; i < x->nlinks; i++)
 		links[i].from = jb;
 	gp_memcpy(off, x->off, (x->n + 1) * sizeof(*off));
-	for (unsigned i = 0; i < x->n; i++)
+	for (unsigned i = 0; i < x->n; i++) {
 		ids[i] = id_of(&x->ops[i]);
+		rip[i] = (int16_t)(x->ops[i].op->rip - x->ops[0].op->rip);
+	}
 	*jb = (struct jit_block){
 		.sb = x->b,
 		.code = x->head + 8,
@@ -403,6 +406,7 @@ static struct jit_block *place(struct xlat *x)
 		.nlinks = (uint16_t)x->nlinks,
 		.links = links,
 		.off = off,
+		.rip = rip,
 		.ids = ids};
 	jb->len = x->e.pos - jb->code;
 	x->e.pos = x->cold_head + 8;

@@ -65,6 +65,7 @@ struct jit_block {
 	uint16_t nops, nlinks;
 	struct jit_link *links;
 	struct jit_link *in; /* links into this block */
+	int16_t *rip;	     /* of each operation, from ip on */
 	uint32_t *off;	     /* nops + 1 code offsets, with JIT_OFF_PARKED */
 	uint16_t *ids;	     /* nops times enum x86_op, with JIT_ID_* */
 };

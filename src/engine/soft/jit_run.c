@@ -97,12 +97,25 @@ static const struct soft_op *op_stop(struct soft_cpu *cpu, const struct soft_op 
 	return leave_to(cpu, op->rip);
 }
 
-/* One operation by its S1 handler. */
-static void run_one(struct soft_cpu *cpu, const struct soft_op *op, uint64_t next)
+static uint64_t rip_of(const struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
+{
+	return (jb->ip + (uint64_t)(int64_t)jb->rip[i]) & cpu->rip_mask;
+}
+
+/* cpu->one[0] = operation `i` of the block; decoded anew if S1's have been dropped. */
+static void take_op(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
+{
+	if (likely(jb->sb->ops))
+		cpu->one[0] = jb->sb->ops[i];
+	else
+		soft_build_one(cpu, jb->sb, rip_of(cpu, jb, i), &cpu->one[0], &cpu->one_insn);
+}
+
+/* The operation in cpu->one[0] by its S1 handler. */
+static void run_one(struct soft_cpu *cpu, uint64_t next)
 {
 	const struct soft_op *at = &cpu->one[0];
 
-	cpu->one[0] = *op;
 	cpu->one[1].rip = next;
 	atomic_store_explicit(&cpu->one[1].fn, op_stop, memory_order_relaxed);
 	cpu->op = at;
@@ -139,15 +152,20 @@ static void count_op(struct soft_cpu *cpu, unsigned id, uint64_t devices)
 /* Operation `i` of the block has to be done by its S1 handler. Returns where to go on, or NULL. */
 static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
-	const struct soft_block *b = jb->sb;
-	uint64_t next = i + 1 < jb->nops ? b->ops[i + 1].rip : 0;
+	uint64_t next = i + 1 < jb->nops ? rip_of(cpu, jb, i + 1) : 0;
 	uint64_t epoch = cpu->e->freed;
 	uint64_t devices = device_accesses(cpu);
 	uint32_t mode = cpu->mode;
 	unsigned id = jb->ids[i];
 
 	take_flags(cpu);
-	run_one(cpu, &b->ops[i], next);
+	if (unlikely(jb->dead)) { /* its bytes may be others now */
+		cpu->s.rip = rip_of(cpu, jb, i);
+		SOFT_COUNT(cpu, exit_invalidated);
+		return dispatch(cpu);
+	}
+	take_op(cpu, jb, i);
+	run_one(cpu, next);
 	count_op(cpu, id, devices);
 	if (unlikely(epoch != cpu->e->freed || i + 1 >= jb->nops || cpu->s.rip != next ||
 		     jb->dead || cpu->mode != mode || must_look(cpu))) {
@@ -186,14 +204,16 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 }
 
 /* An indirect branch to nowhere faults before its stack operation: take that back. */
-_Noreturn static void bad_target(struct soft_cpu *cpu, const struct soft_op *op, bool call,
-				 bool ret)
+_Noreturn static void bad_target(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i,
+				 bool call, bool ret)
 {
+	const struct soft_op *op = &cpu->one[0];
+
+	take_op(cpu, jb, i);
 	if (call)
 		stack_set(cpu, cpu->s.gpr[R_RSP] + op->opsize);
 	if (ret)
 		stack_set(cpu, cpu->s.gpr[R_RSP] - op->opsize - op->imm);
-	cpu->one[0] = *op;
 	cpu->op = &cpu->one[0];
 	soft_raise_err(cpu, VEC_GP, 0);
 }
@@ -206,8 +226,7 @@ static const void *on_indirect(struct soft_cpu *cpu, struct jit_block *jb, uint3
 
 	take_flags(cpu);
 	if (unlikely(!ok))
-		bad_target(cpu, &jb->sb->ops[i], jb->last_op == X86_OP_CALL_IND,
-			   jb->last_op == X86_OP_RET);
+		bad_target(cpu, jb, i, jb->last_op == X86_OP_CALL_IND, jb->last_op == X86_OP_RET);
 	cpu->s.rip = target;
 	SOFT_COUNT(cpu, exit_indirect);
 	return dispatch(cpu);
@@ -266,7 +285,7 @@ static const void *on_fault(struct soft_cpu *cpu)
 	if (cpu->jit_fault.trap == VEC_GP)
 		return on_op(cpu, jb, i);
 	take_flags(cpu);
-	cpu->one[0] = jb->sb->ops[i];
+	take_op(cpu, jb, i);
 	cpu->op = &cpu->one[0];
 	thunk_fault(cpu, cpu->jit_fault.trap);
 }

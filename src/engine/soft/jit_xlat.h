@@ -52,8 +52,8 @@ struct xlat {
 	uint32_t mode;
 	bool m64;
 	enum jit_flags_at flags;
-	unsigned n;	       /* operations */
-	unsigned cur;	       /* the one at hand */
+	unsigned n;   /* operations */
+	unsigned cur; /* the one at hand */
 	unsigned view;
 	uint32_t slots;	    /* of the view's slots */
 	uint16_t slot[17];  /* by register; 0: none yet */

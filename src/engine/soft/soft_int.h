@@ -249,7 +249,8 @@ struct soft_cpu {
 	struct {
 		uint64_t pc, trap, eflags;
 	} jit_fault;
-	struct soft_op one[2]; /* one operation, and what stops behind it */
+	struct soft_op one[2];	  /* one operation, and what stops behind it */
+	struct x86_insn one_insn; /* what one[0] may point to */
 
 	_Alignas(64) uint8_t bounce[2][4096 + 128]; /* operands that cross a page or are MMIO */
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];

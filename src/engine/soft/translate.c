@@ -11,6 +11,9 @@
 #include "engine/soft/trace.h"
 
 #define MAX_FOLLOWED_JUMPS 4
+#define SCRATCH_HEAD 256 /* of the scratch block, whose operations follow */
+
+_Static_assert(sizeof(struct soft_block) <= SCRATCH_HEAD, "a block fits");
 
 /* ---- Handlers that stand for no instruction of their own ------------------------------------ */
 
@@ -443,7 +446,8 @@ static struct soft_block *build_from_device(struct builder *b, gpa_t gpa)
 	if (!b->done)
 		stop_with(b, op_end);
 	b->bd.head.page[0] = SOFT_NO_PAGE;
-	soft_build_place(&b->bd, cpu->scratch);
+	*cpu->scratch = b->bd.head;
+	soft_build_place(&b->bd, cpu->scratch, (uint8_t *)cpu->scratch + SCRATCH_HEAD);
 	return cpu->scratch;
 }
 
@@ -474,6 +478,43 @@ static struct soft_block *build_once(struct soft_cpu *cpu, gva_t lin, const stru
 	if (!b.done)
 		stop_with(&b, op_end);
 	return soft_cache_commit(cpu->e->cache, cpu, &b.bd);
+}
+
+void soft_build_one(struct soft_cpu *cpu, const struct soft_block *b, uint64_t ip,
+		    struct soft_op *op, struct x86_insn *insn)
+{
+	struct builder bb;
+	uint8_t buf[X86_MAX_INSN_BYTES];
+	unsigned off = (unsigned)((cpu->segbase[SEG_CS] + ip) & ~PAGE_MASK);
+	unsigned first = (unsigned)min_u64(sizeof(buf), PAGE_BYTES - off), avail = first;
+
+	bb.bd.nops = bb.bd.ninsns = 0;
+	bb.cpu = cpu;
+	bb.mode = b->mode & SOFT_MODE_CS64   ? X86_MODE_64
+		  : b->mode & SOFT_MODE_CS32 ? X86_MODE_32
+					     : X86_MODE_16;
+	bb.ip = ip;
+	bb.page_lin = b->lin & PAGE_MASK;
+	bb.jumps = 0;
+	bb.done = false;
+	gp_memcpy(buf, cpu->e->ram + (b->page[0] << PAGE_BITS) + off, first);
+	if (b->page[1] != SOFT_NO_PAGE) {
+		gp_memcpy(buf + first, cpu->e->ram + (b->page[1] << PAGE_BITS),
+			  sizeof(buf) - first);
+		avail = sizeof(buf);
+	}
+
+	int len = x86_decode(insn, buf, avail, bb.mode);
+
+	if (len < 0)
+		refuse(&bb, len);
+	else
+		accept(&bb, insn, buf);
+	*op = bb.bd.ops[0];
+	if (bb.bd.has_insn[0]) {
+		*insn = bb.bd.insns[0];
+		op->insn = insn;
+	}
 }
 
 #define TRIES_IN_PARALLEL 4
