@@ -71,3 +71,4 @@ $(B)/src/%.o: src/%.c
 include tests/tests.mk
 include tools/tools.mk
 include bench/bench.mk
+include tests/soak/soak.mk
