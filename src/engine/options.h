@@ -30,6 +30,7 @@ struct engine_soft_options {
 	bool check;	      /* lockstep: run both tiers, stop at the first difference */
 	unsigned tb_size_mib; /* 0: ENGINE_SOFT_TB_MIB */
 	enum engine_perf perf;
+	unsigned spoil; /* tests: enum x86_op whose generated code shall be wrong; 0: none */
 	unsigned warm; /* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM */
 };
 
@@ -44,7 +45,7 @@ engine_soft_options_fill(const struct engine_soft_options *o)
 	if (!full.tb_size_mib)
 		full.tb_size_mib = ENGINE_SOFT_TB_MIB;
 	if (!full.warm)
-		full.warm = ENGINE_SOFT_WARM;
+		full.warm = full.check ? 1 : ENGINE_SOFT_WARM;
 	return full;
 }
 

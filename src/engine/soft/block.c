@@ -504,7 +504,7 @@ static void make_room(struct soft_cache *c, struct soft_cpu *cpu, const struct s
 {
 	soft_exclusive_begin(cpu);
 	pthread_mutex_lock(&c->lock);
-	if (c->blocks == c->block_cap || (full(c, bd) && !c->e->jit))
+	if (c->blocks == c->block_cap || (full(c, bd) && (!c->e->jit || c->e->cfg.soft.check)))
 		cache_reset(c);
 	else if (full(c, bd))
 		drop_ops(c);

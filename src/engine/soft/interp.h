@@ -96,7 +96,8 @@ static inline uint8_t *soft_tlb_hit_in(struct soft_tlb *tlb, uint64_t gen, gva_t
 static inline uint8_t *soft_tlb_hit(struct soft_cpu *cpu, gva_t lin, unsigned size,
 				    enum soft_access access)
 {
-	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, size, access);
+	return soft_tlb_hit_in(cpu->tlb, access == SOFT_WRITE ? cpu->tlb_wgen : cpu->tlb_gen, lin,
+			       size, access);
 }
 
 /* The same for an instruction's first byte. */

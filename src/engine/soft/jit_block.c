@@ -4,6 +4,7 @@
  * stubs behind it, and put it into the code memory.
  * Threads: the vCPU that runs it, with the cache lock from the first byte emitted on.
  */
+#include "engine/soft/check.h"
 #include "engine/soft/jit_xlat.h"
 #include "engine/soft/perfmap.h"
 #include "engine/soft/trace.h"
@@ -115,6 +116,8 @@ static void plan_op(struct xlat *x, unsigned i)
 	if (!decode_at(x, o->bytes, avail, &o->insn))
 		return;
 	o->emit = jit_pick(x, &o->insn, op);
+	if (x->cpu->check && !soft_check_can(&o->insn, op))
+		o->emit = NULL;
 	if (!o->emit)
 		return;
 	o->use = jit_flags_of(&o->insn);
@@ -198,7 +201,7 @@ static void pass_live(struct xlat *x, const uint16_t *exit_live, uint16_t *befor
 /* Twice: the first pass takes everything for live at a jump back. */
 static void find_live(struct xlat *x)
 {
-	uint16_t exit_live[SOFT_BLOCK_OPS + 1], before[SOFT_BLOCK_OPS + 1];
+	uint16_t *exit_live = x->live_exit, *before = x->live_before;
 
 	for (unsigned i = 0; i < x->n; i++) {
 		exit_live[i] = (uint16_t)live_at_exit(x, &x->ops[i]);
@@ -264,6 +267,9 @@ static void emit_ops(struct xlat *x)
 			jit_emit_exit(x, o->op->rip, -1);
 		} else if (o->emit) {
 			o->emit(x, o);
+			if (unlikely(o->insn.op == x->cpu->e->cfg.soft.spoil) &&
+			    x->cpu->e->cfg.soft.spoil)
+				em_lea(&x->e, 1, R_RAX, R_RAX, X86_NO_REG, 0, 1);
 		} else {
 			em8(&x->e, 0xe9);
 			em32(&x->e, 0);
@@ -375,6 +381,24 @@ static uint16_t id_of(const struct jit_op *o)
 	return (uint16_t)id;
 }
 
+static bool add_check_info(struct xlat *x, struct jit_block *jb)
+{
+	jb->flags = jit_meta_alloc(x->jc, x->n * sizeof(*jb->flags));
+	if (!jb->flags)
+		return false;
+	for (unsigned i = 0; i < x->n; i++) {
+		const struct jit_op *o = &x->ops[i];
+
+		jb->flags[i].live = x->live_before[i];
+		jb->flags[i].exit = o->inner >= 0 ? x->live_before[o->inner] : x->live_exit[i];
+		jb->flags[i].writes = o->use.writes;
+		jb->flags[i].undefined = o->emit ? soft_check_undefined(&o->insn) : 0;
+		if (o->emit && (o->insn.flags & X86_IF_HOST) && fpu_class_of(&o->insn) != FPU_NONE)
+			jb->fpu = true;
+	}
+	return true;
+}
+
 static struct jit_block *place(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
@@ -412,6 +436,8 @@ static struct jit_block *place(struct xlat *x)
 	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
+	if (x->cpu->check && !add_check_info(x, jb))
+		return NULL;
 	emit_stubs(x, links);
 	if (jb->needs_flags && !crosses(x)) {
 		jb->pad = x->e.pos;
@@ -445,6 +471,8 @@ static struct jit_block *translate_locked(struct xlat *x)
 	jb = place(x);
 	if (!jb)
 		return NULL;
+	jb->cold = x->cold_head + 8;
+	jb->end = x->e.pos;
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
@@ -467,7 +495,10 @@ static void tell(struct xlat *x, const struct jit_block *jb)
 		return;
 	for (unsigned i = 0; i < x->n; i++)
 		x->off[i] = (x->off[i] & ~JIT_OFF_PARKED) - jb->code;
+	log_lock();
 	soft_trace_out_asm(cpu, x->b, code, len, x->off, len);
+	soft_trace_cold(cpu, x->jc->rx + jb->cold, jb->end - jb->cold);
+	log_unlock();
 }
 
 struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)

@@ -68,6 +68,13 @@ struct jit_block {
 	int16_t *rip;	     /* of each operation, from ip on */
 	uint32_t *off;	     /* nops + 1 code offsets, with JIT_OFF_PARKED */
 	uint16_t *ids;	     /* nops times enum x86_op, with JIT_ID_* */
+	/* For lockstep. */
+	uint32_t cold, end; /* offsets of its code out of line */
+	bool fpu;	    /* has x87, SSE or AVX instructions */
+	struct jit_op_flags {
+		uint16_t live, exit;	    /* live before it, and where it leaves the block */
+		uint16_t writes, undefined; /* written for certain; left undefined */
+	} * flags;			    /* of each operation */
 };
 
 struct jit_cache {
@@ -145,6 +152,11 @@ static inline bool jit_warm(const struct jit_cache *jc, struct soft_block *b)
 
 /* Emit the common stubs at the start of the code memory. */
 void jit_emit_stubs(struct jit_cache *jc);
+/* Host address at offset `off`; the guest's SIMD registers are live then. */
+const void *jit_host_code(struct soft_cpu *cpu, uint32_t off);
+/* Lockstep: enter at offset `off`; and where C wanted to go on when it was kept from it. */
+void jit_enter_at(struct soft_cpu *cpu, uint32_t off);
+void jit_enter_again(struct soft_cpu *cpu);
 /* Run generated code from `entry` until C has to look. */
 void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb);
 

@@ -3,6 +3,7 @@
  * In and out of generated code: the common stubs, and what C does when a block comes back to it.
  * Threads: the vCPU's own.
  */
+#include "engine/soft/check.h"
 #include "engine/soft/jit_xlat.h"
 #include "engine/soft/stack.h"
 #include "engine/soft/trace.h"
@@ -41,7 +42,7 @@ static bool must_come_back(struct soft_cpu *cpu)
 	return cpu->e->jit->come_back;
 }
 
-static const void *host_code(struct soft_cpu *cpu, uint32_t off)
+const void *jit_host_code(struct soft_cpu *cpu, uint32_t off)
 {
 	if (unlikely(!cpu->fpu_live))
 		soft_fpu_enter(cpu);
@@ -88,7 +89,7 @@ static const void *dispatch(struct soft_cpu *cpu)
 	if (!jb)
 		return NULL;
 	jc_fill(cpu, cpu->s.rip, jb);
-	return host_code(cpu, jb->checked);
+	return jit_host_code(cpu, jb->checked);
 }
 
 /* Behind a single operation: leave with the instruction pointer it carries. */
@@ -159,6 +160,8 @@ static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 	unsigned id = jb->ids[i];
 
 	take_flags(cpu);
+	if (unlikely(cpu->check))
+		return soft_check_on_op(cpu, jb, i);
 	if (unlikely(jb->dead)) { /* its bytes may be others now */
 		cpu->s.rip = rip_of(cpu, jb, i);
 		SOFT_COUNT(cpu, exit_invalidated);
@@ -173,7 +176,7 @@ static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 			SOFT_COUNT(cpu, exit_invalidated);
 		return dispatch(cpu);
 	}
-	return host_code(cpu, jb->off[i + 1] & ~JIT_OFF_PARKED);
+	return jit_host_code(cpu, jb->off[i + 1] & ~JIT_OFF_PARKED);
 }
 
 /* Direct exit number `i` is not linked. */
@@ -184,6 +187,8 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 	struct jit_block *to;
 
 	take_flags(cpu);
+	if (unlikely(cpu->check))
+		return soft_check_on_exit(cpu, l->ip);
 	cpu->s.rip = l->ip;
 	SOFT_COUNT(cpu, exit_exec);
 	if (must_come_back(cpu))
@@ -192,15 +197,15 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 	if (!to)
 		return NULL;
 	if (epoch != cpu->e->freed)
-		return host_code(cpu, to->checked);
+		return jit_host_code(cpu, to->checked);
 	if (!l->rel) {
 		jc_fill(cpu, l->ip, to);
-		return host_code(cpu, to->checked);
+		return jit_host_code(cpu, to->checked);
 	}
 	soft_cache_lock(cpu->e->cache);
 	jit_link_to(cpu->e->jit, l, to);
 	soft_cache_unlock(cpu->e->cache);
-	return host_code(cpu, l->inner ? l->inner : to->checked);
+	return jit_host_code(cpu, l->inner ? l->inner : to->checked);
 }
 
 /* An indirect branch to nowhere faults before its stack operation: take that back. */
@@ -227,6 +232,8 @@ static const void *on_indirect(struct soft_cpu *cpu, struct jit_block *jb, uint3
 	take_flags(cpu);
 	if (unlikely(!ok))
 		bad_target(cpu, jb, i, jb->last_op == X86_OP_CALL_IND, jb->last_op == X86_OP_RET);
+	if (unlikely(cpu->check))
+		return soft_check_on_exit(cpu, target);
 	cpu->s.rip = target;
 	SOFT_COUNT(cpu, exit_indirect);
 	return dispatch(cpu);
@@ -243,7 +250,7 @@ static const void *on_recheck(struct soft_cpu *cpu, const struct jit_block *jb)
 	if (!jb)
 		return NULL;
 	jc_fill(cpu, cpu->s.rip, jb);
-	return host_code(cpu, jb->checked);
+	return jit_host_code(cpu, jb->checked);
 }
 
 /* Which operation of the block has its code at `pc`? */
@@ -497,15 +504,32 @@ void jit_emit_stubs(struct jit_cache *jc)
 	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
 }
 
-void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+static void enter(struct soft_cpu *cpu, const void *code)
 {
-	struct jit_cache *jc = cpu->e->jit;
-	void (*enter)(struct soft_cpu *, const void *) =
+	const struct jit_cache *jc = cpu->e->jit;
+	void (*fn)(struct soft_cpu *, const void *) =
 		(void (*)(struct soft_cpu *, const void *))(uintptr_t)(jc->rx + jc->enter);
 
+	fn(cpu, code);
+}
+
+void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+{
 	cpu->jit_stop = 0;
 	atomic_store(&cpu->jit_in, true);
 	if (!must_look(cpu))
-		enter(cpu, host_code(cpu, jb->checked));
+		enter(cpu, jit_host_code(cpu, jb->checked));
 	atomic_store(&cpu->jit_in, false);
+}
+
+void jit_enter_at(struct soft_cpu *cpu, uint32_t off)
+{
+	cpu->jit_stop = 0;
+	enter(cpu, jit_host_code(cpu, off));
+}
+
+void jit_enter_again(struct soft_cpu *cpu)
+{
+	cpu->jit_stop = 0;
+	enter(cpu, (const void *)(uintptr_t)cpu->jit_resume);
 }

@@ -81,6 +81,8 @@ struct xlat {
 	uint8_t crossing[X86_MAX_INSN_BYTES]; /* the instruction that runs into a second page */
 	uint32_t pad, checked;		      /* offsets behind such a block's guard, or 0 */
 	uint32_t off[SOFT_BLOCK_OPS + 2];
+	/* Flags live before each operation, and where it leaves the block. */
+	uint16_t live_before[SOFT_BLOCK_OPS + 1], live_exit[SOFT_BLOCK_OPS + 1];
 	struct jit_op ops[SOFT_BLOCK_OPS + 1];
 };
 

@@ -8,6 +8,7 @@
 #include "engine/soft/mmu_int.h"
 
 #include "engine/soft/block.h"
+#include "engine/soft/check.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/trace.h"
 
@@ -149,6 +150,7 @@ static void piece_write(struct soft_cpu *cpu, const struct soft_page *pg, const 
 			unsigned len)
 {
 	if (pg->kind == MEM_RAM) {
+		soft_check_write(cpu, pg->host, len);
 		gp_memcpy(pg->host, buf, len);
 		after_write(cpu, pg, len);
 		return;
@@ -242,6 +244,7 @@ static void store_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uin
 	} else if (pg.kind == MEM_MMIO) {
 		piece_write(cpu, &pg, (const uint8_t *)&val, size);
 	} else if (pg.kind == MEM_RAM) {
+		soft_check_write(cpu, pg.host, size);
 		soft_host_store(pg.host, val, size);
 		after_write(cpu, &pg, size);
 	}
@@ -253,8 +256,26 @@ uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size)
 	return load_view(cpu, (enum soft_view)cpu->view, lin, size);
 }
 
+/* A hit for writing that tlb_wgen hides, which is when lockstep wants to hear of it. */
+static uint8_t *hidden_hit(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	uint8_t *p = NULL;
+
+	if (unlikely(cpu->check))
+		p = soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, size, SOFT_WRITE);
+	if (p)
+		soft_check_write(cpu, p, size);
+	return p;
+}
+
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size)
 {
+	uint8_t *p = hidden_hit(cpu, lin, size);
+
+	if (p) {
+		soft_host_store(p, val, size);
+		return;
+	}
 	check_address(cpu, lin, size);
 	store_view(cpu, (enum soft_view)cpu->view, lin, val, size);
 }
@@ -393,8 +414,11 @@ static void announce_direct(struct soft_cpu *cpu, const struct soft_page *pg, un
 
 void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool write)
 {
-	uint8_t *p = soft_tlb_hit(cpu, lin, len, write ? SOFT_WRITE : SOFT_READ);
+	uint8_t *p = write ? hidden_hit(cpu, lin, len) : NULL;
 	struct soft_page pg;
+
+	if (!p)
+		p = soft_tlb_hit(cpu, lin, len, write ? SOFT_WRITE : SOFT_READ);
 
 	if (p)
 		return p;
@@ -410,8 +434,10 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 		return NULL;
 	if (cpu->s.dr[7] & 0xff)
 		note_watch(cpu, lin, len, write);
-	if (write && !soft_tlb_hit(cpu, lin, len, SOFT_WRITE))
+	if (write && !soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, len, SOFT_WRITE))
 		announce_direct(cpu, &pg, len);
+	if (write)
+		soft_check_write(cpu, pg.host, len);
 	return pg.host;
 }
 

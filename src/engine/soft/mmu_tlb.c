@@ -133,7 +133,7 @@ static bool slots_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 /* A generation no entry carries. When the 12 bits are used up, every entry goes. */
 static uint16_t new_generation(struct soft_cpu *cpu)
 {
-	if (++cpu->last_gen <= 0xfff)
+	if (++cpu->last_gen < SOFT_NO_GEN)
 		return cpu->last_gen;
 	SOFT_COUNT(cpu, tlb_gen_wrap);
 	soft_slots_clear(cpu);
@@ -167,6 +167,7 @@ static void use_generations(struct soft_cpu *cpu)
 	}
 	cpu->space_gen = cpu->pcid_gen[pcid];
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
+	cpu->tlb_wgen = cpu->check ? SOFT_NO_GEN : cpu->tlb_gen;
 	soft_code_key_changed(cpu);
 }
 

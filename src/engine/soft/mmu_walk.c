@@ -7,6 +7,8 @@
  */
 #include "engine/soft/mmu_int.h"
 
+#include "engine/soft/check.h"
+
 #include <stdatomic.h>
 
 #define PTE_P 0x001ull
@@ -75,6 +77,8 @@ static bool entry_set(struct walk_state *ws, uint8_t *p, gpa_t gpa, unsigned siz
 
 	if ((old & bits) == bits || !p)
 		return true;
+	if (unlikely(ws->cpu->check))
+		soft_check_journal(ws->cpu, p, size, bits & ~old);
 	if (size == 4) {
 		uint32_t expect = (uint32_t)old;
 

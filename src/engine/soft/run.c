@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "engine/soft/block.h"
+#include "engine/soft/check.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -48,6 +49,11 @@ void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t error)
 void soft_unwind(struct soft_cpu *cpu)
 {
 	_longjmp(cpu->unwind, 2);
+}
+
+void soft_fail(struct soft_cpu *cpu)
+{
+	_longjmp(cpu->unwind, 3);
 }
 
 void soft_request_exit(struct soft_cpu *cpu)
@@ -154,6 +160,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		cpu->mode |= SOFT_MODE_VIEW_AC;
 	cpu->tlb = mode & SOFT_MODE_AC ? &cpu->none : &cpu->views[cpu->view];
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
+	cpu->tlb_wgen = cpu->check ? SOFT_NO_GEN : cpu->tlb_gen;
 	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
 	cpu->cs_key = mode & SOFT_MODE_CS64
 			      ? 0
@@ -174,10 +181,17 @@ void soft_mode_changed(struct soft_cpu *cpu)
 
 /* ---- Device accesses ------------------------------------------------------------------------ */
 
+static void device(struct soft_cpu *cpu)
+{
+	if (unlikely(cpu->check))
+		soft_check_device(cpu);
+}
+
 uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	device(cpu);
 	SOFT_COUNT(cpu, pio_read);
 	soft_fpu_leave(cpu);
 	return h->pio_read(h->opaque, port, size);
@@ -187,6 +201,7 @@ void soft_pio_write(struct soft_cpu *cpu, uint16_t port, uint64_t val, unsigned 
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	device(cpu);
 	SOFT_COUNT(cpu, pio_write);
 	soft_fpu_leave(cpu);
 	h->pio_write(h->opaque, port, val, size);
@@ -196,6 +211,7 @@ uint64_t soft_mmio_read(struct soft_cpu *cpu, gpa_t gpa, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	device(cpu);
 	SOFT_COUNT(cpu, mmio_read);
 	soft_fpu_leave(cpu);
 	return h->mmio_read(h->opaque, cpu->index, gpa, size);
@@ -205,6 +221,7 @@ void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned siz
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
+	device(cpu);
 	SOFT_COUNT(cpu, mmio_write);
 	soft_fpu_leave(cpu);
 	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
@@ -372,7 +389,7 @@ struct soft_block *soft_find_block(struct soft_cpu *cpu)
 	return find_slow(cpu, (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask);
 }
 
-static void run_ops(struct soft_cpu *cpu, const struct soft_op *op)
+void soft_run_ops(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	cpu->op = op;
 	do {
@@ -403,7 +420,7 @@ static void run_translated(struct soft_cpu *cpu)
 		return;
 	}
 	atomic_fetch_add_explicit(&b->runs, 1, memory_order_relaxed);
-	run_ops(cpu, b->ops);
+	soft_run_ops(cpu, b->ops);
 }
 
 static inline void run_block(struct soft_cpu *cpu)
@@ -414,7 +431,7 @@ static inline void run_block(struct soft_cpu *cpu)
 
 	if (unlikely(j->lin != lin || j->key != cpu->code_key || j->cs_key != cpu->cs_key))
 		op = find_slow(cpu, lin)->ops;
-	run_ops(cpu, op);
+	soft_run_ops(cpu, op);
 }
 
 /* One instruction with traps to look for before and after it. */
@@ -441,6 +458,8 @@ static void run_blocks(struct soft_cpu *cpu)
 	do {
 		if (unlikely(cpu->mode & SOFT_MODE_STEP))
 			run_step(cpu);
+		else if (unlikely(cpu->check))
+			soft_check_run(cpu);
 		else if (cpu->e->jit)
 			run_translated(cpu);
 		else
@@ -476,6 +495,10 @@ static enum engine_exit soft_run(struct vcpu *v)
 		deliver_raised(cpu);
 	cpu->op = NULL;
 	soft_exclusive_abandon(cpu);
+	if (raised == 3) {
+		soft_leave(cpu);
+		return ENGINE_EXIT_ERROR;
+	}
 	while (service(cpu, &out))
 		run_blocks(cpu);
 	soft_leave(cpu);
@@ -599,9 +622,17 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	soft_slots_clear(cpu);
 	cpu->index = index;
 	cpu->code_epoch = 1;
+	if (e->cfg.soft.check) {
+		cpu->check = soft_check_new();
+		if (!cpu->check) {
+			munmap(cpu, sizeof(*cpu));
+			return NULL;
+		}
+	}
 	soft_tlb_flush(cpu);
 	cpu->scratch = aligned_alloc(64, 4096);
 	if (!cpu->scratch) {
+		soft_check_free(cpu->check);
 		munmap(cpu, sizeof(*cpu));
 		return NULL;
 	}
@@ -623,6 +654,7 @@ static void soft_destroy(struct engine *engine)
 		if (!e->cpus[i])
 			continue;
 		free(e->cpus[i]->scratch);
+		soft_check_free(e->cpus[i]->check);
 		munmap(e->cpus[i], sizeof(struct soft_cpu));
 	}
 	free(e->cpus);
@@ -647,6 +679,10 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 	if (e->cfg.cpus > SOFT_MAX_CPUS)
 		return err_set(err, -EINVAL, "the software engine has at most %u CPUs: use -smp %u",
 			       SOFT_MAX_CPUS, SOFT_MAX_CPUS);
+	if (e->cfg.soft.check && e->cfg.cpus > 1)
+		return err_set(err, -EINVAL,
+			       "check=on of -accel soft compares the tiers on one CPU only, since "
+			       "others would see what is taken back: use -smp 1");
 	e->cache = soft_cache_new(e, err);
 	e->thunks = thunk_cache_new(err);
 	if (!e->cache || !e->thunks)

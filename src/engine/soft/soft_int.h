@@ -98,6 +98,7 @@ enum soft_view {
 };
 
 #define SOFT_TLB_LOCALS 256u
+#define SOFT_NO_GEN 0xfffu /* a generation that no entry has */
 #define SOFT_SEEN_BITS 4096u
 
 struct soft_tlb {
@@ -187,7 +188,8 @@ struct soft_cpu {
 	struct soft_op
 		here; /* op points at it while faults are to report s.rip (traps, new tasks) */
 	struct soft_tlb *tlb; /* the current view */
-	uint64_t tlb_gen;     /* generation of that view's entries in use: 1 to 4095 */
+	uint64_t tlb_gen;     /* generation of that view's entries in use: 1 to 4094 */
+	uint64_t tlb_wgen;    /* the same for S1's stores; SOFT_NO_GEN: all by slow paths */
 	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
 	uint64_t
 		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
@@ -249,6 +251,7 @@ struct soft_cpu {
 	struct {
 		uint64_t pc, trap, eflags;
 	} jit_fault;
+	struct soft_check *check; /* NULL: no lockstep */
 	struct soft_op one[2];	  /* one operation, and what stops behind it */
 	struct x86_insn one_insn; /* what one[0] may point to */
 
@@ -313,6 +316,8 @@ _Noreturn void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t err
 _Noreturn void soft_raise_event(struct soft_cpu *cpu, const struct soft_event *ev);
 /* Leave the block now with the state as it is (s.rip set): used after mode switches in mid-air. */
 _Noreturn void soft_unwind(struct soft_cpu *cpu);
+/* End the machine: cpu->error says why. */
+_Noreturn void soft_fail(struct soft_cpu *cpu);
 
 /* ---- Memory (mmu.c) ------------------------------------------------------------------------- */
 
@@ -480,6 +485,9 @@ static inline void soft_request(struct soft_cpu *cpu, uint32_t bits)
 	if (atomic_load(&cpu->jit_in))
 		soft_jit_kick(cpu);
 }
+
+/* Run operations by S1 until one leaves. */
+void soft_run_ops(struct soft_cpu *cpu, const struct soft_op *op);
 
 /* Ask the run loop to leave after this block (HLT, shutdown, new interrupt state). */
 void soft_request_exit(struct soft_cpu *cpu);

@@ -42,6 +42,12 @@ struct soft_event;
 	X(exit_interrupt, "interrupt or kick")                                 \
 	X(exit_invalidated, "code overwritten")                                \
 	X(exit_fault, "fault")                                                 \
+	S("lockstep")                                                          \
+	X(check_units, "stretches of code compared")                           \
+	X(check_insns, "instructions compared")                                \
+	X(check_alone, "instructions by tier 1 alone")                         \
+	X(check_dirty, "stretches that overwrote themselves")                  \
+	X(check_again, "differences that went away")                           \
 	S("memory")                                                            \
 	X(tlb_fill_read, "page walks, read")                                   \
 	X(tlb_fill_write, "page walks, write")                                 \

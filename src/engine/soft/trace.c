@@ -150,3 +150,14 @@ void soft_trace_out_asm(struct soft_cpu *cpu, const struct soft_block *b, const 
 		print_guest_op(cpu, b, &b->ops[op]);
 	log_unlock();
 }
+
+void soft_trace_cold(struct soft_cpu *cpu, const uint8_t *code, size_t len)
+{
+	soft_fpu_leave(cpu);
+	log_lock();
+	if (len)
+		log_print("  -- out of line\n");
+	for (size_t at = 0; at < len;)
+		at += print_host_insn(code + at, len - at);
+	log_unlock();
+}

@@ -20,6 +20,8 @@ void soft_trace_insn(struct soft_cpu *cpu, uint64_t ip, const struct x86_insn *i
  */
 void soft_trace_out_asm(struct soft_cpu *cpu, const struct soft_block *b, const uint8_t *code,
 			size_t len, const uint32_t *op_off, size_t cold);
+/* The same for code out of line that lies elsewhere. */
+void soft_trace_cold(struct soft_cpu *cpu, const uint8_t *code, size_t len);
 /* exec: a block about to run. */
 void soft_trace_block(struct soft_cpu *cpu, const struct soft_block *b);
 /* int: an exception or interrupt about to be delivered. */
