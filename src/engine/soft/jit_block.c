@@ -175,6 +175,8 @@ static unsigned live_at_exit(struct xlat *x, const struct jit_op *o)
 	if (o->emit && o->inner < 0 &&
 	    (o->insn.op == X86_OP_JMP || o->insn.op == X86_OP_CALL || is_conditional(o)))
 		return live_at(x, o->op->imm);
+	if (o->emit && o->insn.op >= X86_OP_MOV_FROM_SEG && o->insn.op <= X86_OP_LGS)
+		return live_at(x, o->op->rip + o->op->len);
 	return FLAGS_ARITH;
 }
 
@@ -232,13 +234,7 @@ static void emit_guard(struct xlat *x)
 		x->flags = FLAGS_PARKED;
 	}
 	x->pad = e->pos;
-	em8(e, 0x65); /* movzx r9d, word gs:[gen] */
-	em_rex(e, 0, T0, 0, 0);
-	em8(e, 0x0f);
-	em8(e, 0xb7);
-	em8(e, (T0 & 7) << 3 | 4);
-	em8(e, 0x25);
-	em32(e, view == SOFT_VIEW_SUPER ? GS_OFF(super_gen) : GS_OFF(space_gen));
+	em_gs_movzx16(e, T0, view == SOFT_VIEW_SUPER ? GS_OFF(super_gen) : GS_OFF(space_gen));
 	em_mov_imm(e, T1, next);
 	em_rr(e, 1, 0x09, T1, T0);
 	em_gs(e, 1, 0x3b, T0, at);

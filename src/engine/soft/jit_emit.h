@@ -130,6 +130,17 @@ static inline void em_movzx16(struct emit *e, unsigned dst, unsigned src)
 	em8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
 }
 
+static inline void em_gs_movzx16(struct emit *e, unsigned dst, uint32_t disp)
+{
+	em8(e, 0x65);
+	em_rex(e, 0, dst, 0, 0);
+	em8(e, 0x0f);
+	em8(e, 0xb7);
+	em8(e, (dst & 7) << 3 | 4);
+	em8(e, 0x25);
+	em32(e, disp);
+}
+
 /* The shortest way to a constant. */
 static inline void em_mov_imm(struct emit *e, unsigned reg, uint64_t v)
 {

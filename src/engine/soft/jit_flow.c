@@ -216,16 +216,15 @@ static unsigned sp_size(const struct xlat *x)
 	return x->m64 ? 8 : x->mode & SOFT_MODE_SS32 ? 4 : 2;
 }
 
-/* The stack pointer = reg + n, keeping flags; a 16-bit one leaves the rest of ESP alone. */
-static void set_sp(struct xlat *x, unsigned reg, int n)
+/* A 16-bit one leaves the rest of ESP alone. */
+void jit_set_sp(struct xlat *x, unsigned reg, int n)
 {
 	if (sp_size(x) == 2)
 		em8(&x->e, 0x66);
 	em_lea(&x->e, x->m64, R_RSP, reg, X86_NO_REG, 0, n);
 }
 
-/* T0 = host address of the slot at reg + n. */
-static void stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum soft_access access)
+void jit_stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum soft_access access)
 {
 	struct emit *e = &x->e;
 
@@ -241,15 +240,15 @@ static void stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum 
 
 static void push_slot(struct xlat *x, unsigned size)
 {
-	stack_slot(x, R_RSP, -(int)size, size, SOFT_WRITE);
+	jit_stack_slot(x, R_RSP, -(int)size, size, SOFT_WRITE);
 }
 
 static void top_slot(struct xlat *x, unsigned size)
 {
-	stack_slot(x, R_RSP, 0, size, SOFT_READ);
+	jit_stack_slot(x, R_RSP, 0, size, SOFT_READ);
 }
 
-static void store_t0(struct xlat *x, unsigned size, unsigned reg)
+void jit_store_t0(struct xlat *x, unsigned size, unsigned reg)
 {
 	if (size == 2)
 		em8(&x->e, 0x66);
@@ -258,8 +257,7 @@ static void store_t0(struct xlat *x, unsigned size, unsigned reg)
 	em_mem(&x->e, reg, T0, X86_NO_REG, 0, 0);
 }
 
-/* Into a scratch register two bytes are zero-extended; others keep the rest. */
-static void load_t0(struct xlat *x, unsigned size, unsigned reg)
+void jit_load_t0(struct xlat *x, unsigned size, unsigned reg)
 {
 	struct emit *e = &x->e;
 
@@ -299,7 +297,7 @@ void jit_emit_push(struct xlat *x, struct jit_op *o)
 
 	if (src->kind == X86_OPD_MEM) {
 		jit_operand(x, o, size, SOFT_READ);
-		load_t0(x, size, T0);
+		jit_load_t0(x, size, T0);
 		em_store_gs(e, T0, GS_OFF(jit_tmp));
 	}
 	push_slot(x, size);
@@ -313,9 +311,9 @@ void jit_emit_push(struct xlat *x, struct jit_op *o)
 			em_load_gs(e, T1, GS_GPR(reg));
 			reg = T1;
 		}
-		store_t0(x, size, reg);
+		jit_store_t0(x, size, reg);
 	}
-	set_sp(x, R_RSP, -(int)size);
+	jit_set_sp(x, R_RSP, -(int)size);
 }
 
 void jit_emit_pop(struct xlat *x, struct jit_op *o)
@@ -325,12 +323,12 @@ void jit_emit_pop(struct xlat *x, struct jit_op *o)
 
 	top_slot(x, size);
 	if (reg != R_RSP && !jit_in_memory(reg)) {
-		load_t0(x, size, reg);
-		set_sp(x, R_RSP, (int)size);
+		jit_load_t0(x, size, reg);
+		jit_set_sp(x, R_RSP, (int)size);
 		return;
 	}
-	load_t0(x, size, T1);
-	set_sp(x, R_RSP, (int)size);
+	jit_load_t0(x, size, T1);
+	jit_set_sp(x, R_RSP, (int)size);
 	if (size == 2)
 		em8(e, 0x66);
 	if (reg == R_RSP)
@@ -343,9 +341,9 @@ void jit_emit_leave(struct xlat *x, struct jit_op *o)
 {
 	unsigned size = o->insn.opsize;
 
-	stack_slot(x, R_RBP, 0, size, SOFT_READ);
-	load_t0(x, size, T1); /* it may fault */
-	set_sp(x, R_RBP, (int)size);
+	jit_stack_slot(x, R_RBP, 0, size, SOFT_READ);
+	jit_load_t0(x, size, T1); /* it may fault */
+	jit_set_sp(x, R_RBP, (int)size);
 	if (size == 2)
 		em8(&x->e, 0x66);
 	em_rr(&x->e, size == 8, 0x89, T1, R_RBP);
@@ -360,8 +358,8 @@ static void push_return(struct xlat *x, struct jit_op *o)
 
 	push_slot(x, size);
 	em_mov_imm(&x->e, T1, size == 8 ? next : (uint32_t)next);
-	store_t0(x, size, T1);
-	set_sp(x, R_RSP, -(int)size);
+	jit_store_t0(x, size, T1);
+	jit_set_sp(x, R_RSP, -(int)size);
 }
 
 void jit_emit_call(struct xlat *x, struct jit_op *o)
@@ -378,7 +376,7 @@ static void load_target(struct xlat *x, struct jit_op *o)
 
 	if (t->kind == X86_OPD_MEM) {
 		jit_operand(x, o, size, SOFT_READ);
-		load_t0(x, size, T0);
+		jit_load_t0(x, size, T0);
 	} else if (jit_in_memory(t->reg)) {
 		em_gs(&x->e, size == 8, 0x8b, T0, GS_GPR(t->reg));
 	} else if (size == 2) {
@@ -408,7 +406,7 @@ void jit_emit_ret(struct xlat *x, struct jit_op *o)
 	unsigned size = o->insn.opsize;
 
 	top_slot(x, size);
-	load_t0(x, size, T0);
-	set_sp(x, R_RSP, (int)(size + (uint16_t)o->op->imm));
+	jit_load_t0(x, size, T0);
+	jit_set_sp(x, R_RSP, (int)(size + (uint16_t)o->op->imm));
 	emit_indirect(x);
 }

@@ -668,5 +668,7 @@ jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const st
 	}
 	if (insn->flags & X86_IF_HOST)
 		return host_plain(x, insn, op) ? emit_plain : NULL;
+	if (id >= X86_OP_MOV_FROM_SEG && id <= X86_OP_LGS)
+		return jit_pick_seg(x, insn);
 	return integer_plain(id) ? emit_plain : NULL;
 }

@@ -126,7 +126,19 @@ void jit_emit_push(struct xlat *x, struct jit_op *o);
 void jit_emit_pop(struct xlat *x, struct jit_op *o);
 void jit_emit_leave(struct xlat *x, struct jit_op *o);
 void jit_emit_loop(struct xlat *x, struct jit_op *o);
+/* T0 = host address of `size` bytes of the stack at reg + n, or to the slow path. As jit_check. */
+void jit_stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum soft_access access);
+/* The stack pointer = reg + n, keeping flags. */
+void jit_set_sp(struct xlat *x, unsigned reg, int n);
+/* Load from [T0] (into a scratch register two bytes are zero-extended) and store there. */
+void jit_load_t0(struct xlat *x, unsigned size, unsigned reg);
+void jit_store_t0(struct xlat *x, unsigned size, unsigned reg);
 /* A direct exit to `ip`. */
 void jit_emit_exit(struct xlat *x, uint64_t ip, int inner);
+
+/* ---- jit_seg.c ------------------------------------------------------------------------------ */
+
+/* The emitter for an instruction that moves segment registers, or NULL. */
+jit_emit_fn jit_pick_seg(const struct xlat *x, const struct x86_insn *insn);
 
 #endif
