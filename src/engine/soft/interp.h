@@ -68,10 +68,14 @@ static inline unsigned soft_mmio_chunk(gpa_t gpa, unsigned left)
 /* ---- The soft TLB's hit path ------------------------------------------------------------------
  */
 
-/* Strides of powers of two are spread. Generated code computes the same (jit_ops.c). */
+/*
+ * Strides of powers of two are spread. A page and the one behind it (behind the last one, page 0)
+ * never share a slot, since bit 0 is the page's own: so the last byte's page looked up in the first
+ * byte's slot hits only within one page. Generated code computes the same (jit_ops.c).
+ */
 static inline unsigned soft_tlb_index(gva_t lin)
 {
-	return (unsigned)(lin >> PAGE_BITS ^ lin >> (PAGE_BITS + SOFT_TLB_BITS)) &
+	return (unsigned)(lin >> PAGE_BITS ^ lin >> (PAGE_BITS + SOFT_TLB_BITS) << 1) &
 	       (SOFT_TLB_ENTRIES - 1);
 }
 

@@ -144,7 +144,8 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	em_gs_at(e, 1, 0x03, T0, T1, 0); /* the linear address again */
 	em_lea(e, 1, R_RAX, T0, R_RAX, 0, 0);
 	em_mov_rr(e, R_RCX, T0);
-	em_shift_imm(e, 1, 5, R_RCX, SOFT_TLB_BITS);
+	em_shift_imm(e, 1, 5, R_RCX, PAGE_BITS + SOFT_TLB_BITS); /* soft_tlb_index() */
+	em_shift_imm(e, 1, 4, R_RCX, PAGE_BITS + 1);
 	em_rr(e, 1, 0x31, T0, R_RCX); /* xor rcx, r9 */
 	em_shift_imm(e, 0, 5, R_RCX, TLB_INDEX_SHIFT);
 	em_alu_imm(e, 0, 4, R_RCX, TLB_INDEX_MASK);
@@ -224,7 +225,7 @@ struct fields {
 	unsigned reg, rm, vvvv;
 	bool mem, reg_gpr, rm_gpr, vvvv_gpr, opcode_reg;
 	bool size16; /* needs 66 as an operand size */
-	bool gpr;    /* VEX: one operand is a general register, or memory in its place */
+	bool gpr;    /* VEX: an operand is a general register, or memory in its place */
 };
 
 /* ModRM.reg is part of the opcode. */
@@ -250,6 +251,12 @@ static bool has_size2(const struct x86_insn *insn)
 	return false;
 }
 
+/* Lengths in rAX and rDX. */
+static bool is_pcmpestr(const struct x86_insn *insn)
+{
+	return insn->map == X86_MAP_0F3A && (insn->opcode == 0x60 || insn->opcode == 0x61);
+}
+
 static struct fields fields_of(const struct x86_insn *insn)
 {
 	bool modrm = insn->flags & X86_IF_MODRM, vex = insn->flags & X86_IF_VEX;
@@ -266,7 +273,7 @@ static struct fields fields_of(const struct x86_insn *insn)
 		f.reg_gpr = role & TR_REG;
 		f.rm_gpr = !f.mem && (role & TR_RM);
 		f.vvvv_gpr = role & TR_VVVV;
-		f.gpr = role & (TR_REG | TR_RM | TR_VVVV);
+		f.gpr = (role & (TR_REG | TR_RM | TR_VVVV)) || is_pcmpestr(insn);
 		f.size16 = (role & TR_OPSIZE) && has_size2(insn);
 		if (insn->mode != X86_MODE_64) {
 			f.reg &= 7;
