@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 #include "engine/engine.h"
 #include "engine/soft/exclusive.h"
-#include "engine/soft/jit_int.h"
+#include "engine/soft/jit_xlat.h"
 #include "x86/disasm.h"
 
 #define RAM_BYTES (8u << 20)
@@ -132,10 +132,13 @@ static const struct name names[] = {
 	ARRAY("seg", s.seg, SEG_COUNT),
 	FIELD("xsave", s.xsave),
 	ARRAY("segbase", segbase, SEG_COUNT),
+	ARRAY("seg_room.read", seg_room[0], SEG_COUNT),
+	ARRAY("seg_room.write", seg_room[1], SEG_COUNT),
 	FIELD("tlb_gen", tlb_gen),
 	FIELD("code_key", code_key),
 	FIELD("requests", requests),
 	FIELD("jit_tmp", jit_tmp),
+	ARRAY("jit_save", jit_save, 2),
 	FIELD("hflags", hflags),
 	FIELD("jit_stop", jit_stop),
 	ARRAY("jit_jc", jit_jc, 1u << SOFT_JIT_JC_BITS),
@@ -168,14 +171,28 @@ static void field_name(char *buf, size_t size, uint64_t off)
 	snprintf(buf, size, "vcpu+0x%x", (unsigned)off);
 }
 
-static const char *stub_name(const struct jit_cache *jc, uint64_t off)
+static const char *stub_name(const struct jit_cache *jc, uint32_t off)
 {
-	return off == jc->stub_op	     ? "stub_op"
-	       : off == jc->stub_op_parked   ? "stub_op_parked"
-	       : off == jc->stub_exit	     ? "stub_exit"
-	       : off == jc->stub_exit_parked ? "stub_exit_parked"
-	       : off == jc->stub_indirect    ? "stub_indirect"
-					     : NULL;
+	const struct {
+		const char *name;
+		uint32_t off;
+	} stubs[] = {
+		{"stub_op", jc->stub_op},
+		{"stub_op_parked", jc->stub_op_parked},
+		{"stub_exit", jc->stub_exit},
+		{"stub_exit_parked", jc->stub_exit_parked},
+		{"stub_indirect", jc->stub_indirect},
+		{"stub_recheck", jc->stub_recheck},
+		{"stub_miss", jc->stub_miss},
+		{"miss_read", jc->miss[SOFT_VIEW_SUPER][SOFT_READ]},
+		{"miss_write", jc->miss[SOFT_VIEW_SUPER][SOFT_WRITE]},
+	};
+
+	for (unsigned i = 0; i < sizeof(stubs) / sizeof(stubs[0]); i++) {
+		if (stubs[i].off == off)
+			return stubs[i].name;
+	}
+	return "somewhere";
 }
 
 /* ---- Writing -------------------------------------------------------------------------------- */
@@ -184,7 +201,7 @@ struct listing {
 	FILE *out;
 	struct machine *m;
 	const struct jit_block *jb;
-	uint32_t end;
+	uint32_t cold, cold_end; /* what is out of line */
 	unsigned nlabels;
 	uint32_t label[MAX_LABELS]; /* targets inside, ascending */
 };
@@ -198,11 +215,20 @@ static bool branch_target(const struct x86_insn *in, uint32_t next, uint32_t *to
 	return true;
 }
 
+/* The same for an address that is loaded. */
+static bool lea_target(const struct x86_insn *in, uint32_t next, uint32_t *to)
+{
+	if (in->op != X86_OP_LEA || in->base != X86_REG_RIP)
+		return false;
+	*to = next + (uint32_t)in->disp;
+	return true;
+}
+
 static int decode_host(const struct listing *l, uint32_t at, struct x86_insn *in)
 {
 	const struct jit_cache *jc = l->m->cpu->e->jit;
 
-	return x86_decode(in, jc->rx + at, l->end - at, X86_MODE_64);
+	return x86_decode(in, jc->rx + at, X86_MAX_INSN_BYTES, X86_MODE_64);
 }
 
 static void add_label(struct listing *l, uint32_t at)
@@ -218,17 +244,24 @@ static void add_label(struct listing *l, uint32_t at)
 	l->nlabels++;
 }
 
-static void find_labels(struct listing *l)
+static bool inside(const struct listing *l, uint32_t at)
+{
+	return at - l->jb->code < l->jb->len || at - l->cold < l->cold_end - l->cold;
+}
+
+static void find_labels(struct listing *l, uint32_t at, uint32_t end)
 {
 	struct x86_insn in;
 	uint32_t to;
 	int len;
 
-	for (uint32_t at = l->jb->code; at < l->end; at += (uint32_t)len) {
+	for (; at < end; at += (uint32_t)len) {
 		len = decode_host(l, at, &in);
 		if (len <= 0)
 			return;
-		if (branch_target(&in, at + (uint32_t)len, &to) && to >= l->jb->code && to < l->end)
+		if ((branch_target(&in, at + (uint32_t)len, &to) ||
+		     lea_target(&in, at + (uint32_t)len, &to)) &&
+		    inside(l, to))
 			add_label(l, to);
 	}
 }
@@ -242,19 +275,14 @@ static int label_at(const struct listing *l, uint32_t at)
 	return 0;
 }
 
-static void print_branch(const struct listing *l, const struct x86_insn *in, const char *text,
-			 uint32_t to)
+static void print_branch(const struct listing *l, const char *text, uint32_t to)
 {
-	const char *stub = stub_name(l->m->cpu->e->jit, to);
 	int mnemonic = (int)strcspn(text, " ");
 
-	(void)in;
-	if (stub)
-		fprintf(l->out, "\t%.*s %s\n", mnemonic, text, stub);
-	else if (label_at(l, to))
+	if (label_at(l, to))
 		fprintf(l->out, "\t%.*s L%d\n", mnemonic, text, label_at(l, to));
 	else
-		fprintf(l->out, "\t%.*s somewhere\n", mnemonic, text);
+		fprintf(l->out, "\t%.*s %s\n", mnemonic, text, stub_name(l->m->cpu->e->jit, to));
 }
 
 /* "gs:[0x1230]" becomes "gs:[hflags]". */
@@ -273,6 +301,28 @@ static void print_gs(const struct listing *l, const struct x86_insn *in, const c
 	fprintf(l->out, "\t%.*s%s%s\n", (int)(at - text), text, field, at + strlen(number) - 1);
 }
 
+/* What a miss stub takes in r10: the slot's offset and the operand's bytes. */
+static bool miss_argument(const struct listing *l, const struct x86_insn *in, uint32_t next)
+{
+	const struct jit_cache *jc = l->m->cpu->e->jit;
+	struct x86_insn jump;
+	char field[64];
+	uint32_t to;
+	int len;
+
+	if (in->op != X86_OP_MOV || in->nopds != 2 || in->opd[1].kind != X86_OPD_IMM)
+		return false;
+	len = decode_host(l, next, &jump);
+	if (len <= 0 || !branch_target(&jump, next + (uint32_t)len, &to) ||
+	    (to != jc->miss[SOFT_VIEW_SUPER][SOFT_READ] &&
+	     to != jc->miss[SOFT_VIEW_SUPER][SOFT_WRITE]))
+		return false;
+	field_name(field, sizeof(field), in->imm & ((1u << JIT_MISS_SIZE) - 1));
+	fprintf(l->out, "\tmov r10d, %s; %u bytes\n", field,
+		(unsigned)(in->imm >> JIT_MISS_SIZE) + 1);
+	return true;
+}
+
 static uint32_t print_host(const struct listing *l, uint32_t at)
 {
 	char text[X86_DISASM_MAX];
@@ -288,11 +338,14 @@ static uint32_t print_host(const struct listing *l, uint32_t at)
 	}
 	x86_disasm(text, sizeof(text), &in, at);
 	if (branch_target(&in, at + (uint32_t)len, &to))
-		print_branch(l, &in, text, to);
+		print_branch(l, text, to);
+	else if (lea_target(&in, at + (uint32_t)len, &to))
+		fprintf(l->out, "\tlea r%u, [L%d]\n", in.opd[0].reg, label_at(l, to));
+	else if (miss_argument(l, &in, at + (uint32_t)len))
+		;
 	else if (in.seg == SEG_GS && in.seg_override)
 		print_gs(l, &in, text);
-	else if (in.base == X86_REG_RIP &&
-		 (uint32_t)(at + (uint32_t)len + in.disp) == l->jb->code - 8)
+	else if (in.base == X86_REG_RIP && (uint32_t)(at + (uint32_t)len + in.disp) == l->cold - 8)
 		fprintf(l->out, "\tmov r%u, [block]\n", in.opd[0].reg);
 	else
 		fprintf(l->out, "\t%s\n", text);
@@ -323,7 +376,8 @@ static void print_block(struct listing *l, const struct record *r, const char *n
 	uint32_t at = jb->code;
 
 	fprintf(l->out, "; %s, %u-bit code\n", name, r->mode);
-	find_labels(l);
+	find_labels(l, jb->code, jb->code + jb->len);
+	find_labels(l, l->cold, l->cold_end);
 	for (unsigned i = 0; i < jb->nops; i++) {
 		uint32_t end =
 			i + 1 < jb->nops ? jb->off[i + 1] & ~JIT_OFF_PARKED : jb->code + jb->len;
@@ -332,9 +386,9 @@ static void print_block(struct listing *l, const struct record *r, const char *n
 		while (at < end)
 			at = print_host(l, at);
 	}
-	fprintf(l->out, "\n; stubs\n");
-	while (at < l->end) {
-		if (at == jb->pad && jb->pad != jb->body)
+	fprintf(l->out, "\n; out of line\n");
+	for (at = l->cold; at < l->cold_end;) {
+		if (at == jb->pad)
 			fprintf(l->out, "pad:\n");
 		at = print_host(l, at);
 	}
@@ -345,10 +399,13 @@ static char *translate(const struct record *r, const char *name, const uint8_t *
 {
 	struct machine *m = machine_new(r, code);
 	struct listing l = {.m = m};
+	const struct jit_cache *jc;
 	struct soft_block *b;
 	char *text = NULL;
 	size_t size;
 
+	jc = m->cpu->e->jit;
+	l.cold = (jc->cold_used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
 	soft_enter(m->cpu);
 	b = soft_find_block(m->cpu);
 	l.jb = jit_translate(m->cpu, b);
@@ -357,7 +414,7 @@ static char *translate(const struct record *r, const char *name, const uint8_t *
 	if (!l.out)
 		exit(2);
 	if (l.jb) {
-		l.end = m->cpu->e->jit->used;
+		l.cold_end = jc->cold_used;
 		print_block(&l, r, name);
 	} else {
 		fprintf(l.out, "; %s: not translated\n", name);
