@@ -73,6 +73,7 @@ static struct engine *env_engine;
 static struct vcpu *env_vcpu;
 static struct x86_state *S;
 static uint8_t *R; /* guest RAM */
+static struct engine_soft_options env_soft; /* for env_setup; zeros are defaults */
 static uint8_t env_cr8;
 static uint64_t env_apic_base = 0xfee00900;
 
@@ -146,6 +147,7 @@ static int env_setup(void **state)
 	struct engine_config cfg = {
 		.cpus = 1,
 		.cpuid = &env_cpuid,
+		.soft = env_soft,
 		.host = {.pio_read = env_pio_read,
 			 .pio_write = env_pio_write,
 			 .mmio_read = env_mmio_read,
