@@ -145,8 +145,8 @@ static const struct name names[] = {
 	ARRAY("tlb.read", views[0].ent[SOFT_READ], SOFT_TLB_ENTRIES),
 	ARRAY("tlb.write", views[0].ent[SOFT_WRITE], SOFT_TLB_ENTRIES),
 	ARRAY("tlb.exec", views[0].ent[SOFT_EXEC], SOFT_TLB_ENTRIES),
-	ARRAY("slot.read", slots[0][SOFT_READ], SOFT_SLOTS),
-	ARRAY("slot.write", slots[0][SOFT_WRITE], SOFT_SLOTS),
+	FIELD("slot_base", slot_base),
+	FIELD("jit_ret", jit_ret),
 	FIELD("stats", stats),
 };
 

@@ -302,6 +302,8 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 
 	for (unsigned i = 0; i < x->nslow; i++) {
 		em_patch_rel(jc->rw, x->slow[i].rel, e->pos);
+		if (x->slow[i].by_entry)
+			em_gs_at(e, 1, 0x8b, T0, T1, (uint32_t)offsetof(struct soft_cpu, jit_jc));
 		em_mov_imm(e, T1, x->slow[i].op);
 		em8(e, 0xe9);
 		em32(e, 0);
@@ -510,9 +512,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.m64 = b->mode & SOFT_MODE_CS64;
 	x.n = b->nops;
 	x.nlinks = x.nslow = x.ncold = 0;
-	gp_memset(x.slot, 0, sizeof(x.slot));
 	x.view = cpu->view;
-	x.slots = (uint32_t)(offsetof(struct soft_cpu, slots) + cpu->view * sizeof(cpu->slots[0]));
 	x.lines = 0;
 	x.epoch = soft_cache_epoch(cpu->e->cache);
 	if (jit_full(x.jc)) {

@@ -13,6 +13,8 @@
 
 /* The translator's scratch registers. */
 enum { T0 = 9, T1 = 10, T2 = 11 };
+#define BASE T2 /* cpu->slot_base between instructions; whoever uses it otherwise loads it again */
+#define JIT_SLOT_HOST 128
 
 static inline bool jit_in_memory(unsigned guest_reg)
 {

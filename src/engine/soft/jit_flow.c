@@ -130,16 +130,16 @@ static void emit_count(struct xlat *x, struct jit_op *o)
 	if (kind != SOFT_LOOP_COUNT)
 		flag = em_jcc_later(e, kind == SOFT_LOOP_WHILE_ZF ? 5 : 4);
 	if (size == 2) {
-		em_mov_rr(e, T2, R_RCX);
+		em_mov_rr(e, T0, R_RCX);
 		em_movzx16(e, R_RCX, R_RCX);
 	}
 	none = jrcxz_later(x, size == 8);
 	if (size == 2)
-		em_mov_rr(e, R_RCX, T2);
+		em_mov_rr(e, R_RCX, T0);
 	jit_emit_exit(x, o->op->imm, o->inner);
 	end_short(x, none);
 	if (size == 2)
-		em_mov_rr(e, R_RCX, T2);
+		em_mov_rr(e, R_RCX, T0);
 	if (flag)
 		em_patch_rel(e->rw, flag, e->pos);
 	x->flags = was;
@@ -153,18 +153,18 @@ static void emit_jcxz(struct xlat *x, struct jit_op *o)
 	uint32_t zero, over;
 
 	if (size == 2) {
-		em_mov_rr(e, T2, R_RCX);
+		em_mov_rr(e, T0, R_RCX);
 		em_movzx16(e, R_RCX, R_RCX);
 	}
 	zero = jrcxz_later(x, size == 8);
 	if (size == 2)
-		em_mov_rr(e, R_RCX, T2);
+		em_mov_rr(e, R_RCX, T0);
 	em8(e, 0xe9);
 	em32(e, 0);
 	over = e->pos - 4;
 	end_short(x, zero);
 	if (size == 2)
-		em_mov_rr(e, R_RCX, T2);
+		em_mov_rr(e, R_RCX, T0);
 	jit_emit_exit(x, o->op->imm, o->inner);
 	em_patch_rel(e->rw, over, e->pos);
 	x->flags = was;
@@ -198,9 +198,10 @@ static void emit_indirect(struct xlat *x)
 	em_shift_imm(e, 0, 4, T1, 5);
 	em_gs_at(e, 1, 0x3b, T0, T1, tab); /* cmp r9, entry.ip */
 	jit_slow_stub(x, em_jcc_later(e, 5), true);
-	em_load_gs(e, T2, GS_OFF(code_key));
-	em_gs_at(e, 1, 0x3b, T2, T1, tab + 8); /* cmp r11, entry.key */
+	em_load_gs(e, T0, GS_OFF(code_key));   /* the stub takes the address from the entry */
+	em_gs_at(e, 1, 0x3b, T0, T1, tab + 8); /* cmp r9, entry.key */
 	jit_slow_stub(x, em_jcc_later(e, 5), true);
+	x->slow[x->nslow - 1].by_entry = true;
 	em8(e, 0x65); /* jmp gs:[r10 + entry.host] */
 	em_rex(e, 0, 0, 0, T1);
 	em8(e, 0xff);

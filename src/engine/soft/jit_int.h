@@ -96,7 +96,6 @@ struct jit_cache {
 	uint32_t stub_fault;		      /* jit_fault is set */
 	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */
 	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10, uint64_t r11);
-	uint32_t next_slot;	/* slots given to blocks */
 	_Atomic uint32_t kicks; /* vCPUs that someone wants out: no linking now */
 	/* -d exec, check=on: nothing is linked, every block comes back to the run loop. */
 	bool come_back;

@@ -13,6 +13,8 @@
 #define TLB_INDEX_MASK ((SOFT_TLB_ENTRIES - 1) << 4)
 
 _Static_assert(sizeof(struct soft_tlb_ent) == 16, "TLB index is scaled by 16");
+_Static_assert(offsetof(struct soft_slots, set[0].host) == JIT_SLOT_HOST,
+	       "sets are pages, then hosts");
 
 /* ---- Flags ---------------------------------------------------------------------------------- */
 
@@ -78,35 +80,37 @@ void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect)
 	x->slow[x->nslow].op = (uint16_t)x->cur;
 	x->slow[x->nslow].parked = x->flags == FLAGS_PARKED;
 	x->slow[x->nslow].indirect = indirect;
+	x->slow[x->nslow].by_entry = false;
 	x->slow[x->nslow].recheck = false;
 	x->nslow++;
 }
 
-/* Operands by the same register share a slot; those of the stack, in every block. */
-static unsigned slot_number(struct xlat *x, unsigned key)
+/* The slot's page word, from slot_base on; its host word is JIT_SLOT_HOST behind it. */
+static int32_t slot_offset(unsigned key, enum soft_access access)
 {
-	if (key == R_RSP)
-		return 0;
-	if (!x->slot[key])
-		x->slot[key] = (uint16_t)(1 + x->jc->next_slot++ % (SOFT_SLOTS - 1));
-	return x->slot[key];
+	unsigned set = (key >= 16 ? 2u : 0u) + (access == SOFT_WRITE ? 1u : 0u);
+
+	return (int32_t)(set * sizeof(((struct soft_slots *)0)->set[0]) + 8 * (key & 15)) -
+	       JIT_SLOT_HOST;
 }
 
 void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access)
 {
 	struct emit *e = &x->e;
 	struct jit_cold *c = &x->cold[x->ncold++];
-	uint32_t slot =
-		x->slots + (uint32_t)(((access == SOFT_WRITE) * SOFT_SLOTS + slot_number(x, key)) *
-				      sizeof(struct soft_slot));
+	int32_t slot = slot_offset(key, access);
 
 	jit_lose_flags(x);
-	em_gs(e, 1, 0x2b, T0, slot); /* sub r9, gs:[slot.page] */
+	em_rex(e, 1, T0, 0, BASE); /* sub r9, [slot.page] */
+	em8(e, 0x2b);
+	em_mem(e, T0, BASE, X86_NO_REG, 0, slot);
 	em_alu_imm(e, 1, 7, T0, PAGE_BYTES - size);
 	c->rel = em_jcc_later(e, CC_A);
-	em_gs(e, 1, 0x03, T0, slot + 8); /* add r9, gs:[slot.host] */
+	em_rex(e, 1, T0, 0, BASE); /* add r9, [slot.host] */
+	em8(e, 0x03);
+	em_mem(e, T0, BASE, X86_NO_REG, 0, slot + JIT_SLOT_HOST);
 	c->back = e->pos;
-	c->how = slot | (size - 1) << JIT_MISS_SIZE;
+	c->how = (uint32_t)(slot + JIT_SLOT_HOST) | (size - 1) << JIT_MISS_SIZE;
 	c->write = access == SOFT_WRITE;
 }
 
@@ -125,8 +129,8 @@ void jit_emit_cold(struct xlat *x, const struct jit_cold *c)
 }
 
 /*
- * The common part: T0 = address - slot.page, T1 = the slot's offset and the operand's size, T2 =
- * where to go on. By the soft TLB, whose entry goes into the slot; else jit_run.c's on_miss.
+ * The common part: T0 = address - slot.page, T1 = the slot (as jit_cold.how), r11 = where to go on. By
+ * the soft TLB, whose entry goes into the slot; else jit_run.c's on_miss.
  */
 uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access access,
 		       uint32_t stub_miss)
@@ -135,13 +139,16 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	uint32_t tab = (uint32_t)(offsetof(struct soft_cpu, views) +
 				  (unsigned)view * sizeof(struct soft_tlb) +
 				  (unsigned)access * sizeof(((struct soft_tlb *)0)->ent[0]));
+	uint32_t slots = (uint32_t)(offsetof(struct soft_cpu, slots) +
+				    (unsigned)view * sizeof(struct soft_slots));
 
+	em_store_gs(e, T2, GS_OFF(jit_ret));
 	em_store_gs(e, R_RAX, GS_OFF(jit_save[0]));
 	em_store_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_rr(e, 0, 0x89, T1, R_RAX);
 	em_shift_imm(e, 0, 5, R_RAX, JIT_MISS_SIZE);
 	em_alu_imm(e, 0, 4, T1, (1u << JIT_MISS_SIZE) - 1);
-	em_gs_at(e, 1, 0x03, T0, T1, 0); /* the linear address again */
+	em_gs_at(e, 1, 0x03, T0, T1, slots); /* the linear address again */
 	em_lea(e, 1, R_RAX, T0, R_RAX, 0, 0);
 	em_mov_rr(e, R_RCX, T0);
 	em_shift_imm(e, 1, 5, R_RCX, PAGE_BITS + SOFT_TLB_BITS); /* soft_tlb_index() */
@@ -157,26 +164,34 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	em_gs_at(e, 1, 0x8b, R_RCX, R_RCX, tab + 8);
 	em_rr(e, 1, 0x01, R_RCX, T0);
 	em_rr(e, 1, 0x01, R_RAX, R_RCX);
-	em_gs_at(e, 1, 0x89, R_RCX, T1, 8);
-	em_gs_at(e, 1, 0x89, R_RAX, T1, 0);
+	em_gs_at(e, 1, 0x89, R_RCX, T1, slots + JIT_SLOT_HOST);
+	em_gs_at(e, 1, 0x89, R_RAX, T1, slots);
 	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
-	em_rex(e, 0, 0, 0, T2); /* jmp r11 */
+	em_load_gs(e, BASE, GS_OFF(slot_base));
+	em8(e, 0x65); /* jmp gs:[jit_ret] */
 	em8(e, 0xff);
-	em8(e, 0xe0 | (T2 & 7));
+	em8(e, 0x24);
+	em8(e, 0x25);
+	em32(e, GS_OFF(jit_ret));
 	em_patch_rel(e->rw, slow, e->pos);
 	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
+	em_load_gs(e, T2, GS_OFF(jit_ret));
 	em_jmp_to(e, stub_miss);
 	return start;
 }
 
-/* What chooses the operand's slot. */
-static unsigned slot_key(const struct x86_insn *insn)
+/* What chooses the operand's slot: its register, or 16 and more by its page. */
+static unsigned slot_key(const struct x86_insn *insn, uint64_t next_ip)
 {
 	if (insn->base < 16)
 		return insn->base;
-	return insn->index < 16 ? insn->index : 16;
+	if (insn->index < 16)
+		return insn->index;
+	return 16 +
+	       (((uint64_t)insn->disp + (insn->base == X86_REG_RIP ? next_ip : 0)) >> PAGE_BITS &
+		15);
 }
 
 static uint32_t gs_segbase(unsigned seg)
@@ -215,7 +230,7 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 {
 	jit_address(x, &o->insn, o->op->rip + o->insn.len);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, slot_key(&o->insn), size, access);
+	jit_check(x, slot_key(&o->insn, o->op->rip + o->insn.len), size, access);
 }
 
 /* ---- The instruction itself ----------------------------------------------------------------- */
@@ -472,7 +487,7 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 	struct rename r[3];
 	unsigned n = 0;
 	const struct x86_operand *high = mem ? high8(insn) : NULL;
-	bool touches = mem && mem->size, x87 = tracks_x87(o->op, insn);
+	bool touches = mem && mem->size, x87 = tracks_x87(o->op, insn), lost_base = false;
 
 	if (touches) {
 		enum soft_access access = mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ;
@@ -481,7 +496,7 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 		if (x87)
 			em_store_gs(e, T0, GS_OFF(jit_tmp));
 		jit_segment(x, o->op->seg, mem->size, access);
-		jit_check(x, slot_key(insn), mem->size, access);
+		jit_check(x, slot_key(insn, o->op->rip + insn->len), mem->size, access);
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
@@ -504,7 +519,10 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].write)
 			em_store_gs(e, r[i].host, GS_GPR(r[i].guest));
+		lost_base |= r[i].host == BASE;
 	}
+	if (lost_base)
+		em_load_gs(e, BASE, GS_OFF(slot_base));
 	if (o->changes)
 		x->flags = FLAGS_HOST;
 	if (x87)
@@ -575,15 +593,17 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	if (insn->addrsize == 2)
 		em_movzx16(e, T0, T0);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, slot_key(insn), size, access);
+	jit_check(x, slot_key(insn, o->op->rip + insn->len), size, access);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else
 		em_mov_rr(e, T1, f.reg);
 	/* Only the bit inside the operand: the host would go on adding the rest to the address. */
 	em_alu_imm(e, 0, 4, T1, size * 8 - 1);
-	if (x->flags == FLAGS_PARKED && (o->live & ~o->use.writes))
+	if (x->flags == FLAGS_PARKED && (o->live & ~o->use.writes)) {
 		em_unpark(e, T2);
+		em_load_gs(e, BASE, GS_OFF(slot_base));
+	}
 	f.reg = T1;
 	emit_insn(e, insn, &f, NULL);
 	x->flags = FLAGS_HOST;

@@ -336,7 +336,9 @@ static uint64_t on_kick(struct soft_cpu *cpu, uint64_t pc, uint64_t r10, uint64_
 
 	if (off >= jc->resume && off < jc->leave)
 		return (uint64_t)(uintptr_t)(jc->rx + jc->leave);
-	/* A lookup goes back to r11; every other stub goes to C. */
+	/* A lookup goes back to what was in r11; every other stub goes to C. */
+	if (off < jc->stubs_end && !jit_contains(jc, r11))
+		r11 = cpu->jit_ret;
 	if (off < jc->stubs_end && !jit_contains(jc, r11))
 		return pc;
 	if (!cpu->jit_kicked) {
@@ -453,6 +455,7 @@ static void emit_resume(struct jit_cache *jc, struct emit *e)
 		if (is_mapped(r))
 			em_load_gs(e, r, GS_GPR(r));
 	}
+	em_load_gs(e, BASE, GS_OFF(slot_base));
 	em8(e, 0x65); /* jmp gs:[jit_resume] */
 	em8(e, 0xff);
 	em8(e, 0x24);

@@ -40,7 +40,7 @@ struct jit_op {
 #define JIT_MISS_SIZE 22
 struct jit_cold {
 	uint32_t rel, back; /* the jump to it, and where it goes on */
-	uint32_t how;	    /* gs offset of the slot, and size - 1 from bit JIT_MISS_SIZE on */
+	uint32_t how; /* offset of the slot in the view's, and size - 1 from bit JIT_MISS_SIZE on */
 	bool write;
 };
 
@@ -55,8 +55,6 @@ struct xlat {
 	unsigned n;   /* operations */
 	unsigned cur; /* the one at hand */
 	unsigned view;
-	uint32_t slots;	    /* of the view's slots */
-	uint16_t slot[17];  /* by register; 0: none yet */
 	uint32_t head;	    /* offset of the block's head word */
 	uint32_t cold_head; /* the same of its part out of line */
 	unsigned live_in;   /* flags live at the start */
@@ -75,6 +73,7 @@ struct xlat {
 		uint32_t rel; /* the jump to the stub, or ... */
 		uint16_t op;
 		bool parked, indirect, recheck;
+		bool by_entry; /* indirect, and T0 is to be the address of entry T1 */
 	} slow[JIT_MAX_SLOW];
 	unsigned ncold;
 	struct jit_cold cold[2 * SOFT_BLOCK_OPS];
@@ -100,7 +99,7 @@ void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip);
 void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access access);
 /*
  * T0 = host address of `size` bytes at the linear address in T0, or to the slow path. Parks live
- * flags first. `key`: the register it goes by, 16 = none. T1 and T2 are lost.
+ * flags first. `key` chooses the slot: the register, or 16 and more without one. T1 is lost.
  */
 void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access);
 void jit_emit_cold(struct xlat *x, const struct jit_cold *c);

@@ -68,64 +68,60 @@ static void tag_set(struct soft_tlb_ent *t, uint64_t tag)
 
 /* ---- Slots ----------------------------------------------------------------------------------- */
 
-static void slots_clear(struct soft_slot *s, unsigned n)
+static void slots_clear(struct soft_slots *s, unsigned n)
 {
-	uint64_t *at = &s->page;
-	uint64_t count = 2ull * n;
+	uint64_t *at = s->set[0].page;
+	uint64_t count = n * sizeof(*s) / 8;
 
 	__asm__ volatile("rep stosq" : "+D"(at), "+c"(count) : "a"(SOFT_SLOT_EMPTY) : "memory");
 }
 
 static void slots_clear_view(struct soft_cpu *cpu, enum soft_view view)
 {
-	if (!cpu->e->jit)
-		return;
-	slots_clear(cpu->slots[view][0], 2 * SOFT_SLOTS);
+	if (cpu->e->jit)
+		slots_clear(&cpu->slots[view], 1);
 }
 
 void soft_slots_clear(struct soft_cpu *cpu)
 {
-	if (!cpu->e->jit)
-		return;
-	slots_clear(cpu->slots[0][0], SOFT_VIEWS * 2 * SOFT_SLOTS);
+	if (cpu->e->jit)
+		slots_clear(cpu->slots, SOFT_VIEWS);
 }
 
 void soft_slots_refresh(struct soft_cpu *cpu)
 {
 	atomic_store(&cpu->slots_stale, false);
-	for (unsigned v = 0; v < SOFT_VIEWS; v++)
-		slots_clear(cpu->slots[v][SOFT_WRITE], SOFT_SLOTS);
+	soft_slots_clear(cpu);
 }
 
-/* Those of one page, in the views that may have it. */
+/* Those of one page, in every view. */
 static void slots_drop_page(struct soft_cpu *cpu, gva_t lin)
 {
-	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		struct soft_slot *s = cpu->slots[v][0];
+	for (unsigned i = 0; i < SOFT_VIEWS * 4 * 16; i++) {
+		struct soft_slots *s = &cpu->slots[i / 64];
 
-		for (unsigned i = 0; i < 2 * SOFT_SLOTS; i++) {
-			if (s[i].page == (lin & PAGE_MASK)) {
-				s[i].page = SOFT_SLOT_EMPTY;
-				s[i].host = SOFT_SLOT_EMPTY;
-			}
-		}
+		if (s->set[i / 16 % 4].page[i % 16] != (lin & PAGE_MASK))
+			continue;
+		s->set[i / 16 % 4].page[i % 16] = SOFT_SLOT_EMPTY;
+		s->set[i / 16 % 4].host[i % 16] = SOFT_SLOT_EMPTY;
 	}
 }
 
+/* Any thread. Slots for reading that have the page go as well, which is harmless. */
 static bool slots_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 {
 	bool had = false;
 
-	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		struct soft_slot *s = cpu->slots[v][SOFT_WRITE];
+	for (unsigned i = 0; i < SOFT_VIEWS * 4 * 16; i++) {
+		struct soft_slots *s = &cpu->slots[i / 64];
+		uint64_t *page = &s->set[i / 16 % 4].page[i % 16];
+		uint64_t *host = &s->set[i / 16 % 4].host[i % 16];
 
-		for (unsigned i = 0; i < SOFT_SLOTS; i++) {
-			if (__atomic_load_n(&s[i].host, __ATOMIC_RELAXED) != (uintptr_t)host_page)
-				continue;
-			__atomic_store_n(&s[i].page, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
-			__atomic_store_n(&s[i].host, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
-			had = true;
-		}
+		if (__atomic_load_n(host, __ATOMIC_RELAXED) != (uintptr_t)host_page)
+			continue;
+		__atomic_store_n(page, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
+		__atomic_store_n(host, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
+		had = true;
 	}
 	return had;
 }

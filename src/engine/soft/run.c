@@ -160,6 +160,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		cpu->mode |= SOFT_MODE_VIEW_AC;
 	cpu->tlb = mode & SOFT_MODE_AC ? &cpu->none : &cpu->views[cpu->view];
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
+	cpu->slot_base = (uint64_t)(uintptr_t)cpu->slots[cpu->view].set[0].host;
 	cpu->tlb_wgen = cpu->check ? SOFT_NO_GEN : cpu->tlb_gen;
 	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
 	cpu->cs_key = mode & SOFT_MODE_CS64

@@ -106,16 +106,18 @@ struct soft_tlb {
 };
 
 /*
- * What generated code looks into first: the page last used by a group of its memory operands. An
- * address is in the page if address - page <= 4096 - size, and then at host + (address - page).
- * Filled from the TLB only, and emptied with it. Empty: no canonical address is in the page, and a
- * non-canonical one that is faults on the host (#GP) as it should in the guest.
+ * What generated code looks into first: the page last used by operands that go by a register, and
+ * for operands without one by their page. An address is in the page if address - page <= 4096 -
+ * size, and then at host + (address - page). Filled from the TLB only, and emptied with it. Empty:
+ * no canonical address is in the page, and a non-canonical one that is faults on the host (#GP) as
+ * it should in the guest.
  */
-struct soft_slot {
-	uint64_t page; /* other threads empty it, page first; the owner fills it, page last */
-	uint64_t host;
+struct soft_slots {
+	struct {
+		uint64_t page[16]; /* other threads empty one, page first; the owner fills it, page last */
+		uint64_t host[16];
+	} set[4]; /* SOFT_READ and SOFT_WRITE by register, then both by page */
 };
-#define SOFT_SLOTS 512u
 #define SOFT_SLOT_EMPTY (1ull << 63)
 
 /* ---- The vCPU ----------------------------------------------------------------------------------*/
@@ -259,7 +261,9 @@ struct soft_cpu {
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
 	_Alignas(64) struct soft_jit_jc jit_jc[1u << SOFT_JIT_JC_BITS];
 	struct soft_tlb views[SOFT_VIEWS];
-	struct soft_slot slots[SOFT_VIEWS][2][SOFT_SLOTS]; /* SOFT_READ, SOFT_WRITE */
+	_Alignas(64) struct soft_slots slots[SOFT_VIEWS];
+	uint64_t slot_base; /* r11 in generated code: the current view's set[0].host */
+	uint64_t jit_ret;   /* where a lookup goes back to */
 	_Atomic bool slots_stale; /* empty the write slots at the next soft_enter() */
 	uint16_t pcid_gen[4096]; /* the generation of each PCID; 0 = none of its entries is valid */
 	struct soft_tlb none;	 /* always empty: the view while alignment is checked */
