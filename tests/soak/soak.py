@@ -244,7 +244,7 @@ def stress(results, args):
                 absent.append(w[1])
             elif status:
                 failed.append("%s (%d)" % (w[1].strip("+").replace("++", ","), status))
-    guest_run(results, args, "stress", ["stress.sh", str(args.minutes * 60), str(args.each),
+    guest_run(results, args, "stress", ["stress.sh", str(int(args.minutes * 60)), str(args.each),
                                         str(args.seed), *args.stressor], each, args.silence)
     results.say(not failed and seen[0] > 0, "stress-ng", "%d stressors, %d runs%s%s" % (
         total[0], seen[0], ", failed: " + " ".join(failed) if failed else "",

@@ -34,10 +34,10 @@ done
 # shellcheck disable=SC2086
 set -- $list
 echo "@@stress-list $#"
-opts="--verify --temp-path /tmp/s --no-rand-seed --vm-bytes 96M --bigheap-bytes 128M --mmap-bytes 64M
-	--stack-fill --hdd-bytes 8M --memthrash-method all --aiol-requests 16 --shm-bytes 4M --fork-max 4
-	--clone-max 64 --pthread-max 64 --zombie-max 64 --iomix-bytes 8M --remap-pages 64 --stream-l3-size 1M
-	--copy-file-bytes 64M --mlockmany-procs 8 --forkheavy-procs 64 --mremap-bytes 16M --msync-bytes 8M
+opts="--verify --temp-path /tmp/s --no-rand-seed --vm-bytes 96M --bigheap-growth 1M --mmap-bytes 64M
+	--stack-fill --hdd-bytes 8M --memthrash-method all --shm-bytes 4M --fork-max 4
+	--clone-max 64 --pthread-max 64 --zombie-max 64 --iomix-bytes 8M --stream-l3-size 1M
+	--copy-file-bytes 128M --mlockmany-procs 8 --forkheavy-procs 64 --mremap-bytes 16M --msync-bytes 8M
 	--seek-size 4M --revio-bytes 8M --oomable"
 run() { # seconds, label, stressors' options
 	limit=$(($1 * 6 + 120))
