@@ -502,7 +502,10 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
 	/* Without a memory operand each stands for itself. */
 	n += rename_reg(insn, f.reg_gpr, &f.reg, f.mem ? T1 : f.reg, &r[n]);
-	n += rename_reg(insn, f.vvvv_gpr, &f.vvvv, f.mem ? T2 : f.vvvv, &r[n]);
+	if (n && f.mem && f.vvvv_gpr && f.vvvv == r[0].guest)
+		f.vvvv = r[0].host; /* it is written once */
+	else
+		n += rename_reg(insn, f.vvvv_gpr, &f.vvvv, f.mem ? T2 : f.vvvv, &r[n]);
 	n += rename_reg(insn, f.rm_gpr || f.opcode_reg, &f.rm, f.rm, &r[n]);
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].read)
