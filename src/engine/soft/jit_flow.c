@@ -352,12 +352,17 @@ void jit_emit_leave(struct xlat *x, struct jit_op *o)
 
 /* ---- Calls and returns ---------------------------------------------------------------------- */
 
-static void push_return(struct xlat *x, struct jit_op *o)
+/* `keep`: what was there goes to jit_old, since the branch may yet fault. */
+static void push_return(struct xlat *x, struct jit_op *o, bool keep)
 {
 	unsigned size = o->insn.opsize;
 	uint64_t next = o->op->rip + o->op->len;
 
 	push_slot(x, size);
+	if (keep) {
+		jit_load_t0(x, size, T1);
+		em_store_gs(&x->e, T1, GS_OFF(jit_old));
+	}
 	em_mov_imm(&x->e, T1, size == 8 ? next : (uint32_t)next);
 	jit_store_t0(x, size, T1);
 	jit_set_sp(x, R_RSP, -(int)size);
@@ -365,7 +370,7 @@ static void push_return(struct xlat *x, struct jit_op *o)
 
 void jit_emit_call(struct xlat *x, struct jit_op *o)
 {
-	push_return(x, o);
+	push_return(x, o, false);
 	jit_emit_exit(x, o->op->imm, -1);
 }
 
@@ -397,7 +402,7 @@ void jit_emit_call_ind(struct xlat *x, struct jit_op *o)
 {
 	load_target(x, o);
 	em_store_gs(&x->e, T0, GS_OFF(jit_tmp));
-	push_return(x, o);
+	push_return(x, o, true);
 	em_load_gs(&x->e, T0, GS_OFF(jit_tmp));
 	emit_indirect(x);
 }

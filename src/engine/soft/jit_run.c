@@ -215,8 +215,10 @@ _Noreturn static void bad_target(struct soft_cpu *cpu, const struct jit_block *j
 	const struct soft_op *op = &cpu->one[0];
 
 	take_op(cpu, jb, i);
-	if (call)
+	if (call) {
+		stack_store(cpu, stack_top(cpu), cpu->jit_old, op->opsize);
 		stack_set(cpu, cpu->s.gpr[R_RSP] + op->opsize);
+	}
 	if (ret)
 		stack_set(cpu, cpu->s.gpr[R_RSP] - op->opsize - op->imm);
 	cpu->op = &cpu->one[0];

@@ -236,6 +236,7 @@ struct soft_cpu {
 	uint64_t host_rsp;	   /* C's stack while generated code runs */
 	uint64_t jit_resume;	   /* where jit_enter and the stubs jump to */
 	uint64_t jit_tmp;	   /* inside one instruction */
+	uint64_t jit_old;	   /* what an indirect CALL has pushed over */
 	uint64_t jit_save[2];	   /* inside a lookup */
 	uint16_t hflags;	   /* parked flags: LAHF:SETO */
 	_Atomic uint32_t jit_stop; /* leave before entering a block; set after `requests` */
