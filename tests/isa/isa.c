@@ -5,8 +5,8 @@
  *
  * Run:    make t T=isa/NAME       one test, or all whose names begin with NAME, or a family
  *         build/gcc/tests/isa/isa [-e ENGINE] [-f FAMILY] [-l] [NAME…]
- *         ENGINE is soft1 or soft2 (the software engine's tiers), soft for both, or host for the
- *         processor this runs on; without -e, all there are. LODGE_TIER=1|2 leaves one tier out.
+ *         ENGINE is soft1 or soft2 (the software engine's tiers), lockstep (both, compared after
+ *         each block), soft for these three, or host for the processor this runs on; without -e, all there are. LODGE_TIER=1|2 leaves one tier out.
  *
  * A family is one file tests/isa/FAMILY.isa, assembled by GNU as with the macros of isa.inc:
  *
@@ -67,8 +67,9 @@ _Static_assert(ISA_DATA_BYTES == ORACLE_WINDOW && ISA_XSAVE_BYTES == ORACLE_XSAV
 extern const struct isa_rec __start_isa_tests[], __stop_isa_tests[];
 
 static const struct isa_engine engines[] = {
-	{"soft1", &engine_soft, 1}, /* the interpreter */
-	{"soft2", &engine_soft, 2}, /* the translator, from a block's first run on */
+	{"soft1", &engine_soft, 1, false}, /* the interpreter */
+	{"soft2", &engine_soft, 2, false}, /* the translator, from a block's first run on */
+	{"lockstep", &engine_soft, 2, true},
 };
 
 struct runner {
@@ -274,8 +275,7 @@ static void compare_x87(struct diff *d, const struct isa_test *t, const struct i
 }
 
 static void compare_states(struct diff *d, const struct isa_test *t, const struct isa_state *got,
-			   enum isa_variant how, unsigned data_bytes,
-			   unsigned tier)
+			   enum isa_variant how, unsigned data_bytes, unsigned tier)
 {
 	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
 					      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
@@ -606,7 +606,8 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (options(&r, argc, argv) < 0) {
-		fprintf(stderr, "usage: isa [-e soft1|soft2|soft|host] [-f FAMILY] [-l] [NAME...]\n");
+		fprintf(stderr, "usage: isa [-e soft1|soft2|lockstep|soft|host] [-f FAMILY] [-l] "
+				"[NAME...]\n");
 		return 2;
 	}
 	if (!r.list && (!r.engine || !strcmp(r.engine, "host"))) {

@@ -98,6 +98,7 @@ struct isa_engine {
 	const char *name;
 	const struct engine_ops *ops;
 	unsigned tier; /* of the software engine */
+	bool check;    /* both, in lockstep */
 };
 struct isa_vm *isa_vm_new(const struct isa_engine *engine, const char *model);
 void isa_vm_free(struct isa_vm *vm);

@@ -502,11 +502,12 @@ struct isa_vm *isa_vm_new(const struct isa_engine *engine, const char *model)
 	descriptors(ram);
 	handlers(ram);
 
-	struct engine_config cfg = {.cpus = 1,
-				    .soft = {.tier = engine->tier, .warm = 1},
-				    .cpuid = &vm->cpuid,
-				    .mem = vm->mem,
-				    .host = no_host};
+	struct engine_config cfg = {
+		.cpus = 1,
+		.soft = {.tier = engine->tier, .warm = 1, .check = engine->check},
+		.cpuid = &vm->cpuid,
+		.mem = vm->mem,
+		.host = no_host};
 
 	vm->engine = vm->ops->create(&cfg, &err);
 	if (!vm->engine)

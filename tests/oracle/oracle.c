@@ -5,7 +5,7 @@
  * the translator (and some of the last by the interpreter too).
  * Run: make t T=oracle/oracle. LODGE_COUNT=N pairs (default 1600000, half with a fixed and half
  * with a fresh seed); LODGE_KIND=step|run|seq for one kind; LODGE_ONLY=mnemonic for one operation;
- * LODGE_TIER=1|2 for all of them on one tier; LODGE_SEED=S with LODGE_FIRST=N LODGE_COUNT=1 replays
+ * LODGE_TIER=1|2 for all of them on one tier; LODGE_CHECK=1 for tier 2 in lockstep with tier 1; LODGE_SEED=S with LODGE_FIRST=N LODGE_COUNT=1 replays
  * one.
  */
 #include <inttypes.h>

@@ -210,11 +210,12 @@ struct soft *soft_start(unsigned tier)
 	tables(mem_base(s->mem));
 	descriptors(mem_base(s->mem));
 
-	struct engine_config cfg = {.cpus = 1,
-				    .cpuid = &s->cpuid,
-				    .mem = s->mem,
-				    .host = no_host,
-				    .soft = {.tier = tier, .warm = 1}};
+	struct engine_config cfg = {
+		.cpus = 1,
+		.cpuid = &s->cpuid,
+		.mem = s->mem,
+		.host = no_host,
+		.soft = {.tier = tier, .warm = 1, .check = tier == 2 && getenv("LODGE_CHECK")}};
 
 	s->engine = engine_soft.create(&cfg, &err);
 	if (!s->engine)

@@ -30,10 +30,11 @@ static bool may_jump(enum x86_op op)
 	return op == X86_OP_JCC || op == X86_OP_JMP || (op >= X86_OP_LOOP && op <= X86_OP_JCXZ);
 }
 
-bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op)
+bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
+		    const struct soft_op *next)
 {
-	/* A jump to the next instruction: taken or not cannot be told apart. */
-	if (may_jump((enum x86_op)insn->op) && op->imm == op->rip + op->len)
+	/* A jump to where the block goes on: taken or not cannot be told apart. */
+	if (next && may_jump((enum x86_op)insn->op) && op->imm == next->rip)
 		return false;
 	return insn->op != X86_OP_RDRAND && insn->op != X86_OP_RDSEED && insn->op != X86_OP_RDTSC &&
 	       insn->op != X86_OP_RDTSCP;
@@ -145,6 +146,8 @@ static void get_fpu(struct soft_cpu *cpu, unsigned which)
 {
 	if (!cpu->check->fpu)
 		return;
+	if (!cpu->fpu_live)
+		soft_fpu_enter(cpu); /* what was never live may have bytes that mean nothing */
 	soft_fpu_leave(cpu);
 	gp_memcpy(cpu->check->xsave[which], cpu->s.xsave, X86_XSAVE_BYTES);
 }
@@ -245,7 +248,7 @@ const void *soft_check_on_op(struct soft_cpu *cpu, const struct jit_block *jb, u
 	struct soft_check *c = cpu->check;
 
 	c->at = i;
-	if (i == c->stop) {
+	if (i == c->stop && c->raised[0] != 1) {
 		cpu->s.rip = jb->sb->ops[i].rip;
 		c->done = true;
 		return NULL;
@@ -440,7 +443,7 @@ static unsigned run_unit(struct soft_cpu *cpu, unsigned first)
 	c->fpu = c->jb->fpu;
 	c->flags_in = cpu->s.rflags;
 	c->undefined_in = 0;
-	if (c->dead_rip == cpu->s.rip && c->dead_rflags == cpu->s.rflags) {
+	if (c->dead_diff && c->dead_rip == cpu->s.rip && c->dead_rflags == cpu->s.rflags) {
 		c->flags_in ^= c->dead_diff;
 		c->undefined_in = c->undefined & c->dead_diff;
 	}
@@ -475,6 +478,7 @@ void soft_check_run(struct soft_cpu *cpu)
 			return; /* the cache may have been emptied: look again */
 	}
 	if (!jb) {
+		c->dead_diff = 0;
 		soft_run_ops(cpu, b->ops);
 		return;
 	}
@@ -487,6 +491,7 @@ void soft_check_run(struct soft_cpu *cpu)
 		if (i == CHECK_NONE)
 			return;
 		SOFT_COUNT(cpu, check_alone);
+		c->dead_diff = 0;
 		step(cpu, jb, i);
 		if (epoch != cpu->e->freed || left_block(cpu, jb, i) || jb->dead ||
 		    cpu->mode != mode || atomic_load_explicit(&cpu->requests, memory_order_relaxed))

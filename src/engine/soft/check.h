@@ -88,8 +88,9 @@ void soft_check_free(struct soft_check *c);
 
 /* Run the block at s.rip, checked where that is possible. */
 void soft_check_run(struct soft_cpu *cpu);
-/* May generated code of this instruction be compared? */
-bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op);
+/* May generated code of this instruction be compared? `next` of the block, or NULL. */
+bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
+		    const struct soft_op *next);
 
 /* Flags that it leaves undefined, and that the tiers leave different. */
 uint16_t soft_check_undefined(const struct x86_insn *insn);

@@ -98,6 +98,16 @@ static const uint8_t *bytes_at(struct xlat *x, unsigned at, size_t *avail)
 	return x->crossing;
 }
 
+/* Is jit_flags_of() all there is to say of an instruction that S1 may execute? */
+static bool flags_known(const struct x86_insn *insn)
+{
+	return !(insn->flags & X86_IF_BRANCH) && !soft_sys_lookup((enum x86_op)insn->op) &&
+	       !(insn->op >= X86_OP_LOOP && insn->op <= X86_OP_JCXZ) &&
+	       !(insn->op >= X86_OP_PUSHA && insn->op <= X86_OP_ENTER) &&
+	       !(insn->op >= X86_OP_DAA && insn->op <= X86_OP_XLAT) &&
+	       !(insn->op >= X86_OP_MOVS && insn->op <= X86_OP_OUT);
+}
+
 static void plan_op(struct xlat *x, unsigned i)
 {
 	const struct soft_op *op = &x->b->ops[i];
@@ -116,11 +126,12 @@ static void plan_op(struct xlat *x, unsigned i)
 	if (!decode_at(x, o->bytes, avail, &o->insn))
 		return;
 	o->emit = jit_pick(x, &o->insn, op);
-	if (x->cpu->check && !soft_check_can(&o->insn, op))
+	if (x->cpu->check && !soft_check_can(&o->insn, op, i + 1 < x->n ? op + 1 : NULL))
 		o->emit = NULL;
+	if (o->emit || flags_known(&o->insn))
+		o->use = jit_flags_of(&o->insn);
 	if (!o->emit)
 		return;
-	o->use = jit_flags_of(&o->insn);
 	o->changes = jit_changes_flags(&o->insn);
 	if (!is_conditional(o) && o->insn.op != X86_OP_JMP)
 		return;
@@ -153,11 +164,7 @@ static unsigned live_at(struct xlat *x, uint64_t ip)
 			ip = soft_branch_target(&insn, ip + insn.len);
 			continue;
 		}
-		if ((insn.flags & X86_IF_BRANCH) || soft_sys_lookup((enum x86_op)insn.op) ||
-		    (insn.op >= X86_OP_LOOP && insn.op <= X86_OP_JCXZ) ||
-		    (insn.op >= X86_OP_PUSHA && insn.op <= X86_OP_ENTER) ||
-		    (insn.op >= X86_OP_DAA && insn.op <= X86_OP_XLAT) ||
-		    (insn.op >= X86_OP_MOVS && insn.op <= X86_OP_OUT))
+		if (!flags_known(&insn))
 			break;
 		u = jit_flags_of(&insn);
 		live |= u.reads & need;

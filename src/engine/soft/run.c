@@ -604,6 +604,8 @@ static void soft_state_changed(struct vcpu *v)
 	atomic_fetch_and(&cpu->requests, ~(SOFT_REQ_NMI | SOFT_REQ_INIT | SOFT_REQ_SIPI));
 	soft_tlb_flush(cpu);
 	soft_mode_changed(cpu);
+	if (cpu->check)
+		cpu->check->dead_diff = 0;
 }
 
 static const char *soft_error(const struct vcpu *v)
