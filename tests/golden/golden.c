@@ -301,12 +301,11 @@ static void print_gs(const struct listing *l, const struct x86_insn *in, const c
 	fprintf(l->out, "\t%.*s%s%s\n", (int)(at - text), text, field, at + strlen(number) - 1);
 }
 
-/* What a miss stub takes in r10: the slot's offset and the operand's bytes. */
+/* What a miss stub takes in r10: the slot (from r11 on) and the operand's bytes. */
 static bool miss_argument(const struct listing *l, const struct x86_insn *in, uint32_t next)
 {
 	const struct jit_cache *jc = l->m->cpu->e->jit;
 	struct x86_insn jump;
-	char field[64];
 	uint32_t to;
 	int len;
 
@@ -317,8 +316,8 @@ static bool miss_argument(const struct listing *l, const struct x86_insn *in, ui
 	    (to != jc->miss[SOFT_VIEW_SUPER][SOFT_READ] &&
 	     to != jc->miss[SOFT_VIEW_SUPER][SOFT_WRITE]))
 		return false;
-	field_name(field, sizeof(field), in->imm & ((1u << JIT_MISS_SIZE) - 1));
-	fprintf(l->out, "\tmov r10d, %s; %u bytes\n", field,
+	fprintf(l->out, "\tmov r10d, slot+0x%x; %u bytes\n",
+		(unsigned)in->imm & ((1u << JIT_MISS_SIZE) - 1),
 		(unsigned)(in->imm >> JIT_MISS_SIZE) + 1);
 	return true;
 }

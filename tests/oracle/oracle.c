@@ -35,7 +35,7 @@ struct run {
 	uint64_t seed;
 	uint64_t compared, skipped, failures, deaths, no_end;
 	uint64_t kinds[ORACLE_KINDS], faults[ORACLE_KINDS], tiers[3];
-	uint64_t *families;
+	uint64_t *families, *seq_families, in_sequences;
 	const char *only;
 	bool ops[X86_OP_COUNT];
 	struct x86_insn insn[BATCH];
@@ -356,6 +356,22 @@ static bool on_tier(const struct run *r, unsigned i, unsigned tier)
 	return tier == 2 || (kind == ORACLE_SEQ && !(r->number[i] & 0x38));
 }
 
+static void count_sequence(struct run *r, unsigned i)
+{
+	const struct oracle_test *t = &host_tests(r->host)[i];
+	struct x86_insn in;
+	int len;
+
+	for (unsigned at = 0; at < (unsigned)r->len[i]; at += (unsigned)len) {
+		len = x86_decode(&in, t->code + at, ORACLE_CODE_MAX - at, (enum x86_mode)t->mode);
+		if (len <= 0)
+			return;
+		r->ops[in.op] = true;
+		r->in_sequences++;
+		r->seq_families[gen_family_index(&in, len)]++;
+	}
+}
+
 static void count_test(struct run *r, unsigned i)
 {
 	const struct oracle_test *t = &host_tests(r->host)[i];
@@ -365,8 +381,10 @@ static void count_test(struct run *r, unsigned i)
 	r->faults[t->kind] += is_fault(t->host.vector);
 	if (t->host.vector == ORACLE_NO_END)
 		r->no_end++;
-	if (t->kind == ORACLE_SEQ)
+	if (t->kind == ORACLE_SEQ) {
+		count_sequence(r, i);
 		return;
+	}
 	r->families[gen_family_index(&r->insn[i], r->len[i])]++;
 	if (r->len[i] > 0)
 		r->ops[r->insn[i].op] = true;
@@ -451,9 +469,12 @@ static void report(const struct run *r)
 		       r->kinds[k], r->faults[k]);
 	printf("  on tier 1: %" PRIu64 ", on tier 2: %" PRIu64 ", without end: %" PRIu64 "\n",
 	       r->tiers[1], r->tiers[2], r->no_end);
+	printf("  %-18s %10s %10" PRIu64 " in sequences\n", "instructions", "alone",
+	       r->in_sequences);
 	for (unsigned i = 0; i < gen_families(); i++) {
-		if (r->families[i])
-			printf("  %-18s %" PRIu64 "\n", gen_family_name(i), r->families[i]);
+		if (r->families[i] || r->seq_families[i])
+			printf("  %-18s %10" PRIu64 " %10" PRIu64 "\n", gen_family_name(i),
+			       r->families[i], r->seq_families[i]);
 	}
 	for (unsigned i = 1; i < X86_OP_COUNT; i++)
 		covered += r->ops[i];
@@ -513,7 +534,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	clock_gettime(CLOCK_REALTIME, &now);
 	r->families = calloc(gen_families(), sizeof(*r->families));
-	if (!r->families || !start(r))
+	r->seq_families = calloc(gen_families(), sizeof(*r->seq_families));
+	if (!r->families || !r->seq_families || !start(r))
 		return 2;
 	if (!host_has_16bit(r->host))
 		printf("this kernel gives no 16-bit segments: 16-bit code is not compared\n");
