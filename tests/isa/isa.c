@@ -62,7 +62,7 @@ _Static_assert(ISA_CODE == ORACLE_CODE && ISA_DATA == ORACLE_DATA, "one layout")
 _Static_assert(ISA_DATA_BYTES == ORACLE_WINDOW && ISA_XSAVE_BYTES == ORACLE_XSAVE_BYTES,
 	       "the host's child takes all data");
 
-#define MODELS 8
+#define MODELS 32 /* engines times -cpu models */
 
 extern const struct isa_rec __start_isa_tests[], __stop_isa_tests[];
 
