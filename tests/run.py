@@ -11,6 +11,7 @@ What is a test:
                     tests/isa, tests/oracle: a program; each line "ok NAME" or "FAIL NAME: why"
                     counts, exit status 0 means that all passed
   guest/DIR/NAME    tests/guest: a bare-metal image, run on Lodge; lines as above
+  lockstep/DIR/NAME the same with both tiers compared after each block (-accel soft,check=on)
   fuzz/NAME         tests/fuzz: a libFuzzer target, run for some seconds (FUZZ_SECONDS)
   DIR/X             tests/DIR/test_X.py: pytest (system, tools); each function counts
 
@@ -191,6 +192,10 @@ def guest_jobs():
         parse = parse_lines({"pass": 33, "reset": 0, "off": 0}[expect])
         jobs.append(Job(rel, guest_cmd("build/%s.elf" % rel, args), TIMEOUTS["guest"], parse,
                         cost=10))
+        if "-smp" not in args:  # lockstep is for one CPU
+            jobs.append(Job(rel.replace("guest/", "lockstep/", 1),
+                            guest_cmd("build/%s.elf" % rel, args + ["-accel", "soft,check=on"]),
+                            TIMEOUTS["guest"], parse, cost=10))
     return jobs
 
 

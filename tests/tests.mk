@@ -55,6 +55,11 @@ $(GOLDEN): tests/golden/golden.c $(B)/tests/golden/blocks.o $(LIBS)
 golden: $(GOLDEN)
 	$(GOLDEN) -w
 
+# A whole boot with both tiers compared after each block: a few minutes.
+.PHONY: lockstep
+lockstep: all
+	LODGE_LOCKSTEP=whole $(PYTHON) tests/run.py --only system/lockstep
+
 include tests/guest/guest.mk
 
 .PHONY: t unit isa-bins

@@ -126,20 +126,57 @@ static void set_walked_bits(struct soft_check *c)
 
 /* ---- Registers ------------------------------------------------------------------------------ */
 
+static bool same_words(const uint64_t *a, const uint64_t *b, unsigned n)
+{
+	uint64_t diff = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		diff |= a[i] ^ b[i];
+	return !diff;
+}
+
+static bool same_seg(const struct x86_seg *a, const struct x86_seg *b)
+{
+	return a->base == b->base && a->limit == b->limit && a->sel == b->sel &&
+	       a->attr == b->attr && a->unusable == b->unusable;
+}
+
+/* Real mode's segment registers are loaded by generated code. */
+static bool same_segs(const struct check_regs *a, const struct check_regs *b)
+{
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		if (!same_seg(&a->seg[i], &b->seg[i]))
+			return false;
+	}
+	return same_words(a->segbase, b->segbase, SEG_COUNT);
+}
+
 static void get_regs(const struct soft_cpu *cpu, struct check_regs *r)
 {
 	gp_memcpy(r->gpr, cpu->s.gpr, sizeof(r->gpr));
 	r->rip = cpu->s.rip;
 	r->rflags = cpu->s.rflags;
 	r->cr2 = cpu->s.cr2;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		r->seg[i] = cpu->s.seg[i];
+		r->segbase[i] = cpu->segbase[i];
+	}
 }
 
 static void set_regs(struct soft_cpu *cpu, const struct check_regs *r)
 {
+	bool segs_changed = false;
+
 	gp_memcpy(cpu->s.gpr, r->gpr, sizeof(r->gpr));
 	cpu->s.rip = r->rip;
 	cpu->s.rflags = r->rflags;
 	cpu->s.cr2 = r->cr2;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		segs_changed |= !same_seg(&cpu->s.seg[i], &r->seg[i]);
+		cpu->s.seg[i] = r->seg[i];
+	}
+	if (segs_changed)
+		soft_mode_changed(cpu);
 }
 
 static void get_fpu(struct soft_cpu *cpu, unsigned which)
@@ -360,8 +397,9 @@ static bool same(struct soft_check *c)
 
 	c->memory_differs = false;
 	find_undefined(c);
-	return event_same(c) && memory_same(c) && !gp_memcmp(a->gpr, b->gpr, sizeof(a->gpr)) &&
-	       a->rip == b->rip && !(flags & ~(FLAGS_ARITH & ~soft_check_live(c))) && fpu_same(c);
+	return event_same(c) && memory_same(c) && same_words(a->gpr, b->gpr, 16) &&
+	       same_segs(a, b) && a->rip == b->rip &&
+	       !(flags & ~(FLAGS_ARITH & ~soft_check_live(c))) && fpu_same(c);
 }
 
 /* ---- Units ---------------------------------------------------------------------------------- */

@@ -46,6 +46,8 @@ struct check_write {
 struct check_regs {
 	uint64_t gpr[16];
 	uint64_t rip, rflags, cr2;
+	struct x86_seg seg[SEG_COUNT];
+	uint64_t segbase[SEG_COUNT];
 };
 
 struct soft_check {

@@ -39,6 +39,14 @@ static void print_regs(const struct soft_check *c, struct first *f, uint64_t liv
 	print_reg(f, "rip", c->before.rip, a->rip, b->rip);
 	for (unsigned i = 0; i < 16; i++)
 		print_reg(f, reg_names[i], c->before.gpr[i], a->gpr[i], b->gpr[i]);
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		static const char *const names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+		if (a->seg[i].sel != b->seg[i].sel)
+			print_reg(f, names[i], c->before.seg[i].sel, a->seg[i].sel, b->seg[i].sel);
+		if (a->seg[i].base != b->seg[i].base || a->segbase[i] != b->segbase[i])
+			print_reg(f, names[i], c->before.segbase[i], a->segbase[i], b->segbase[i]);
+	}
 	print_reg(f, "rflags", c->before.rflags, a->rflags,
 		  (b->rflags & ~(FLAGS_ARITH & ~live)) | same);
 	if (c->flags_in != c->before.rflags)
