@@ -205,7 +205,7 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 	soft_cache_lock(cpu->e->cache);
 	jit_link_to(cpu->e->jit, l, to);
 	soft_cache_unlock(cpu->e->cache);
-	return jit_host_code(cpu, l->inner ? l->inner : to->checked);
+	return jit_host_code(cpu, to == jb && l->inner ? l->inner : to->checked);
 }
 
 /* An indirect branch to nowhere faults before its stack operation: take that back. */
