@@ -5,7 +5,8 @@
  */
 #include "map.h"
 
-#define ROUNDS 2000u
+#define ROUNDS 4096u /* an even number of changes */
+#define EACH 32u /* rounds between changes: the loop gets hot meanwhile */
 enum { EAX = 0, EDX = 2 };
 
 /* The loop's registers, and its entry. */
@@ -29,7 +30,7 @@ SNIPPET(runner,
 #define XOR_PTE W "\x31\x1f\x0f\x01\x3e" /* xor %rbx, (%rdi); invlpg (%rsi) */
 #define XOR_BYTE "\x30\x1e"		 /* xor %bl, (%rsi) */
 #define SWITCH W "\x31\xdf\x0f\x22\xdf"	 /* xor %rbx, %rdi; mov %rdi, %cr3 */
-#define SET_CARRY "\xf9"
+enum { CLC = 0xf8, STC = 0xf9 };
 
 static uint8_t *first, *second, *other; /* by their own addresses */
 static word second_va;
@@ -50,17 +51,22 @@ static uint8_t *put_jump(uint8_t *p, long to_off, long at_off)
 }
 
 /*
- * At 0x800: dec %ecx; jz out; `change`; jmp Q. At Q = 4096 - split: `opcode` imm32; adc $0, %edx (or %eax);
- * jmp 0x800. What is in the second page is written there and, with imm2, in the other.
+ * At 0x800: dec %ecx; jz out; `change` if %ecx is a multiple of EACH; `carry`; jmp Q. At Q = 4096 -
+ * split: `opcode` imm32; adc $0, %edx (or %eax); jmp 0x800. What is in the second page is written
+ * there and, with imm2, in the other.
  */
-static word loop_make(const char *change, size_t n, uint8_t opcode, unsigned split, uint32_t imm,
-		      uint32_t imm2, uint8_t carry_to)
+static word loop_make(const char *change, size_t n, uint8_t carry, uint8_t opcode, unsigned split,
+		      uint32_t imm, uint32_t imm2, uint8_t carry_to)
 {
 	uint8_t tail[32], *p = first + 0x800, *t = tail;
 	unsigned q = 4096 - split;
 
-	p = put(p, "\xff\xc9\x75\x01\xc3", 5);
+	p = put(p, "\xff\xc9\x75\x01\xc3\xf6\xc1", 7); /* …; test $EACH - 1, %cl; jne */
+	*p++ = EACH - 1;
+	*p++ = 0x75;
+	*p++ = (uint8_t)n;
 	p = put(p, change, n);
+	*p++ = carry;
 	put_jump(p, q, p - first);
 	*t++ = opcode;
 	t = put(t, (const char *)&imm, 4);
@@ -122,44 +128,56 @@ static struct trap *run(word entry, word di, word bx, word si)
 	return catch_trap(runner, (word)&j, 0);
 }
 
-#define SUM(a, b) ((uint32_t)(ROUNDS / 2 * ((a) + (b))))
+/* What the rounds add up: `a` and, changed by turns, `b`. */
+static uint32_t sum(uint32_t a, uint32_t b)
+{
+	uint32_t total = 0, now = a;
+
+	for (unsigned left = ROUNDS; left; left--) {
+		if (left % EACH == 0)
+			now ^= a ^ b;
+		total += now;
+	}
+	return total;
+}
 
 static void remapped(unsigned split)
 {
 	uint32_t a = 0x01010101u, b = a ^ 0x44000000u;
-	word entry = loop_make(XOR_PTE, sizeof(XOR_PTE) - 1, 0x05, split, a, b, EDX);
+	word entry = loop_make(XOR_PTE, sizeof(XOR_PTE) - 1, CLC, 0x05, split, a, b, EDX);
 	struct trap *t = run(entry, (word)pte((void *)read_cr3(), false),
 			     (word)second ^ (word)other, second_va);
 
-	check(t->vec == NO_TRAP && (uint32_t)t->result == SUM(a, b),
+	check(t->vec == NO_TRAP && (uint32_t)t->result == sum(a, b),
 	      "INVLPG between rounds, %u bytes in the first page: trap %d, sum %x, want %x", split,
-	      t->vec, (unsigned)t->result, SUM(a, b));
+	      t->vec, (unsigned)t->result, sum(a, b));
 }
 
 static void rewritten(unsigned split)
 {
 	uint32_t a = 0x01010101u, b = a ^ 0x44000000u;
-	word entry = loop_make(XOR_BYTE, sizeof(XOR_BYTE) - 1, 0x05, split, a, a, EDX);
+	word entry = loop_make(XOR_BYTE, sizeof(XOR_BYTE) - 1, CLC, 0x05, split, a, a, EDX);
 	struct trap *t = run(entry, 0, 0x44, second_va + 4 - split);
 
-	check(t->vec == NO_TRAP && (uint32_t)t->result == SUM(a, b),
+	check(t->vec == NO_TRAP && (uint32_t)t->result == sum(a, b),
 	      "its last byte written between rounds, %u bytes in the first page: sum %x, want %x",
-	      split, (unsigned)t->result, SUM(a, b));
+	      split, (unsigned)t->result, sum(a, b));
 }
 
 static void other_space(unsigned split)
 {
 	uint32_t a = 0x01010101u, b = a ^ 0x44000000u;
-	word entry = loop_make(SWITCH, sizeof(SWITCH) - 1, 0x05, split, a, b, EDX), cr3 = read_cr3();
+	word entry = loop_make(SWITCH, sizeof(SWITCH) - 1, CLC, 0x05, split, a, b, EDX),
+	     cr3 = read_cr3();
 	void *root = alloc_pages(1, 4096);
 	struct trap *t;
 
 	memcpy(root, (void *)cr3, 4096);
 	*pte(root, true) ^= (word)second ^ (word)other;
 	t = run(entry, cr3, cr3 ^ (word)root, 0);
-	check(t->vec == NO_TRAP && (uint32_t)t->result == SUM(a, b),
+	check(t->vec == NO_TRAP && (uint32_t)t->result == sum(a, b),
 	      "two address spaces, %u bytes in the first page: sum %x, want %x", split,
-	      (unsigned)t->result, SUM(a, b));
+	      (unsigned)t->result, sum(a, b));
 	write_cr3(cr3);
 }
 
@@ -177,8 +195,7 @@ static void map_again(struct frame *f)
 static void absent(unsigned split)
 {
 	uint32_t a = 0x01010101u;
-	word entry =
-		loop_make(XOR_PTE SET_CARRY, sizeof(XOR_PTE SET_CARRY) - 1, 0x15, split, a, a, EDX);
+	word entry = loop_make(XOR_PTE, sizeof(XOR_PTE) - 1, STC, 0x15, split, a, a, EDX);
 	struct trap *t;
 
 	fault_ip = MAP_VA + 4096 - split;
@@ -188,7 +205,7 @@ static void absent(unsigned split)
 	t = run(entry, (word)fault_pte, 1, second_va);
 	set_handler(PF, NULL);
 	check(t->vec == NO_TRAP && (uint32_t)t->result == ROUNDS * (a + 1) && wrong == 0 &&
-		      faults == ROUNDS,
+		      faults == ROUNDS / EACH,
 	      "absent in each round, %u bytes in the first page: sum %x, %u faults, %u wrong",
 	      split, (unsigned)t->result, faults, wrong);
 }
@@ -196,13 +213,13 @@ static void absent(unsigned split)
 /* Carry in and carry out: the flags are live on both sides. */
 static void with_flags(unsigned split)
 {
-	word entry = loop_make(SET_CARRY, 1, 0x15, split, 0xffffffff, 0, EAX);
+	word entry = loop_make("", 0, STC, 0x15, split, 0xffffffff, 0, EAX);
 	struct trap *t;
 
 	t = run(entry, 0, 0, 0);
 	check(t->vec == NO_TRAP && (uint32_t)t->result == ROUNDS,
 	      "ADC with carry, %u bytes in the first page: sum %x", split, (unsigned)t->result);
-	first[0x800 + 5] = 0xf8; /* clc */
+	loop_make("", 0, CLC, 0x15, split, 0xffffffff, 0, EAX);
 	t = run(entry, 0, 0, 0);
 	check((uint32_t)t->result == 0xffffffff,
 	      "ADC without carry, %u bytes in the first page: %x", split, (unsigned)t->result);
