@@ -26,7 +26,7 @@ l1cache stream sparsematrix longjmp mcontend physpage personality vdso zombie se
 sysbadaddr usersyscall enosys env cacheline peterson dekker race-sched resched rlimit null zero
 full urandom utime misaligned bitops bigheap cap chdir close copy-file dynlib enosys
 getdent handle loadavg malloc mknod pagemove pidfd pthread revio rtc schedmix
-shellsort sigxcpu switch sysfs tlb-shootdown tmpfs unshare vecsad vma wcs xattr zlib"
+shellsort sigxcpu switch sysfs tlb-shootdown tmpfs unshare vecsad vma wcs zlib"
 known=" $(stress-ng --stressors 2>/dev/null) "
 list=
 for s in ${*:-$all}; do
