@@ -467,16 +467,21 @@ static bool seg_type_ok(const struct soft_cpu *cpu, const struct x86_seg *sg, bo
 	return !write || (sg->attr & SEG_ATTR_WRITE);
 }
 
-uint64_t soft_seg_room(const struct soft_cpu *cpu, unsigned seg, bool write)
+void soft_seg_rooms(struct soft_cpu *cpu)
 {
-	const struct x86_seg *sg = &cpu->s.seg[seg];
-	const uint16_t down = SEG_ATTR_EXPDOWN | SEG_ATTR_S;
+	bool typed = (cpu->mode & SOFT_MODE_PE) && !(cpu->mode & SOFT_MODE_VM86);
+	const unsigned kind = SEG_ATTR_CODE | SEG_ATTR_EXPDOWN | SEG_ATTR_S;
 
-	if (!seg_type_ok(cpu, sg, write))
-		return 0;
-	if (!(sg->attr & SEG_ATTR_CODE) && (sg->attr & down) == down)
-		return 0;
-	return (uint64_t)sg->limit + 1;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		const struct x86_seg *sg = &cpu->s.seg[i];
+		bool down = (sg->attr & kind) == (SEG_ATTR_EXPDOWN | SEG_ATTR_S);
+		uint64_t room = down || (typed && sg->unusable) ? 0 : (uint64_t)sg->limit + 1;
+		bool bit1 = !typed || (sg->attr & SEG_ATTR_WRITE); /* of code: readable */
+		bool code = typed && (sg->attr & SEG_ATTR_CODE);
+
+		cpu->seg_room[0][i] = bit1 || !code ? room : 0;
+		cpu->seg_room[1][i] = bit1 && !code ? room : 0;
+	}
 }
 
 gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write)

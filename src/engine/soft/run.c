@@ -171,11 +171,9 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		bool flat = (mode & SOFT_MODE_CS64) && i != SEG_FS && i != SEG_GS;
 
 		cpu->segbase[i] = flat ? 0 : s->seg[i].base;
-		if (!(mode & SOFT_MODE_CS64)) {
-			cpu->seg_room[0][i] = soft_seg_room(cpu, i, false);
-			cpu->seg_room[1][i] = soft_seg_room(cpu, i, true);
-		}
 	}
+	if (!(mode & SOFT_MODE_CS64))
+		soft_seg_rooms(cpu);
 	soft_code_key_changed(cpu);
 	check_debug_registers(cpu);
 }

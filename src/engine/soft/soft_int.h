@@ -359,8 +359,8 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
  * address; raises #GP(0) or #SS(0). In 64-bit mode: canonical check, FS/GS bases.
  */
 gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write);
-/* Offsets below this pass those checks, whatever the size up to it; 0: each needs a look. */
-uint64_t soft_seg_room(const struct soft_cpu *cpu, unsigned seg, bool write);
+/* Recompute soft_cpu.seg_room (outside 64-bit mode). */
+void soft_seg_rooms(struct soft_cpu *cpu);
 /* The linear address of the operation's memory operand, checks included. */
 gva_t soft_ea_lin(struct soft_cpu *cpu, const struct soft_op *op, unsigned size, bool write);
 /* Its offset only (LEA, and operations that address around it). */
