@@ -6,6 +6,8 @@
 
 #include "engine/soft/jit_xlat.h"
 
+_Static_assert(SOFT_JIT_JC_BITS == 16, "an index is 16 bits by MOVZX");
+
 /* ---- Exits ---------------------------------------------------------------------------------- */
 
 static bool same_page(const struct xlat *x, uint64_t ip)
@@ -42,9 +44,8 @@ static void park_live(struct xlat *x)
  */
 static void emit_cross(struct xlat *x, uint64_t ip)
 {
-	uint32_t ent =
-		(uint32_t)(offsetof(struct soft_cpu, jit_jc) +
-			   (ip & ((1u << SOFT_JIT_JC_BITS) - 1)) * sizeof(struct soft_jit_jc));
+	uint32_t ent = (uint32_t)(offsetof(struct soft_cpu, jit_jc) +
+				  jit_jc_index(ip) * sizeof(struct soft_jit_jc));
 	struct emit *e = &x->e;
 	uint32_t miss;
 
@@ -193,8 +194,13 @@ static void emit_indirect(struct xlat *x)
 	uint32_t tab = (uint32_t)offsetof(struct soft_cpu, jit_jc);
 
 	park_live(x);
-	em_rr(e, 0, 0x89, T0, T1);
-	em_alu_imm(e, 0, 4, T1, (1u << SOFT_JIT_JC_BITS) - 1);
+	em_mov_rr(e, T1, T0);
+	em_shift_imm(e, 1, 5, T1, SOFT_JIT_JC_BITS);
+	em_rr(e, 0, 0x31, T0, T1); /* xor r10d, r9d */
+	em_rex(e, 0, T1, 0, T1);   /* movzx r10d, r10w */
+	em8(e, 0x0f);
+	em8(e, 0xb7);
+	em8(e, 0xc0 | (T1 & 7) << 3 | (T1 & 7));
 	em_shift_imm(e, 0, 4, T1, 5);
 	em_gs_at(e, 1, 0x3b, T0, T1, tab); /* cmp r9, entry.ip */
 	jit_slow_stub(x, em_jcc_later(e, 5), true);

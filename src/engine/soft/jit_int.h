@@ -124,9 +124,15 @@ void jit_kill(struct jit_cache *jc, struct jit_block *jb);
 /* Make every exit of the block come back to C at its next passing. Async-signal-safe. */
 void jit_unlink_exits(struct jit_cache *jc, struct jit_block *jb);
 
+/* Generated code computes the same (jit_flow.c). */
+static inline unsigned jit_jc_index(uint64_t ip)
+{
+	return (unsigned)(ip ^ ip >> SOFT_JIT_JC_BITS) & ((1u << SOFT_JIT_JC_BITS) - 1);
+}
+
 static inline struct soft_jit_jc *jit_jc_slot(struct soft_cpu *cpu, uint64_t ip)
 {
-	return &cpu->jit_jc[ip & ((1u << SOFT_JIT_JC_BITS) - 1)];
+	return &cpu->jit_jc[jit_jc_index(ip)];
 }
 
 /* ---- jit_block.c ---------------------------------------------------------------------------- */

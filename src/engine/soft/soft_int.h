@@ -77,7 +77,7 @@ struct soft_op {
 /* ---- Soft TLB ------------------------------------------------------------------------------- */
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC };
-#define SOFT_TLB_BITS 10
+#define SOFT_TLB_BITS 12
 #define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_ent {
@@ -142,7 +142,7 @@ struct soft_slots {
 #define SOFT_CS_BITS 5
 
 /* Where generated code for an instruction pointer is: a table of each vCPU, read by generated code. */
-#define SOFT_JIT_JC_BITS 14
+#define SOFT_JIT_JC_BITS 16
 struct soft_jit_jc {
 	uint64_t ip;
 	uint64_t key;  /* soft_cpu.code_key it was found under; others clear it when the code dies */
