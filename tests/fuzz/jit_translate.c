@@ -99,7 +99,7 @@ static void check_block(const struct jit_cache *jc, const struct jit_block *jb,
 	check(jb->len <= jb->nops * OP_BYTES + FIXED_BYTES);
 	check(cold->end - cold->start <= jb->nops * OP_BYTES + FIXED_BYTES);
 	for (unsigned i = 0; i < jb->nops; i++) {
-		uint32_t a = jb->off[i] & ~JIT_OFF_PARKED, b = jb->off[i + 1] & ~JIT_OFF_PARKED;
+		uint32_t a = jb->off[i] & JIT_OFF_MASK, b = jb->off[i + 1] & JIT_OFF_MASK;
 
 		check(a <= b && b - a <= OP_INLINE_BYTES && within(&hot, a));
 	}

@@ -379,7 +379,7 @@ static void print_block(struct listing *l, const struct record *r, const char *n
 	find_labels(l, l->cold, l->cold_end);
 	for (unsigned i = 0; i < jb->nops; i++) {
 		uint32_t end =
-			i + 1 < jb->nops ? jb->off[i + 1] & ~JIT_OFF_PARKED : jb->code + jb->len;
+			i + 1 < jb->nops ? jb->off[i + 1] & JIT_OFF_MASK : jb->code + jb->len;
 
 		print_guest(l, &jb->sb->ops[i], r->mode == 64 ? X86_MODE_64 : X86_MODE_32);
 		while (at < end)

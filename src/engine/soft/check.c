@@ -275,7 +275,7 @@ static void run_s2(struct soft_cpu *cpu)
 	const struct jit_block *jb = c->jb;
 
 	c->done = false;
-	jit_enter_at(cpu, jb->off[c->first] & ~JIT_OFF_PARKED);
+	jit_enter_at(cpu, jb->off[c->first] & JIT_OFF_MASK);
 	while (!c->done)
 		jit_enter_again(cpu);
 }
@@ -290,12 +290,15 @@ const void *soft_check_on_op(struct soft_cpu *cpu, const struct jit_block *jb, u
 		c->done = true;
 		return NULL;
 	}
-	step(cpu, jb, i);
-	if (left_block(cpu, jb, i)) {
-		c->done = true;
-		return NULL;
-	}
-	return jit_host_code(cpu, jb->off[i + 1] & ~JIT_OFF_PARKED);
+	do {
+		step(cpu, jb, i);
+		if (left_block(cpu, jb, i)) {
+			c->done = true;
+			return NULL;
+		}
+		i++;
+	} while (jb->off[i] & JIT_OFF_GROUPED);
+	return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 }
 
 const void *soft_check_on_exit(struct soft_cpu *cpu, uint64_t ip)

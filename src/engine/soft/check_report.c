@@ -135,7 +135,7 @@ static void print_code(struct soft_cpu *cpu)
 	uint32_t off[SOFT_BLOCK_OPS + 2];
 
 	for (unsigned i = 0; i < jb->nops; i++)
-		off[i] = (jb->off[i] & ~JIT_OFF_PARKED) - jb->code;
+		off[i] = (jb->off[i] & JIT_OFF_MASK) - jb->code;
 	soft_trace_out_asm(cpu, jb->sb, code, jb->len, off, jb->len);
 	soft_trace_cold(cpu, cpu->e->jit->rx + jb->cold, jb->end - jb->cold);
 }

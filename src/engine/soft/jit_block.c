@@ -261,6 +261,7 @@ static void emit_ops(struct xlat *x)
 		emit_guard(x);
 	for (unsigned i = 0; i < x->n; i++) {
 		struct jit_op *o = &x->ops[i];
+		unsigned n;
 
 		x->cur = i;
 		if (o->label && x->flags == FLAGS_PARKED)
@@ -268,6 +269,16 @@ static void emit_ops(struct xlat *x)
 		x->off[i] = x->e.pos;
 		if (o->op->flags & SOFT_OP_END) {
 			jit_emit_exit(x, o->op->rip, -1);
+		} else if (o->emit && (n = jit_emit_group(x, i)) > 1) {
+			uint32_t grouped = x->off[i] | JIT_OFF_GROUPED;
+
+			if (x->flags == FLAGS_PARKED)
+				grouped |= JIT_OFF_PARKED;
+			for (unsigned k = 1; k < n; k++)
+				x->off[i + k] = grouped;
+			x->off[i] = grouped & ~JIT_OFF_GROUPED;
+			i += n - 1;
+			continue;
 		} else if (o->emit) {
 			o->emit(x, o);
 			if (unlikely(o->insn.op == x->cpu->e->cfg.soft.spoil) &&
@@ -307,6 +318,7 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 	struct emit *e = &x->e;
 	uint32_t hop[6] = {0};
 
+	jit_emit_far(x);
 	for (unsigned i = 0; i < x->nslow; i++) {
 		em_patch_rel(jc->rw, x->slow[i].rel, e->pos);
 		if (x->slow[i].by_entry)
@@ -328,7 +340,7 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 		l->ip = x->link[i].ip;
 		l->rel = x->link[i].rel;
 		l->parked = x->link[i].parked;
-		l->inner = x->link[i].inner >= 0 ? x->off[x->link[i].inner] & ~JIT_OFF_PARKED : 0;
+		l->inner = x->link[i].inner >= 0 ? x->off[x->link[i].inner] & JIT_OFF_MASK : 0;
 		l->stub = e->pos;
 		em_mov_imm(e, T1, i);
 		em8(e, 0xe9);
@@ -499,7 +511,7 @@ static void tell(struct xlat *x, const struct jit_block *jb)
 	if (!log_on(LOG_OUT_ASM))
 		return;
 	for (unsigned i = 0; i < x->n; i++)
-		x->off[i] = (x->off[i] & ~JIT_OFF_PARKED) - jb->code;
+		x->off[i] = (x->off[i] & JIT_OFF_MASK) - jb->code;
 	log_lock();
 	soft_trace_out_asm(cpu, x->b, code, len, x->off, len);
 	soft_trace_cold(cpu, x->jc->rx + jb->cold, jb->end - jb->cold);
@@ -518,7 +530,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.mode = b->mode;
 	x.m64 = b->mode & SOFT_MODE_CS64;
 	x.n = b->nops;
-	x.nlinks = x.nslow = x.ncold = 0;
+	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
 	x.view = cpu->view;
 	x.lines = 0;
 	x.epoch = soft_cache_epoch(cpu->e->cache);

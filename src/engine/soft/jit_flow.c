@@ -81,8 +81,6 @@ void jit_emit_exit(struct xlat *x, uint64_t ip, int inner)
 
 void jit_emit_jcc(struct xlat *x, struct jit_op *o)
 {
-	uint32_t over;
-
 	jit_need_flags(x);
 	if (same_page(x, o->op->imm)) {
 		em_align_rel(&x->e, 2);
@@ -92,10 +90,20 @@ void jit_emit_jcc(struct xlat *x, struct jit_op *o)
 		add_link(x, o->op->imm, o->inner, false);
 		return;
 	}
-	over = em_jcc_later(&x->e, (o->insn.cc & 15u) ^ 1);
-	emit_cross(x, o->op->imm);
-	x->flags = FLAGS_HOST; /* as they were where the jump was not taken */
-	em_patch_rel(x->e.rw, over, x->e.pos);
+	x->far[x->nfar].ip = o->op->imm;
+	x->far[x->nfar].rel = em_jcc_later(&x->e, o->insn.cc & 15u);
+	x->far[x->nfar].op = (uint16_t)x->cur;
+	x->nfar++;
+}
+
+void jit_emit_far(struct xlat *x)
+{
+	for (unsigned i = 0; i < x->nfar; i++) {
+		x->cur = x->far[i].op;
+		x->flags = FLAGS_HOST;
+		em_patch_rel(x->e.rw, x->far[i].rel, x->e.pos);
+		emit_cross(x, x->far[i].ip);
+	}
 }
 
 /* A short jump on RCX or ECX being 0 that is filled in by end_short; keeps flags. */
@@ -421,4 +429,104 @@ void jit_emit_ret(struct xlat *x, struct jit_op *o)
 	jit_load_t0(x, size, T0);
 	jit_set_sp(x, R_RSP, (int)(size + (uint16_t)o->op->imm));
 	emit_indirect(x);
+}
+
+/* ---- Groups --------------------------------------------------------------------------------- */
+
+#define MAX_GROUP 8u
+
+static bool groupable_push(const struct jit_op *o)
+{
+	const struct x86_operand *src = &o->insn.opd[0];
+
+	return o->emit == jit_emit_push && o->insn.opsize == 8 &&
+	       (src->kind == X86_OPD_IMM || (src->kind == X86_OPD_REG && src->reg != R_RSP));
+}
+
+static bool groupable_pop(const struct jit_op *o)
+{
+	return o->emit == jit_emit_pop && o->insn.opsize == 8 && o->insn.opd[0].reg != R_RSP;
+}
+
+static unsigned count_group(const struct xlat *x, unsigned i,
+			    bool (*belongs)(const struct jit_op *))
+{
+	unsigned n = 0;
+
+	while (n < MAX_GROUP && i + n < x->n && !(x->ops[i + n].op->flags & SOFT_OP_END) &&
+	       x->ops[i + n].emit && belongs(&x->ops[i + n]) && (n == 0 || !x->ops[i + n].label))
+		n++;
+	return n;
+}
+
+/* The 8 bytes at [T0 + at] of a push. */
+static void store_pushed(struct xlat *x, const struct jit_op *o, int at)
+{
+	const struct x86_operand *src = &o->insn.opd[0];
+	unsigned reg = src->reg;
+	struct emit *e = &x->e;
+
+	if (src->kind == X86_OPD_IMM) {
+		em_rex(e, 1, 0, 0, T0);
+		em8(e, 0xc7);
+		em_mem(e, 0, T0, X86_NO_REG, 0, at);
+		em32(e, (uint32_t)o->insn.imm);
+		return;
+	}
+	if (jit_in_memory(reg)) {
+		em_load_gs(e, T1, GS_GPR(reg));
+		reg = T1;
+	}
+	em_rex(e, 1, reg, 0, T0);
+	em8(e, 0x89);
+	em_mem(e, reg, T0, X86_NO_REG, 0, at);
+}
+
+static void load_popped(struct xlat *x, const struct jit_op *o, int at)
+{
+	unsigned reg = o->insn.opd[0].reg, host = jit_in_memory(reg) ? T1 : reg;
+	struct emit *e = &x->e;
+
+	em_rex(e, 1, host, 0, T0);
+	em8(e, 0x8b);
+	em_mem(e, host, T0, X86_NO_REG, 0, at);
+	if (host == T1)
+		em_store_gs(e, T1, GS_GPR(reg));
+}
+
+unsigned jit_emit_group(struct xlat *x, unsigned i)
+{
+	unsigned pushes = count_group(x, i, groupable_push);
+	unsigned pops = count_group(x, i, groupable_pop), n;
+	const struct jit_op *ret = &x->ops[i + pops];
+	bool with_ret;
+
+	if (!x->m64)
+		return 0;
+	if (pushes > 1) {
+		jit_stack_slot(x, R_RSP, -8 * (int)pushes, 8 * pushes, SOFT_WRITE);
+		for (unsigned k = 0; k < pushes; k++)
+			store_pushed(x, &x->ops[i + k], 8 * (int)(pushes - 1 - k));
+		jit_set_sp(x, R_RSP, -8 * (int)pushes);
+		return pushes;
+	}
+	with_ret = pops && i + pops < x->n && !(ret->op->flags & SOFT_OP_END) &&
+		   ret->emit == jit_emit_ret && !ret->label && ret->insn.opsize == 8;
+	n = pops + with_ret;
+	if (n < 2)
+		return 0;
+	jit_stack_slot(x, R_RSP, 0, 8 * n, SOFT_READ);
+	for (unsigned k = 0; k < pops; k++)
+		load_popped(x, &x->ops[i + k], 8 * (int)k);
+	if (!with_ret) {
+		jit_set_sp(x, R_RSP, 8 * (int)n);
+		return n;
+	}
+	em_rex(&x->e, 1, T0, 0, T0);
+	em8(&x->e, 0x8b);
+	em_mem(&x->e, T0, T0, X86_NO_REG, 0, 8 * (int)pops);
+	jit_set_sp(x, R_RSP, (int)(8 * n + (uint16_t)ret->op->imm));
+	x->cur = i + pops;
+	emit_indirect(x);
+	return n;
 }

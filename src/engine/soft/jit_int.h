@@ -29,6 +29,9 @@
 
 /* In jit_block.off: flags are parked while the instruction runs. */
 #define JIT_OFF_PARKED 0x80000000u
+/* Also: there is no code for this one alone, it is part of what the one before it does. */
+#define JIT_OFF_GROUPED 0x40000000u
+#define JIT_OFF_MASK 0x3fffffffu
 
 /* In jit_block.ids, for counters and lockstep. */
 #define JIT_ID_NATIVE 0x8000u /* has host code: who leaves there missed the TLB */

@@ -153,30 +153,31 @@ static void count_op(struct soft_cpu *cpu, unsigned id, uint64_t devices)
 /* Operation `i` of the block has to be done by its S1 handler. Returns where to go on, or NULL. */
 static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
-	uint64_t next = i + 1 < jb->nops ? rip_of(cpu, jb, i + 1) : 0;
 	uint64_t epoch = cpu->e->freed;
-	uint64_t devices = device_accesses(cpu);
 	uint32_t mode = cpu->mode;
-	unsigned id = jb->ids[i];
 
 	take_flags(cpu);
 	if (unlikely(cpu->check))
 		return soft_check_on_op(cpu, jb, i);
-	if (unlikely(jb->dead)) { /* its bytes may be others now */
-		cpu->s.rip = rip_of(cpu, jb, i);
-		SOFT_COUNT(cpu, exit_invalidated);
-		return dispatch(cpu);
-	}
-	take_op(cpu, jb, i);
-	run_one(cpu, next);
-	count_op(cpu, id, devices);
-	if (unlikely(epoch != cpu->e->freed || i + 1 >= jb->nops || cpu->s.rip != next ||
-		     jb->dead || cpu->mode != mode || must_look(cpu))) {
-		if (epoch == cpu->e->freed && jb->dead)
+	do {
+		uint64_t next = i + 1 < jb->nops ? rip_of(cpu, jb, i + 1) : 0;
+		uint64_t devices = device_accesses(cpu);
+		unsigned id = jb->ids[i];
+
+		if (unlikely(jb->dead)) { /* its bytes may be others now */
+			cpu->s.rip = rip_of(cpu, jb, i);
 			SOFT_COUNT(cpu, exit_invalidated);
-		return dispatch(cpu);
-	}
-	return jit_host_code(cpu, jb->off[i + 1] & ~JIT_OFF_PARKED);
+			return dispatch(cpu);
+		}
+		take_op(cpu, jb, i);
+		run_one(cpu, next);
+		count_op(cpu, id, devices);
+		if (unlikely(epoch != cpu->e->freed || i + 1 >= jb->nops || cpu->s.rip != next ||
+			     cpu->mode != mode || must_look(cpu)))
+			return dispatch(cpu);
+		i++;
+	} while (unlikely((jb->off[i] & JIT_OFF_GROUPED) || jb->dead));
+	return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 }
 
 /* Direct exit number `i` is not linked. */
@@ -264,11 +265,13 @@ static unsigned op_at(const struct jit_cache *jc, const struct jit_block *jb, ui
 	while (hi - lo > 1) {
 		unsigned mid = (lo + hi) / 2;
 
-		if ((jb->off[mid] & ~JIT_OFF_PARKED) <= at)
+		if ((jb->off[mid] & JIT_OFF_MASK) <= at)
 			lo = mid;
 		else
 			hi = mid;
 	}
+	while (jb->off[lo] & JIT_OFF_GROUPED)
+		lo--;
 	return lo;
 }
 

@@ -61,6 +61,12 @@ struct xlat {
 	uint64_t epoch;	    /* of the cache before the first byte was read */
 	uint64_t lines;	    /* of the page, whose bytes liveness was read from */
 
+	unsigned nfar;
+	struct {
+		uint64_t ip;
+		uint32_t rel;
+		uint16_t op;
+	} far[SOFT_BLOCK_OPS];
 	unsigned nlinks;
 	struct {
 		uint64_t ip;
@@ -123,6 +129,10 @@ void jit_emit_call_ind(struct xlat *x, struct jit_op *o);
 void jit_emit_ret(struct xlat *x, struct jit_op *o);
 void jit_emit_push(struct xlat *x, struct jit_op *o);
 void jit_emit_pop(struct xlat *x, struct jit_op *o);
+/* Several pushes, or pops and a return, from operation `i` on, checked at once: how many; 0, 1: none. */
+unsigned jit_emit_group(struct xlat *x, unsigned i);
+/* What taken Jcc to other pages do; out of line. */
+void jit_emit_far(struct xlat *x);
 void jit_emit_leave(struct xlat *x, struct jit_op *o);
 void jit_emit_loop(struct xlat *x, struct jit_op *o);
 /* T0 = host address of `size` bytes of the stack at reg + n, or to the slow path. As jit_check. */
