@@ -420,14 +420,14 @@ static struct jit_block *place(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
 	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
-	struct jit_link *links = jit_meta_alloc(jc, x->nlinks * sizeof(*links) + 8);
+	struct jit_link *links = jit_meta_alloc(jc, (x->nlinks + x->nfar) * sizeof(*links) + 8);
 	uint32_t *off = jit_meta_alloc(jc, (x->n + 1) * sizeof(*off));
 	uint16_t *ids = jit_meta_alloc(jc, x->n * sizeof(*ids));
 	int16_t *rip = jit_meta_alloc(jc, x->n * sizeof(*rip));
 
 	if (!jb || !links || !off || !ids || !rip)
 		return NULL;
-	for (unsigned i = 0; i < x->nlinks; i++)
+	for (unsigned i = 0; i < x->nlinks + x->nfar; i++)
 		links[i].from = jb;
 	gp_memcpy(off, x->off, (x->n + 1) * sizeof(*off));
 	for (unsigned i = 0; i < x->n; i++) {
@@ -444,7 +444,7 @@ static struct jit_block *place(struct xlat *x)
 		.ip = x->ops[0].op->rip,
 		.last_op = x->ops[x->n - 1].op->flags & SOFT_OP_END ? 0 : x->ops[x->n - 1].insn.op,
 		.nops = (uint16_t)x->n,
-		.nlinks = (uint16_t)x->nlinks,
+		.nlinks = (uint16_t)(x->nlinks + x->nfar),
 		.links = links,
 		.off = off,
 		.rip = rip,
