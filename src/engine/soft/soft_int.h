@@ -77,7 +77,7 @@ struct soft_op {
 /* ---- Soft TLB ------------------------------------------------------------------------------- */
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC };
-#define SOFT_TLB_BITS 12
+#define SOFT_TLB_BITS 13
 #define SOFT_TLB_ENTRIES (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_ent {
