@@ -8,6 +8,12 @@ section dmi; for f in sys_vendor product_name bios_vendor chassis_vendor; do
 section pci; for d in /sys/bus/pci/devices/*; do
 	echo "${d##*/} $(cat $d/vendor) $(cat $d/device) $(cat $d/class)"; done
 section interrupts; cat /proc/interrupts
+# Linux measures the TSC once more in its first second, under another name.
+i=0
+while [ $i -lt 50 ] && grep -q early /sys/devices/system/clocksource/clocksource0/current_clocksource; do
+	sleep 0.2
+	i=$((i + 1))
+done
 section clock; cat /sys/devices/system/clocksource/clocksource0/current_clocksource
 cat /sys/devices/system/clocksource/clocksource0/available_clocksource
 section cpu; grep -m1 '^flags' /proc/cpuinfo; grep -m1 '^bugs' /proc/cpuinfo

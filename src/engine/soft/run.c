@@ -485,7 +485,13 @@ static enum engine_exit soft_run(struct vcpu *v)
 	struct soft_cpu *cpu = cpu_of(v);
 	enum engine_exit out = ENGINE_EXIT_KICK;
 
-	soft_signals_thread_init(cpu);
+	if (!soft_signals_thread_init(cpu)) {
+		static const char text[] = "the host gives this vCPU's thread no signal stack; is "
+					   "the process out of memory?";
+
+		gp_memcpy(cpu->error, text, sizeof(text));
+		return ENGINE_EXIT_ERROR;
+	}
 	soft_enter(cpu);
 	int raised = _setjmp(cpu->unwind);
 

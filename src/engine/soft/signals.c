@@ -177,20 +177,30 @@ int soft_signals_init(struct lodge_err *err)
 	return 0;
 }
 
-void soft_signals_thread_init(struct soft_cpu *cpu)
+static bool set_up_thread(struct soft_cpu *cpu)
 {
 	stack_t ss = {.ss_size = ALT_STACK_BYTES}, old;
 
-	if (thread_cpu == cpu)
-		return;
-	thread_cpu = cpu;
 	cpu->thread = (int)syscall(SYS_gettid);
-	syscall(SYS_arch_prctl, ARCH_SET_GS, cpu); /* generated code finds its vCPU by gs */
+	/* Generated code finds its vCPU by gs, and has the guest's rsp in rsp. */
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, cpu) < 0)
+		return false;
 	if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE))
-		return;
-	/* Kept for the thread's life; without it faults still work, on the thread's own stack. */
+		return true;
+	/* Kept for the thread's life. */
 	ss.ss_sp = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (ss.ss_sp != MAP_FAILED && sigaltstack(&ss, NULL) < 0)
-		munmap(ss.ss_sp, ALT_STACK_BYTES);
+	if (ss.ss_sp == MAP_FAILED)
+		return false;
+	if (sigaltstack(&ss, NULL) == 0)
+		return true;
+	munmap(ss.ss_sp, ALT_STACK_BYTES);
+	return false;
+}
+
+bool soft_signals_thread_init(struct soft_cpu *cpu)
+{
+	if (thread_cpu != cpu)
+		thread_cpu = set_up_thread(cpu) ? cpu : NULL;
+	return thread_cpu == cpu;
 }

@@ -440,9 +440,9 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 void soft_fpu_enter(struct soft_cpu *cpu); /* s.xsave -> host registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host defaults restored */
 /* Install SIGFPE/SIGSEGV/SIGBUS/SIGILL handlers (once a process) that turn faults inside thunks
- * into guest exceptions; an alternate stack for the calling thread. */
+ * into guest exceptions; an alternate stack and gs for the calling thread, false if it gets none. */
 int soft_signals_init(struct lodge_err *err);
-void soft_signals_thread_init(struct soft_cpu *cpu);
+bool soft_signals_thread_init(struct soft_cpu *cpu);
 /* FXSAVE … XRSTORS, LDMXCSR, STMXCSR, EMMS-like whole-state operations: system-style handlers. */
 void soft_xstate_op(struct soft_cpu *cpu, const struct soft_op *op);
 /* #UD/#NM as CR0.EM/TS, CR4.OSFXSR/OSXSAVE and XCR0 demand for this instruction; else return. */
