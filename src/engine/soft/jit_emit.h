@@ -227,16 +227,32 @@ static inline void em_align_rel(struct emit *e, unsigned skip)
 		em8(e, nops[n][i]);
 }
 
-/* cpu->hflags = LAHF:SETO; and back. rax goes through T1, or tmp. */
-static inline void em_park(struct emit *e)
+/* jmp gs:[disp] */
+static inline void em_jmp_gs(struct emit *e, uint32_t disp)
 {
-	em_mov_rr(e, T1, R_RAX);
+	em8(e, 0x65);
+	em8(e, 0xff);
+	em8(e, 0x24);
+	em8(e, 0x25);
+	em32(e, disp);
+}
+
+/* cpu->hflags = LAHF:SETO; ax is lost. */
+static inline void em_save_flags(struct emit *e)
+{
 	em8(e, 0x9f); /* lahf */
 	em8(e, 0x0f); /* seto al */
 	em8(e, 0x90);
 	em8(e, 0xc0);
 	em8(e, 0x66);
 	em_gs(e, 0, 0x89, R_RAX, GS_OFF(hflags));
+}
+
+/* The same, and back, keeping rax by way of T1, or tmp. */
+static inline void em_park(struct emit *e)
+{
+	em_mov_rr(e, T1, R_RAX);
+	em_save_flags(e);
 	em_mov_rr(e, R_RAX, T1);
 }
 

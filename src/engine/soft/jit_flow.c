@@ -58,11 +58,7 @@ static void emit_cross(struct xlat *x, uint64_t ip)
 	em_jcc_later(e, 5);
 	add_link(x, ip, -1, true);
 	em_patch_rel(e->rw, miss, x->e.pos - 6);
-	em8(e, 0x65); /* jmp gs:[entry.host] */
-	em8(e, 0xff);
-	em8(e, 0x24);
-	em8(e, 0x25);
-	em32(e, ent + 16);
+	em_jmp_gs(e, ent + 16);
 }
 
 void jit_emit_exit(struct xlat *x, uint64_t ip, int inner)

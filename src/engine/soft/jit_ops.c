@@ -169,11 +169,7 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
 	em_load_gs(e, BASE, GS_OFF(slot_base));
-	em8(e, 0x65); /* jmp gs:[jit_ret] */
-	em8(e, 0xff);
-	em8(e, 0x24);
-	em8(e, 0x25);
-	em32(e, GS_OFF(jit_ret));
+	em_jmp_gs(e, GS_OFF(jit_ret));
 	em_patch_rel(e->rw, slow, e->pos);
 	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));

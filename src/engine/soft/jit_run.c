@@ -379,16 +379,6 @@ static void save_regs(struct emit *e, unsigned first)
 	}
 }
 
-static void save_flags(struct emit *e)
-{
-	em8(e, 0x9f); /* lahf */
-	em8(e, 0x0f); /* seto al */
-	em8(e, 0x90);
-	em8(e, 0xc0);
-	em8(e, 0x66);
-	em_gs(e, 0, 0x89, R_RAX, GS_OFF(hflags));
-}
-
 /* rsp, rdi = vCPU; rsi, rdx, rcx from r11, r10, r9; call `fn`. */
 static void call_c(struct emit *e, uint64_t fn)
 {
@@ -408,7 +398,7 @@ static uint32_t emit_stub(struct emit *e, uint64_t fn, uint32_t *parked, uint32_
 	uint32_t live = e->pos;
 
 	em_store_gs(e, R_RAX, GS_GPR(R_RAX));
-	save_flags(e);
+	em_save_flags(e);
 	em8(e, 0xeb); /* jmp over the next store */
 	em8(e, 0);
 	uint32_t jump = e->pos;
@@ -461,11 +451,7 @@ static void emit_resume(struct jit_cache *jc, struct emit *e)
 			em_load_gs(e, r, GS_GPR(r));
 	}
 	em_load_gs(e, BASE, GS_OFF(slot_base));
-	em8(e, 0x65); /* jmp gs:[jit_resume] */
-	em8(e, 0xff);
-	em8(e, 0x24);
-	em8(e, 0x25);
-	em32(e, GS_OFF(jit_resume));
+	em_jmp_gs(e, GS_OFF(jit_resume));
 	jc->leave = e->pos;
 	em_patch_rel(e->rw, none, e->pos);
 	em_patch_rel(e->rw, stop, e->pos);
