@@ -252,16 +252,6 @@ static bool is_group(const struct x86_insn *insn)
 					   (op >= 0x18 && op <= 0x1f) || (op & 0xf0) == 0x90);
 }
 
-static bool has_size2(const struct x86_insn *insn)
-{
-	for (unsigned i = 0; i < insn->nopds; i++) {
-		if ((insn->opd[i].kind == X86_OPD_REG || insn->opd[i].kind == X86_OPD_MEM) &&
-		    insn->opd[i].size == 2)
-			return true;
-	}
-	return false;
-}
-
 /* Lengths in rAX and rDX. */
 static bool is_pcmpestr(const struct x86_insn *insn)
 {
@@ -285,7 +275,7 @@ static struct fields fields_of(const struct x86_insn *insn)
 		f.rm_gpr = !f.mem && (role & TR_RM);
 		f.vvvv_gpr = role & TR_VVVV;
 		f.gpr = (role & (TR_REG | TR_RM | TR_VVVV)) || is_pcmpestr(insn);
-		f.size16 = (role & TR_OPSIZE) && has_size2(insn);
+		f.size16 = (role & TR_OPSIZE) && thunk_has_size2(insn);
 		if (insn->mode != X86_MODE_64) {
 			f.reg &= 7;
 			f.rm &= 7;
@@ -431,15 +421,6 @@ static void move_high8(struct emit *e, unsigned reg, bool to_scratch)
 	em8(e, swap);
 }
 
-static const struct x86_operand *mem_operand(const struct x86_insn *insn)
-{
-	for (unsigned i = 0; i < insn->nopds; i++) {
-		if (insn->opd[i].kind == X86_OPD_MEM)
-			return &insn->opd[i];
-	}
-	return NULL;
-}
-
 static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
 {
 	unsigned shape = op->aux >> AUX_SHAPE;
@@ -476,7 +457,7 @@ static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 static void emit_plain(struct xlat *x, struct jit_op *o)
 {
 	const struct x86_insn *insn = &o->insn;
-	const struct x86_operand *mem = mem_operand(insn);
+	const struct x86_operand *mem = thunk_mem_operand(insn);
 	const uint8_t *imm = o->bytes + insn->imm_off;
 	struct emit *e = &x->e;
 	struct fields f = fields_of(insn);
@@ -643,7 +624,7 @@ static bool host_plain(const struct xlat *x, const struct x86_insn *insn, const 
 
 jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op)
 {
-	const struct x86_operand *mem = mem_operand(insn);
+	const struct x86_operand *mem = thunk_mem_operand(insn);
 	enum x86_op id = (enum x86_op)insn->op;
 	bool narrow = insn->opsize == 2;
 

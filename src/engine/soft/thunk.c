@@ -247,15 +247,6 @@ static const soft_fn chained[SHAPES] = {
 
 /* ---- Building ------------------------------------------------------------------------------- */
 
-static const struct x86_operand *mem_operand(const struct x86_insn *insn)
-{
-	for (unsigned i = 0; i < insn->nopds; i++) {
-		if (insn->opd[i].kind == X86_OPD_MEM)
-			return &insn->opd[i];
-	}
-	return NULL;
-}
-
 static enum thunk_shape shape_of(const struct x86_insn *insn, unsigned access)
 {
 	enum thunk_shape vec;
@@ -337,7 +328,7 @@ static soft_fn choose_fn(struct soft_cpu *cpu, struct soft_op *op, enum thunk_sh
 
 bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {
-	const struct x86_operand *mem = mem_operand(insn);
+	const struct x86_operand *mem = thunk_mem_operand(insn);
 	unsigned access = mem ? mem->access & (X86_ACC_R | X86_ACC_W) : 0;
 	uint64_t key = thunk_key(insn);
 	enum thunk_shape shape;

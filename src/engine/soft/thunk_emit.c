@@ -142,17 +142,6 @@ static unsigned key_role(uint64_t key)
 
 /* ---- Keys ----------------------------------------------------------------------------------- */
 
-static bool has_size2(const struct x86_insn *insn)
-{
-	for (unsigned i = 0; i < insn->nopds; i++) {
-		const struct x86_operand *o = &insn->opd[i];
-
-		if ((o->kind == X86_OPD_REG || o->kind == X86_OPD_MEM) && o->size == 2)
-			return true;
-	}
-	return false;
-}
-
 static bool has_high8(const struct x86_insn *insn)
 {
 	for (unsigned i = 0; i < insn->nopds; i++) {
@@ -197,7 +186,7 @@ uint64_t thunk_key(const struct x86_insn *insn)
 	if (role & TR_OPSIZE) {
 		if (pp == 1)
 			pp = 0;
-		if (has_size2(insn))
+		if (thunk_has_size2(insn))
 			key |= bits(1, TK_OPSIZE16);
 		if (has_high8(insn))
 			key |= bits(1, TK_HIGH8);

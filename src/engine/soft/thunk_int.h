@@ -65,6 +65,27 @@ uint64_t thunk_key(const struct x86_insn *insn);
 #define THUNK_MAX_BYTES 128
 unsigned thunk_emit(uint64_t key, uint8_t *out);
 
+/* The memory operand, or NULL. */
+static inline const struct x86_operand *thunk_mem_operand(const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if (insn->opd[i].kind == X86_OPD_MEM)
+			return &insn->opd[i];
+	}
+	return NULL;
+}
+
+/* Has it a register or memory operand of two bytes? */
+static inline bool thunk_has_size2(const struct x86_insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		if ((insn->opd[i].kind == X86_OPD_REG || insn->opd[i].kind == X86_OPD_MEM) &&
+		    insn->opd[i].size == 2)
+			return true;
+	}
+	return false;
+}
+
 /* ---- Cache ---------------------------------------------------------------------------------- */
 
 typedef void (*thunk_fn)(struct soft_cpu *cpu, void *mem);
