@@ -61,11 +61,8 @@ void soft_enter(struct soft_cpu *cpu)
 
 	for (;;) {
 		atomic_fetch_add(&cpu->passage, 1);
-		if (likely(!atomic_load(&x->busy))) {
-			if (unlikely(atomic_load(&cpu->slots_stale)))
-				soft_slots_refresh(cpu);
+		if (likely(!atomic_load(&x->busy)))
 			return;
-		}
 		pthread_mutex_lock(&x->lock);
 		atomic_fetch_add(&cpu->passage, 1);
 		pthread_cond_broadcast(&x->changed);

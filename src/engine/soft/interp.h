@@ -33,10 +33,6 @@ struct soft_page {
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access);
 /* Drop write entries of a page (by its host address). Any thread. True if there may have been one. */
-/* Empty every slot (struct soft_slot). */
-void soft_slots_clear(struct soft_cpu *cpu);
-/* Empty every write slot: soft_enter() does if another vCPU asked. */
-void soft_slots_refresh(struct soft_cpu *cpu);
 bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);

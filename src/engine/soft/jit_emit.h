@@ -13,8 +13,7 @@
 
 /* The translator's scratch registers. */
 enum { T0 = 9, T1 = 10, T2 = 11 };
-#define BASE T2 /* cpu->slot_base between instructions; whoever uses it otherwise loads it again */
-#define JIT_SLOT_HOST 128
+#define BASE T2 /* cpu->space_base between instructions; whoever uses it otherwise loads it again */
 
 static inline bool jit_in_memory(unsigned guest_reg)
 {
@@ -185,6 +184,26 @@ static inline void em_lea(struct emit *e, unsigned w, unsigned dst, unsigned bas
 	em_rex(e, w, dst, index < 16 ? index : 0, base < 16 ? base : 0);
 	em8(e, 0x8d);
 	em_mem(e, dst, base, index, scale, disp);
+}
+
+/* rorx dst, src, n (BMI2): a rotated copy that keeps flags. */
+static inline void em_rorx(struct emit *e, unsigned dst, unsigned src, unsigned n)
+{
+	em8(e, 0xc4);
+	em8(e, (~dst & 8) << 4 | 0x40 | (~src & 8) << 2 | 3);
+	em8(e, 0xfb);
+	em8(e, 0xf0);
+	em8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
+	em8(e, n);
+}
+
+/* op reg, [base + index + disp], or the other way */
+static inline void em_at(struct emit *e, unsigned w, unsigned op, unsigned reg, unsigned base,
+			 unsigned index, int32_t disp)
+{
+	em_rex(e, w, reg, index < 16 ? index : 0, base);
+	em8(e, op);
+	em_mem(e, reg, base, index, 0, disp);
 }
 
 /* jmp/jcc rel32 to a known offset. */

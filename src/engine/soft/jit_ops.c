@@ -13,8 +13,18 @@
 #define TLB_INDEX_MASK ((SOFT_TLB_ENTRIES - 1) << 4)
 
 _Static_assert(sizeof(struct soft_tlb_ent) == 16, "TLB index is scaled by 16");
-_Static_assert(offsetof(struct soft_slots, set[0].host) == JIT_SLOT_HOST,
-	       "sets are pages, then hosts");
+#define WINDOW_INDEX_SHIFT (PAGE_BITS - 4)
+#define WINDOW_INDEX_MASK ((SOFT_WINDOWS - 1) << 4)
+#define WINDOW_GROUP_SHIFT 10
+/* Windows are named by their offset from here on; r11 points to IN_SPACE(win). */
+#define IN_SPACE(member) ((int32_t)offsetof(struct soft_space, member))
+#define WRITE_WINDOWS ((int32_t)sizeof(((struct soft_space *)0)->win[0]))
+
+_Static_assert(sizeof(struct soft_window) == 16, "a window's index is scaled by 16");
+_Static_assert(SOFT_WINDOW_GROUP * 16 == 1u << WINDOW_GROUP_SHIFT, "groups of windows");
+_Static_assert(offsetof(struct soft_space, slot) == 0 &&
+		       offsetof(struct soft_space, win) == SOFT_WINDOW_GROUP * 16,
+	       "the slots are the first group of windows");
 
 /* ---- Flags ---------------------------------------------------------------------------------- */
 
@@ -85,36 +95,55 @@ void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect)
 	x->nslow++;
 }
 
-/* The slot's page word, from slot_base on; its host word is JIT_SLOT_HOST behind it. */
+/* Offset in the space. The stack's are in reach of a byte from r11. */
 static int32_t slot_offset(unsigned key, enum soft_access access)
 {
-	unsigned set = (key >= 16 ? 2u : 0u) + (access == SOFT_WRITE ? 1u : 0u);
+	unsigned n = 2 * (key ^ R_RSP) + (access == SOFT_WRITE ? 1u : 0u);
 
-	return (int32_t)(set * sizeof(((struct soft_slots *)0)->set[0]) + 8 * (key & 15)) -
-	       JIT_SLOT_HOST;
+	return (int32_t)((SOFT_SLOTS - 1 - n % SOFT_SLOTS) * sizeof(struct soft_window));
+}
+
+/* Operands of which the next is most likely in the page of the last. */
+static bool by_slot(unsigned key)
+{
+	return key == R_RSP || key >= 16;
+}
+
+/* T1 = offset of the window of the address in T0. */
+static void emit_window_index(struct emit *e)
+{
+	if (__builtin_cpu_supports("bmi2")) {
+		em_rorx(e, T1, T0, WINDOW_INDEX_SHIFT);
+	} else {
+		em_mov_rr(e, T1, T0);
+		em_shift_imm(e, 1, 5, T1, WINDOW_INDEX_SHIFT);
+	}
+	em_alu_imm(e, 0, 4, T1, WINDOW_INDEX_MASK);
 }
 
 void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access)
 {
 	struct emit *e = &x->e;
 	struct jit_cold *c = &x->cold[x->ncold++];
-	int32_t slot = slot_offset(key, access);
+	unsigned index = by_slot(key) ? X86_NO_REG : T1;
+	int32_t at = index != T1	    ? slot_offset(key, access)
+		     : access == SOFT_WRITE ? IN_SPACE(win) + WRITE_WINDOWS
+					    : IN_SPACE(win);
 
 	jit_lose_flags(x);
-	em_rex(e, 1, T0, 0, BASE); /* sub r9, [slot.page] */
-	em8(e, 0x2b);
-	em_mem(e, T0, BASE, X86_NO_REG, 0, slot);
+	if (index == T1)
+		emit_window_index(e);
+	em_at(e, 1, 0x2b, T0, BASE, index, at - IN_SPACE(win)); /* sub r9, [page] */
 	em_alu_imm(e, 1, 7, T0, PAGE_BYTES - size);
 	c->rel = em_jcc_later(e, CC_A);
-	em_rex(e, 1, T0, 0, BASE); /* add r9, [slot.host] */
-	em8(e, 0x03);
-	em_mem(e, T0, BASE, X86_NO_REG, 0, slot + JIT_SLOT_HOST);
+	em_at(e, 1, 0x03, T0, BASE, index, at - IN_SPACE(win) + 8); /* add r9, [host] */
 	c->back = e->pos;
-	c->how = (uint32_t)(slot + JIT_SLOT_HOST) | (size - 1) << JIT_MISS_SIZE;
+	c->how = (uint32_t)at | (size - 1) << JIT_MISS_SIZE;
 	c->write = access == SOFT_WRITE;
+	c->indexed = index == T1;
 }
 
-/* Out of line: the page is not the slot's. */
+/* Out of line: the page is not the window's. */
 void jit_emit_cold(struct xlat *x, const struct jit_cold *c)
 {
 	struct emit *e = &x->e;
@@ -124,31 +153,16 @@ void jit_emit_cold(struct xlat *x, const struct jit_cold *c)
 	em8(e, 0x8d);
 	em8(e, (T2 & 7) << 3 | 5);
 	em32(e, c->back - (e->pos + 4));
-	em_mov_imm(e, T1, c->how);
+	if (c->indexed)
+		em_lea(e, 0, T1, T1, X86_NO_REG, 0, (int32_t)c->how);
+	else
+		em_mov_imm(e, T1, c->how);
 	em_jmp_to(e, x->jc->miss[x->view][c->write]);
 }
 
-/*
- * The common part: T0 = address - slot.page, T1 = the slot (as jit_cold.how), r11 = where to go on. By
- * the soft TLB, whose entry goes into the slot; else jit_run.c's on_miss.
- */
-uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access access,
-		       uint32_t stub_miss)
+/* rcx = offset of the TLB entry of the address in T0, rax = what its tag has to be. */
+static void emit_tlb_tag(struct emit *e)
 {
-	uint32_t start = e->pos, slow;
-	uint32_t tab = (uint32_t)(offsetof(struct soft_cpu, views) +
-				  (unsigned)view * sizeof(struct soft_tlb) +
-				  (unsigned)access * sizeof(((struct soft_tlb *)0)->ent[0]));
-	uint32_t slots = (uint32_t)(offsetof(struct soft_cpu, slots) +
-				    (unsigned)view * sizeof(struct soft_slots));
-
-	em_store_gs(e, T2, GS_OFF(jit_ret));
-	em_store_gs(e, R_RAX, GS_OFF(jit_save[0]));
-	em_store_gs(e, R_RCX, GS_OFF(jit_save[1]));
-	em_rr(e, 0, 0x89, T1, R_RAX);
-	em_shift_imm(e, 0, 5, R_RAX, JIT_MISS_SIZE);
-	em_alu_imm(e, 0, 4, T1, (1u << JIT_MISS_SIZE) - 1);
-	em_gs_at(e, 1, 0x03, T0, T1, slots); /* the linear address again */
 	em_lea(e, 1, R_RAX, T0, R_RAX, 0, 0);
 	em_mov_rr(e, R_RCX, T0);
 	em_shift_imm(e, 1, 5, R_RCX, PAGE_BITS + SOFT_TLB_BITS); /* soft_tlb_index() */
@@ -158,19 +172,102 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	em_alu_imm(e, 0, 4, R_RCX, TLB_INDEX_MASK);
 	em_alu_imm(e, 1, 4, R_RAX, (uint32_t)PAGE_MASK);
 	em_gs(e, 1, 0x0b, R_RAX, GS_OFF(tlb_gen));
+}
+
+/* mov byte [r11 + reg + field of the space], 1 */
+static void emit_note(struct emit *e, unsigned reg, int32_t field)
+{
+	em_rex(e, 0, 0, reg, BASE);
+	em8(e, 0xc6);
+	em_mem(e, 0, BASE, reg, 0, field - IN_SPACE(win));
+	em8(e, 1);
+}
+
+/* T0 = host address; the window T1 = page rax at host address rcx. */
+static void emit_fill_read(struct emit *e)
+{
+	em_at(e, 1, 0x89, R_RCX, BASE, T1, 8 - IN_SPACE(win));
+	em_at(e, 1, 0x89, R_RAX, BASE, T1, -IN_SPACE(win));
+	em_rr(e, 1, 0x29, R_RAX, T0);
+	em_rr(e, 1, 0x01, R_RCX, T0);
+	em_shift_imm(e, 0, 5, T1, WINDOW_GROUP_SHIFT);
+	emit_note(e, T1, IN_SPACE(used));
+}
+
+/*
+ * The same for writing. Another thread may take the TLB's entry, at jit_save[2], meanwhile
+ * (soft_tlb_drop_write, which looks here afterwards): then the window is emptied again. Returns the
+ * jump that goes on in that case.
+ */
+static uint32_t emit_fill_write(struct emit *e, uint32_t tab)
+{
+	uint32_t kept, lost;
+
+	em_at(e, 1, 0x89, R_RCX, BASE, T1, 8 - IN_SPACE(win));
+	em_rr(e, 1, 0x29, R_RAX, T0);
+	em_rr(e, 1, 0x01, R_RCX, T0);
+	em_shift_imm(e, 1, 5, R_RCX, PAGE_BITS);
+	em_alu_imm(e, 0, 4, R_RCX, SOFT_SPACE_HOSTS - 1);
+	emit_note(e, R_RCX, IN_SPACE(hosts));
+	em_mov_rr(e, R_RCX, T1);
+	em_shift_imm(e, 0, 5, R_RCX, WINDOW_GROUP_SHIFT);
+	emit_note(e, R_RCX, IN_SPACE(used));
+	em_at(e, 1, 0x87, R_RAX, BASE, T1, -IN_SPACE(win)); /* xchg: a barrier, too */
+	em_load_gs(e, R_RCX, GS_OFF(jit_save[2]));
+	em8(e, 0x65); /* cmp qword gs:[rcx + tab], 0: the tag */
+	em_rex(e, 1, 0, 0, R_RCX);
+	em8(e, 0x83);
+	em8(e, 0x80 | 7 << 3 | R_RCX);
+	em32(e, tab);
+	em8(e, 0);
+	kept = em_jcc_later(e, CC_NE);
+	em_mov_imm(e, R_RAX, SOFT_WINDOW_EMPTY);
+	em_at(e, 1, 0x89, R_RAX, BASE, T1, -IN_SPACE(win));
+	em8(e, 0xe9);
+	em32(e, 0);
+	lost = e->pos - 4;
+	em_patch_rel(e->rw, kept, e->pos);
+	return lost;
+}
+
+/*
+ * The common part: T0 = address - window.page, T1 = the window (as jit_cold.how), r11 = where to go
+ * on. By the soft TLB, whose entry goes into the window; else jit_run.c's on_miss.
+ */
+uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access access,
+		       uint32_t stub_miss)
+{
+	uint32_t start = e->pos, slow, lost = 0;
+	uint32_t tab = (uint32_t)(offsetof(struct soft_cpu, views) +
+				  (unsigned)view * sizeof(struct soft_tlb) +
+				  (unsigned)access * sizeof(((struct soft_tlb *)0)->ent[0]));
+
+	em_store_gs(e, T2, GS_OFF(jit_ret));
+	em_load_gs(e, BASE, GS_OFF(space_base));
+	em_store_gs(e, R_RAX, GS_OFF(jit_save[0]));
+	em_store_gs(e, R_RCX, GS_OFF(jit_save[1]));
+	em_rr(e, 0, 0x89, T1, R_RAX);
+	em_shift_imm(e, 0, 5, R_RAX, JIT_MISS_SIZE);
+	em_alu_imm(e, 0, 4, T1, (1u << JIT_MISS_SIZE) - 1);
+	em_at(e, 1, 0x03, T0, BASE, T1, -IN_SPACE(win)); /* the linear address again */
+	emit_tlb_tag(e);
 	em_gs_at(e, 1, 0x3b, R_RAX, R_RCX, tab); /* the last byte's page, in the first one's slot */
 	slow = em_jcc_later(e, CC_NE);
+	if (access == SOFT_WRITE)
+		em_store_gs(e, R_RCX, GS_OFF(jit_save[2]));
 	em_alu_imm(e, 1, 4, R_RAX, (uint32_t)PAGE_MASK);
 	em_gs_at(e, 1, 0x8b, R_RCX, R_RCX, tab + 8);
-	em_rr(e, 1, 0x01, R_RCX, T0);
 	em_rr(e, 1, 0x01, R_RAX, R_RCX);
-	em_gs_at(e, 1, 0x89, R_RCX, T1, slots + JIT_SLOT_HOST);
-	em_gs_at(e, 1, 0x89, R_RAX, T1, slots);
+	if (access == SOFT_WRITE)
+		lost = emit_fill_write(e, tab);
+	else
+		emit_fill_read(e);
 	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
-	em_load_gs(e, BASE, GS_OFF(slot_base));
 	em_jmp_gs(e, GS_OFF(jit_ret));
 	em_patch_rel(e->rw, slow, e->pos);
+	if (lost)
+		em_patch_rel(e->rw, lost, e->pos);
 	em_load_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_load_gs(e, R_RAX, GS_OFF(jit_save[0]));
 	em_load_gs(e, T2, GS_OFF(jit_ret));
@@ -502,7 +599,7 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 		lost_base |= r[i].host == BASE;
 	}
 	if (lost_base)
-		em_load_gs(e, BASE, GS_OFF(slot_base));
+		em_load_gs(e, BASE, GS_OFF(space_base));
 	if (o->changes)
 		x->flags = FLAGS_HOST;
 	if (x87)
@@ -582,7 +679,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	em_alu_imm(e, 0, 4, T1, size * 8 - 1);
 	if (x->flags == FLAGS_PARKED && (o->live & ~o->use.writes)) {
 		em_unpark(e, T2);
-		em_load_gs(e, BASE, GS_OFF(slot_base));
+		em_load_gs(e, BASE, GS_OFF(space_base));
 	}
 	f.reg = T1;
 	emit_insn(e, insn, &f, NULL);

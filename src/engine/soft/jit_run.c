@@ -450,7 +450,7 @@ static void emit_resume(struct jit_cache *jc, struct emit *e)
 		if (is_mapped(r))
 			em_load_gs(e, r, GS_GPR(r));
 	}
-	em_load_gs(e, BASE, GS_OFF(slot_base));
+	em_load_gs(e, BASE, GS_OFF(space_base));
 	em_jmp_gs(e, GS_OFF(jit_resume));
 	jc->leave = e->pos;
 	em_patch_rel(e->rw, none, e->pos);

@@ -40,8 +40,9 @@ struct jit_op {
 #define JIT_MISS_SIZE 22
 struct jit_cold {
 	uint32_t rel, back; /* the jump to it, and where it goes on */
-	uint32_t how; /* offset of the slot in the view's, and size - 1 from bit JIT_MISS_SIZE on */
+	uint32_t how;	    /* offset of the window, and size - 1 from bit JIT_MISS_SIZE on */
 	bool write;
+	bool indexed; /* T1 is to be added to it */
 };
 
 struct xlat {

@@ -26,6 +26,22 @@ bool mmu_walk(struct soft_cpu *cpu, gva_t lin, enum soft_view view, enum soft_ac
 void mmu_tlb_fill(struct soft_cpu *cpu, enum soft_view view, gva_t lin, enum soft_access access,
 		  const struct mmu_walk *w, const struct soft_page *pg);
 
+/* ---- mmu_space.c: what generated code looks into -------------------------------------------- */
+
+void soft_spaces_init(struct soft_cpu *cpu);
+/* Empty everything, or a view's space. */
+void soft_spaces_clear(struct soft_cpu *cpu);
+void soft_space_clear(struct soft_cpu *cpu, enum soft_view view);
+/* The user's view, and the one with SMAP lifted, are now those of the TLB's generation `gen`. */
+void soft_spaces_use(struct soft_cpu *cpu, uint16_t gen);
+/* No entry of this generation is good any more; 0: of any but the supervisor's. */
+void soft_spaces_end(struct soft_cpu *cpu, uint16_t gen);
+/* Drop one page: in every space, or in the supervisor's. */
+void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin);
+void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin);
+/* Drop write windows of a page, by its host address. Any thread. True if there was one. */
+bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
+
 /* Note which RAM holds `gpa` for mmu_ram; its host address, or NULL. */
 uint8_t *mmu_ram_find(struct soft_cpu *cpu, gpa_t gpa);
 

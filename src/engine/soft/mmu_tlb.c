@@ -66,65 +66,7 @@ static void tag_set(struct soft_tlb_ent *t, uint64_t tag)
 	__atomic_store_n(&t->tag, tag, __ATOMIC_RELEASE);
 }
 
-/* ---- Slots ----------------------------------------------------------------------------------- */
-
-static void slots_clear(struct soft_slots *s, unsigned n)
-{
-	uint64_t *at = s->set[0].page;
-	uint64_t count = n * sizeof(*s) / 8;
-
-	__asm__ volatile("rep stosq" : "+D"(at), "+c"(count) : "a"(SOFT_SLOT_EMPTY) : "memory");
-}
-
-static void slots_clear_view(struct soft_cpu *cpu, enum soft_view view)
-{
-	if (cpu->e->jit)
-		slots_clear(&cpu->slots[view], 1);
-}
-
-void soft_slots_clear(struct soft_cpu *cpu)
-{
-	if (cpu->e->jit)
-		slots_clear(cpu->slots, SOFT_VIEWS);
-}
-
-void soft_slots_refresh(struct soft_cpu *cpu)
-{
-	atomic_store(&cpu->slots_stale, false);
-	soft_slots_clear(cpu);
-}
-
-/* Those of one page, in every view. */
-static void slots_drop_page(struct soft_cpu *cpu, gva_t lin)
-{
-	for (unsigned i = 0; i < SOFT_VIEWS * 4 * 16; i++) {
-		struct soft_slots *s = &cpu->slots[i / 64];
-
-		if (s->set[i / 16 % 4].page[i % 16] != (lin & PAGE_MASK))
-			continue;
-		s->set[i / 16 % 4].page[i % 16] = SOFT_SLOT_EMPTY;
-		s->set[i / 16 % 4].host[i % 16] = SOFT_SLOT_EMPTY;
-	}
-}
-
-/* Any thread. Slots for reading that have the page go as well, which is harmless. */
-static bool slots_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
-{
-	bool had = false;
-
-	for (unsigned i = 0; i < SOFT_VIEWS * 4 * 16; i++) {
-		struct soft_slots *s = &cpu->slots[i / 64];
-		uint64_t *page = &s->set[i / 16 % 4].page[i % 16];
-		uint64_t *host = &s->set[i / 16 % 4].host[i % 16];
-
-		if (__atomic_load_n(host, __ATOMIC_RELAXED) != (uintptr_t)host_page)
-			continue;
-		__atomic_store_n(page, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
-		__atomic_store_n(host, SOFT_SLOT_EMPTY, __ATOMIC_RELEASE);
-		had = true;
-	}
-	return had;
-}
+/* ---- New generations ------------------------------------------------------------------------- */
 
 /* A generation no entry carries. When the 12 bits are used up, every entry goes. */
 static uint16_t new_generation(struct soft_cpu *cpu)
@@ -132,7 +74,7 @@ static uint16_t new_generation(struct soft_cpu *cpu)
 	if (++cpu->last_gen < SOFT_NO_GEN)
 		return cpu->last_gen;
 	SOFT_COUNT(cpu, tlb_gen_wrap);
-	soft_slots_clear(cpu);
+	soft_spaces_clear(cpu);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++)
@@ -157,11 +99,8 @@ static void use_generations(struct soft_cpu *cpu)
 
 		cpu->pcid_gen[pcid] = gen;
 	}
-	if (cpu->space_gen != cpu->pcid_gen[pcid]) {
-		slots_clear_view(cpu, SOFT_VIEW_SUPER_AC);
-		slots_clear_view(cpu, SOFT_VIEW_USER);
-	}
 	cpu->space_gen = cpu->pcid_gen[pcid];
+	soft_spaces_use(cpu, cpu->space_gen);
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
 	cpu->tlb_wgen = cpu->check ? SOFT_NO_GEN : cpu->tlb_gen;
 	soft_code_key_changed(cpu);
@@ -170,17 +109,18 @@ static void use_generations(struct soft_cpu *cpu)
 /* The supervisor's entries of pages that are not global go. */
 static void drop_local(struct soft_cpu *cpu)
 {
-	if (cpu->local.count)
-		slots_clear_view(cpu, SOFT_VIEW_SUPER);
 	if (cpu->local.count > SOFT_TLB_LOCALS) {
 		cpu->super_gen = new_generation(cpu);
+		soft_space_clear(cpu, SOFT_VIEW_SUPER);
 	} else {
 		struct soft_tlb *tlb = &cpu->views[SOFT_VIEW_SUPER];
 
 		for (unsigned i = 0; i < cpu->local.count; i++) {
-			unsigned slot = cpu->local.slot[i];
+			gva_t lin = cpu->local.page[i] & PAGE_MASK;
+			enum soft_access access = (enum soft_access)(cpu->local.page[i] & 3);
 
-			tag_set(&tlb->ent[slot >> 14][slot & 0x3fff], 0);
+			tag_set(soft_tlb_slot(tlb, access, lin), 0);
+			soft_space_drop_super(cpu, lin);
 		}
 		if (cpu->local.code)
 			forget_code(cpu);
@@ -191,6 +131,7 @@ static void drop_local(struct soft_cpu *cpu)
 
 static void drop_pcids(struct soft_cpu *cpu)
 {
+	soft_spaces_end(cpu, 0);
 	if (cpu->many_pcids)
 		gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
 	cpu->many_pcids = false;
@@ -204,7 +145,7 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 	SOFT_COUNT(cpu, tlb_flush);
 	drop_pcids(cpu);
 	cpu->super_gen = new_generation(cpu);
-	slots_clear_view(cpu, SOFT_VIEW_SUPER);
+	soft_space_clear(cpu, SOFT_VIEW_SUPER);
 	cpu->local.count = 0;
 	cpu->local.code = false;
 	gp_memset(cpu->large_seen, 0, sizeof(cpu->large_seen));
@@ -223,6 +164,7 @@ void soft_tlb_flush_all_pcids(struct soft_cpu *cpu)
 void soft_tlb_flush_pcid(struct soft_cpu *cpu, unsigned pcid)
 {
 	SOFT_COUNT(cpu, tlb_flush_pcid);
+	soft_spaces_end(cpu, cpu->pcid_gen[pcid]);
 	cpu->pcid_gen[pcid] = 0;
 	if (pcid == current_pcid(cpu)) {
 		drop_local(cpu);
@@ -245,7 +187,7 @@ static void drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
 {
 	uint64_t n = min_u64(bytes >> PAGE_BITS, SOFT_TLB_ENTRIES);
 
-	soft_slots_clear(cpu);
+	soft_spaces_clear(cpu);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			/* The index of one page of the range differs from another's in low bits. */
@@ -301,8 +243,7 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 	bool code = drop_large(cpu, lin) || seen(cpu->code_seen, lin >> PAGE_BITS);
 
 	SOFT_COUNT(cpu, tlb_invlpg);
-	if (cpu->e->jit)
-		slots_drop_page(cpu, lin);
+	soft_spaces_drop(cpu, lin);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++)
 			tag_set(soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin), 0);
@@ -319,9 +260,6 @@ bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 {
 	bool had = false;
 
-	/* A slot may be filled at this moment from an entry that goes: its owner empties them all. */
-	if (cpu->e->jit)
-		atomic_store(&cpu->slots_stale, true);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
 			struct soft_tlb_ent *t = &cpu->views[v].ent[SOFT_WRITE][i];
@@ -334,9 +272,9 @@ bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 			}
 		}
 	}
-	if (cpu->e->jit)
-		had |= slots_drop_write(cpu, host_page);
-	return had;
+	/* A window filled from one of these at this moment is seen by its owner to be wrong. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return soft_spaces_drop_write(cpu, host_page) || had;
 }
 
 /* ---- Filling --------------------------------------------------------------------------------- */
@@ -385,16 +323,13 @@ static void tlb_set_write(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 		tag_set(soft_tlb_slot(&cpu->views[view], SOFT_WRITE, lin), 0);
 }
 
-/* The slot of `lin` in one of the supervisor's tables now holds a page that is not global. */
+/* One of the supervisor's tables now holds a page that is not global. */
 static void note_local(struct soft_cpu *cpu, enum soft_access access, gva_t lin)
 {
-	uint64_t slot = soft_tlb_index(lin);
-
-	_Static_assert(SOFT_TLB_BITS <= 14, "a slot is 14 bits in cpu->local");
 	if (access == SOFT_EXEC)
 		cpu->local.code = true;
 	if (cpu->local.count < SOFT_TLB_LOCALS)
-		cpu->local.slot[cpu->local.count] = (uint16_t)((uint64_t)access << 14 | slot);
+		cpu->local.page[cpu->local.count] = (lin & PAGE_MASK) | access;
 	if (cpu->local.count <= SOFT_TLB_LOCALS)
 		cpu->local.count++;
 }

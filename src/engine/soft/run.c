@@ -16,6 +16,7 @@
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
+#include "engine/soft/mmu_int.h"
 #include "engine/soft/perfmap.h"
 #include "engine/soft/trace.h"
 
@@ -160,7 +161,7 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		cpu->mode |= SOFT_MODE_VIEW_AC;
 	cpu->tlb = mode & SOFT_MODE_AC ? &cpu->none : &cpu->views[cpu->view];
 	cpu->tlb_gen = soft_view_gen(cpu, (enum soft_view)cpu->view);
-	cpu->slot_base = (uint64_t)(uintptr_t)cpu->slots[cpu->view].set[0].host;
+	cpu->space_base = (uint64_t)(uintptr_t)cpu->view_space[cpu->view]->win;
 	cpu->tlb_wgen = cpu->check ? SOFT_NO_GEN : cpu->tlb_gen;
 	cpu->rip_mask = mode & SOFT_MODE_CS64 ? ~0ull : 0xffffffffull;
 	cpu->cs_key = mode & SOFT_MODE_CS64
@@ -626,7 +627,7 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 		return NULL;
 	cpu->e = e;
 	cpu->self = cpu;
-	soft_slots_clear(cpu);
+	soft_spaces_init(cpu);
 	cpu->index = index;
 	cpu->code_epoch = 1;
 	if (e->cfg.soft.check) {

@@ -106,19 +106,40 @@ struct soft_tlb {
 };
 
 /*
- * What generated code looks into first: the page last used by operands that go by a register, and
- * for operands without one by their page. An address is in the page if address - page <= 4096 -
- * size, and then at host + (address - page). Filled from the TLB only, and emptied with it. Empty:
- * no canonical address is in the page, and a non-canonical one that is faults on the host (#GP) as
- * it should in the guest.
+ * What generated code looks into first (mmu_space.c): pages, and where they are in the host. An
+ * address is in a window's page if address - page <= 4096 - size, and then at host + (address -
+ * page). Empty: no canonical address is in the page, and a non-canonical one that is faults on the
+ * host (#GP) as it should in the guest.
  */
-struct soft_slots {
-	struct {
-		uint64_t page[16]; /* other threads empty one, page first; the owner fills it, page last */
-		uint64_t host[16];
-	} set[4]; /* SOFT_READ and SOFT_WRITE by register, then both by page */
+struct soft_window {
+	uint64_t page,
+		host; /* other threads empty one, page first; the owner fills it, page last */
 };
-#define SOFT_SLOT_EMPTY (1ull << 63)
+#define SOFT_WINDOW_EMPTY (1ull << 63)
+#define SOFT_WINDOW_BITS 13
+#define SOFT_WINDOWS (1u << SOFT_WINDOW_BITS)
+#define SOFT_SLOTS 64u
+/* Windows come in groups of so many, each with a byte that says whether one of them was filled. */
+#define SOFT_WINDOW_GROUP 64u
+#define SOFT_WINDOW_GROUPS (1u + 2u * SOFT_WINDOWS / SOFT_WINDOW_GROUP)
+#define SOFT_SPACE_HOSTS 4096u
+
+/*
+ * The windows of one view of one address space. All zero is empty but for page 0, whose windows
+ * and the slots need SOFT_WINDOW_EMPTY.
+ */
+struct soft_space {
+	/* The page last used by operands that go by a register; without one, by their page. */
+	struct soft_window slot[SOFT_SLOTS];
+	struct soft_window win[2][SOFT_WINDOWS]; /* SOFT_READ, SOFT_WRITE; by page number */
+	uint8_t used[SOFT_WINDOW_GROUPS];	 /* the slots are the first group */
+	uint8_t hosts[SOFT_SPACE_HOSTS]; /* a write window was filled for such a host page */
+	uint16_t gen;			 /* its entries' generation in the TLB; 0: none */
+};
+
+/* The spaces of a vCPU: the supervisor's, the one with SMAP lifted, and some users'. */
+#define SOFT_SPACE_USERS 4u
+#define SOFT_SPACES (SOFT_VIEW_USER + SOFT_SPACE_USERS)
 
 /* ---- The vCPU ----------------------------------------------------------------------------------*/
 
@@ -135,7 +156,7 @@ struct soft_slots {
 #define SOFT_MODE_STEP 0x080u  /* TF, debug registers or a shadow: one instruction a block */
 #define SOFT_MODE_NOFPU 0x100u /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
 #define SOFT_MODE_LMA 0x200u
-#define SOFT_MODE_AC 0x400u /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
+#define SOFT_MODE_AC 0x400u	 /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
 #define SOFT_MODE_BITS 12
 /* Code segments told apart in code_key, soft_cpu.cs_keys. */
@@ -145,7 +166,7 @@ struct soft_slots {
 #define SOFT_JIT_JC_BITS 16
 struct soft_jit_jc {
 	uint64_t ip;
-	uint64_t key;  /* soft_cpu.code_key it was found under; others clear it when the code dies */
+	uint64_t key; /* soft_cpu.code_key it was found under; others clear it when the code dies */
 	uint64_t host; /* address that takes parked flags */
 	uint64_t unused;
 };
@@ -192,7 +213,8 @@ struct soft_cpu {
 	struct soft_tlb *tlb; /* the current view */
 	uint64_t tlb_gen;     /* generation of that view's entries in use: 1 to 4094 */
 	uint64_t tlb_wgen;    /* the same for S1's stores; SOFT_NO_GEN: all by slow paths */
-	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
+	uint64_t
+		code_key; /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
 	uint64_t
 		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
 	uint64_t code_epoch; /* bumped by whatever remaps code or frees blocks */
@@ -237,7 +259,7 @@ struct soft_cpu {
 	uint64_t jit_resume;	   /* where jit_enter and the stubs jump to */
 	uint64_t jit_tmp;	   /* inside one instruction */
 	uint64_t jit_old;	   /* what an indirect CALL has pushed over */
-	uint64_t jit_save[2];	   /* inside a lookup */
+	uint64_t jit_save[3];	   /* inside a lookup */
 	uint16_t hflags;	   /* parked flags: LAHF:SETO */
 	_Atomic uint32_t jit_stop; /* leave before entering a block; set after `requests` */
 	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */
@@ -262,10 +284,11 @@ struct soft_cpu {
 	struct soft_jcache_ent jcache[1u << SOFT_JCACHE_BITS];
 	_Alignas(64) struct soft_jit_jc jit_jc[1u << SOFT_JIT_JC_BITS];
 	struct soft_tlb views[SOFT_VIEWS];
-	_Alignas(64) struct soft_slots slots[SOFT_VIEWS];
-	uint64_t slot_base; /* r11 in generated code: the current view's set[0].host */
-	uint64_t jit_ret;   /* where a lookup goes back to */
-	_Atomic bool slots_stale; /* empty the write slots at the next soft_enter() */
+	_Alignas(64) struct soft_space spaces[SOFT_SPACES];
+	struct soft_space *view_space[SOFT_VIEWS];
+	unsigned next_user;	 /* the users' space to be taken next */
+	uint64_t space_base;	 /* r11 in generated code: the current view's win */
+	uint64_t jit_ret;	 /* where a lookup goes back to */
 	uint16_t pcid_gen[4096]; /* the generation of each PCID; 0 = none of its entries is valid */
 	struct soft_tlb none;	 /* always empty: the view while alignment is checked */
 	struct {
@@ -275,7 +298,7 @@ struct soft_cpu {
 	} ram[2]; /* ranges of RAM found last (mmu_ram); len 0: none */
 	/* Entries of SOFT_VIEW_SUPER that are not global: they go with their address space. */
 	struct {
-		uint16_t slot[SOFT_TLB_LOCALS]; /* access << 14 | index in the table */
+		uint64_t page[SOFT_TLB_LOCALS]; /* address | enum soft_access */
 		uint16_t count;			/* above SOFT_TLB_LOCALS: there were more */
 		bool code;			/* one of them is of the execute table */
 	} local;
@@ -296,8 +319,8 @@ struct soft_engine {
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;
 	uint64_t start_tsc, start_ns; /* stats.c */
-	struct soft_perf *perf; /* NULL: nobody is told about generated code */
-	struct soft_exclusive { /* exclusive.c */
+	struct soft_perf *perf;	      /* NULL: nobody is told about generated code */
+	struct soft_exclusive {	      /* exclusive.c */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
 		_Atomic bool busy; /* someone has, or waits for the others to begin, a section */

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Spaces: the windows that generated code looks into before the soft TLB. It fills them itself, from
+ * the TLB's entries (jit_emit_miss); here is what empties them.
+ * Threads: the vCPU's own; soft_spaces_drop_write from any.
+ *
+ * Invariants
+ * 1. A window is filled only from a TLB entry that is good at that moment, and goes with it.
+ * 2. The byte in `used` of a window's group, and for a write window the byte in `hosts`, are set
+ *    before the window is filled.
+ * 3. A users' space belongs to one generation of the TLB, so a process finds its windows again.
+ */
+#include "engine/soft/mmu_int.h"
+
+static void window_empty(struct soft_window *w)
+{
+	__atomic_store_n(&w->page, SOFT_WINDOW_EMPTY, __ATOMIC_RELEASE);
+	__atomic_store_n(&w->host, SOFT_WINDOW_EMPTY, __ATOMIC_RELEASE);
+}
+
+/* The windows of a group: the slots, then those for reading, then those for writing. */
+static struct soft_window *group_of(struct soft_space *s, unsigned group)
+{
+	return group ? &s->win[0][0] + (group - 1) * SOFT_WINDOW_GROUP : s->slot;
+}
+
+_Static_assert(SOFT_SLOTS == SOFT_WINDOW_GROUP, "the slots are a group");
+
+static void clear_group(struct soft_space *s, unsigned group)
+{
+	uint64_t *at = &group_of(s, group)->page;
+	uint64_t count = SOFT_WINDOW_GROUP * sizeof(struct soft_window) / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(at), "+c"(count) : "a"(SOFT_WINDOW_EMPTY) : "memory");
+}
+
+static void clear_used(struct soft_space *s)
+{
+	for (unsigned g = 0; g < SOFT_WINDOW_GROUPS; g++) {
+		if (!s->used[g])
+			continue;
+		clear_group(s, g);
+		s->used[g] = 0;
+	}
+	gp_memset(s->hosts, 0, sizeof(s->hosts));
+}
+
+void soft_spaces_init(struct soft_cpu *cpu)
+{
+	for (unsigned i = 0; i < SOFT_SPACES; i++) {
+		struct soft_space *s = &cpu->spaces[i];
+
+		clear_group(s, 0);
+		window_empty(&s->win[SOFT_READ][0]);
+		window_empty(&s->win[SOFT_WRITE][0]);
+	}
+	for (unsigned v = 0; v < SOFT_VIEWS; v++)
+		cpu->view_space[v] = &cpu->spaces[v];
+}
+
+void soft_space_clear(struct soft_cpu *cpu, enum soft_view view)
+{
+	clear_used(cpu->view_space[view]);
+}
+
+void soft_spaces_clear(struct soft_cpu *cpu)
+{
+	for (unsigned i = 0; i < SOFT_SPACES; i++)
+		clear_used(&cpu->spaces[i]);
+	soft_spaces_end(cpu, 0);
+}
+
+void soft_spaces_end(struct soft_cpu *cpu, uint16_t gen)
+{
+	for (unsigned i = SOFT_VIEW_SUPER_AC; i < SOFT_SPACES; i++) {
+		if (!gen || cpu->spaces[i].gen == gen)
+			cpu->spaces[i].gen = 0;
+	}
+}
+
+/* That of a generation; else one that no generation has, else the next in turn. */
+static struct soft_space *user_space(struct soft_cpu *cpu, uint16_t gen)
+{
+	struct soft_space *first = &cpu->spaces[SOFT_VIEW_USER], *free = NULL;
+
+	for (unsigned i = 0; i < SOFT_SPACE_USERS; i++) {
+		if (first[i].gen == gen)
+			return &first[i];
+		if (!first[i].gen)
+			free = &first[i];
+	}
+	return free ? free : &first[cpu->next_user++ % SOFT_SPACE_USERS];
+}
+
+static void use(struct soft_space *s, uint16_t gen)
+{
+	if (s->gen == gen)
+		return;
+	clear_used(s);
+	s->gen = gen;
+}
+
+void soft_spaces_use(struct soft_cpu *cpu, uint16_t gen)
+{
+	cpu->view_space[SOFT_VIEW_USER] = user_space(cpu, gen);
+	use(cpu->view_space[SOFT_VIEW_USER], gen);
+	use(cpu->view_space[SOFT_VIEW_SUPER_AC], gen);
+	cpu->space_base = (uint64_t)(uintptr_t)cpu->view_space[cpu->view]->win;
+}
+
+static void drop(struct soft_space *s, gva_t lin)
+{
+	unsigned at = lin >> PAGE_BITS & (SOFT_WINDOWS - 1);
+
+	lin &= PAGE_MASK;
+	for (unsigned a = 0; a < 2; a++) {
+		if (s->win[a][at].page == lin)
+			window_empty(&s->win[a][at]);
+	}
+	for (unsigned i = 0; s->used[0] && i < SOFT_SLOTS; i++) {
+		if (s->slot[i].page == lin)
+			window_empty(&s->slot[i]);
+	}
+}
+
+void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin)
+{
+	drop(cpu->view_space[SOFT_VIEW_SUPER], lin);
+}
+
+void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin)
+{
+	for (unsigned i = 0; i < SOFT_SPACES; i++)
+		drop(&cpu->spaces[i], lin);
+}
+
+/* Slots for reading that have the page go as well, which is harmless. */
+static bool drop_host(struct soft_window *w, const uint8_t *host_page)
+{
+	bool had = false;
+
+	for (unsigned i = 0; i < SOFT_WINDOW_GROUP; i++) {
+		if (__atomic_load_n(&w[i].host, __ATOMIC_RELAXED) != (uintptr_t)host_page)
+			continue;
+		window_empty(&w[i]);
+		had = true;
+	}
+	return had;
+}
+
+bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
+{
+	unsigned host = (uintptr_t)host_page >> PAGE_BITS & (SOFT_SPACE_HOSTS - 1);
+	const unsigned writes = 1 + SOFT_WINDOWS / SOFT_WINDOW_GROUP;
+	bool had = false;
+
+	for (unsigned i = 0; i < SOFT_SPACES; i++) {
+		struct soft_space *s = &cpu->spaces[i];
+
+		if (!__atomic_load_n(&s->hosts[host], __ATOMIC_RELAXED))
+			continue;
+		had |= drop_host(s->slot, host_page);
+		for (unsigned g = writes; g < SOFT_WINDOW_GROUPS; g++) {
+			if (__atomic_load_n(&s->used[g], __ATOMIC_RELAXED))
+				had |= drop_host(group_of(s, g), host_page);
+		}
+	}
+	return had;
+}
