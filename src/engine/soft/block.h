@@ -42,6 +42,7 @@ struct soft_block {
 	struct soft_op *ops;   /* NULL: dropped, to be decoded again if S1 is to run it */
 	struct jit_block *jit; /* the same as host code, or NULL */
 	_Atomic uint32_t runs; /* by S1 */
+	uint64_t lone; /* operations, by bit, whose operands are not to be checked with others' */
 };
 
 struct soft_cache;

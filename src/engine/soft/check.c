@@ -284,20 +284,20 @@ const void *soft_check_on_op(struct soft_cpu *cpu, const struct jit_block *jb, u
 {
 	struct soft_check *c = cpu->check;
 
-	c->at = i;
-	if (i == c->stop && c->raised[0] != 1) {
-		cpu->s.rip = jb->sb->ops[i].rip;
-		c->done = true;
-		return NULL;
-	}
 	do {
+		c->at = i;
+		if (i == c->stop && c->raised[0] != 1) {
+			cpu->s.rip = jb->sb->ops[i].rip;
+			c->done = true;
+			return NULL;
+		}
 		step(cpu, jb, i);
 		if (left_block(cpu, jb, i)) {
 			c->done = true;
 			return NULL;
 		}
 		i++;
-	} while (jb->off[i] & JIT_OFF_GROUPED);
+	} while (jb->off[i] & (JIT_OFF_GROUPED | JIT_OFF_RUN));
 	return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 }
 
@@ -527,7 +527,7 @@ void soft_check_run(struct soft_cpu *cpu)
 		uint32_t mode = cpu->mode;
 
 		c->jb = jb;
-		if (is_native(jb, i))
+		if (is_native(jb, i) && !(jb->off[i] & JIT_OFF_RUN))
 			i = run_unit(cpu, i);
 		if (i == CHECK_NONE)
 			return;

@@ -261,11 +261,13 @@ static void emit_ops(struct xlat *x)
 		emit_guard(x);
 	for (unsigned i = 0; i < x->n; i++) {
 		struct jit_op *o = &x->ops[i];
+		uint32_t run;
 		unsigned n;
 
 		x->cur = i;
 		if (o->label && x->flags == FLAGS_PARKED)
 			jit_need_flags(x);
+		run = jit_in_run(x) ? JIT_OFF_RUN : 0;
 		x->off[i] = x->e.pos;
 		if (o->op->flags & SOFT_OP_END) {
 			jit_emit_exit(x, o->op->rip, -1);
@@ -276,7 +278,9 @@ static void emit_ops(struct xlat *x)
 				grouped |= JIT_OFF_PARKED;
 			for (unsigned k = 1; k < n; k++)
 				x->off[i + k] = grouped;
-			x->off[i] = grouped & ~JIT_OFF_GROUPED;
+			x->off[i] = (grouped & ~JIT_OFF_GROUPED) | run;
+			for (unsigned k = 0; k < n; k++)
+				jit_run_pass(x, i + k);
 			i += n - 1;
 			continue;
 		} else if (o->emit) {
@@ -290,6 +294,8 @@ static void emit_ops(struct xlat *x)
 			jit_slow_stub(x, x->e.pos - 4, false);
 			x->flags = FLAGS_HOST;
 		}
+		x->off[i] |= run;
+		jit_run_pass(x, i);
 		if (x->flags == FLAGS_PARKED)
 			x->off[i] |= JIT_OFF_PARKED;
 	}
@@ -533,6 +539,8 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
 	x.view = cpu->view;
 	x.lines = 0;
+	x.run.on = false;
+	x.run.delta = 0;
 	x.epoch = soft_cache_epoch(cpu->e->cache);
 	if (jit_full(x.jc)) {
 		soft_cache_empty(cpu->e->cache, cpu);

@@ -239,6 +239,13 @@ void jit_stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum sof
 {
 	struct emit *e = &x->e;
 
+	if (x->m64) {
+		struct jit_place at = {.base = (uint8_t)reg, .index = X86_NO_REG, .disp = n};
+
+		jit_reach(x, &at, size, access);
+		return;
+	}
+	x->at = 0;
 	if (n)
 		em_lea(e, x->m64, T0, reg, X86_NO_REG, 0, n);
 	else if (sp_size(x) > 2)
@@ -265,7 +272,7 @@ void jit_store_t0(struct xlat *x, unsigned size, unsigned reg)
 		em8(&x->e, 0x66);
 	em_rex(&x->e, size == 8, reg, 0, T0);
 	em8(&x->e, 0x89);
-	em_mem(&x->e, reg, T0, X86_NO_REG, 0, 0);
+	em_mem(&x->e, reg, T0, X86_NO_REG, 0, x->at);
 }
 
 void jit_load_t0(struct xlat *x, unsigned size, unsigned reg)
@@ -282,7 +289,7 @@ void jit_load_t0(struct xlat *x, unsigned size, unsigned reg)
 		em_rex(e, size == 8, reg, 0, T0);
 		em8(e, 0x8b);
 	}
-	em_mem(e, reg, T0, X86_NO_REG, 0, 0);
+	em_mem(e, reg, T0, X86_NO_REG, 0, x->at);
 }
 
 static void push_imm(struct xlat *x, unsigned size, uint64_t imm)
@@ -293,7 +300,7 @@ static void push_imm(struct xlat *x, unsigned size, uint64_t imm)
 		em8(e, 0x66);
 	em_rex(e, size == 8, 0, 0, T0);
 	em8(e, 0xc7);
-	em_mem(e, 0, T0, X86_NO_REG, 0, 0);
+	em_mem(e, 0, T0, X86_NO_REG, 0, x->at);
 	if (size == 2)
 		em16(e, (uint16_t)imm);
 	else
@@ -455,13 +462,14 @@ static unsigned count_group(const struct xlat *x, unsigned i,
 	return n;
 }
 
-/* The 8 bytes at [T0 + at] of a push. */
+/* The 8 bytes of a push, `at` behind the lowest of the group. */
 static void store_pushed(struct xlat *x, const struct jit_op *o, int at)
 {
 	const struct x86_operand *src = &o->insn.opd[0];
 	unsigned reg = src->reg;
 	struct emit *e = &x->e;
 
+	at += x->at;
 	if (src->kind == X86_OPD_IMM) {
 		em_rex(e, 1, 0, 0, T0);
 		em8(e, 0xc7);
@@ -485,7 +493,7 @@ static void load_popped(struct xlat *x, const struct jit_op *o, int at)
 
 	em_rex(e, 1, host, 0, T0);
 	em8(e, 0x8b);
-	em_mem(e, host, T0, X86_NO_REG, 0, at);
+	em_mem(e, host, T0, X86_NO_REG, 0, x->at + at);
 	if (host == T1)
 		em_store_gs(e, T1, GS_GPR(reg));
 }
@@ -520,7 +528,7 @@ unsigned jit_emit_group(struct xlat *x, unsigned i)
 	}
 	em_rex(&x->e, 1, T0, 0, T0);
 	em8(&x->e, 0x8b);
-	em_mem(&x->e, T0, T0, X86_NO_REG, 0, 8 * (int)pops);
+	em_mem(&x->e, T0, T0, X86_NO_REG, 0, x->at + 8 * (int)pops);
 	jit_set_sp(x, R_RSP, (int)(8 * n + (uint16_t)ret->op->imm));
 	x->cur = i + pops;
 	emit_indirect(x);

@@ -31,7 +31,9 @@
 #define JIT_OFF_PARKED 0x80000000u
 /* Also: there is no code for this one alone, it is part of what the one before it does. */
 #define JIT_OFF_GROUPED 0x40000000u
-#define JIT_OFF_MASK 0x3fffffffu
+/* Also: T0 has to come from an operation before it, so C does not enter here. */
+#define JIT_OFF_RUN 0x20000000u
+#define JIT_OFF_MASK 0x1fffffffu
 
 /* In jit_block.ids, for counters and lockstep. */
 #define JIT_ID_NATIVE 0x8000u /* has host code: who leaves there missed the TLB */
@@ -39,6 +41,9 @@
 #define JIT_ID_SYSTEM 0x2000u
 #define JIT_ID_OP 0x1fffu
 _Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
+
+/* So often may runs of a block cross a page before it is translated without the last of them. */
+#define JIT_MAX_CROSSINGS 16u
 
 struct jit_block;
 
@@ -64,7 +69,8 @@ struct jit_block {
 	uint64_t ip;	    /* of its first instruction */
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
-	uint16_t last_op; /* enum x86_op of the last instruction */
+	uint8_t crossings; /* runs that failed because they cross a page */
+	uint16_t last_op;  /* enum x86_op of the last instruction */
 	uint16_t nops, nlinks;
 	struct jit_link *links;
 	struct jit_link *in; /* links into this block */
@@ -94,7 +100,7 @@ struct jit_cache {
 	uint32_t stub_exit, stub_exit_parked; /* r10 = link index, r11 = jit_block */
 	uint32_t stub_indirect;		      /* r9 = target, r10 = op index, r11 = jit_block */
 	uint32_t stub_recheck;		      /* r11 = jit_block whose second page may have gone */
-	uint32_t stub_miss;		      /* r11 = where in the block */
+	uint32_t stub_miss;		      /* r9 = address, r11 = where in the block */
 	uint32_t miss[SOFT_VIEWS][2];	      /* jit_emit_miss() */
 	uint32_t stub_fault;		      /* jit_fault is set */
 	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */

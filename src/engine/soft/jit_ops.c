@@ -54,13 +54,24 @@ void jit_lose_flags(struct xlat *x)
 
 /* ---- Memory --------------------------------------------------------------------------------- */
 
-void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip)
+struct jit_place jit_insn_place(const struct jit_op *o)
+{
+	const struct x86_insn *insn = &o->insn;
+	bool rip = insn->base == X86_REG_RIP;
+
+	return (struct jit_place){.base = rip ? X86_NO_REG : insn->base,
+				  .index = insn->index,
+				  .scale = insn->scale,
+				  .disp = rip ? insn->disp + (int64_t)(o->op->rip + insn->len)
+					      : insn->disp};
+}
+
+void jit_address(struct xlat *x, const struct jit_place *at, unsigned addrsize)
 {
 	struct emit *e = &x->e;
-	bool rip = insn->base == X86_REG_RIP;
-	unsigned base = rip ? X86_NO_REG : insn->base, index = insn->index;
-	int64_t disp = rip ? insn->disp + (int64_t)next_ip : insn->disp;
-	bool wide = insn->addrsize == 8;
+	unsigned base = at->base, index = at->index;
+	int64_t disp = at->disp;
+	bool wide = addrsize == 8;
 
 	if (base < 16 && jit_in_memory(base)) {
 		em_load_gs(e, T0, GS_GPR(base));
@@ -71,16 +82,16 @@ void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip)
 		index = T1;
 	}
 	if (base >= 16 && index >= 16) {
-		uint64_t mask = wide ? ~0ull : insn->addrsize == 4 ? 0xffffffff : 0xffff;
+		uint64_t mask = wide ? ~0ull : addrsize == 4 ? 0xffffffff : 0xffff;
 
 		em_mov_imm(e, T0, (uint64_t)disp & mask);
 	} else if (base < 16 && index >= 16 && disp == 0) {
 		if (base != T0 || !wide)
 			em_rr(e, wide, 0x89, base, T0);
 	} else {
-		em_lea(e, wide, T0, base, index, insn->scale, (int32_t)disp);
+		em_lea(e, wide, T0, base, index, at->scale, (int32_t)disp);
 	}
-	if (insn->addrsize == 2 && (base < 16 || index < 16))
+	if (addrsize == 2 && (base < 16 || index < 16))
 		em_movzx16(e, T0, T0);
 }
 
@@ -248,6 +259,7 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	em_store_gs(e, R_RCX, GS_OFF(jit_save[1]));
 	em_rr(e, 0, 0x89, T1, R_RAX);
 	em_shift_imm(e, 0, 5, R_RAX, JIT_MISS_SIZE);
+	em_gs(e, 0, 0x89, R_RAX, GS_OFF(jit_miss_size));
 	em_alu_imm(e, 0, 4, T1, (1u << JIT_MISS_SIZE) - 1);
 	em_at(e, 1, 0x03, T0, BASE, T1, -IN_SPACE(win)); /* the linear address again */
 	emit_tlb_tag(e);
@@ -275,16 +287,14 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	return start;
 }
 
-/* What chooses the operand's slot: its register, or 16 and more by its page. */
-static unsigned slot_key(const struct x86_insn *insn, uint64_t next_ip)
+/* Its register, or 16 and more by its page. */
+unsigned jit_slot_key(const struct jit_place *at)
 {
-	if (insn->base < 16)
-		return insn->base;
-	if (insn->index < 16)
-		return insn->index;
-	return 16 +
-	       (((uint64_t)insn->disp + (insn->base == X86_REG_RIP ? next_ip : 0)) >> PAGE_BITS &
-		15);
+	if (at->base < 16)
+		return at->base;
+	if (at->index < 16)
+		return at->index;
+	return 16 + ((uint64_t)at->disp >> PAGE_BITS & 15);
 }
 
 static uint32_t gs_segbase(unsigned seg)
@@ -319,11 +329,27 @@ void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access a
 	em_gs(e, 0, 0x03, T0, gs_segbase(seg)); /* 32 bits: wraps */
 }
 
+bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place *at)
+{
+	const struct x86_insn *insn = &o->insn;
+
+	*at = jit_insn_place(o);
+	return x->m64 && insn->addrsize == 8 && is_flat(x, o->op->seg) &&
+	       !(insn->flags & X86_IF_VSIB) && !(insn->index < 16 && jit_in_memory(insn->index));
+}
+
 void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access)
 {
-	jit_address(x, &o->insn, o->op->rip + o->insn.len);
+	struct jit_place at;
+
+	if (jit_place_of(x, o, &at)) {
+		jit_reach(x, &at, size, access);
+		return;
+	}
+	x->at = 0;
+	jit_address(x, &at, o->insn.addrsize);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, slot_key(&o->insn, o->op->rip + o->insn.len), size, access);
+	jit_check(x, jit_slot_key(&at), size, access);
 }
 
 /* ---- The instruction itself ----------------------------------------------------------------- */
@@ -469,9 +495,9 @@ static unsigned opcode_of(const struct x86_insn *insn)
 	return insn->opcode;
 }
 
-/* The instruction with these fields; a memory operand is [T0]. */
+/* The instruction with these fields; a memory operand is [T0 + at]. */
 static void emit_insn(struct emit *e, const struct x86_insn *insn, const struct fields *f,
-		      const uint8_t *imm)
+		      int32_t at, const uint8_t *imm)
 {
 	bool modrm = insn->flags & X86_IF_MODRM;
 	unsigned w = insn->mode == X86_MODE_64 ? insn->rex >> 3 & 1 : 0;
@@ -499,7 +525,7 @@ static void emit_insn(struct emit *e, const struct x86_insn *insn, const struct 
 	}
 	em8(e, f->opcode_reg ? (op & ~7u) | (rm & 7) : op);
 	if (modrm && f->mem)
-		em8(e, (f->reg & 7) << 3 | (T0 & 7));
+		em_mem(e, f->reg, T0, X86_NO_REG, 0, at);
 	else if (modrm)
 		em8(e, 0xc0 | (f->reg & 7) << 3 | (rm & 7));
 	for (unsigned i = 0; i < insn->imm_len; i++)
@@ -516,6 +542,11 @@ static void move_high8(struct emit *e, unsigned reg, bool to_scratch)
 	em_rr(e, 0, to_scratch ? 0x8a : 0x88, T1, reg);
 	em8(e, 0x86);
 	em8(e, swap);
+}
+
+static unsigned stand_in(const struct xlat *x, unsigned reg)
+{
+	return reg == T0 && jit_run_holds(x) ? (unsigned)T1 : reg;
 }
 
 static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
@@ -550,8 +581,30 @@ static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 	em_gs(e, 0, 0x89, T1, area + FX_FDS);
 }
 
-/* An instruction that stays itself: registers renamed, a memory operand checked. */
-static void emit_plain(struct xlat *x, struct jit_op *o)
+/* jit_tmp = offset of an x87 operand, for FDP. */
+static void note_x87_operand(struct xlat *x, const struct jit_op *o)
+{
+	struct jit_place at;
+	struct emit *e = &x->e;
+
+	if (!jit_place_of(x, o, &at)) {
+		jit_address(x, &at, o->insn.addrsize);
+		em_store_gs(e, T0, GS_OFF(jit_tmp));
+		return;
+	}
+	if (at.base < 16 && jit_in_memory(at.base)) {
+		em_load_gs(e, T1, GS_GPR(at.base));
+		at.base = T1;
+	}
+	if (at.base >= 16 && at.index >= 16)
+		em_mov_imm(e, T1, (uint64_t)at.disp);
+	else
+		em_lea(e, 1, T1, at.base, at.index, at.scale, (int32_t)at.disp);
+	em_store_gs(e, T1, GS_OFF(jit_tmp));
+}
+
+/* Registers renamed, a memory operand checked. */
+void jit_emit_plain(struct xlat *x, struct jit_op *o)
 {
 	const struct x86_insn *insn = &o->insn;
 	const struct x86_operand *mem = thunk_mem_operand(insn);
@@ -564,23 +617,19 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 	bool touches = mem && mem->size, x87 = tracks_x87(o->op, insn), lost_base = false;
 
 	if (touches) {
-		enum soft_access access = mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ;
-
-		jit_address(x, insn, o->op->rip + insn->len);
 		if (x87)
-			em_store_gs(e, T0, GS_OFF(jit_tmp));
-		jit_segment(x, o->op->seg, mem->size, access);
-		jit_check(x, slot_key(insn, o->op->rip + insn->len), mem->size, access);
+			note_x87_operand(x, o);
+		jit_operand(x, o, mem->size, mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
-	/* Without a memory operand each stands for itself. */
-	n += rename_reg(insn, f.reg_gpr, &f.reg, f.mem ? T1 : f.reg, &r[n]);
+	/* Without a memory operand each stands for itself, unless T0 is kept. */
+	n += rename_reg(insn, f.reg_gpr, &f.reg, f.mem ? T1 : stand_in(x, f.reg), &r[n]);
 	if (n && f.mem && f.vvvv_gpr && f.vvvv == r[0].guest)
 		f.vvvv = r[0].host; /* it is written once */
 	else
-		n += rename_reg(insn, f.vvvv_gpr, &f.vvvv, f.mem ? T2 : f.vvvv, &r[n]);
-	n += rename_reg(insn, f.rm_gpr || f.opcode_reg, &f.rm, f.rm, &r[n]);
+		n += rename_reg(insn, f.vvvv_gpr, &f.vvvv, f.mem ? T2 : stand_in(x, f.vvvv), &r[n]);
+	n += rename_reg(insn, f.rm_gpr || f.opcode_reg, &f.rm, stand_in(x, f.rm), &r[n]);
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].read)
 			em_load_gs(e, r[i].host, GS_GPR(r[i].guest));
@@ -590,7 +639,7 @@ static void emit_plain(struct xlat *x, struct jit_op *o)
 		if (high->access & X86_ACC_R)
 			move_high8(e, high->reg, true);
 	}
-	emit_insn(e, insn, &f, imm);
+	emit_insn(e, insn, &f, touches ? x->at : 0, imm);
 	if (high && (high->access & X86_ACC_W))
 		move_high8(e, high->reg, false);
 	for (unsigned i = 0; i < n; i++) {
@@ -612,20 +661,25 @@ static void emit_nothing(struct xlat *x, struct jit_op *o)
 	(void)o;
 }
 
+bool jit_lea_is_plain(const struct x86_insn *insn)
+{
+	return insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
+	       insn->base < 16 && !jit_in_memory(insn->base) && !jit_in_memory(insn->opd[0].reg) &&
+	       !(insn->index < 16 && jit_in_memory(insn->index));
+}
+
 static void emit_lea(struct xlat *x, struct jit_op *o)
 {
 	const struct x86_insn *insn = &o->insn;
 	unsigned dst = insn->opd[0].reg;
-	bool plain = insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
-		     insn->base < 16 && !jit_in_memory(insn->base) && !jit_in_memory(dst) &&
-		     !(insn->index < 16 && jit_in_memory(insn->index));
+	struct jit_place at = jit_insn_place(o);
 
-	if (plain) {
+	if (jit_lea_is_plain(insn)) {
 		em_lea(&x->e, insn->opsize == 8, dst, insn->base, insn->index, insn->scale,
 		       (int32_t)insn->disp);
 		return;
 	}
-	jit_address(x, insn, o->op->rip + insn->len);
+	jit_address(x, &at, insn->addrsize);
 	if (insn->opsize == 2 && jit_in_memory(dst)) {
 		em8(&x->e, 0x66);
 		em_gs(&x->e, 0, 0x89, T0, GS_GPR(dst));
@@ -649,10 +703,11 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	struct fields f = fields_of(insn);
 	unsigned size = insn->opsize, log = size == 8 ? 3 : size == 4 ? 2 : 1;
 	enum soft_access access = insn->op == X86_OP_BT ? SOFT_READ : SOFT_WRITE;
+	struct jit_place at = jit_insn_place(o);
 	struct emit *e = &x->e;
 
 	jit_lose_flags(x);
-	jit_address(x, insn, o->op->rip + insn->len);
+	jit_address(x, &at, insn->addrsize);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else
@@ -670,7 +725,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	if (insn->addrsize == 2)
 		em_movzx16(e, T0, T0);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, slot_key(insn, o->op->rip + insn->len), size, access);
+	jit_check(x, jit_slot_key(&at), size, access);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else
@@ -682,7 +737,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 		em_load_gs(e, BASE, GS_OFF(space_base));
 	}
 	f.reg = T1;
-	emit_insn(e, insn, &f, NULL);
+	emit_insn(e, insn, &f, 0, NULL);
 	x->flags = FLAGS_HOST;
 }
 
@@ -766,13 +821,13 @@ jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const st
 	case X86_OP_BTC:
 		if (mem && insn->opd[1].kind == X86_OPD_REG)
 			return emit_bit_string;
-		return emit_plain;
+		return jit_emit_plain;
 	default:
 		break;
 	}
 	if (insn->flags & X86_IF_HOST)
-		return host_plain(x, insn, op) ? emit_plain : NULL;
+		return host_plain(x, insn, op) ? jit_emit_plain : NULL;
 	if (id >= X86_OP_MOV_FROM_SEG && id <= X86_OP_LGS)
 		return jit_pick_seg(x, insn);
-	return integer_plain(id) ? emit_plain : NULL;
+	return integer_plain(id) ? jit_emit_plain : NULL;
 }

@@ -176,7 +176,7 @@ static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 			     cpu->mode != mode || must_look(cpu)))
 			return dispatch(cpu);
 		i++;
-	} while (unlikely((jb->off[i] & JIT_OFF_GROUPED) || jb->dead));
+	} while (unlikely((jb->off[i] & (JIT_OFF_GROUPED | JIT_OFF_RUN)) || jb->dead));
 	return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 }
 
@@ -275,12 +275,34 @@ static unsigned op_at(const struct jit_cache *jc, const struct jit_block *jb, ui
 	return lo;
 }
 
-/* The operand of the operation at `pc` is not in the TLB. Its flags are parked, or dead. */
-static const void *on_miss(struct soft_cpu *cpu, uint64_t pc)
+/* A range that was to be checked at once keeps crossing pages: operation `i` goes alone. */
+static void give_up_run(struct soft_cpu *cpu, struct jit_block *jb, unsigned i)
+{
+	SOFT_COUNT(cpu, jit_lone);
+	soft_cache_lock(cpu->e->cache);
+	jb->sb->lone |= 1ull << i;
+	if (jb->sb->jit == jb) {
+		jb->sb->jit = NULL;
+		jit_kill(cpu->e->jit, jb);
+	}
+	soft_cache_unlock(cpu->e->cache);
+}
+
+/*
+ * The operand of the operation at `pc`, at linear address `lin`, is not in the TLB. Its flags are
+ * parked, or dead.
+ */
+static const void *on_miss(struct soft_cpu *cpu, uint64_t pc, uint64_t unused, uint64_t lin)
 {
 	struct jit_block *jb = jit_block_of(cpu->e->jit, pc);
+	unsigned i = op_at(cpu->e->jit, jb, pc);
+	bool crosses = (lin & ~PAGE_MASK) + cpu->jit_miss_size >= PAGE_BYTES;
 
-	return on_op(cpu, jb, op_at(cpu->e->jit, jb, pc));
+	(void)unused;
+	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & JIT_OFF_RUN) &&
+	    ++jb->crossings == JIT_MAX_CROSSINGS)
+		give_up_run(cpu, jb, i);
+	return on_op(cpu, jb, i);
 }
 
 /* A host instruction faulted on its guest's account; signals.c has noted where. */

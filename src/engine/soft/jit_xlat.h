@@ -45,6 +45,23 @@ struct jit_cold {
 	bool indexed; /* T1 is to be added to it */
 };
 
+/* Where a memory operand is: an offset in its segment. RIP-relative ones are absolute. */
+struct jit_place {
+	uint8_t base, index, scale; /* X86_NO_REG where there is none */
+	int64_t disp;
+};
+
+/* Operations whose operands are checked together (jit_reach.c). */
+struct jit_run {
+	bool on;
+	bool writes;
+	struct jit_place at; /* its registers */
+	int64_t lo,
+		hi; /* the range, from the registers' value at the start on; T0 is its host address */
+	int64_t delta; /* what the base has changed by since */
+	unsigned first, last;
+};
+
 struct xlat {
 	struct emit e;
 	struct soft_cpu *cpu;
@@ -53,6 +70,8 @@ struct xlat {
 	uint32_t mode;
 	bool m64;
 	enum jit_flags_at flags;
+	int32_t at; /* the operand at hand is at [T0 + at] */
+	struct jit_run run;
 	unsigned n;   /* operations */
 	unsigned cur; /* the one at hand */
 	unsigned view;
@@ -97,8 +116,14 @@ struct xlat {
 /* The emitter for an instruction, or NULL. `op` is S1's. */
 jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const struct soft_op *op);
 
-/* T0 = the memory operand's offset. Keeps flags. */
-void jit_address(struct xlat *x, const struct x86_insn *insn, uint64_t next_ip);
+/* T0 = the place's offset. Keeps flags. */
+void jit_address(struct xlat *x, const struct jit_place *at, unsigned addrsize);
+/* The place of the instruction's memory operand. */
+struct jit_place jit_insn_place(const struct jit_op *o);
+/* Its place, if it can be in a run: 64-bit code, no segment base. */
+bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place *at);
+/* What chooses the place's slot (jit_check). */
+unsigned jit_slot_key(const struct jit_place *at);
 /*
  * T0 = linear address of `size` bytes at the offset in T0 of a segment, or to the slow path. Loses
  * flags and T1 unless the segment is flat.
@@ -117,8 +142,24 @@ void jit_lose_flags(struct xlat *x);
 /* The jump whose displacement is at `rel` leaves for C: by the current instruction's S1 handler, or
  * as an indirect branch to T0 that was not found. */
 void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect);
-/* jit_address, the segment's base and jit_check for the instruction's memory operand. */
+/* [T0 + x->at] = the instruction's memory operand in the host, or to the slow path. Loses T1. */
 void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access);
+
+/* An instruction that stays itself. */
+void jit_emit_plain(struct xlat *x, struct jit_op *o);
+/* LEA that stays itself. */
+bool jit_lea_is_plain(const struct x86_insn *insn);
+
+/* ---- jit_reach.c ---------------------------------------------------------------------------- */
+
+/* [T0 + x->at] = the host's of `size` bytes there, or to the slow path, as jit_check. 64-bit code. */
+void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum soft_access access);
+/* Must T0 be kept for operations behind this one? */
+bool jit_run_holds(const struct xlat *x);
+/* Does this operation need T0 from one before it? */
+bool jit_in_run(const struct xlat *x);
+/* Operation `i` has been emitted. */
+void jit_run_pass(struct xlat *x, unsigned i);
 
 /* ---- jit_flow.c ----------------------------------------------------------------------------- */
 
@@ -136,11 +177,11 @@ unsigned jit_emit_group(struct xlat *x, unsigned i);
 void jit_emit_far(struct xlat *x);
 void jit_emit_leave(struct xlat *x, struct jit_op *o);
 void jit_emit_loop(struct xlat *x, struct jit_op *o);
-/* T0 = host address of `size` bytes of the stack at reg + n, or to the slow path. As jit_check. */
+/* [T0 + x->at] = the host's of `size` bytes of the stack at reg + n, or to the slow path. */
 void jit_stack_slot(struct xlat *x, unsigned reg, int n, unsigned size, enum soft_access access);
 /* The stack pointer = reg + n, keeping flags. */
 void jit_set_sp(struct xlat *x, unsigned reg, int n);
-/* Load from [T0] (into a scratch register two bytes are zero-extended) and store there. */
+/* Load from [T0 + x->at] (into a scratch register two bytes are zero-extended) and store there. */
 void jit_load_t0(struct xlat *x, unsigned size, unsigned reg);
 void jit_store_t0(struct xlat *x, unsigned size, unsigned reg);
 /* A direct exit to `ip`. */

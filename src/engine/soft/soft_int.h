@@ -260,6 +260,7 @@ struct soft_cpu {
 	uint64_t jit_tmp;	   /* inside one instruction */
 	uint64_t jit_old;	   /* what an indirect CALL has pushed over */
 	uint64_t jit_save[3];	   /* inside a lookup */
+	uint32_t jit_miss_size;	   /* a lookup's, less one */
 	uint16_t hflags;	   /* parked flags: LAHF:SETO */
 	_Atomic uint32_t jit_stop; /* leave before entering a block; set after `requests` */
 	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */

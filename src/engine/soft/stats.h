@@ -28,6 +28,7 @@ struct soft_event;
 	X(jit_blocks, "blocks translated")                                     \
 	X(jit_insns, "instructions translated")                                \
 	X(jit_bytes, "bytes of code generated")                                \
+	X(jit_lone, "ranges of operands given up, since they cross pages")     \
 	X(jit_ns, "nanoseconds spent translating")                             \
 	X(lookups, "blocks looked up, jump cache missed")                      \
 	S("exits from generated code")                                         \

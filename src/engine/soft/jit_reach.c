@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reaching memory: from an operand's address to a host address, with one check for as many
+ * operands as possible. Threads: with the cache lock.
+ *
+ * A *run* is a stretch of operations whose memory operands go by the same registers, which change in
+ * between by constants only (a prologue's pushes and stores, the fields of a structure). Its first
+ * operand checks the whole range, and T0 holds the range's host address until the last one is done.
+ * What could be checked together but fails together, because the range crosses a page or is no plain
+ * RAM, is done by S1 from the first operand to the end of the run; where a range crosses pages often, the
+ * block is translated again without it (soft_block.lone).
+ *
+ * Invariants
+ * 1. From run.first to run.last, nothing but the run's own check changes T0, and nobody enters the
+ *    code but by its beginning: no label lies inside, and JIT_OFF_RUN keeps C away.
+ * 2. A run is checked for writing if it writes before it can be left; later writes end it.
+ */
+#include "engine/soft/jit_xlat.h"
+
+#define MAX_SPAN 512
+
+/* What an operation does to memory, as far as runs are concerned. */
+struct touch {
+	enum { TOUCH_NOTHING, TOUCH_MEMORY, TOUCH_LOSES } kind; /* LOSES: T0 */
+	struct jit_place at;
+	unsigned size;
+	enum soft_access access;
+};
+
+/* ---- What operations do --------------------------------------------------------------------- */
+
+static bool names_gpr(const struct x86_insn *insn, unsigned reg, unsigned access)
+{
+	for (unsigned i = 0; i < insn->nopds; i++) {
+		const struct x86_operand *o = &insn->opd[i];
+
+		if (o->kind != X86_OPD_REG || !(o->access & access))
+			continue;
+		if ((o->rc == X86_RC_GPR || o->rc == X86_RC_GPRH) && o->reg == reg)
+			return true;
+	}
+	return false;
+}
+
+/* Does it write rAX or rDX without naming it? */
+static bool writes_ax_dx(enum x86_op op)
+{
+	return (op >= X86_OP_MUL && op <= X86_OP_IDIV) || op == X86_OP_CBW || op == X86_OP_CWD ||
+	       op == X86_OP_LAHF || op == X86_OP_CMPXCHG || op == X86_OP_CMPXCHG8B ||
+	       op == X86_OP_CMPXCHG16B;
+}
+
+static bool moves_stack(enum x86_op op)
+{
+	return op == X86_OP_PUSH || op == X86_OP_POP || op == X86_OP_CALL || op == X86_OP_RET ||
+	       op == X86_OP_LEAVE || op == X86_OP_CALL_IND;
+}
+
+static bool may_write(const struct jit_op *o, unsigned reg)
+{
+	enum x86_op op = (enum x86_op)o->insn.op;
+
+	if ((reg == R_RAX || reg == R_RDX) && writes_ax_dx(op))
+		return true;
+	if (reg == R_RSP && moves_stack(op))
+		return true;
+	if (reg == R_RBP && op == X86_OP_LEAVE)
+		return true;
+	return names_gpr(&o->insn, reg, X86_ACC_W);
+}
+
+/* It changes the register by a constant, `*by`, and in no other way. */
+static bool steps(const struct jit_op *o, unsigned reg, int64_t *by)
+{
+	const struct x86_insn *insn = &o->insn;
+	const struct x86_operand *d = &insn->opd[0], *s = &insn->opd[1];
+	bool wide = d->kind == X86_OPD_REG && d->rc == X86_RC_GPR && d->reg == reg && d->size == 8;
+
+	*by = 0;
+	if (!may_write(o, reg))
+		return true;
+	switch (insn->op) {
+	case X86_OP_PUSH:
+		*by = -8;
+		return insn->opsize == 8;
+	case X86_OP_POP:
+		*by = 8;
+		return insn->opsize == 8 && d->reg != R_RSP;
+	case X86_OP_ADD:
+	case X86_OP_SUB:
+		*by = insn->op == X86_OP_ADD ? (int64_t)insn->imm : -(int64_t)insn->imm;
+		return wide && s->kind == X86_OPD_IMM;
+	case X86_OP_INC:
+	case X86_OP_DEC:
+		*by = insn->op == X86_OP_INC ? 1 : -1;
+		return wide;
+	case X86_OP_LEA:
+		*by = insn->disp;
+		return wide && insn->addrsize == 8 && insn->base == reg &&
+		       insn->index == X86_NO_REG;
+	default:
+		return false;
+	}
+}
+
+static struct touch stack_touch(unsigned reg, int64_t disp, enum soft_access access)
+{
+	return (struct touch){.kind = TOUCH_MEMORY,
+			      .at = {.base = (uint8_t)reg, .index = X86_NO_REG, .disp = disp},
+			      .size = 8,
+			      .access = access};
+}
+
+/* Registers stand for themselves but for T0, which T1 stands for if it is free. */
+static bool leaves_t0(const struct x86_insn *insn)
+{
+	const unsigned any = X86_ACC_R | X86_ACC_W;
+
+	return !names_gpr(insn, T0, any) || !names_gpr(insn, T1, any);
+}
+
+static struct touch plain_touch(const struct xlat *x, const struct jit_op *o)
+{
+	const struct x86_operand *mem = thunk_mem_operand(&o->insn);
+	struct touch t = {.kind = TOUCH_LOSES};
+
+	if (!mem) {
+		t.kind = leaves_t0(&o->insn) ? TOUCH_NOTHING : TOUCH_LOSES;
+	} else if (mem->size && jit_place_of(x, o, &t.at)) {
+		t.kind = TOUCH_MEMORY;
+		t.size = mem->size;
+		t.access = mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ;
+	}
+	return t;
+}
+
+static struct touch touch_of(const struct xlat *x, const struct jit_op *o)
+{
+	const struct touch nothing = {.kind = TOUCH_NOTHING}, loses = {.kind = TOUCH_LOSES};
+	const struct x86_operand *d = &o->insn.opd[0];
+
+	if ((o->op->flags & SOFT_OP_END) || !o->emit)
+		return loses;
+	if (o->emit == jit_emit_plain)
+		return plain_touch(x, o);
+	switch (o->insn.op) {
+	case X86_OP_NOP:
+	case X86_OP_PREFETCH:
+	case X86_OP_JCC:
+		return nothing;
+	case X86_OP_LEA:
+		return jit_lea_is_plain(&o->insn) ? nothing : loses;
+	default:
+		break;
+	}
+	if (o->insn.opsize != 8)
+		return loses;
+	switch (o->insn.op) {
+	case X86_OP_PUSH:
+		return d->kind == X86_OPD_MEM ? loses : stack_touch(R_RSP, -8, SOFT_WRITE);
+	case X86_OP_POP:
+		return d->reg == R_RSP ? loses : stack_touch(R_RSP, 0, SOFT_READ);
+	case X86_OP_CALL:
+		return stack_touch(R_RSP, -8, SOFT_WRITE);
+	case X86_OP_RET:
+		return stack_touch(R_RSP, 0, SOFT_READ);
+	case X86_OP_LEAVE:
+		return stack_touch(R_RBP, 0, SOFT_READ);
+	default:
+		return loses;
+	}
+}
+
+/* ---- Runs ----------------------------------------------------------------------------------- */
+
+static bool same_registers(const struct jit_place *a, const struct jit_place *b)
+{
+	return a->base == b->base && a->index == b->index &&
+	       (a->index == X86_NO_REG || a->scale == b->scale);
+}
+
+/* Can [at, at + size) be checked with the run, which then is for `access`? */
+static bool grow(struct jit_run *r, int64_t at, unsigned size, bool writes)
+{
+	int64_t lo = at < r->lo ? at : r->lo;
+	int64_t hi = at + size > r->hi ? at + size : r->hi;
+
+	if (hi - lo > MAX_SPAN || lo != (int32_t)lo)
+		return false;
+	if (r->at.base == X86_NO_REG && r->at.index == X86_NO_REG && (lo ^ (hi - 1)) >> PAGE_BITS)
+		return false; /* known to cross a page */
+	r->lo = lo;
+	r->hi = hi;
+	r->writes = writes;
+	return true;
+}
+
+/* Follow the operations behind the run's first one as far as T0 can be kept for them. */
+static void follow(const struct xlat *x, struct jit_run *r)
+{
+	bool may_leave = false;
+	int64_t delta = 0, by;
+
+	for (unsigned i = r->first;; i++) {
+		const struct jit_op *o = &x->ops[i];
+		struct touch t;
+
+		if (i >= x->n || (i > r->first && o->label))
+			return;
+		t = touch_of(x, o);
+		if (t.kind == TOUCH_LOSES)
+			return;
+		if (t.kind == TOUCH_MEMORY) {
+			bool writes = r->writes || t.access == SOFT_WRITE;
+
+			if (!same_registers(&t.at, &r->at) || (may_leave && writes != r->writes) ||
+			    !grow(r, t.at.disp + delta, t.size, writes))
+				return;
+			r->last = i;
+		}
+		may_leave |= o->insn.op == X86_OP_JCC;
+		if (r->at.index != X86_NO_REG && may_write(o, r->at.index))
+			return;
+		if (r->at.base != X86_NO_REG && !steps(o, r->at.base, &by))
+			return;
+		delta += r->at.base != X86_NO_REG ? by : 0;
+	}
+}
+
+bool jit_run_holds(const struct xlat *x)
+{
+	return x->run.on && x->cur < x->run.last;
+}
+
+bool jit_in_run(const struct xlat *x)
+{
+	return x->run.on && x->cur > x->run.first;
+}
+
+void jit_run_pass(struct xlat *x, unsigned i)
+{
+	int64_t by = 0;
+
+	if (!x->run.on)
+		return;
+	if (i >= x->run.last) {
+		x->run.on = false;
+		return;
+	}
+	if (x->run.at.base != X86_NO_REG)
+		steps(&x->ops[i], x->run.at.base, &by);
+	x->run.delta += by;
+}
+
+void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum soft_access access)
+{
+	struct jit_run *r = &x->run;
+	int64_t disp = at->disp + r->delta;
+	struct jit_place first = *at;
+
+	if (r->on && same_registers(at, &r->at) && disp >= r->lo && disp + size <= r->hi &&
+	    (r->writes || access == SOFT_READ)) {
+		x->at = (int32_t)(disp - r->lo);
+		return;
+	}
+	*r = (struct jit_run){.on = true,
+			      .at = *at,
+			      .lo = at->disp,
+			      .hi = at->disp + size,
+			      .writes = access == SOFT_WRITE,
+			      .first = x->cur,
+			      .last = x->cur};
+	if (!(x->b->lone >> x->cur & 1))
+		follow(x, r);
+	x->at = (int32_t)(at->disp - r->lo);
+	first.disp = r->lo;
+	jit_address(x, &first, 8);
+	jit_check(x, jit_slot_key(&first), (unsigned)(r->hi - r->lo),
+		  r->writes ? SOFT_WRITE : SOFT_READ);
+}
