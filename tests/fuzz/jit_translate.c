@@ -126,7 +126,7 @@ static void translate(void)
 	cold.start = (jc->cold_used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
 	if (!b->jit && jit_warm(jc, b)) {
 		jb = jit_translate(cpu, b);
-		cold.end = jc->cold_used;
+		cold.end = jb ? jb->end : 0;
 		if (jb && jc->used > before && cold.end >= cold.start)
 			check_block(jc, jb, &cold);
 	}

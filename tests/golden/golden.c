@@ -413,7 +413,7 @@ static char *translate(const struct record *r, const char *name, const uint8_t *
 	if (!l.out)
 		exit(2);
 	if (l.jb) {
-		l.cold_end = jc->cold_used;
+		l.cold_end = l.jb->end;
 		print_block(&l, r, name);
 	} else {
 		fprintf(l.out, "; %s: not translated\n", name);

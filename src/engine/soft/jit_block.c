@@ -318,6 +318,18 @@ static uint32_t emit_hop(struct xlat *x, uint32_t *known, uint32_t stub)
 	return *known;
 }
 
+/* Of link `i`, to another page: the way by the table. */
+static void emit_other_way(struct xlat *x, unsigned i)
+{
+	struct emit *e = &x->e;
+	uint32_t miss[2];
+
+	em_patch_rel(e->rw, x->link[i].fail, e->pos);
+	jit_emit_by_table(x, x->link[i].ip, miss);
+	em_patch_rel(e->rw, miss[0], e->pos);
+	em_patch_rel(e->rw, miss[1], e->pos);
+}
+
 static void emit_stubs(struct xlat *x, struct jit_link *links)
 {
 	struct jit_cache *jc = x->jc;
@@ -342,23 +354,38 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 	}
 	for (unsigned i = 0; i < x->nlinks; i++) {
 		struct jit_link *l = &links[i];
+		uint32_t at;
 
 		l->ip = x->link[i].ip;
 		l->rel = x->link[i].rel;
 		l->parked = x->link[i].parked;
 		l->inner = x->link[i].inner >= 0 ? x->off[x->link[i].inner] & JIT_OFF_MASK : 0;
+		if (x->link[i].cross)
+			emit_other_way(x, i);
 		l->stub = e->pos;
 		em_mov_imm(e, T1, i);
 		em8(e, 0xe9);
 		em32(e, 0);
-		uint32_t at = e->pos - 4;
-
+		at = e->pos - 4;
 		em_patch_rel(jc->rw, at,
 			     l->parked ? emit_hop(x, &hop[3], jc->stub_exit_parked)
 				       : emit_hop(x, &hop[2], jc->stub_exit));
 		em_patch_rel(jc->rw, l->rel, l->inner && !jc->come_back ? l->inner : l->stub);
-		if (x->link[i].cross)
-			l->rel = 0;
+	}
+}
+
+/* Behind everything, no instructions: the words of links to other pages, which let nobody pass yet. */
+static void emit_words(struct xlat *x, struct jit_link *links)
+{
+	struct emit *e = &x->e;
+
+	e->pos = (e->pos + 7) & ~7u;
+	for (unsigned i = 0; i < x->nlinks; i++) {
+		if (!x->link[i].cross)
+			continue;
+		links[i].word = e->pos;
+		em_patch_rel(e->rw, x->link[i].load, e->pos);
+		em64(e, ~0ull);
 	}
 }
 
@@ -467,6 +494,8 @@ static struct jit_block *place(struct xlat *x)
 		em_unpark(&x->e, T1);
 		em_jmp_to(&x->e, jb->body);
 	}
+	jb->end = x->e.pos;
+	emit_words(x, links);
 	return jb;
 }
 
@@ -495,7 +524,6 @@ static struct jit_block *translate_locked(struct xlat *x)
 	if (!jb)
 		return NULL;
 	jb->cold = x->cold_head + 8;
-	jb->end = x->e.pos;
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);

@@ -10,13 +10,16 @@ _Static_assert(SOFT_JIT_JC_BITS == 16, "an index is 16 bits by MOVZX");
 
 /* ---- Exits ---------------------------------------------------------------------------------- */
 
-static bool same_page(const struct xlat *x, uint64_t ip)
+static uint64_t linear(const struct xlat *x, uint64_t ip)
 {
 	uint64_t lin = x->cpu->segbase[SEG_CS] + ip;
 
-	if (!x->m64)
-		lin = (uint32_t)lin;
-	return (lin & PAGE_MASK) == (x->b->lin & PAGE_MASK);
+	return x->m64 ? lin : (uint32_t)lin;
+}
+
+static bool same_page(const struct xlat *x, uint64_t ip)
+{
+	return (linear(x, ip) & PAGE_MASK) == (x->b->lin & PAGE_MASK);
 }
 
 /* Note a link whose displacement was just written. */
@@ -38,27 +41,48 @@ static void park_live(struct xlat *x)
 	}
 }
 
-/*
- * A target in another page, which may be somewhere else in the next address space: by its entry of
- * the vCPU's table, as an indirect branch. Flags are parked: the target's pad takes them back.
- */
-static void emit_cross(struct xlat *x, uint64_t ip)
+/* By the target's entry of the vCPU's table, or to the two jumps left in `miss`. */
+void jit_emit_by_table(struct xlat *x, uint64_t ip, uint32_t *miss)
 {
 	uint32_t ent = (uint32_t)(offsetof(struct soft_cpu, jit_jc) +
 				  jit_jc_index(ip) * sizeof(struct soft_jit_jc));
 	struct emit *e = &x->e;
-	uint32_t miss;
 
-	park_live(x);
 	em_mov_imm(e, T0, ip);
 	em_gs(e, 1, 0x3b, T0, ent);
-	miss = em_jcc_later(e, 5);
+	miss[0] = em_jcc_later(e, 5);
 	em_load_gs(e, T1, GS_OFF(code_key));
 	em_gs(e, 1, 0x3b, T1, ent + 8);
-	em_jcc_later(e, 5);
-	add_link(x, ip, -1, true);
-	em_patch_rel(e->rw, miss, x->e.pos - 6);
+	miss[1] = em_jcc_later(e, 5);
 	em_jmp_gs(e, ent + 16);
+}
+
+/*
+ * A target in another page, which may be somewhere else in the next address space: a direct jump if the
+ * space has the page that the link was made for. Flags are parked: the target's pad takes them back.
+ */
+static void emit_cross(struct xlat *x, uint64_t ip)
+{
+	int32_t at =
+		(int32_t)(offsetof(struct soft_space, exec) - offsetof(struct soft_space, win) +
+			  8 * (linear(x, ip) >> PAGE_BITS & (SOFT_WINDOWS - 1)));
+	struct emit *e = &x->e;
+	uint32_t load, fail;
+
+	park_live(x);
+	em_rex(e, 1, T0, 0, 0); /* mov r9, [word] */
+	em8(e, 0x8b);
+	em8(e, (T0 & 7) << 3 | 5);
+	em32(e, 0);
+	load = e->pos - 4;
+	em_at(e, 1, 0x3b, T0, BASE, X86_NO_REG, at);
+	fail = em_jcc_later(e, 5);
+	em_align_rel(e, 1);
+	em8(e, 0xe9);
+	em32(e, 0);
+	add_link(x, ip, -1, true);
+	x->link[x->nlinks - 1].load = load;
+	x->link[x->nlinks - 1].fail = fail;
 }
 
 void jit_emit_exit(struct xlat *x, uint64_t ip, int inner)

@@ -53,7 +53,8 @@ struct jit_link {
 	struct jit_block *to;	  /* what it jumps to now, or NULL */
 	struct jit_link *next_in; /* the next link into `to` */
 	uint64_t ip;		  /* target */
-	uint32_t rel;		  /* where the displacement is; 0: by jit_jc, to another page */
+	uint32_t rel;		  /* where the displacement is; 0: by jit_jc only */
+	uint32_t word;		  /* to another page: where its soft_exec_word() is; else 0 */
 	uint32_t stub;		  /* offset of the unlinked target */
 	uint32_t inner;		  /* a jump back inside the block: its offset; else 0 */
 	bool parked;		  /* flags are in cpu->hflags here */

@@ -199,7 +199,7 @@ static bool grow(struct jit_run *r, int64_t at, unsigned size, bool writes)
 static void follow(const struct xlat *x, struct jit_run *r)
 {
 	bool may_leave = false;
-	int64_t delta = 0, by;
+	int64_t delta = 0, by = 0;
 
 	for (unsigned i = r->first;; i++) {
 		const struct jit_op *o = &x->ops[i];

@@ -5,6 +5,7 @@
  */
 #include "engine/soft/check.h"
 #include "engine/soft/jit_xlat.h"
+#include "engine/soft/mmu_int.h"
 #include "engine/soft/stack.h"
 #include "engine/soft/trace.h"
 
@@ -180,6 +181,24 @@ static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 	return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 }
 
+/*
+ * May a link to another page be made to go to `to`? Its word is set once, so that whoever has just
+ * compared it jumps to a block of that page. With the cache lock.
+ */
+static bool allow_cross(struct soft_cpu *cpu, const struct jit_link *l, const struct jit_block *to)
+{
+	uint64_t *at = (uint64_t *)(void *)(cpu->e->jit->rw + l->word);
+	uint64_t word = soft_exec_word(to->sb->lin, to->sb->page[0]);
+
+	jc_fill(cpu, l->ip, to);
+	if (!word)
+		return false;
+	soft_space_note_exec(cpu, to->sb->lin, to->sb->page[0]);
+	if (*at == ~0ull)
+		__atomic_store_n(at, word, __ATOMIC_RELEASE);
+	return *at == word;
+}
+
 /* Direct exit number `i` is not linked. */
 static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
@@ -199,12 +218,9 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 		return NULL;
 	if (epoch != cpu->e->freed)
 		return jit_host_code(cpu, to->checked);
-	if (!l->rel) {
-		jc_fill(cpu, l->ip, to);
-		return jit_host_code(cpu, to->checked);
-	}
 	soft_cache_lock(cpu->e->cache);
-	jit_link_to(cpu->e->jit, l, to);
+	if (!l->word || allow_cross(cpu, l, to))
+		jit_link_to(cpu->e->jit, l, to);
 	soft_cache_unlock(cpu->e->cache);
 	return jit_host_code(cpu, to == jb && l->inner ? l->inner : to->checked);
 }

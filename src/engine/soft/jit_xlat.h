@@ -91,6 +91,7 @@ struct xlat {
 	struct {
 		uint64_t ip;
 		uint32_t rel;
+		uint32_t load, fail; /* to another page: where it loads its word, and its Jcc */
 		int16_t inner;
 		bool parked, cross;
 	} link[JIT_MAX_LINKS];
@@ -184,6 +185,8 @@ void jit_set_sp(struct xlat *x, unsigned reg, int n);
 /* Load from [T0 + x->at] (into a scratch register two bytes are zero-extended) and store there. */
 void jit_load_t0(struct xlat *x, unsigned size, unsigned reg);
 void jit_store_t0(struct xlat *x, unsigned size, unsigned reg);
+/* Where a link to another page goes that its word does not allow; the link's stub follows. */
+void jit_emit_by_table(struct xlat *x, uint64_t ip, uint32_t *miss);
 /* A direct exit to `ip`. */
 void jit_emit_exit(struct xlat *x, uint64_t ip, int inner);
 

@@ -36,6 +36,8 @@ void soft_space_clear(struct soft_cpu *cpu, enum soft_view view);
 void soft_spaces_use(struct soft_cpu *cpu, uint16_t gen);
 /* No entry of this generation is good any more; 0: of any but the supervisor's. */
 void soft_spaces_end(struct soft_cpu *cpu, uint16_t gen);
+/* The page at `lin` may be executed, and is `page` of guest memory. */
+void soft_space_note_exec(struct soft_cpu *cpu, gva_t lin, uint64_t page);
 /* Drop one page: in every space, or in the supervisor's. */
 void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin);
 void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin);

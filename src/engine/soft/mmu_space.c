@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Spaces: the windows that generated code looks into before the soft TLB. It fills them itself, from
- * the TLB's entries (jit_emit_miss); here is what empties them.
+ * Spaces: the windows that generated code looks into before the soft TLB. It fills those of data itself,
+ * from the TLB's entries (jit_emit_miss); here is what empties them.
  * Threads: the vCPU's own; soft_spaces_drop_write from any.
  *
  * Invariants
@@ -41,6 +41,12 @@ static void clear_used(struct soft_space *s)
 			continue;
 		clear_group(s, g);
 		s->used[g] = 0;
+	}
+	for (unsigned g = 0; g < SOFT_WINDOWS / SOFT_WINDOW_GROUP; g++) {
+		if (!s->used_exec[g])
+			continue;
+		gp_memset(&s->exec[g * SOFT_WINDOW_GROUP], 0, SOFT_WINDOW_GROUP * 8);
+		s->used_exec[g] = 0;
 	}
 	gp_memset(s->hosts, 0, sizeof(s->hosts));
 }
@@ -108,10 +114,26 @@ void soft_spaces_use(struct soft_cpu *cpu, uint16_t gen)
 	cpu->space_base = (uint64_t)(uintptr_t)cpu->view_space[cpu->view]->win;
 }
 
+static unsigned index_of(gva_t lin)
+{
+	return lin >> PAGE_BITS & (SOFT_WINDOWS - 1);
+}
+
+void soft_space_note_exec(struct soft_cpu *cpu, gva_t lin, uint64_t page)
+{
+	struct soft_space *s = cpu->view_space[cpu->view];
+	unsigned at = index_of(lin);
+
+	s->exec[at] = soft_exec_word(lin, page);
+	s->used_exec[at / SOFT_WINDOW_GROUP] = 1;
+}
+
 static void drop(struct soft_space *s, gva_t lin)
 {
-	unsigned at = lin >> PAGE_BITS & (SOFT_WINDOWS - 1);
+	unsigned at = index_of(lin);
 
+	if ((s->exec[at] ^ soft_exec_word(lin, 0)) >> SOFT_EXEC_BITS == 0)
+		s->exec[at] = 0;
 	lin &= PAGE_MASK;
 	for (unsigned a = 0; a < 2; a++) {
 		if (s->win[a][at].page == lin)

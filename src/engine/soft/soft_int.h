@@ -132,10 +132,25 @@ struct soft_space {
 	/* The page last used by operands that go by a register; without one, by their page. */
 	struct soft_window slot[SOFT_SLOTS];
 	struct soft_window win[2][SOFT_WINDOWS]; /* SOFT_READ, SOFT_WRITE; by page number */
-	uint8_t used[SOFT_WINDOW_GROUPS];	 /* the slots are the first group */
+	/* By page number: soft_exec_word() of a page that may be executed, or 0. */
+	uint64_t exec[SOFT_WINDOWS];
+	uint8_t used[SOFT_WINDOW_GROUPS]; /* the slots are the first group */
+	uint8_t used_exec[SOFT_WINDOWS / SOFT_WINDOW_GROUP];
 	uint8_t hosts[SOFT_SPACE_HOSTS]; /* a write window was filled for such a host page */
 	uint16_t gen;			 /* its entries' generation in the TLB; 0: none */
 };
+
+/*
+ * A linear page and the page of guest memory behind it, in one word. 0 and ~0 mean none; so do
+ * pages of memory beyond 1 TiB.
+ */
+#define SOFT_EXEC_BITS 28
+static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
+{
+	uint64_t word = lin >> PAGE_BITS << SOFT_EXEC_BITS | page;
+
+	return page >> SOFT_EXEC_BITS || word == ~0ull ? 0 : word;
+}
 
 /* The spaces of a vCPU: the supervisor's, the one with SMAP lifted, and some users'. */
 #define SOFT_SPACE_USERS 4u
