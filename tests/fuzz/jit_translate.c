@@ -29,6 +29,7 @@ static void check(bool ok)
 /* A piece of code: in line, or out of line. */
 struct piece {
 	uint32_t start, end;
+	uint32_t words; /* behind those out of line: the end of what links compare with */
 };
 
 static bool within(const struct piece *p, uint32_t at)
@@ -41,13 +42,16 @@ static void check_memory(const struct piece *cold, const struct x86_insn *in, ui
 {
 	bool scratch = in->base >= T0 && in->base <= T2;
 
-	if (in->base == X86_REG_RIP) {
-		check(next + (uint32_t)in->disp == cold->start - 8);
+	if (in->base == X86_REG_RIP) { /* the block, or the word of a link to another page */
+		uint32_t at = next + (uint32_t)in->disp;
+
+		check(at == cold->start - 8 || (at % 8 == 0 && at >= cold->end && at < cold->words));
 	} else if (in->seg_override && in->seg == SEG_GS) {
 		check((in->base == X86_NO_REG || scratch) && in->index == X86_NO_REG);
 		check((uint64_t)in->disp + size <= sizeof(struct soft_cpu));
 	} else {
-		check(!in->seg_override && scratch && in->index == X86_NO_REG);
+		check(!in->seg_override && scratch &&
+		      (in->index == X86_NO_REG || (in->base == T2 && in->index == T1)));
 	}
 }
 
@@ -94,7 +98,7 @@ static void check_piece(const struct jit_cache *jc, const struct piece *p, const
 static void check_block(const struct jit_cache *jc, const struct jit_block *jb,
 			const struct piece *cold)
 {
-	struct piece hot = {jb->code, jb->code + jb->len};
+	struct piece hot = {jb->code, jb->code + jb->len, 0};
 
 	check(jb->len <= jb->nops * OP_BYTES + FIXED_BYTES);
 	check(cold->end - cold->start <= jb->nops * OP_BYTES + FIXED_BYTES);
@@ -127,6 +131,7 @@ static void translate(void)
 	if (!b->jit && jit_warm(jc, b)) {
 		jb = jit_translate(cpu, b);
 		cold.end = jb ? jb->end : 0;
+		cold.words = jc->cold_used;
 		if (jb && jc->used > before && cold.end >= cold.start)
 			check_block(jc, jb, &cold);
 	}
