@@ -114,12 +114,6 @@ static int32_t slot_offset(unsigned key, enum soft_access access)
 	return (int32_t)((SOFT_SLOTS - 1 - n % SOFT_SLOTS) * sizeof(struct soft_window));
 }
 
-/* Operands of which the next is most likely in the page of the last. */
-static bool by_slot(unsigned key)
-{
-	return key == R_RSP || key >= 16;
-}
-
 /* T1 = offset of the window of the address in T0. */
 static void emit_window_index(struct emit *e)
 {
@@ -136,7 +130,7 @@ void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access acc
 {
 	struct emit *e = &x->e;
 	struct jit_cold *c = &x->cold[x->ncold++];
-	unsigned index = by_slot(key) ? X86_NO_REG : T1;
+	unsigned index = key < JIT_BY_WINDOW ? X86_NO_REG : T1;
 	int32_t at = index != T1	    ? slot_offset(key, access)
 		     : access == SOFT_WRITE ? IN_SPACE(win) + WRITE_WINDOWS
 					    : IN_SPACE(win);
@@ -287,16 +281,6 @@ uint32_t jit_emit_miss(struct emit *e, enum soft_view view, enum soft_access acc
 	return start;
 }
 
-/* Its register, or 16 and more by its page. */
-unsigned jit_slot_key(const struct jit_place *at)
-{
-	if (at->base < 16)
-		return at->base;
-	if (at->index < 16)
-		return at->index;
-	return 16 + ((uint64_t)at->disp >> PAGE_BITS & 15);
-}
-
 static uint32_t gs_segbase(unsigned seg)
 {
 	return (uint32_t)(offsetof(struct soft_cpu, segbase) + 8u * seg);
@@ -338,6 +322,14 @@ bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place
 	       !(insn->flags & X86_IF_VSIB) && !(insn->index < 16 && jit_in_memory(insn->index));
 }
 
+/* Where there are no runs: constant addresses have slots. */
+static unsigned other_slot(const struct jit_place *at)
+{
+	if (at->base < 16 || at->index < 16)
+		return at->base == R_RSP ? (unsigned)R_RSP : JIT_BY_WINDOW;
+	return 16 + ((uint64_t)at->disp >> PAGE_BITS & 15);
+}
+
 void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access)
 {
 	struct jit_place at;
@@ -349,7 +341,7 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 	x->at = 0;
 	jit_address(x, &at, o->insn.addrsize);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, jit_slot_key(&at), size, access);
+	jit_check(x, other_slot(&at), size, access);
 }
 
 /* ---- The instruction itself ----------------------------------------------------------------- */
@@ -556,32 +548,34 @@ static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
 	return (insn->flags & X86_IF_HOST) && shape >= SHAPE_X87_REG && shape <= SHAPE_X87_STORE;
 }
 
-/* FOP, FIP and FCS, and with an operand FDP (its offset, from jit_tmp) and FDS. Keeps flags. */
+/*
+ * What FIP, FOP, FDP and the selectors beside them are made of when generated code is left
+ * (settle_x87 in jit_run.c). Keeps flags. Outside 64-bit mode generated code changes DS as well, so its selector
+ * is noted here.
+ */
 static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 {
 	struct emit *e = &x->e;
-	uint32_t area = GS_OFF(s.xsave);
 
-	em_mov_imm(e, T1, o->op->rip);
-	em_store_gs(e, T1, area + FX_FIP);
-	em8(e, 0x66); /* mov word gs:[FOP], imm16 */
-	em_gs(e, 0, 0xc7, 0, area + FX_FOP);
-	em16(e, (unsigned)o->op->imm & 0x7ff);
-	em_gs(e, 0, 0x8b, T1, (uint32_t)offsetof(struct soft_cpu, s.seg[SEG_CS].sel));
-	em8(e, 0x66);
-	em_gs(e, 0, 0x89, T1, area + FX_FCS);
+	em_mov_imm(e, T1, o->op->rip << 16 | SOFT_X87_IP | ((unsigned)o->op->imm & 0x7ff));
+	em_store_gs(e, T1, GS_OFF(x87_ip));
 	if (!mem)
 		return;
 	em_load_gs(e, T1, GS_OFF(jit_tmp));
-	em_store_gs(e, T1, area + FX_FDP);
-	em_gs(e, 0, 0x8b, T1,
-	      (uint32_t)(offsetof(struct soft_cpu, s.seg) + sizeof(struct x86_seg) * o->op->seg +
-			 offsetof(struct x86_seg, sel)));
+	em_store_gs(e, T1, GS_OFF(x87_dp));
+	em_gs(e, 0, 0xc6, 0, GS_OFF(x87_seg));
+	em8(e, (x->m64 ? SOFT_X87_DP : SOFT_X87_DP_ONLY) | o->op->seg);
+	if (x->m64)
+		return;
+	em_gs_movzx16(e, T1,
+		      (uint32_t)(offsetof(struct soft_cpu, s.seg) +
+				 sizeof(struct x86_seg) * o->op->seg +
+				 offsetof(struct x86_seg, sel)));
 	em8(e, 0x66);
-	em_gs(e, 0, 0x89, T1, area + FX_FDS);
+	em_gs(e, 0, 0x89, T1, GS_OFF(s.xsave) + FX_FDS);
 }
 
-/* jit_tmp = offset of an x87 operand, for FDP. */
+/* jit_tmp = offset of an x87 operand. */
 static void note_x87_operand(struct xlat *x, const struct jit_op *o)
 {
 	struct jit_place at;
@@ -664,19 +658,34 @@ static void emit_nothing(struct xlat *x, struct jit_op *o)
 bool jit_lea_is_plain(const struct x86_insn *insn)
 {
 	return insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
-	       insn->base < 16 && !jit_in_memory(insn->base) && !jit_in_memory(insn->opd[0].reg) &&
-	       !(insn->index < 16 && jit_in_memory(insn->index));
+	       !jit_in_memory(insn->opd[0].reg) && !jit_in_memory(insn->base) &&
+	       !jit_in_memory(insn->index);
+}
+
+/* Registers that stay themselves, or none. */
+static void emit_plain_lea(struct xlat *x, const struct jit_op *o)
+{
+	const struct x86_insn *insn = &o->insn;
+	struct jit_place at = jit_insn_place(o);
+	unsigned dst = insn->opd[0].reg;
+
+	if (at.base < 16 || at.index < 16)
+		em_lea(&x->e, insn->opsize == 8, dst, at.base, at.index, at.scale,
+		       (int32_t)at.disp);
+	else
+		em_mov_imm(&x->e, dst,
+			   insn->opsize == 8 && insn->addrsize == 8 ? (uint64_t)at.disp
+								    : (uint32_t)at.disp);
 }
 
 static void emit_lea(struct xlat *x, struct jit_op *o)
 {
 	const struct x86_insn *insn = &o->insn;
-	unsigned dst = insn->opd[0].reg;
 	struct jit_place at = jit_insn_place(o);
+	unsigned dst = insn->opd[0].reg;
 
 	if (jit_lea_is_plain(insn)) {
-		em_lea(&x->e, insn->opsize == 8, dst, insn->base, insn->index, insn->scale,
-		       (int32_t)insn->disp);
+		emit_plain_lea(x, o);
 		return;
 	}
 	jit_address(x, &at, insn->addrsize);
@@ -725,7 +734,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	if (insn->addrsize == 2)
 		em_movzx16(e, T0, T0);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, jit_slot_key(&at), size, access);
+	jit_check(x, other_slot(&at), size, access);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else

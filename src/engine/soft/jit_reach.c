@@ -18,6 +18,7 @@
 #include "engine/soft/jit_xlat.h"
 
 #define MAX_SPAN 512
+#define MAX_DRIFT 128
 
 /* What an operation does to memory, as far as runs are concerned. */
 struct touch {
@@ -171,6 +172,63 @@ static struct touch touch_of(const struct xlat *x, const struct jit_op *o)
 	}
 }
 
+/* ---- Slots and windows ---------------------------------------------------------------------- */
+
+/* The smallest loop inside the block that the operation at hand is in. */
+static bool find_loop(const struct xlat *x, unsigned *first, unsigned *last)
+{
+	for (unsigned k = x->cur; k < x->n; k++) {
+		int inner = x->ops[k].inner;
+
+		if (inner < 0 || (unsigned)inner > x->cur)
+			continue;
+		*first = (unsigned)inner;
+		*last = k;
+		return true;
+	}
+	return false;
+}
+
+/* How far a register's change moves an address in one turn of the loop; more than a page: unknown. */
+static uint64_t drift(const struct xlat *x, unsigned reg, unsigned first, unsigned last)
+{
+	int64_t sum = 0, by;
+
+	for (unsigned i = first; reg < 16 && i <= last; i++) {
+		const struct jit_op *o = &x->ops[i];
+
+		if ((o->op->flags & SOFT_OP_END) || !o->emit || !steps(o, reg, &by) ||
+		    by != (int32_t)by)
+			return PAGE_BYTES + 1;
+		sum += by;
+	}
+	return (uint64_t)(sum < 0 ? -sum : sum);
+}
+
+/* The next turn's operand is most likely in the same page. */
+static bool stays_near(const struct xlat *x, const struct jit_place *at)
+{
+	unsigned first, last;
+
+	return find_loop(x, &first, &last) && drift(x, at->base, first, last) <= MAX_DRIFT &&
+	       drift(x, at->index, first, last) << at->scale <= MAX_DRIFT;
+}
+
+/* Which slot the place has, or JIT_BY_WINDOW. The stack's is its alone. */
+static unsigned choose_slot(const struct xlat *x, const struct jit_place *at)
+{
+	unsigned key;
+
+	if (at->base == R_RSP)
+		return R_RSP;
+	if (at->base >= 16 && at->index >= 16)
+		return 16 + ((uint64_t)at->disp >> PAGE_BITS & 15);
+	if (!stays_near(x, at))
+		return JIT_BY_WINDOW;
+	key = (at->base + 5u * at->index) & 15;
+	return key == R_RSP ? (unsigned)R_RBP : key;
+}
+
 /* ---- Runs ----------------------------------------------------------------------------------- */
 
 static bool same_registers(const struct jit_place *a, const struct jit_place *b)
@@ -275,6 +333,6 @@ void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum s
 	x->at = (int32_t)(at->disp - r->lo);
 	first.disp = r->lo;
 	jit_address(x, &first, 8);
-	jit_check(x, jit_slot_key(&first), (unsigned)(r->hi - r->lo),
+	jit_check(x, choose_slot(x, &first), (unsigned)(r->hi - r->lo),
 		  r->writes ? SOFT_WRITE : SOFT_READ);
 }

@@ -11,10 +11,29 @@
 
 /* ---- Coming back ---------------------------------------------------------------------------- */
 
+/* FIP, FOP, FDP and their selectors, of what generated code executed last. */
+static void settle_x87(struct soft_cpu *cpu)
+{
+	uint8_t *x = cpu->s.xsave, seg = cpu->x87_seg;
+
+	st_le16(x + FX_FOP, cpu->x87_ip & 0x7ff);
+	st_le64(x + FX_FIP, (uint64_t)((int64_t)cpu->x87_ip >> 16));
+	st_le16(x + FX_FCS, cpu->s.seg[SEG_CS].sel);
+	cpu->x87_ip = 0;
+	if (!seg)
+		return;
+	st_le64(x + FX_FDP, cpu->x87_dp);
+	if (seg & SOFT_X87_DP)
+		st_le16(x + FX_FDS, cpu->s.seg[seg & 7].sel);
+	cpu->x87_seg = 0;
+}
+
 /* LAHF and SETO's image in hflags is the guest's arithmetic flags. */
 static void take_flags(struct soft_cpu *cpu)
 {
 	flags_set(cpu, cpu->hflags);
+	if (unlikely(cpu->x87_ip))
+		settle_x87(cpu);
 	if (cpu->jit_kicked) {
 		cpu->jit_kicked = false;
 		atomic_fetch_sub(&cpu->e->jit->kicks, 1);

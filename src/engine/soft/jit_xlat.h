@@ -123,8 +123,6 @@ void jit_address(struct xlat *x, const struct jit_place *at, unsigned addrsize);
 struct jit_place jit_insn_place(const struct jit_op *o);
 /* Its place, if it can be in a run: 64-bit code, no segment base. */
 bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place *at);
-/* What chooses the place's slot (jit_check). */
-unsigned jit_slot_key(const struct jit_place *at);
 /*
  * T0 = linear address of `size` bytes at the offset in T0 of a segment, or to the slow path. Loses
  * flags and T1 unless the segment is flat.
@@ -132,8 +130,10 @@ unsigned jit_slot_key(const struct jit_place *at);
 void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access access);
 /*
  * T0 = host address of `size` bytes at the linear address in T0, or to the slow path. Parks live
- * flags first. `key` chooses the slot: the register, or 16 and more without one. T1 is lost.
+ * flags first. By slot number `key`, of which a register's number is one and 16 and more are for constant
+ * addresses, or by window. T1 is lost.
  */
+#define JIT_BY_WINDOW 32u
 void jit_check(struct xlat *x, unsigned key, unsigned size, enum soft_access access);
 void jit_emit_cold(struct xlat *x, const struct jit_cold *c);
 /* Flags must be in the host's before the instruction at hand runs. */

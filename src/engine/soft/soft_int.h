@@ -276,6 +276,15 @@ struct soft_cpu {
 	uint64_t jit_old;	   /* what an indirect CALL has pushed over */
 	uint64_t jit_save[3];	   /* inside a lookup */
 	uint32_t jit_miss_size;	   /* a lookup's, less one */
+	/*
+	 * The x87 instruction and operand executed last by generated code, 0: none since it was
+	 * entered. Instruction pointer << 16 | SOFT_X87_IP | FOP; the operand's offset and segment.
+	 */
+	uint64_t x87_ip, x87_dp;
+	uint8_t x87_seg;
+#define SOFT_X87_IP 0x8000u
+#define SOFT_X87_DP 0x80u
+#define SOFT_X87_DP_ONLY 0x40u /* FDS is there already */
 	uint16_t hflags;	   /* parked flags: LAHF:SETO */
 	_Atomic uint32_t jit_stop; /* leave before entering a block; set after `requests` */
 	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */
