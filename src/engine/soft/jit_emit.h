@@ -35,36 +35,48 @@ static inline void em8(struct emit *e, unsigned b)
 	e->rw[e->pos++] = (uint8_t)b;
 }
 
+/* One store each; a call would cost more than the rest of an instruction. */
 static inline void em16(struct emit *e, unsigned v)
 {
-	em8(e, v & 0xff);
-	em8(e, v >> 8 & 0xff);
+	uint16_t w = (uint16_t)v;
+
+	__builtin_memcpy(e->rw + e->pos, &w, 2);
+	e->pos += 2;
+}
+
+static inline void em24(struct emit *e, unsigned v)
+{
+	em16(e, v);
+	em8(e, v >> 16);
 }
 
 static inline void em32(struct emit *e, uint32_t v)
 {
-	gp_memcpy(e->rw + e->pos, &v, 4);
+	__builtin_memcpy(e->rw + e->pos, &v, 4);
 	e->pos += 4;
 }
 
 static inline void em64(struct emit *e, uint64_t v)
 {
-	gp_memcpy(e->rw + e->pos, &v, 8);
+	__builtin_memcpy(e->rw + e->pos, &v, 8);
 	e->pos += 8;
 }
 
 /* REX with W; always written (scratch registers need one). */
+static inline unsigned em_rex_of(unsigned w, unsigned reg, unsigned index, unsigned base)
+{
+	return 0x40 | w << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1);
+}
+
 static inline void em_rex(struct emit *e, unsigned w, unsigned reg, unsigned index, unsigned base)
 {
-	em8(e, 0x40 | w << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1));
+	em8(e, em_rex_of(w, reg, index, base));
 }
 
 /* op reg, rm: both registers. */
 static inline void em_rr(struct emit *e, unsigned w, unsigned op, unsigned reg, unsigned rm)
 {
-	em_rex(e, w, reg, 0, rm);
-	em8(e, op);
-	em8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	em24(e, em_rex_of(w, reg, 0, rm) | op << 8 | (0xc0 | (reg & 7) << 3 | (rm & 7)) << 16);
 }
 
 /* ModRM and all behind it of [base + index * 2^scale + disp]; 16 = none (not both). */
@@ -91,10 +103,7 @@ static inline void em_mem(struct emit *e, unsigned reg, unsigned base, unsigned 
 /* op reg, gs:[disp] and op reg, gs:[index + disp] (index is no rsp, r12). */
 static inline void em_gs(struct emit *e, unsigned w, unsigned op, unsigned reg, uint32_t disp)
 {
-	em8(e, 0x65);
-	em_rex(e, w, reg, 0, 0);
-	em8(e, op);
-	em8(e, (reg & 7) << 3 | 4);
+	em32(e, 0x65 | em_rex_of(w, reg, 0, 0) << 8 | op << 16 | ((reg & 7) << 3 | 4) << 24);
 	em8(e, 0x25);
 	em32(e, disp);
 }
@@ -102,10 +111,8 @@ static inline void em_gs(struct emit *e, unsigned w, unsigned op, unsigned reg, 
 static inline void em_gs_at(struct emit *e, unsigned w, unsigned op, unsigned reg, unsigned index,
 			    uint32_t disp)
 {
-	em8(e, 0x65);
-	em_rex(e, w, reg, 0, index);
-	em8(e, op);
-	em8(e, 0x80 | (reg & 7) << 3 | (index & 7));
+	em32(e, 0x65 | em_rex_of(w, reg, 0, index) << 8 | op << 16 |
+			(0x80 | (reg & 7) << 3 | (index & 7)) << 24);
 	em32(e, disp);
 }
 
@@ -165,18 +172,13 @@ static inline void em_mov_imm(struct emit *e, unsigned reg, uint64_t v)
 /* op/ext reg, imm32 (group 81). */
 static inline void em_alu_imm(struct emit *e, unsigned w, unsigned ext, unsigned reg, uint32_t imm)
 {
-	em_rex(e, w, 0, 0, reg);
-	em8(e, 0x81);
-	em8(e, 0xc0 | ext << 3 | (reg & 7));
+	em24(e, em_rex_of(w, 0, 0, reg) | 0x81 << 8 | (0xc0 | ext << 3 | (reg & 7)) << 16);
 	em32(e, imm);
 }
 
 static inline void em_shift_imm(struct emit *e, unsigned w, unsigned ext, unsigned reg, unsigned n)
 {
-	em_rex(e, w, 0, 0, reg);
-	em8(e, 0xc1);
-	em8(e, 0xc0 | ext << 3 | (reg & 7));
-	em8(e, n);
+	em32(e, em_rex_of(w, 0, 0, reg) | 0xc1 << 8 | (0xc0 | ext << 3 | (reg & 7)) << 16 | n << 24);
 }
 
 static inline void em_lea(struct emit *e, unsigned w, unsigned dst, unsigned base, unsigned index,
@@ -196,16 +198,14 @@ static inline void em_jmp_to(struct emit *e, uint32_t target)
 
 static inline void em_jcc_to(struct emit *e, unsigned cc, uint32_t target)
 {
-	em8(e, 0x0f);
-	em8(e, 0x80 | cc);
+	em16(e, 0x0f | (0x80 | cc) << 8);
 	em32(e, target - (e->pos + 4));
 }
 
 /* The same with the displacement filled in later; returns where it is. */
 static inline uint32_t em_jcc_later(struct emit *e, unsigned cc)
 {
-	em8(e, 0x0f);
-	em8(e, 0x80 | cc);
+	em16(e, 0x0f | (0x80 | cc) << 8);
 	em32(e, 0);
 	return e->pos - 4;
 }
