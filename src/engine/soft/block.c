@@ -403,17 +403,20 @@ size_t soft_build_bytes(const struct soft_build *bd)
 void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room)
 {
 	struct x86_insn *insns = (struct x86_insn *)((uint8_t *)room + ops_bytes(bd));
+	struct soft_op *ops = room;
 
 	at->nops = bd->nops;
-	at->ops = room;
-	gp_memcpy(at->ops, bd->ops, bd->nops * sizeof(struct soft_op));
-	gp_memcpy(insns, bd->insns, bd->ninsns * sizeof(struct x86_insn));
+	gp_memcpy(ops, bd->ops, bd->nops * sizeof(struct soft_op));
 	for (unsigned i = 0; i < bd->nops; i++) {
-		if (bd->has_insn[i])
-			at->ops[i].insn = &insns[(uintptr_t)bd->ops[i].insn - 1];
-		else if (bd->has_target[i])
-			at->ops[i].target = &at->ops[(uintptr_t)bd->ops[i].target - 1];
+		if (bd->has_insn[i]) {
+			*insns = bd->insns[i];
+			ops[i].insn = insns++;
+		} else if (bd->has_target[i]) {
+			ops[i].target = &ops[(uintptr_t)bd->ops[i].target - 1];
+		}
 	}
+	/* Other vCPUs may be in generated code of the block. Partner: take_op. */
+	__atomic_store_n(&at->ops, ops, __ATOMIC_RELEASE);
 }
 
 /* Was anything under the block written since it was begun? With the lock. */
@@ -466,7 +469,9 @@ static struct soft_block *place(struct soft_cache *c, const struct soft_build *b
 	struct soft_block *b = &c->heads[c->blocks], **at;
 
 	*b = bd->head;
-	attach(c, bd, b);
+	b->nops = bd->nops;
+	if (!bd->lean)
+		attach(c, bd, b);
 	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
 	*at = b;
@@ -484,7 +489,8 @@ static struct soft_block *place(struct soft_cache *c, const struct soft_build *b
 
 static bool full(const struct soft_cache *c, const struct soft_build *bd)
 {
-	return c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES || c->blocks == c->block_cap;
+	return (!bd->lean && c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES) ||
+	       c->blocks == c->block_cap;
 }
 
 /* Blocks stay, with their generated code; S1 decodes them anew. In an exclusive section. */
@@ -526,11 +532,19 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 			b = NULL;
 		else if (!b)
 			b = place(c, bd);
-		else if (!b->ops)
+		else if (!b->ops && !bd->lean)
 			attach(c, bd, b);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (no_room)
 		make_room(c, cpu, bd);
 	return b;
+}
+
+void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct soft_build *bd)
+{
+	pthread_mutex_lock(&c->lock);
+	if (atomic_load(&b->valid) && !b->ops && !bd->lean && !overtaken(c, bd) && !full(c, bd))
+		attach(c, bd, b);
+	pthread_mutex_unlock(&c->lock);
 }

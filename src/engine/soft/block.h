@@ -53,15 +53,18 @@ void soft_cache_free(struct soft_cache *c);
 struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing);
 /*
- * A block on its way into the cache. Built without the lock; branch targets are op indexes + 1 and
- * instruction copies indexes + 1 until soft_cache_commit places them.
+ * A block on its way into the cache. Built without the lock; branch targets are op indexes + 1 until
+ * soft_cache_commit places them. Each vCPU keeps its last one, so that S2 need not decode it anew.
  */
 struct soft_build {
 	struct soft_block head;
+	struct soft_block *block; /* what it became, or NULL */
+	uint64_t freed;		  /* soft_engine.freed then: later `block` may be another */
 	uint64_t epoch;
 	unsigned nops, ninsns;
+	bool lean; /* for S2 alone: operations without handlers, which the cache does not keep */
 	struct soft_op ops[SOFT_BLOCK_OPS + 1];
-	struct x86_insn insns[SOFT_BLOCK_OPS + 1];
+	struct x86_insn insns[SOFT_BLOCK_OPS + 1]; /* of each; X86_OP_INVALID: nothing S2 may run */
 	bool has_insn[SOFT_BLOCK_OPS + 1], has_target[SOFT_BLOCK_OPS + 1];
 };
 
@@ -76,6 +79,8 @@ void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t p
  */
 struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 				     const struct soft_build *bd);
+/* Give a block whose operations were not kept those of `bd`, if there is room and nothing was written. */
+void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct soft_build *bd);
 /* Place operations and copies at `at` (soft_build_bytes of it), for a block outside the cache. */
 size_t soft_build_bytes(const struct soft_build *bd);
 void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room);
@@ -101,7 +106,15 @@ struct soft_block *soft_find_block(struct soft_cpu *cpu);
 void soft_build_one(struct soft_cpu *cpu, const struct soft_block *b, uint64_t ip,
 		    struct soft_op *op, struct x86_insn *insn);
 
-/* Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. */
+/*
+ * Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. Its
+ * operations may be missing, if S2 is to have it at once; ..._ops() is for S1.
+ */
 struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin);
+struct soft_block *soft_block_build_ops(struct soft_cpu *cpu, gva_t lin);
+/* The decoded block, which begins at `ip` in the vCPU's mode: as it was built, or decoded again. */
+struct soft_build *soft_built(struct soft_cpu *cpu, struct soft_block *block, uint64_t ip);
+/* Try to make the operations of a block that has none; raises nothing, passes no safepoint. */
+void soft_block_ops(struct soft_cpu *cpu, struct soft_block *block, uint64_t ip);
 
 #endif

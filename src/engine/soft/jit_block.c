@@ -84,17 +84,15 @@ static bool crosses(const struct xlat *x)
 }
 
 /* The bytes of the instruction at `at` in the page. */
-static const uint8_t *bytes_at(struct xlat *x, unsigned at, size_t *avail)
+static const uint8_t *bytes_at(struct xlat *x, unsigned at)
 {
 	unsigned first = (unsigned)PAGE_BYTES - at;
 
-	*avail = first;
 	if (!crosses(x) || first >= sizeof(x->crossing))
 		return page_bytes(x) + at;
 	gp_memcpy(x->crossing, page_bytes(x) + at, first);
 	gp_memcpy(x->crossing + first, x->cpu->e->ram + (x->b->page[1] << PAGE_BITS),
 		  sizeof(x->crossing) - first);
-	*avail = sizeof(x->crossing);
 	return x->crossing;
 }
 
@@ -110,9 +108,8 @@ static bool flags_known(const struct x86_insn *insn)
 
 static void plan_op(struct xlat *x, unsigned i)
 {
-	const struct soft_op *op = &x->b->ops[i];
+	const struct soft_op *op = &x->bd->ops[i];
 	struct jit_op *o = &x->ops[i];
-	size_t avail;
 
 	o->op = op;
 	o->emit = NULL;
@@ -122,9 +119,11 @@ static void plan_op(struct xlat *x, unsigned i)
 	o->use = (struct jit_flag_use){FLAGS_ARITH, 0};
 	if (op->flags & SOFT_OP_END)
 		return;
-	o->bytes = bytes_at(x, page_offset(x, op->rip), &avail);
-	if (!decode_at(x, o->bytes, avail, &o->insn))
+	o->insn = x->bd->insns[i];
+	if (o->insn.op == X86_OP_INVALID)
 		return;
+	normalize(&o->insn);
+	o->bytes = bytes_at(x, page_offset(x, op->rip));
 	o->emit = jit_pick(x, &o->insn, op);
 	if (x->cpu->check && !soft_check_can(&o->insn, op, i + 1 < x->n ? op + 1 : NULL))
 		o->emit = NULL;
@@ -136,7 +135,7 @@ static void plan_op(struct xlat *x, unsigned i)
 	if (!is_conditional(o) && o->insn.op != X86_OP_JMP)
 		return;
 	for (unsigned k = 0; k <= i; k++) {
-		if (x->b->ops[k].rip == op->imm) {
+		if (x->bd->ops[k].rip == op->imm) {
 			o->inner = (int16_t)k;
 			x->ops[k].label = true;
 			break;
@@ -480,7 +479,7 @@ static struct jit_block *translate_locked(struct xlat *x)
 	/* Bytes may have been written since they were read. */
 	if (b->jit)
 		return b->jit;
-	if (!atomic_load(&b->valid) || x->epoch != soft_cache_epoch(x->cpu->e->cache) ||
+	if (!atomic_load(&b->valid) || x->bd->epoch != soft_cache_epoch(x->cpu->e->cache) ||
 	    jit_full(jc))
 		return NULL;
 	start_code(x);
@@ -529,11 +528,9 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.b = b;
 	x.mode = b->mode;
 	x.m64 = b->mode & SOFT_MODE_CS64;
-	x.n = b->nops;
 	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
 	x.view = cpu->view;
 	x.lines = 0;
-	x.epoch = soft_cache_epoch(cpu->e->cache);
 	if (jit_full(x.jc)) {
 		soft_cache_empty(cpu->e->cache, cpu);
 		return NULL;
@@ -542,6 +539,8 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	    (crosses(&x) && soft_cache_in_flux(cpu, b->page[1])))
 		return NULL;
 	x.e.pos = 0;
+	x.bd = soft_built(cpu, b, cpu->s.rip);
+	x.n = x.bd->nops;
 	plan(&x);
 	soft_cache_lock(cpu->e->cache);
 	jb = translate_locked(&x);

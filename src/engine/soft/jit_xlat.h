@@ -49,6 +49,7 @@ struct xlat {
 	struct soft_cpu *cpu;
 	struct jit_cache *jc;
 	struct soft_block *b;
+	const struct soft_build *bd; /* the same, decoded */
 	uint32_t mode;
 	bool m64;
 	enum jit_flags_at flags;
@@ -58,7 +59,6 @@ struct xlat {
 	uint32_t head;	    /* offset of the block's head word */
 	uint32_t cold_head; /* the same of its part out of line */
 	unsigned live_in;   /* flags live at the start */
-	uint64_t epoch;	    /* of the cache before the first byte was read */
 	uint64_t lines;	    /* of the page, whose bytes liveness was read from */
 
 	unsigned nfar;

@@ -375,7 +375,7 @@ static struct soft_block *find_slow(struct soft_cpu *cpu, gva_t lin)
 		soft_code_page_seen(cpu, lin);
 	if (log_on(LOG_EXEC))
 		soft_trace_block(cpu, b);
-	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
+	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE && b->ops)
 		*soft_jcache_slot(cpu, lin) = (struct soft_jcache_ent){.lin = lin,
 								       .key = cpu->code_key,
 								       .cs_key = cpu->cs_key,
@@ -409,7 +409,7 @@ static void run_translated(struct soft_cpu *cpu)
 		jb = jit_translate(cpu, b);
 		if (freed != cpu->e->freed)
 			return; /* the cache has been emptied: look again */
-		/*
+				/*
 		 * Else S1 runs it. Another vCPU may have the page for writing until its next
 		 * safepoint, which may be never: it spins until this one has done something.
 		 */
@@ -418,6 +418,8 @@ static void run_translated(struct soft_cpu *cpu)
 		jit_enter(cpu, jb);
 		return;
 	}
+	if (unlikely(!b->ops)) /* meant for S2, which cannot have it now */
+		b = soft_block_build_ops(cpu, (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask);
 	atomic_fetch_add_explicit(&b->runs, 1, memory_order_relaxed);
 	soft_run_ops(cpu, b->ops);
 }
@@ -638,7 +640,10 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	}
 	soft_tlb_flush(cpu);
 	cpu->scratch = aligned_alloc(64, 4096);
-	if (!cpu->scratch) {
+	cpu->built = calloc(1, sizeof(*cpu->built));
+	if (!cpu->scratch || !cpu->built) {
+		free(cpu->scratch);
+		free(cpu->built);
 		soft_check_free(cpu->check);
 		munmap(cpu, sizeof(*cpu));
 		return NULL;
@@ -661,6 +666,7 @@ static void soft_destroy(struct engine *engine)
 		if (!e->cpus[i])
 			continue;
 		free(e->cpus[i]->scratch);
+		free(e->cpus[i]->built);
 		soft_check_free(e->cpus[i]->check);
 		munmap(e->cpus[i], sizeof(struct soft_cpu));
 	}

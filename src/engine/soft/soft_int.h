@@ -114,7 +114,8 @@ struct soft_tlb {
  */
 struct soft_slots {
 	struct {
-		uint64_t page[16]; /* other threads empty one, page first; the owner fills it, page last */
+		uint64_t page
+			[16]; /* other threads empty one, page first; the owner fills it, page last */
 		uint64_t host[16];
 	} set[4]; /* SOFT_READ and SOFT_WRITE by register, then both by page */
 };
@@ -135,7 +136,7 @@ struct soft_slots {
 #define SOFT_MODE_STEP 0x080u  /* TF, debug registers or a shadow: one instruction a block */
 #define SOFT_MODE_NOFPU 0x100u /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
 #define SOFT_MODE_LMA 0x200u
-#define SOFT_MODE_AC 0x400u /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
+#define SOFT_MODE_AC 0x400u	 /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
 #define SOFT_MODE_BITS 12
 /* Code segments told apart in code_key, soft_cpu.cs_keys. */
@@ -145,7 +146,7 @@ struct soft_slots {
 #define SOFT_JIT_JC_BITS 16
 struct soft_jit_jc {
 	uint64_t ip;
-	uint64_t key;  /* soft_cpu.code_key it was found under; others clear it when the code dies */
+	uint64_t key; /* soft_cpu.code_key it was found under; others clear it when the code dies */
 	uint64_t host; /* address that takes parked flags */
 	uint64_t unused;
 };
@@ -192,7 +193,8 @@ struct soft_cpu {
 	struct soft_tlb *tlb; /* the current view */
 	uint64_t tlb_gen;     /* generation of that view's entries in use: 1 to 4094 */
 	uint64_t tlb_wgen;    /* the same for S1's stores; SOFT_NO_GEN: all by slow paths */
-	uint64_t code_key;    /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
+	uint64_t
+		code_key; /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
 	uint64_t
 		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
 	uint64_t code_epoch; /* bumped by whatever remaps code or frees blocks */
@@ -263,8 +265,8 @@ struct soft_cpu {
 	_Alignas(64) struct soft_jit_jc jit_jc[1u << SOFT_JIT_JC_BITS];
 	struct soft_tlb views[SOFT_VIEWS];
 	_Alignas(64) struct soft_slots slots[SOFT_VIEWS];
-	uint64_t slot_base; /* r11 in generated code: the current view's set[0].host */
-	uint64_t jit_ret;   /* where a lookup goes back to */
+	uint64_t slot_base;	  /* r11 in generated code: the current view's set[0].host */
+	uint64_t jit_ret;	  /* where a lookup goes back to */
 	_Atomic bool slots_stale; /* empty the write slots at the next soft_enter() */
 	uint16_t pcid_gen[4096]; /* the generation of each PCID; 0 = none of its entries is valid */
 	struct soft_tlb none;	 /* always empty: the view while alignment is checked */
@@ -282,6 +284,7 @@ struct soft_cpu {
 	/* Bits by hash: set, maybe; clear, certainly not. */
 	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: of SOFT_VIEW_SUPER */
 	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_epoch was bumped */
+	struct soft_build *built;		 /* the block built last */
 	char error[256];
 	struct soft_stats stats;
 };
@@ -296,8 +299,8 @@ struct soft_engine {
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;
 	uint64_t start_tsc, start_ns; /* stats.c */
-	struct soft_perf *perf; /* NULL: nobody is told about generated code */
-	struct soft_exclusive { /* exclusive.c */
+	struct soft_perf *perf;	      /* NULL: nobody is told about generated code */
+	struct soft_exclusive {	      /* exclusive.c */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
 		_Atomic bool busy; /* someone has, or waits for the others to begin, a section */
@@ -437,6 +440,8 @@ void thunk_cache_tell(const struct thunk_cache *tc, struct soft_perf *perf);
  * The caller has filled rip, len and the memory operand. false: cannot (the caller makes it #UD).
  */
 bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+/* The same without code to call: what S2 wants to know. */
+bool soft_thunk_describe(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
 void soft_fpu_enter(struct soft_cpu *cpu); /* s.xsave -> host registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host defaults restored */
 /* Install SIGFPE/SIGSEGV/SIGBUS/SIGILL handlers (once a process) that turn faults inside thunks
