@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
+#include "engine/soft/codemem.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -17,6 +17,7 @@
 #define CACHE_ARENA_BYTES (32ull << 20) /* operations */
 #define CACHE_HEAD_BYTES (64ull << 20)	/* blocks */
 #define CACHE_HASH_BITS 18
+#define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
 
 struct soft_cache {
 	struct soft_engine *e;
@@ -29,7 +30,7 @@ struct soft_cache {
 	struct {
 		uint64_t page, lines;
 	} recent[RECENT_WRITES]; /* the last writes, by epoch */
-	struct soft_block *hash[1u << CACHE_HASH_BITS];
+	struct soft_block **hash;
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
 	struct soft_block **by_page;
@@ -37,14 +38,6 @@ struct soft_cache {
 	size_t blocks, block_cap; /* every block since the last reset, for clearing page flags */
 	struct soft_block **all;
 };
-
-static void *map_zero(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
 
 struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 {
@@ -57,14 +50,15 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->e = e;
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
 	c->block_cap = CACHE_HEAD_BYTES / sizeof(struct soft_block);
-	c->heads = map_zero(CACHE_HEAD_BYTES);
-	c->arena = map_zero(CACHE_ARENA_BYTES);
-	c->by_page = map_zero(c->pages * sizeof(*c->by_page));
-	c->lines = map_zero(c->pages * sizeof(*c->lines));
-	c->all = map_zero(c->block_cap * sizeof(*c->all));
+	c->heads = soft_map_tables(CACHE_HEAD_BYTES, true);
+	c->hash = soft_map_tables(HASH_BYTES, true);
+	c->arena = soft_map_tables(CACHE_ARENA_BYTES, false);
+	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
+	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
+	c->all = soft_map_tables(c->block_cap * sizeof(*c->all), false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->heads || !c->arena || !c->by_page || !c->lines || !c->all) {
+	if (!c->heads || !c->hash || !c->arena || !c->by_page || !c->lines || !c->all) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -72,21 +66,16 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	return c;
 }
 
-static void unmap(void *p, size_t bytes)
-{
-	if (p)
-		munmap(p, bytes);
-}
-
 void soft_cache_free(struct soft_cache *c)
 {
 	if (!c)
 		return;
-	unmap(c->arena, CACHE_ARENA_BYTES);
-	unmap(c->heads, CACHE_HEAD_BYTES);
-	unmap(c->by_page, c->pages * sizeof(*c->by_page));
-	unmap(c->lines, c->pages * sizeof(*c->lines));
-	unmap(c->all, c->block_cap * sizeof(*c->all));
+	soft_unmap_tables(c->hash, HASH_BYTES);
+	soft_unmap_tables(c->arena, CACHE_ARENA_BYTES);
+	soft_unmap_tables(c->heads, CACHE_HEAD_BYTES);
+	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
+	soft_unmap_tables(c->lines, c->pages * sizeof(*c->lines));
+	soft_unmap_tables(c->all, c->block_cap * sizeof(*c->all));
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->mark_lock);
 	free(c);
@@ -94,11 +83,13 @@ void soft_cache_free(struct soft_cache *c)
 
 /* ---- Lookup --------------------------------------------------------------------------------- */
 
+/* Near one another for blocks of a page, since these are looked up after one another. */
 static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
 {
-	uint64_t h = (backing ^ lin << 7 ^ (uint64_t)mode << 23) * 0x9e3779b97f4a7c15ull;
+	uint64_t page = backing >> PAGE_BITS ^ lin >> PAGE_BITS << 20 ^ (uint64_t)mode << 48;
+	uint64_t h = page * 0x9e3779b97f4a7c15ull >> (64 - CACHE_HASH_BITS);
 
-	return &c->hash[h >> (64 - CACHE_HASH_BITS)];
+	return &c->hash[(h + (backing & ~PAGE_MASK) / 4) & ((1u << CACHE_HASH_BITS) - 1)];
 }
 
 /*
@@ -274,8 +265,7 @@ static void cache_reset(struct soft_cache *c)
 	}
 	c->blocks = 0;
 	c->used = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(c->hash); i++)
-		c->hash[i] = NULL;
+	gp_memset(c->hash, 0, HASH_BYTES);
 	atomic_fetch_add(&c->epoch, RECENT_WRITES + 1); /* no block being built comes through */
 	c->e->freed++;
 	if (c->e->jit)

@@ -29,19 +29,21 @@
 #define SOFT_NO_PAGE (~0ull)
 
 struct soft_block {
-	gva_t lin;
+	/* What a lookup reads is one line. */
+	_Alignas(64) gva_t lin;
 	uint64_t backing; /* offset of the first byte in guest memory */
 	uint64_t cs_key;
 	uint32_t mode;
 	uint32_t nops;
-	_Atomic bool valid;
+	uint64_t page[2]; /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
 	struct soft_block *hash_next;
-	uint64_t page[2];  /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
+	struct jit_block *jit; /* the same as host code, or NULL */
+
 	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
 	struct soft_block *page_next[2];
-	struct soft_op *ops;   /* NULL: dropped, to be decoded again if S1 is to run it */
-	struct jit_block *jit; /* the same as host code, or NULL */
-	_Atomic uint32_t runs; /* by S1 */
+	struct soft_op *ops;   /* NULL: not kept, to be decoded again if S1 is to run it */
+	_Atomic uint32_t runs; /* by S1; with host code: operations of it that S1 had to do */
+	_Atomic bool valid;
 };
 
 struct soft_cache;

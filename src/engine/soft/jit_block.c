@@ -311,7 +311,7 @@ static uint32_t emit_hop(struct xlat *x, uint32_t *known, uint32_t stub)
 	return *known;
 }
 
-static void emit_stubs(struct xlat *x, struct jit_link *links)
+static void emit_stubs(struct xlat *x, struct jit_block *jb)
 {
 	struct jit_cache *jc = x->jc;
 	struct emit *e = &x->e;
@@ -334,8 +334,11 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 						   : emit_hop(x, &hop[0], jc->stub_op));
 	}
 	for (unsigned i = 0; i < x->nlinks; i++) {
-		struct jit_link *l = &links[i];
+		struct jit_link *l = &jb->links[i];
 
+		l->from = jb;
+		l->to = NULL;
+		l->next_in = NULL;
 		l->ip = x->link[i].ip;
 		l->rel = x->link[i].rel;
 		l->parked = x->link[i].parked;
@@ -415,46 +418,62 @@ static bool add_check_info(struct xlat *x, struct jit_block *jb)
 	return true;
 }
 
+/* A block and its arrays, one behind the other. */
+static struct jit_block *alloc_block(struct xlat *x)
+{
+	unsigned n = x->n, nlinks = x->nlinks + x->nfar;
+	struct jit_block *jb = jit_meta_alloc(
+		x->jc, sizeof(*jb) + nlinks * sizeof(*jb->links) + (n + 1) * sizeof(*jb->off) +
+			       n * (sizeof(*jb->ids) + sizeof(*jb->rip)));
+
+	if (!jb)
+		return NULL;
+	jb->links = (struct jit_link *)(jb + 1);
+	jb->off = (uint32_t *)(jb->links + nlinks);
+	jb->ids = (uint16_t *)(jb->off + n + 1);
+	jb->rip = (int16_t *)(jb->ids + n);
+	jb->nops = (uint16_t)n;
+	jb->nlinks = (uint16_t)nlinks;
+	for (unsigned i = 0; i < n; i++) {
+		jb->off[i] = x->off[i];
+		jb->ids[i] = id_of(&x->ops[i]);
+		jb->rip[i] = (int16_t)(x->ops[i].op->rip - x->ops[0].op->rip);
+	}
+	jb->off[n] = x->off[n];
+	return jb;
+}
+
+static void fill_block(struct xlat *x, struct jit_block *jb)
+{
+	const struct jit_op *last = &x->ops[x->n - 1];
+	uint32_t code = x->head + 8;
+
+	jb->sb = x->b;
+	jb->code = jb->body = code;
+	jb->len = x->e.pos - code;
+	jb->pad = crosses(x) ? x->pad : code;
+	jb->checked = crosses(x) ? x->checked : code;
+	jb->ip = x->ops[0].op->rip;
+	jb->needs_flags = x->live_in != 0;
+	jb->dead = jb->fpu = false;
+	jb->last_op = last->op->flags & SOFT_OP_END ? 0 : last->insn.op;
+	jb->in = NULL;
+	jb->flags = NULL;
+}
+
 static struct jit_block *place(struct xlat *x)
 {
-	struct jit_cache *jc = x->jc;
-	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
-	struct jit_link *links = jit_meta_alloc(jc, (x->nlinks + x->nfar) * sizeof(*links) + 8);
-	uint32_t *off = jit_meta_alloc(jc, (x->n + 1) * sizeof(*off));
-	uint16_t *ids = jit_meta_alloc(jc, x->n * sizeof(*ids));
-	int16_t *rip = jit_meta_alloc(jc, x->n * sizeof(*rip));
+	struct jit_block *jb = alloc_block(x);
 
-	if (!jb || !links || !off || !ids || !rip)
+	if (!jb)
 		return NULL;
-	for (unsigned i = 0; i < x->nlinks + x->nfar; i++)
-		links[i].from = jb;
-	gp_memcpy(off, x->off, (x->n + 1) * sizeof(*off));
-	for (unsigned i = 0; i < x->n; i++) {
-		ids[i] = id_of(&x->ops[i]);
-		rip[i] = (int16_t)(x->ops[i].op->rip - x->ops[0].op->rip);
-	}
-	*jb = (struct jit_block){
-		.sb = x->b,
-		.code = x->head + 8,
-		.body = x->head + 8,
-		.pad = crosses(x) ? x->pad : x->head + 8,
-		.checked = crosses(x) ? x->checked : x->head + 8,
-		.needs_flags = x->live_in != 0,
-		.ip = x->ops[0].op->rip,
-		.last_op = x->ops[x->n - 1].op->flags & SOFT_OP_END ? 0 : x->ops[x->n - 1].insn.op,
-		.nops = (uint16_t)x->n,
-		.nlinks = (uint16_t)(x->nlinks + x->nfar),
-		.links = links,
-		.off = off,
-		.rip = rip,
-		.ids = ids};
-	jb->len = x->e.pos - jb->code;
+	fill_block(x, jb);
 	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
 	if (x->cpu->check && !add_check_info(x, jb))
 		return NULL;
-	emit_stubs(x, links);
+	emit_stubs(x, jb);
 	if (jb->needs_flags && !crosses(x)) {
 		jb->pad = x->e.pos;
 		em_unpark(&x->e, T1);

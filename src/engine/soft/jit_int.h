@@ -112,7 +112,7 @@ void jit_cache_free(struct jit_cache *jc);
 void jit_cache_reset(struct jit_cache *jc);
 /* Code from `head` (the offset of the pointer to jb) up to `end` is complete. With the cache lock. */
 void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint32_t end);
-/* `bytes` of metadata, zeroed, or NULL when full. */
+/* `bytes` of metadata with anything in them, or NULL when full. */
 void *jit_meta_alloc(struct jit_cache *jc, size_t bytes);
 /* The block that host address `pc` is in, or NULL. Async-signal-safe. */
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc);

@@ -9,10 +9,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/soft/block.h"
 #include "engine/soft/check.h"
+#include "engine/soft/codemem.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -619,12 +619,14 @@ static const char *soft_error(const struct vcpu *v)
 	return cpu_of(v)->error;
 }
 
+/* Up to so many vCPUs have their tables, which are looked up at random, in huge pages. */
+#define DENSE_CPUS 8u
+
 static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 {
-	struct soft_cpu *cpu = mmap(NULL, sizeof(*cpu), PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct soft_cpu *cpu = soft_map_tables(sizeof(*cpu), e->cfg.cpus <= DENSE_CPUS);
 
-	if (cpu == MAP_FAILED)
+	if (!cpu)
 		return NULL;
 	cpu->e = e;
 	cpu->self = cpu;
@@ -634,20 +636,21 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	if (e->cfg.soft.check) {
 		cpu->check = soft_check_new();
 		if (!cpu->check) {
-			munmap(cpu, sizeof(*cpu));
+			soft_unmap_tables(cpu, sizeof(*cpu));
 			return NULL;
 		}
 	}
 	soft_tlb_flush(cpu);
 	cpu->scratch = aligned_alloc(64, 4096);
-	cpu->built = calloc(1, sizeof(*cpu->built));
+	cpu->built = aligned_alloc(64, align_up(sizeof(*cpu->built), 64));
 	if (!cpu->scratch || !cpu->built) {
 		free(cpu->scratch);
 		free(cpu->built);
 		soft_check_free(cpu->check);
-		munmap(cpu, sizeof(*cpu));
+		soft_unmap_tables(cpu, sizeof(*cpu));
 		return NULL;
 	}
+	cpu->built->block = NULL;
 	x86_state_reset(&cpu->s, index == 0);
 	soft_mode_changed(cpu);
 	return cpu;
@@ -668,7 +671,7 @@ static void soft_destroy(struct engine *engine)
 		free(e->cpus[i]->scratch);
 		free(e->cpus[i]->built);
 		soft_check_free(e->cpus[i]->check);
-		munmap(e->cpus[i], sizeof(struct soft_cpu));
+		soft_unmap_tables(e->cpus[i], sizeof(struct soft_cpu));
 	}
 	free(e->cpus);
 	soft_cache_free(e->cache);
