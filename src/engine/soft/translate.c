@@ -590,6 +590,9 @@ void soft_build_one(struct soft_cpu *cpu, const struct soft_block *block, uint64
 
 	int len = x86_decode(insn, buf, avail, b.mode);
 
+	/* It runs into a page it may not have, or did not get: accept_crossing. */
+	if (len == X86_DECODE_MORE && beyond_limit(cpu, ip, first + 1))
+		len = X86_DECODE_LONG;
 	if (len < 0)
 		refuse(&b, len);
 	else
