@@ -17,6 +17,7 @@
 #define CACHE_ARENA_BYTES (32ull << 20) /* operations */
 #define CACHE_HEAD_BYTES (64ull << 20)	/* blocks */
 #define CACHE_HASH_BITS 18
+#define OP_STARTS_BYTES (PAGE_BYTES / 8)
 #define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
 
 struct soft_cache {
@@ -35,6 +36,7 @@ struct soft_cache {
 	uint64_t pages;
 	struct soft_block **by_page;
 	uint64_t *lines;
+	uint64_t *op_starts;	  /* a bit for each byte: jit_join(); stale ones are harmless */
 	size_t blocks, block_cap; /* every block since the last reset, for clearing page flags */
 	struct soft_block **all;
 };
@@ -55,10 +57,12 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->arena = soft_map_tables(CACHE_ARENA_BYTES, false);
 	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
 	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
+	c->op_starts = soft_map_tables(c->pages * OP_STARTS_BYTES, false);
 	c->all = soft_map_tables(c->block_cap * sizeof(*c->all), false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->heads || !c->hash || !c->arena || !c->by_page || !c->lines || !c->all) {
+	if (!c->heads || !c->hash || !c->arena || !c->by_page || !c->lines || !c->op_starts ||
+	    !c->all) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -75,6 +79,7 @@ void soft_cache_free(struct soft_cache *c)
 	soft_unmap_tables(c->heads, CACHE_HEAD_BYTES);
 	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
 	soft_unmap_tables(c->lines, c->pages * sizeof(*c->lines));
+	soft_unmap_tables(c->op_starts, c->pages * OP_STARTS_BYTES);
 	soft_unmap_tables(c->all, c->block_cap * sizeof(*c->all));
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->mark_lock);
@@ -454,14 +459,11 @@ static void attach(struct soft_cache *c, const struct soft_build *bd, struct sof
 	c->used += soft_build_bytes(bd);
 }
 
-static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
+/* Enter the block, which is complete but for its places in lists. */
+static void add_block(struct soft_cache *c, struct soft_block *b)
 {
-	struct soft_block *b = &c->heads[c->blocks], **at;
+	struct soft_block **at;
 
-	*b = bd->head;
-	b->nops = bd->nops;
-	if (!bd->lean)
-		attach(c, bd, b);
 	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
 	*at = b;
@@ -474,6 +476,17 @@ static struct soft_block *place(struct soft_cache *c, const struct soft_build *b
 	}
 	c->all[c->blocks++] = b;
 	atomic_store(&b->valid, true);
+}
+
+static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
+{
+	struct soft_block *b = &c->heads[c->blocks];
+
+	*b = bd->head;
+	b->nops = bd->nops;
+	if (!bd->lean)
+		attach(c, bd, b);
+	add_block(c, b);
 	return b;
 }
 
@@ -537,4 +550,47 @@ void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct 
 	if (atomic_load(&b->valid) && !b->ops && !bd->lean && !overtaken(c, bd) && !full(c, bd))
 		attach(c, bd, b);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- Entries in the middle ------------------------------------------------------------------ */
+
+void soft_cache_note_op(struct soft_cache *c, uint64_t backing)
+{
+	__atomic_fetch_or(&c->op_starts[backing >> 6], 1ull << (backing & 63), __ATOMIC_RELAXED);
+}
+
+bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing)
+{
+	return __atomic_load_n(&c->op_starts[backing >> 6], __ATOMIC_RELAXED) >> (backing & 63) & 1;
+}
+
+struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				     uint64_t backing, struct soft_block *last)
+{
+	uint64_t page = backing >> PAGE_BITS;
+	unsigned line = (unsigned)(backing & ~PAGE_MASK) >> 6;
+	struct soft_block *b = last ? last->page_next[slot_of(last, page)] : c->by_page[page];
+
+	while (b && (b->page[0] != page || b->page[1] != SOFT_NO_PAGE || b->mode != cpu->mode ||
+		     b->cs_key != cpu->cs_key || ((b->lin ^ lin) & PAGE_MASK) ||
+		     !(b->lines[0] >> line & 1)))
+		b = b->page_next[slot_of(b, page)];
+	return b;
+}
+
+struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
+					gva_t lin, uint64_t backing)
+{
+	struct soft_block *b = &c->heads[c->blocks];
+
+	if (c->blocks == c->block_cap)
+		return NULL;
+	*b = *in;
+	b->lin = lin;
+	b->backing = backing;
+	b->nops = 0;
+	b->ops = NULL;
+	b->jit = NULL;
+	add_block(c, b);
+	return b;
 }

@@ -96,6 +96,20 @@ void soft_cache_lock(struct soft_cache *c);
 void soft_cache_unlock(struct soft_cache *c);
 uint64_t soft_cache_epoch(struct soft_cache *c);
 void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t lines);
+
+/*
+ * Entries in the middle of blocks (jit_join). An operation S2 can be entered at begins at `backing`, for
+ * has_op, which takes no lock: maybe, or certainly not.
+ */
+void soft_cache_note_op(struct soft_cache *c, uint64_t backing);
+bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing);
+/* With the lock: the blocks, the first one and those behind `last`, that may hold these bytes in the
+ * vCPU's mode; and a new block with the pages and lines of `in`, or NULL when there is no room. */
+struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				     uint64_t backing, struct soft_block *last);
+struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
+					gva_t lin, uint64_t backing);
+
 /* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
 bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);
 /* Empty the whole cache, generated code too. The vCPU is inside and holds no block. */

@@ -266,6 +266,7 @@ static void emit_ops(struct xlat *x)
 		if (o->label && x->flags == FLAGS_PARKED)
 			jit_need_flags(x);
 		x->off[i] = x->e.pos;
+		o->parked = x->flags == FLAGS_PARKED;
 		if (o->op->flags & SOFT_OP_END) {
 			jit_emit_exit(x, o->op->rip, -1);
 		} else if (o->emit && (n = jit_emit_group(x, i)) > 1) {
@@ -273,8 +274,10 @@ static void emit_ops(struct xlat *x)
 
 			if (x->flags == FLAGS_PARKED)
 				grouped |= JIT_OFF_PARKED;
-			for (unsigned k = 1; k < n; k++)
+			for (unsigned k = 1; k < n; k++) {
 				x->off[i + k] = grouped;
+				x->ops[i + k].parked = false;
+			}
 			x->off[i] = grouped & ~JIT_OFF_GROUPED;
 			i += n - 1;
 			continue;
@@ -380,13 +383,17 @@ static void start_code(struct xlat *x)
 	x->flags = FLAGS_HOST;
 }
 
-/* What counters and lockstep want to know about an operation. */
-static uint16_t id_of(const struct jit_op *o)
+/* What counters, lockstep and jit_join want to know about an operation; `before`: flags live before it. */
+static uint16_t id_of(const struct jit_op *o, unsigned before)
 {
 	unsigned id = o->insn.op;
 
+	if (o->parked)
+		id |= JIT_ID_PARKED;
+	if (before)
+		id |= JIT_ID_LIVE;
 	if (o->op->flags & SOFT_OP_END)
-		return JIT_ID_NATIVE;
+		return (uint16_t)((id & ~JIT_ID_OP) | JIT_ID_NATIVE);
 	if (o->emit)
 		id |= JIT_ID_NATIVE;
 	else if (soft_sys_lookup((enum x86_op)o->insn.op))
@@ -436,7 +443,7 @@ static struct jit_block *alloc_block(struct xlat *x)
 	jb->nlinks = (uint16_t)nlinks;
 	for (unsigned i = 0; i < n; i++) {
 		jb->off[i] = x->off[i];
-		jb->ids[i] = id_of(&x->ops[i]);
+		jb->ids[i] = id_of(&x->ops[i], x->live_before[i]);
 		jb->rip[i] = (int16_t)(x->ops[i].op->rip - x->ops[0].op->rip);
 	}
 	jb->off[n] = x->off[n];
@@ -512,6 +519,12 @@ static struct jit_block *translate_locked(struct xlat *x)
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
+	for (unsigned i = 1; i < x->n && !crosses(x) && !x->cpu->check; i++) {
+		if (!(jb->off[i] & JIT_OFF_GROUPED) && !(x->ops[i].op->flags & SOFT_OP_END))
+			soft_cache_note_op(x->cpu->e->cache,
+					   (b->backing & PAGE_MASK) |
+						   page_offset(x, x->ops[i].op->rip));
+	}
 	return jb;
 }
 
@@ -568,4 +581,80 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	if (jb && x.e.pos)
 		tell(&x, jb);
 	return jb;
+}
+
+/* ---- Entries in the middle ------------------------------------------------------------------ */
+
+/* For whom flags come in by another way than the code at `to` expects them: `park` them first, or take them. */
+static uint32_t emit_entry(struct jit_cache *jc, struct jit_block *in, bool park, uint32_t to)
+{
+	uint32_t head = next_head(jc->cold_used);
+	struct emit e = {.rw = jc->rw, .pos = head + 8};
+
+	if (park)
+		em_park(&e);
+	else
+		em_unpark(&e, T1);
+	em_jmp_to(&e, to);
+	jit_commit(jc, head, in, e.pos); /* a kick there is the other block's */
+	return head + 8;
+}
+
+/* An entry at operation `i`. Where no flags are live they may come in as they like. */
+static struct jit_block *make_entry(struct jit_cache *jc, struct jit_block *in, unsigned i)
+{
+	bool parked = in->ids[i] & JIT_ID_PARKED, live = in->ids[i] & JIT_ID_LIVE;
+	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
+	uint32_t to = in->off[i] & JIT_OFF_MASK;
+
+	if (!jb)
+		return NULL;
+	gp_memset(jb, 0, sizeof(*jb));
+	jb->code = jb->body = jb->pad = jb->checked = to;
+	jb->needs_flags = live;
+	if (live && parked)
+		jb->body = emit_entry(jc, in, true, to);
+	else if (live)
+		jb->pad = emit_entry(jc, in, false, to);
+	return jb;
+}
+
+/* The operation of the block at `ip`; 0: none where it could be entered, which its end is not. */
+static unsigned op_at_ip(const struct soft_cpu *cpu, const struct jit_block *jb, uint64_t ip)
+{
+	unsigned n = jb->last_op == X86_OP_INVALID ? jb->nops - 1u : jb->nops;
+
+	for (unsigned i = 1; jb->nops && i < n; i++) {
+		if (((jb->ip + (uint64_t)(int64_t)jb->rip[i]) & cpu->rip_mask) == ip)
+			return jb->off[i] & JIT_OFF_GROUPED ? 0 : i;
+	}
+	return 0;
+}
+
+struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing)
+{
+	struct soft_cache *c = cpu->e->cache;
+	struct soft_block *b = NULL;
+	struct jit_block *jb = NULL;
+
+	if (!soft_cache_has_op(c, backing))
+		return NULL;
+	soft_cache_lock(c);
+	for (struct soft_block *in = soft_cache_around(c, cpu, lin, backing, NULL); in && !b;
+	     in = soft_cache_around(c, cpu, lin, backing, in)) {
+		unsigned i = in->jit ? op_at_ip(cpu, in->jit, cpu->s.rip) : 0;
+
+		if (!i || jit_full(cpu->e->jit))
+			continue;
+		jb = make_entry(cpu->e->jit, in->jit, i);
+		b = jb ? soft_cache_add_entry(c, in, lin, backing) : NULL;
+		if (!b)
+			break;
+		jb->sb = b;
+		jb->ip = cpu->s.rip;
+		b->jit = jb;
+		SOFT_COUNT(cpu, jit_joins);
+	}
+	soft_cache_unlock(c);
+	return b;
 }

@@ -37,7 +37,9 @@
 #define JIT_ID_NATIVE 0x8000u /* has host code: who leaves there missed the TLB */
 #define JIT_ID_WRITE 0x4000u  /* writes memory */
 #define JIT_ID_SYSTEM 0x2000u
-#define JIT_ID_OP 0x1fffu
+#define JIT_ID_PARKED 0x1000u /* flags are parked where its code begins */
+#define JIT_ID_LIVE 0x0800u   /* and some are live there */
+#define JIT_ID_OP 0x07ffu
 _Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
 
 struct jit_block;
@@ -65,7 +67,8 @@ struct jit_block {
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
 	uint16_t last_op; /* enum x86_op of the last instruction */
-	uint16_t nops, nlinks;
+	uint16_t nops,
+		nlinks; /* no operations: an entry into another block, which has all the rest */
 	struct jit_link *links;
 	struct jit_link *in; /* links into this block */
 	int16_t *rip;	     /* of each operation, from ip on */
@@ -142,6 +145,12 @@ static inline struct soft_jit_jc *jit_jc_slot(struct soft_cpu *cpu, uint64_t ip)
 
 /* Host code for `b`, or NULL (memory full, or the block died). Called by the vCPU that runs it. */
 struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b);
+
+/*
+ * A block at `lin`, which is in the middle of another with host code: an entry to that, so that what is
+ * behind it is not translated twice. NULL: there is none. Passes no safepoint.
+ */
+struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing);
 
 /* Can blocks of this mode be translated? */
 static inline bool jit_mode_ok(uint32_t mode)

@@ -28,6 +28,7 @@ struct jit_op {
 	bool changes;  /* changes flags, certainly or not */
 	bool label;    /* a branch of this block comes back here */
 	uint16_t live; /* flags that are live after it */
+	bool parked;   /* flags are parked where its code begins */
 	int16_t inner; /* index of the operation a direct branch goes back to, or -1 */
 };
 

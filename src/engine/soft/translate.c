@@ -606,9 +606,13 @@ void soft_build_one(struct soft_cpu *cpu, const struct soft_block *block, uint64
 
 static struct soft_block *build(struct soft_cpu *cpu, gva_t lin, bool lean)
 {
-	struct soft_block *block = NULL;
 	struct soft_page pg = soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+	struct soft_block *block = NULL;
 
+	if (lean && pg.kind != MEM_MMIO)
+		block = jit_join(cpu, lin, pg.backing);
+	if (block)
+		return block;
 	for (unsigned i = 0; !block && i < TRIES_IN_PARALLEL; i++)
 		block = build_once(cpu, lin, &pg, lean);
 	/* Other vCPUs keep writing there: stop them for once, so that this one comes on. */
