@@ -10,7 +10,7 @@
 
 /* The highest tier there is. 1: S1, the interpreter; 2: S2, the translator. */
 #define ENGINE_SOFT_TIERS 2u
-#define ENGINE_SOFT_WARM 6u
+#define ENGINE_SOFT_WARM 1u
 
 /* The translator's code cache, in MiB. Jumps in it reach 2 GiB, so it must stay well below that. */
 #define ENGINE_SOFT_TB_MIB 256u
@@ -31,7 +31,7 @@ struct engine_soft_options {
 	unsigned tb_size_mib; /* 0: ENGINE_SOFT_TB_MIB */
 	enum engine_perf perf;
 	unsigned spoil; /* tests: enum x86_op whose generated code shall be wrong; 0: none */
-	unsigned warm; /* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM */
+	unsigned warm;	/* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM */
 };
 
 /* `o` with its defaults filled in. */

@@ -408,6 +408,7 @@ static char *translate(const struct record *r, const char *name, const uint8_t *
 	soft_enter(m->cpu);
 	b = soft_find_block(m->cpu);
 	l.jb = jit_translate(m->cpu, b);
+	soft_block_ops(m->cpu, b, m->cpu->s.rip);
 	soft_leave(m->cpu);
 	l.out = open_memstream(&text, &size);
 	if (!l.out)

@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
+#include "engine/soft/codemem.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -17,6 +17,8 @@
 #define CACHE_ARENA_BYTES (32ull << 20) /* operations */
 #define CACHE_HEAD_BYTES (64ull << 20)	/* blocks */
 #define CACHE_HASH_BITS 18
+#define OP_STARTS_BYTES (PAGE_BYTES / 8)
+#define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
 
 struct soft_cache {
 	struct soft_engine *e;
@@ -29,22 +31,15 @@ struct soft_cache {
 	struct {
 		uint64_t page, lines;
 	} recent[RECENT_WRITES]; /* the last writes, by epoch */
-	struct soft_block *hash[1u << CACHE_HASH_BITS];
+	struct soft_block **hash;
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
 	struct soft_block **by_page;
 	uint64_t *lines;
+	uint64_t *op_starts;	  /* a bit for each byte: jit_join(); stale ones are harmless */
 	size_t blocks, block_cap; /* every block since the last reset, for clearing page flags */
 	struct soft_block **all;
 };
-
-static void *map_zero(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
 
 struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 {
@@ -57,14 +52,17 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->e = e;
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
 	c->block_cap = CACHE_HEAD_BYTES / sizeof(struct soft_block);
-	c->heads = map_zero(CACHE_HEAD_BYTES);
-	c->arena = map_zero(CACHE_ARENA_BYTES);
-	c->by_page = map_zero(c->pages * sizeof(*c->by_page));
-	c->lines = map_zero(c->pages * sizeof(*c->lines));
-	c->all = map_zero(c->block_cap * sizeof(*c->all));
+	c->heads = soft_map_tables(CACHE_HEAD_BYTES, true);
+	c->hash = soft_map_tables(HASH_BYTES, true);
+	c->arena = soft_map_tables(CACHE_ARENA_BYTES, false);
+	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
+	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
+	c->op_starts = soft_map_tables(c->pages * OP_STARTS_BYTES, false);
+	c->all = soft_map_tables(c->block_cap * sizeof(*c->all), false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->heads || !c->arena || !c->by_page || !c->lines || !c->all) {
+	if (!c->heads || !c->hash || !c->arena || !c->by_page || !c->lines || !c->op_starts ||
+	    !c->all) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -72,21 +70,17 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	return c;
 }
 
-static void unmap(void *p, size_t bytes)
-{
-	if (p)
-		munmap(p, bytes);
-}
-
 void soft_cache_free(struct soft_cache *c)
 {
 	if (!c)
 		return;
-	unmap(c->arena, CACHE_ARENA_BYTES);
-	unmap(c->heads, CACHE_HEAD_BYTES);
-	unmap(c->by_page, c->pages * sizeof(*c->by_page));
-	unmap(c->lines, c->pages * sizeof(*c->lines));
-	unmap(c->all, c->block_cap * sizeof(*c->all));
+	soft_unmap_tables(c->hash, HASH_BYTES);
+	soft_unmap_tables(c->arena, CACHE_ARENA_BYTES);
+	soft_unmap_tables(c->heads, CACHE_HEAD_BYTES);
+	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
+	soft_unmap_tables(c->lines, c->pages * sizeof(*c->lines));
+	soft_unmap_tables(c->op_starts, c->pages * OP_STARTS_BYTES);
+	soft_unmap_tables(c->all, c->block_cap * sizeof(*c->all));
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->mark_lock);
 	free(c);
@@ -94,11 +88,13 @@ void soft_cache_free(struct soft_cache *c)
 
 /* ---- Lookup --------------------------------------------------------------------------------- */
 
+/* Near one another for blocks of a page, since these are looked up after one another. */
 static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
 {
-	uint64_t h = (backing ^ lin << 7 ^ (uint64_t)mode << 23) * 0x9e3779b97f4a7c15ull;
+	uint64_t page = backing >> PAGE_BITS ^ lin >> PAGE_BITS << 20 ^ (uint64_t)mode << 48;
+	uint64_t h = page * 0x9e3779b97f4a7c15ull >> (64 - CACHE_HASH_BITS);
 
-	return &c->hash[h >> (64 - CACHE_HASH_BITS)];
+	return &c->hash[(h + (backing & ~PAGE_MASK) / 4) & ((1u << CACHE_HASH_BITS) - 1)];
 }
 
 /*
@@ -189,6 +185,8 @@ static void block_kill(struct soft_cache *c, struct soft_block *b)
 		atomic_store_explicit(&b->ops[i].fn, stale, memory_order_relaxed);
 	if (b->jit)
 		jit_kill(c->e->jit, b->jit);
+	for (struct jit_block *old = b->old; old; old = old->older)
+		jit_kill(c->e->jit, old);
 	hash_unlink(c, b);
 	page_unlink(c, b, 0);
 	if (b->page[1] != SOFT_NO_PAGE)
@@ -274,8 +272,7 @@ static void cache_reset(struct soft_cache *c)
 	}
 	c->blocks = 0;
 	c->used = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(c->hash); i++)
-		c->hash[i] = NULL;
+	gp_memset(c->hash, 0, HASH_BYTES);
 	atomic_fetch_add(&c->epoch, RECENT_WRITES + 1); /* no block being built comes through */
 	c->e->freed++;
 	if (c->e->jit)
@@ -403,17 +400,20 @@ size_t soft_build_bytes(const struct soft_build *bd)
 void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room)
 {
 	struct x86_insn *insns = (struct x86_insn *)((uint8_t *)room + ops_bytes(bd));
+	struct soft_op *ops = room;
 
 	at->nops = bd->nops;
-	at->ops = room;
-	gp_memcpy(at->ops, bd->ops, bd->nops * sizeof(struct soft_op));
-	gp_memcpy(insns, bd->insns, bd->ninsns * sizeof(struct x86_insn));
+	gp_memcpy(ops, bd->ops, bd->nops * sizeof(struct soft_op));
 	for (unsigned i = 0; i < bd->nops; i++) {
-		if (bd->has_insn[i])
-			at->ops[i].insn = &insns[(uintptr_t)bd->ops[i].insn - 1];
-		else if (bd->has_target[i])
-			at->ops[i].target = &at->ops[(uintptr_t)bd->ops[i].target - 1];
+		if (bd->has_insn[i]) {
+			*insns = bd->insns[i];
+			ops[i].insn = insns++;
+		} else if (bd->has_target[i]) {
+			ops[i].target = &ops[(uintptr_t)bd->ops[i].target - 1];
+		}
 	}
+	/* Other vCPUs may be in generated code of the block. Partner: take_op. */
+	__atomic_store_n(&at->ops, ops, __ATOMIC_RELEASE);
 }
 
 /* Was anything under the block written since it was begun? With the lock. */
@@ -461,12 +461,11 @@ static void attach(struct soft_cache *c, const struct soft_build *bd, struct sof
 	c->used += soft_build_bytes(bd);
 }
 
-static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
+/* Enter the block, which is complete but for its places in lists. */
+static void add_block(struct soft_cache *c, struct soft_block *b)
 {
-	struct soft_block *b = &c->heads[c->blocks], **at;
+	struct soft_block **at;
 
-	*b = bd->head;
-	attach(c, bd, b);
 	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
 	*at = b;
@@ -479,12 +478,24 @@ static struct soft_block *place(struct soft_cache *c, const struct soft_build *b
 	}
 	c->all[c->blocks++] = b;
 	atomic_store(&b->valid, true);
+}
+
+static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
+{
+	struct soft_block *b = &c->heads[c->blocks];
+
+	*b = bd->head;
+	b->nops = bd->nops;
+	if (!bd->lean)
+		attach(c, bd, b);
+	add_block(c, b);
 	return b;
 }
 
 static bool full(const struct soft_cache *c, const struct soft_build *bd)
 {
-	return c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES || c->blocks == c->block_cap;
+	return (!bd->lean && c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES) ||
+	       c->blocks == c->block_cap;
 }
 
 /* Blocks stay, with their generated code; S1 decodes them anew. In an exclusive section. */
@@ -526,11 +537,62 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 			b = NULL;
 		else if (!b)
 			b = place(c, bd);
-		else if (!b->ops)
+		else if (!b->ops && !bd->lean)
 			attach(c, bd, b);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (no_room)
 		make_room(c, cpu, bd);
+	return b;
+}
+
+void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct soft_build *bd)
+{
+	pthread_mutex_lock(&c->lock);
+	if (atomic_load(&b->valid) && !b->ops && !bd->lean && !overtaken(c, bd) && !full(c, bd))
+		attach(c, bd, b);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- Entries in the middle ------------------------------------------------------------------ */
+
+void soft_cache_note_op(struct soft_cache *c, uint64_t backing)
+{
+	__atomic_fetch_or(&c->op_starts[backing >> 6], 1ull << (backing & 63), __ATOMIC_RELAXED);
+}
+
+bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing)
+{
+	return __atomic_load_n(&c->op_starts[backing >> 6], __ATOMIC_RELAXED) >> (backing & 63) & 1;
+}
+
+struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				     uint64_t backing, struct soft_block *last)
+{
+	uint64_t page = backing >> PAGE_BITS;
+	unsigned line = (unsigned)(backing & ~PAGE_MASK) >> 6;
+	struct soft_block *b = last ? last->page_next[slot_of(last, page)] : c->by_page[page];
+
+	while (b && (b->page[0] != page || b->page[1] != SOFT_NO_PAGE || b->mode != cpu->mode ||
+		     b->cs_key != cpu->cs_key || ((b->lin ^ lin) & PAGE_MASK) ||
+		     !(b->lines[0] >> line & 1)))
+		b = b->page_next[slot_of(b, page)];
+	return b;
+}
+
+struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
+					gva_t lin, uint64_t backing)
+{
+	struct soft_block *b = &c->heads[c->blocks];
+
+	if (c->blocks == c->block_cap)
+		return NULL;
+	*b = *in;
+	b->lin = lin;
+	b->backing = backing;
+	b->nops = 0;
+	b->ops = NULL;
+	b->jit = b->old = NULL;
+	add_block(c, b);
 	return b;
 }

@@ -29,19 +29,22 @@
 #define SOFT_NO_PAGE (~0ull)
 
 struct soft_block {
-	gva_t lin;
+	/* What a lookup reads is one line. */
+	_Alignas(64) gva_t lin;
 	uint64_t backing; /* offset of the first byte in guest memory */
 	uint64_t cs_key;
 	uint32_t mode;
 	uint32_t nops;
-	_Atomic bool valid;
+	uint64_t page[2]; /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
 	struct soft_block *hash_next;
-	uint64_t page[2];  /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
+	struct jit_block *jit; /* the same as host code, or NULL */
+
 	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
 	struct soft_block *page_next[2];
-	struct soft_op *ops;   /* NULL: dropped, to be decoded again if S1 is to run it */
-	struct jit_block *jit; /* the same as host code, or NULL */
-	_Atomic uint32_t runs; /* by S1 */
+	struct soft_op *ops;   /* NULL: not kept, to be decoded again if S1 is to run it */
+	_Atomic uint32_t runs; /* by S1; with host code: operations of it that S1 had to do */
+	_Atomic bool valid;
+	struct jit_block *old; /* given up for jit, but maybe not left yet */
 	uint64_t lone; /* operations, by bit, whose operands are not to be checked with others' */
 };
 
@@ -54,15 +57,18 @@ void soft_cache_free(struct soft_cache *c);
 struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing);
 /*
- * A block on its way into the cache. Built without the lock; branch targets are op indexes + 1 and
- * instruction copies indexes + 1 until soft_cache_commit places them.
+ * A block on its way into the cache. Built without the lock; branch targets are op indexes + 1 until
+ * soft_cache_commit places them. Each vCPU keeps its last one, so that S2 need not decode it anew.
  */
 struct soft_build {
 	struct soft_block head;
+	struct soft_block *block; /* what it became, or NULL */
+	uint64_t freed;		  /* soft_engine.freed then: later `block` may be another */
 	uint64_t epoch;
 	unsigned nops, ninsns;
+	bool lean; /* for S2 alone: operations without handlers, which the cache does not keep */
 	struct soft_op ops[SOFT_BLOCK_OPS + 1];
-	struct x86_insn insns[SOFT_BLOCK_OPS + 1];
+	struct x86_insn insns[SOFT_BLOCK_OPS + 1]; /* of each; X86_OP_INVALID: nothing S2 may run */
 	bool has_insn[SOFT_BLOCK_OPS + 1], has_target[SOFT_BLOCK_OPS + 1];
 };
 
@@ -77,6 +83,8 @@ void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t p
  */
 struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 				     const struct soft_build *bd);
+/* Give a block whose operations were not kept those of `bd`, if there is room and nothing was written. */
+void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct soft_build *bd);
 /* Place operations and copies at `at` (soft_build_bytes of it), for a block outside the cache. */
 size_t soft_build_bytes(const struct soft_build *bd);
 void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room);
@@ -90,6 +98,20 @@ void soft_cache_lock(struct soft_cache *c);
 void soft_cache_unlock(struct soft_cache *c);
 uint64_t soft_cache_epoch(struct soft_cache *c);
 void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t lines);
+
+/*
+ * Entries in the middle of blocks (jit_join). An operation S2 can be entered at begins at `backing`, for
+ * has_op, which takes no lock: maybe, or certainly not.
+ */
+void soft_cache_note_op(struct soft_cache *c, uint64_t backing);
+bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing);
+/* With the lock: the blocks, the first one and those behind `last`, that may hold these bytes in the
+ * vCPU's mode; and a new block with the pages and lines of `in`, or NULL when there is no room. */
+struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				     uint64_t backing, struct soft_block *last);
+struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
+					gva_t lin, uint64_t backing);
+
 /* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
 bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);
 /* Empty the whole cache, generated code too. The vCPU is inside and holds no block. */
@@ -102,7 +124,15 @@ struct soft_block *soft_find_block(struct soft_cpu *cpu);
 void soft_build_one(struct soft_cpu *cpu, const struct soft_block *b, uint64_t ip,
 		    struct soft_op *op, struct x86_insn *insn);
 
-/* Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. */
+/*
+ * Decode and build the block at the vCPU's s.rip; raises what the fetch or decoding raises. Its
+ * operations may be missing, if S2 is to have it at once; ..._ops() is for S1.
+ */
 struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin);
+struct soft_block *soft_block_build_ops(struct soft_cpu *cpu, gva_t lin);
+/* The decoded block, which begins at `ip` in the vCPU's mode: as it was built, or decoded again. */
+struct soft_build *soft_built(struct soft_cpu *cpu, struct soft_block *block, uint64_t ip);
+/* Try to make the operations of a block that has none; raises nothing, passes no safepoint. */
+void soft_block_ops(struct soft_cpu *cpu, struct soft_block *block, uint64_t ip);
 
 #endif

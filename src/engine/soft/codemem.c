@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/range.h"
+#include "engine/soft/soft_int.h"
+
 int soft_code_map(size_t bytes, uint8_t **rw, uint8_t **rx)
 {
 	void *x, *w;
@@ -34,6 +37,35 @@ int soft_code_map(size_t bytes, uint8_t **rw, uint8_t **rx)
 	*rw = w;
 	*rx = x;
 	return 0;
+}
+
+#define HUGE_BYTES ((size_t)2 << 20)
+
+void *soft_map_tables(size_t bytes, bool dense)
+{
+	size_t slack = dense && bytes >= HUGE_BYTES ? HUGE_BYTES : 0, before;
+	uint8_t *p;
+
+	bytes = align_up(bytes, PAGE_BYTES);
+	p = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (!slack)
+		return p;
+	before = -(uintptr_t)p & (HUGE_BYTES - 1);
+	if (before)
+		munmap(p, before);
+	if (before < slack)
+		munmap(p + before + bytes, slack - before);
+	madvise(p + before, bytes, MADV_HUGEPAGE);
+	return p + before;
+}
+
+void soft_unmap_tables(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, align_up(bytes, PAGE_BYTES));
 }
 
 void soft_code_unmap(size_t bytes, uint8_t *rw, uint8_t *rx)

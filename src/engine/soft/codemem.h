@@ -3,6 +3,7 @@
 #ifndef LODGE_ENGINE_SOFT_CODEMEM_H
 #define LODGE_ENGINE_SOFT_CODEMEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,13 @@
 int soft_code_map(size_t bytes, uint8_t **rw, uint8_t **rx) MUST_CHECK;
 /* Undo it; NULLs are allowed. */
 void soft_code_unmap(size_t bytes, uint8_t *rw, uint8_t *rx);
+
+/*
+ * Address space for tables, zeros that cost memory once they are used; NULL when there is none. A
+ * dense one is filled from its start, or all over: in huge pages, if the host has some, a page
+ * costs a sixth of what it does alone.
+ */
+void *soft_map_tables(size_t bytes, bool dense) MUST_CHECK;
+void soft_unmap_tables(void *p, size_t bytes);
 
 #endif

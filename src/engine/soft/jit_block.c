@@ -84,17 +84,15 @@ static bool crosses(const struct xlat *x)
 }
 
 /* The bytes of the instruction at `at` in the page. */
-static const uint8_t *bytes_at(struct xlat *x, unsigned at, size_t *avail)
+static const uint8_t *bytes_at(struct xlat *x, unsigned at)
 {
 	unsigned first = (unsigned)PAGE_BYTES - at;
 
-	*avail = first;
 	if (!crosses(x) || first >= sizeof(x->crossing))
 		return page_bytes(x) + at;
 	gp_memcpy(x->crossing, page_bytes(x) + at, first);
 	gp_memcpy(x->crossing + first, x->cpu->e->ram + (x->b->page[1] << PAGE_BITS),
 		  sizeof(x->crossing) - first);
-	*avail = sizeof(x->crossing);
 	return x->crossing;
 }
 
@@ -110,9 +108,8 @@ static bool flags_known(const struct x86_insn *insn)
 
 static void plan_op(struct xlat *x, unsigned i)
 {
-	const struct soft_op *op = &x->b->ops[i];
+	const struct soft_op *op = &x->bd->ops[i];
 	struct jit_op *o = &x->ops[i];
-	size_t avail;
 
 	o->op = op;
 	o->emit = NULL;
@@ -122,9 +119,11 @@ static void plan_op(struct xlat *x, unsigned i)
 	o->use = (struct jit_flag_use){FLAGS_ARITH, 0};
 	if (op->flags & SOFT_OP_END)
 		return;
-	o->bytes = bytes_at(x, page_offset(x, op->rip), &avail);
-	if (!decode_at(x, o->bytes, avail, &o->insn))
+	o->insn = x->bd->insns[i];
+	if (o->insn.op == X86_OP_INVALID)
 		return;
+	normalize(&o->insn);
+	o->bytes = bytes_at(x, page_offset(x, op->rip));
 	o->emit = jit_pick(x, &o->insn, op);
 	if (x->cpu->check && !soft_check_can(&o->insn, op, i + 1 < x->n ? op + 1 : NULL))
 		o->emit = NULL;
@@ -136,7 +135,7 @@ static void plan_op(struct xlat *x, unsigned i)
 	if (!is_conditional(o) && o->insn.op != X86_OP_JMP)
 		return;
 	for (unsigned k = 0; k <= i; k++) {
-		if (x->b->ops[k].rip == op->imm) {
+		if (x->bd->ops[k].rip == op->imm) {
 			o->inner = (int16_t)k;
 			x->ops[k].label = true;
 			break;
@@ -269,6 +268,7 @@ static void emit_ops(struct xlat *x)
 			jit_need_flags(x);
 		run = jit_in_run(x) ? JIT_OFF_RUN : 0;
 		x->off[i] = x->e.pos;
+		o->parked = x->flags == FLAGS_PARKED;
 		if (o->op->flags & SOFT_OP_END) {
 			jit_emit_exit(x, o->op->rip, -1);
 		} else if (o->emit && (n = jit_emit_group(x, i)) > 1) {
@@ -276,8 +276,10 @@ static void emit_ops(struct xlat *x)
 
 			if (x->flags == FLAGS_PARKED)
 				grouped |= JIT_OFF_PARKED;
-			for (unsigned k = 1; k < n; k++)
+			for (unsigned k = 1; k < n; k++) {
 				x->off[i + k] = grouped;
+				x->ops[i + k].parked = false;
+			}
 			x->off[i] = (grouped & ~JIT_OFF_GROUPED) | run;
 			for (unsigned k = 0; k < n; k++)
 				jit_run_pass(x, i + k);
@@ -330,7 +332,7 @@ static void emit_other_way(struct xlat *x, unsigned i)
 	em_patch_rel(e->rw, miss[1], e->pos);
 }
 
-static void emit_stubs(struct xlat *x, struct jit_link *links)
+static void emit_stubs(struct xlat *x, struct jit_block *jb)
 {
 	struct jit_cache *jc = x->jc;
 	struct emit *e = &x->e;
@@ -353,9 +355,13 @@ static void emit_stubs(struct xlat *x, struct jit_link *links)
 						   : emit_hop(x, &hop[0], jc->stub_op));
 	}
 	for (unsigned i = 0; i < x->nlinks; i++) {
-		struct jit_link *l = &links[i];
+		struct jit_link *l = &jb->links[i];
 		uint32_t at;
 
+		l->from = jb;
+		l->to = NULL;
+		l->next_in = NULL;
+		l->word = 0;
 		l->ip = x->link[i].ip;
 		l->rel = x->link[i].rel;
 		l->parked = x->link[i].parked;
@@ -411,13 +417,17 @@ static void start_code(struct xlat *x)
 	x->flags = FLAGS_HOST;
 }
 
-/* What counters and lockstep want to know about an operation. */
-static uint16_t id_of(const struct jit_op *o)
+/* What counters, lockstep and jit_join want to know about an operation; `before`: flags live before it. */
+static uint16_t id_of(const struct jit_op *o, unsigned before)
 {
 	unsigned id = o->insn.op;
 
+	if (o->parked)
+		id |= JIT_ID_PARKED;
+	if (before)
+		id |= JIT_ID_LIVE;
 	if (o->op->flags & SOFT_OP_END)
-		return JIT_ID_NATIVE;
+		return (uint16_t)((id & ~JIT_ID_OP) | JIT_ID_NATIVE);
 	if (o->emit)
 		id |= JIT_ID_NATIVE;
 	else if (soft_sys_lookup((enum x86_op)o->insn.op))
@@ -449,53 +459,71 @@ static bool add_check_info(struct xlat *x, struct jit_block *jb)
 	return true;
 }
 
+/* A block and its arrays, one behind the other. */
+static struct jit_block *alloc_block(struct xlat *x)
+{
+	unsigned n = x->n, nlinks = x->nlinks + x->nfar;
+	struct jit_block *jb = jit_meta_alloc(
+		x->jc, sizeof(*jb) + nlinks * sizeof(*jb->links) + (n + 1) * sizeof(*jb->off) +
+			       n * (sizeof(*jb->ids) + sizeof(*jb->rip)));
+
+	if (!jb)
+		return NULL;
+	jb->links = (struct jit_link *)(jb + 1);
+	jb->off = (uint32_t *)(jb->links + nlinks);
+	jb->ids = (uint16_t *)(jb->off + n + 1);
+	jb->rip = (int16_t *)(jb->ids + n);
+	jb->nops = (uint16_t)n;
+	jb->nlinks = (uint16_t)nlinks;
+	for (unsigned i = 0; i < n; i++) {
+		jb->off[i] = x->off[i];
+		jb->ids[i] = id_of(&x->ops[i], x->live_before[i]);
+		jb->rip[i] = (int16_t)(x->ops[i].op->rip - x->ops[0].op->rip);
+	}
+	jb->off[n] = x->off[n];
+	return jb;
+}
+
+static void fill_block(struct xlat *x, struct jit_block *jb)
+{
+	const struct jit_op *last = &x->ops[x->n - 1];
+	uint32_t code = x->head + 8;
+
+	jb->sb = x->b;
+	jb->code = jb->body = code;
+	jb->len = x->e.pos - code;
+	jb->pad = crosses(x) ? x->pad : code;
+	jb->checked = crosses(x) ? x->checked : code;
+	jb->ip = x->ops[0].op->rip;
+	jb->needs_flags = x->live_in != 0;
+	jb->dead = jb->fpu = false;
+	jb->crossings = 0;
+	jb->older = NULL;
+	jb->last_op = last->op->flags & SOFT_OP_END ? 0 : last->insn.op;
+	jb->in = NULL;
+	jb->flags = NULL;
+}
+
 static struct jit_block *place(struct xlat *x)
 {
-	struct jit_cache *jc = x->jc;
-	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
-	struct jit_link *links = jit_meta_alloc(jc, (x->nlinks + x->nfar) * sizeof(*links) + 8);
-	uint32_t *off = jit_meta_alloc(jc, (x->n + 1) * sizeof(*off));
-	uint16_t *ids = jit_meta_alloc(jc, x->n * sizeof(*ids));
-	int16_t *rip = jit_meta_alloc(jc, x->n * sizeof(*rip));
+	struct jit_block *jb = alloc_block(x);
 
-	if (!jb || !links || !off || !ids || !rip)
+	if (!jb)
 		return NULL;
-	for (unsigned i = 0; i < x->nlinks + x->nfar; i++)
-		links[i].from = jb;
-	gp_memcpy(off, x->off, (x->n + 1) * sizeof(*off));
-	for (unsigned i = 0; i < x->n; i++) {
-		ids[i] = id_of(&x->ops[i]);
-		rip[i] = (int16_t)(x->ops[i].op->rip - x->ops[0].op->rip);
-	}
-	*jb = (struct jit_block){
-		.sb = x->b,
-		.code = x->head + 8,
-		.body = x->head + 8,
-		.pad = crosses(x) ? x->pad : x->head + 8,
-		.checked = crosses(x) ? x->checked : x->head + 8,
-		.needs_flags = x->live_in != 0,
-		.ip = x->ops[0].op->rip,
-		.last_op = x->ops[x->n - 1].op->flags & SOFT_OP_END ? 0 : x->ops[x->n - 1].insn.op,
-		.nops = (uint16_t)x->n,
-		.nlinks = (uint16_t)(x->nlinks + x->nfar),
-		.links = links,
-		.off = off,
-		.rip = rip,
-		.ids = ids};
-	jb->len = x->e.pos - jb->code;
+	fill_block(x, jb);
 	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
 	if (x->cpu->check && !add_check_info(x, jb))
 		return NULL;
-	emit_stubs(x, links);
+	emit_stubs(x, jb);
 	if (jb->needs_flags && !crosses(x)) {
 		jb->pad = x->e.pos;
 		em_unpark(&x->e, T1);
 		em_jmp_to(&x->e, jb->body);
 	}
 	jb->end = x->e.pos;
-	emit_words(x, links);
+	emit_words(x, jb->links);
 	return jb;
 }
 
@@ -515,7 +543,7 @@ static struct jit_block *translate_locked(struct xlat *x)
 	/* Bytes may have been written since they were read. */
 	if (b->jit)
 		return b->jit;
-	if (!atomic_load(&b->valid) || x->epoch != soft_cache_epoch(x->cpu->e->cache) ||
+	if (!atomic_load(&b->valid) || x->bd->epoch != soft_cache_epoch(x->cpu->e->cache) ||
 	    jit_full(jc))
 		return NULL;
 	start_code(x);
@@ -528,6 +556,12 @@ static struct jit_block *translate_locked(struct xlat *x)
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
+	for (unsigned i = 1; i < x->n && !crosses(x) && !x->cpu->check; i++) {
+		if (!(jb->off[i] & (JIT_OFF_GROUPED | JIT_OFF_RUN)) && !(x->ops[i].op->flags & SOFT_OP_END))
+			soft_cache_note_op(x->cpu->e->cache,
+					   (b->backing & PAGE_MASK) |
+						   page_offset(x, x->ops[i].op->rip));
+	}
 	return jb;
 }
 
@@ -563,13 +597,11 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.b = b;
 	x.mode = b->mode;
 	x.m64 = b->mode & SOFT_MODE_CS64;
-	x.n = b->nops;
 	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
 	x.view = cpu->view;
 	x.lines = 0;
 	x.run.on = false;
 	x.run.delta = 0;
-	x.epoch = soft_cache_epoch(cpu->e->cache);
 	if (jit_full(x.jc)) {
 		soft_cache_empty(cpu->e->cache, cpu);
 		return NULL;
@@ -578,6 +610,8 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	    (crosses(&x) && soft_cache_in_flux(cpu, b->page[1])))
 		return NULL;
 	x.e.pos = 0;
+	x.bd = soft_built(cpu, b, cpu->s.rip);
+	x.n = x.bd->nops;
 	plan(&x);
 	soft_cache_lock(cpu->e->cache);
 	jb = translate_locked(&x);
@@ -586,4 +620,80 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	if (jb && x.e.pos)
 		tell(&x, jb);
 	return jb;
+}
+
+/* ---- Entries in the middle ------------------------------------------------------------------ */
+
+/* For whom flags come in by another way than the code at `to` expects them: `park` them first, or take them. */
+static uint32_t emit_entry(struct jit_cache *jc, struct jit_block *in, bool park, uint32_t to)
+{
+	uint32_t head = next_head(jc->cold_used);
+	struct emit e = {.rw = jc->rw, .pos = head + 8};
+
+	if (park)
+		em_park(&e);
+	else
+		em_unpark(&e, T1);
+	em_jmp_to(&e, to);
+	jit_commit(jc, head, in, e.pos); /* a kick there is the other block's */
+	return head + 8;
+}
+
+/* An entry at operation `i`. Where no flags are live they may come in as they like. */
+static struct jit_block *make_entry(struct jit_cache *jc, struct jit_block *in, unsigned i)
+{
+	bool parked = in->ids[i] & JIT_ID_PARKED, live = in->ids[i] & JIT_ID_LIVE;
+	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
+	uint32_t to = in->off[i] & JIT_OFF_MASK;
+
+	if (!jb)
+		return NULL;
+	gp_memset(jb, 0, sizeof(*jb));
+	jb->code = jb->body = jb->pad = jb->checked = to;
+	jb->needs_flags = live;
+	if (live && parked)
+		jb->body = emit_entry(jc, in, true, to);
+	else if (live)
+		jb->pad = emit_entry(jc, in, false, to);
+	return jb;
+}
+
+/* The operation of the block at `ip`; 0: none where it could be entered, which its end is not. */
+static unsigned op_at_ip(const struct soft_cpu *cpu, const struct jit_block *jb, uint64_t ip)
+{
+	unsigned n = jb->last_op == X86_OP_INVALID ? jb->nops - 1u : jb->nops;
+
+	for (unsigned i = 1; jb->nops && i < n; i++) {
+		if (((jb->ip + (uint64_t)(int64_t)jb->rip[i]) & cpu->rip_mask) == ip)
+			return jb->off[i] & (JIT_OFF_GROUPED | JIT_OFF_RUN) ? 0 : i;
+	}
+	return 0;
+}
+
+struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing)
+{
+	struct soft_cache *c = cpu->e->cache;
+	struct soft_block *b = NULL;
+	struct jit_block *jb = NULL;
+
+	if (!soft_cache_has_op(c, backing))
+		return NULL;
+	soft_cache_lock(c);
+	for (struct soft_block *in = soft_cache_around(c, cpu, lin, backing, NULL); in && !b;
+	     in = soft_cache_around(c, cpu, lin, backing, in)) {
+		unsigned i = in->jit ? op_at_ip(cpu, in->jit, cpu->s.rip) : 0;
+
+		if (!i || jit_full(cpu->e->jit))
+			continue;
+		jb = make_entry(cpu->e->jit, in->jit, i);
+		b = jb ? soft_cache_add_entry(c, in, lin, backing) : NULL;
+		if (!b)
+			break;
+		jb->sb = b;
+		jb->ip = cpu->s.rip;
+		b->jit = jb;
+		SOFT_COUNT(cpu, jit_joins);
+	}
+	soft_cache_unlock(c);
+	return b;
 }

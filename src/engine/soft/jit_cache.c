@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/soft/codemem.h"
 #include "engine/soft/jit_xlat.h"
@@ -14,14 +13,6 @@
 #define META_SHARE 2u /* bytes of metadata address space per byte of code */
 
 /* ---- Life ----------------------------------------------------------------------------------- */
-
-static void *reserve(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
 
 struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodge_err *err)
 {
@@ -34,8 +25,8 @@ struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodg
 	jc->e = e;
 	jc->bytes = mib << 20;
 	jc->meta_bytes = (size_t)jc->bytes * META_SHARE;
-	jc->meta = reserve(jc->meta_bytes);
-	jc->starts = reserve(jc->bytes / JIT_ALIGN / 8);
+	jc->meta = soft_map_tables(jc->meta_bytes, true);
+	jc->starts = soft_map_tables(jc->bytes / JIT_ALIGN / 8, false);
 	if (soft_code_map(jc->bytes, &jc->rw, &jc->rx) < 0 || !jc->meta || !jc->starts) {
 		err_set(err, -errno,
 			"cannot map %u MiB for generated code: %s; does a security policy forbid "
@@ -55,10 +46,8 @@ void jit_cache_free(struct jit_cache *jc)
 	if (!jc)
 		return;
 	soft_code_unmap(jc->bytes, jc->rw, jc->rx);
-	if (jc->meta)
-		munmap(jc->meta, jc->meta_bytes);
-	if (jc->starts)
-		munmap(jc->starts, jc->bytes / JIT_ALIGN / 8);
+	soft_unmap_tables(jc->meta, jc->meta_bytes);
+	soft_unmap_tables(jc->starts, jc->bytes / JIT_ALIGN / 8);
 	free(jc);
 }
 
@@ -81,7 +70,6 @@ void *jit_meta_alloc(struct jit_cache *jc, size_t bytes)
 	if (jc->meta_used + bytes > jc->meta_bytes)
 		return NULL;
 	jc->meta_used += bytes;
-	gp_memset(p, 0, bytes);
 	return p;
 }
 
@@ -159,11 +147,8 @@ void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
 	hold_if_kicked(jc, l);
 }
 
-void jit_kill(struct jit_cache *jc, struct jit_block *jb)
+void jit_cut_off(struct jit_cache *jc, struct jit_block *jb)
 {
-	jb->dead = true;
-	atomic_thread_fence(memory_order_seq_cst);
-	/* Whoever fills an entry for it from now on sees that it is dead. */
 	for (unsigned i = 0; i < jc->e->cfg.cpus; i++)
 		__atomic_store_n(&jit_jc_slot(jc->e->cpus[i], jb->ip)->key, 0, __ATOMIC_RELAXED);
 	while (jb->in) {
@@ -173,6 +158,14 @@ void jit_kill(struct jit_cache *jc, struct jit_block *jb)
 		jb->in = l->next_in;
 		l->to = NULL;
 	}
+}
+
+void jit_kill(struct jit_cache *jc, struct jit_block *jb)
+{
+	jb->dead = true;
+	atomic_thread_fence(memory_order_seq_cst);
+	/* Whoever fills an entry for it from now on sees that it is dead. */
+	jit_cut_off(jc, jb);
 	jit_unlink_exits(jc, jb); /* another vCPU may be in a loop of it */
 }
 

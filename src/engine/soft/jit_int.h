@@ -39,7 +39,9 @@
 #define JIT_ID_NATIVE 0x8000u /* has host code: who leaves there missed the TLB */
 #define JIT_ID_WRITE 0x4000u  /* writes memory */
 #define JIT_ID_SYSTEM 0x2000u
-#define JIT_ID_OP 0x1fffu
+#define JIT_ID_PARKED 0x1000u /* flags are parked where its code begins */
+#define JIT_ID_LIVE 0x0800u   /* and some are live there */
+#define JIT_ID_OP 0x07ffu
 _Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
 
 /* So often may runs of a block cross a page before it is translated without the last of them. */
@@ -70,9 +72,11 @@ struct jit_block {
 	uint64_t ip;	    /* of its first instruction */
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
+	struct jit_block *older; /* of the same soft_block, given up before */
 	uint8_t crossings; /* runs that failed because they cross a page */
-	uint16_t last_op;  /* enum x86_op of the last instruction */
-	uint16_t nops, nlinks;
+	uint16_t last_op; /* enum x86_op of the last instruction */
+	uint16_t nops,
+		nlinks; /* no operations: an entry into another block, which has all the rest */
 	struct jit_link *links;
 	struct jit_link *in; /* links into this block */
 	int16_t *rip;	     /* of each operation, from ip on */
@@ -119,7 +123,7 @@ void jit_cache_free(struct jit_cache *jc);
 void jit_cache_reset(struct jit_cache *jc);
 /* Code from `head` (the offset of the pointer to jb) up to `end` is complete. With the cache lock. */
 void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint32_t end);
-/* `bytes` of metadata, zeroed, or NULL when full. */
+/* `bytes` of metadata with anything in them, or NULL when full. */
 void *jit_meta_alloc(struct jit_cache *jc, size_t bytes);
 /* The block that host address `pc` is in, or NULL. Async-signal-safe. */
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc);
@@ -131,6 +135,8 @@ static inline bool jit_contains(const struct jit_cache *jc, uint64_t pc)
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to);
 /* Its code must not be entered any more. With the cache lock. */
 void jit_kill(struct jit_cache *jc, struct jit_block *jb);
+/* Nobody is to come to it any more, but its code stays good. With the cache lock. */
+void jit_cut_off(struct jit_cache *jc, struct jit_block *jb);
 /* Make every exit of the block come back to C at its next passing. Async-signal-safe. */
 void jit_unlink_exits(struct jit_cache *jc, struct jit_block *jb);
 
@@ -149,6 +155,12 @@ static inline struct soft_jit_jc *jit_jc_slot(struct soft_cpu *cpu, uint64_t ip)
 
 /* Host code for `b`, or NULL (memory full, or the block died). Called by the vCPU that runs it. */
 struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b);
+
+/*
+ * A block at `lin`, which is in the middle of another with host code: an entry to that, so that what is
+ * behind it is not translated twice. NULL: there is none. Passes no safepoint.
+ */
+struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing);
 
 /* Can blocks of this mode be translated? */
 static inline bool jit_mode_ok(uint32_t mode)

@@ -123,11 +123,18 @@ static uint64_t rip_of(const struct soft_cpu *cpu, const struct jit_block *jb, u
 	return (jb->ip + (uint64_t)(int64_t)jb->rip[i]) & cpu->rip_mask;
 }
 
-/* cpu->one[0] = operation `i` of the block; decoded anew if S1's have been dropped. */
+#define PATIENCE 4 /* so many operations of a block are decoded alone, then all are kept */
+
+/* cpu->one[0] = operation `i` of the block; decoded anew if S1's have not been kept. */
 static void take_op(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
 {
-	if (likely(jb->sb->ops))
-		cpu->one[0] = jb->sb->ops[i];
+	struct soft_block *b = jb->sb;
+
+	if (unlikely(!b->ops) && !jb->dead &&
+	    atomic_fetch_add_explicit(&b->runs, 1, memory_order_relaxed) >= PATIENCE)
+		soft_block_ops(cpu, b, jb->ip);
+	if (likely(__atomic_load_n(&b->ops, __ATOMIC_ACQUIRE)))
+		cpu->one[0] = b->ops[i];
 	else
 		soft_build_one(cpu, jb->sb, rip_of(cpu, jb, i), &cpu->one[0], &cpu->one_insn);
 }
@@ -318,7 +325,9 @@ static void give_up_run(struct soft_cpu *cpu, struct jit_block *jb, unsigned i)
 	jb->sb->lone |= 1ull << i;
 	if (jb->sb->jit == jb) {
 		jb->sb->jit = NULL;
-		jit_kill(cpu->e->jit, jb);
+		jb->older = jb->sb->old;
+		jb->sb->old = jb;
+		jit_cut_off(cpu->e->jit, jb);
 	}
 	soft_cache_unlock(cpu->e->cache);
 }

@@ -28,6 +28,7 @@ struct jit_op {
 	bool changes;  /* changes flags, certainly or not */
 	bool label;    /* a branch of this block comes back here */
 	uint16_t live; /* flags that are live after it */
+	bool parked;   /* flags are parked where its code begins */
 	int16_t inner; /* index of the operation a direct branch goes back to, or -1 */
 };
 
@@ -67,6 +68,7 @@ struct xlat {
 	struct soft_cpu *cpu;
 	struct jit_cache *jc;
 	struct soft_block *b;
+	const struct soft_build *bd; /* the same, decoded */
 	uint32_t mode;
 	bool m64;
 	enum jit_flags_at flags;
@@ -78,7 +80,6 @@ struct xlat {
 	uint32_t head;	    /* offset of the block's head word */
 	uint32_t cold_head; /* the same of its part out of line */
 	unsigned live_in;   /* flags live at the start */
-	uint64_t epoch;	    /* of the cache before the first byte was read */
 	uint64_t lines;	    /* of the page, whose bytes liveness was read from */
 
 	unsigned nfar;

@@ -9,10 +9,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine/soft/block.h"
 #include "engine/soft/check.h"
+#include "engine/soft/codemem.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -376,7 +376,7 @@ static struct soft_block *find_slow(struct soft_cpu *cpu, gva_t lin)
 		soft_code_page_seen(cpu, lin);
 	if (log_on(LOG_EXEC))
 		soft_trace_block(cpu, b);
-	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE)
+	else if (b->page[0] != SOFT_NO_PAGE && b->page[1] == SOFT_NO_PAGE && b->ops)
 		*soft_jcache_slot(cpu, lin) = (struct soft_jcache_ent){.lin = lin,
 								       .key = cpu->code_key,
 								       .cs_key = cpu->cs_key,
@@ -410,7 +410,7 @@ static void run_translated(struct soft_cpu *cpu)
 		jb = jit_translate(cpu, b);
 		if (freed != cpu->e->freed)
 			return; /* the cache has been emptied: look again */
-		/*
+				/*
 		 * Else S1 runs it. Another vCPU may have the page for writing until its next
 		 * safepoint, which may be never: it spins until this one has done something.
 		 */
@@ -419,6 +419,8 @@ static void run_translated(struct soft_cpu *cpu)
 		jit_enter(cpu, jb);
 		return;
 	}
+	if (unlikely(!b->ops)) /* meant for S2, which cannot have it now */
+		b = soft_block_build_ops(cpu, (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask);
 	atomic_fetch_add_explicit(&b->runs, 1, memory_order_relaxed);
 	soft_run_ops(cpu, b->ops);
 }
@@ -618,12 +620,14 @@ static const char *soft_error(const struct vcpu *v)
 	return cpu_of(v)->error;
 }
 
+/* Up to so many vCPUs have their tables, which are looked up at random, in huge pages. */
+#define DENSE_CPUS 8u
+
 static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 {
-	struct soft_cpu *cpu = mmap(NULL, sizeof(*cpu), PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct soft_cpu *cpu = soft_map_tables(sizeof(*cpu), e->cfg.cpus <= DENSE_CPUS);
 
-	if (cpu == MAP_FAILED)
+	if (!cpu)
 		return NULL;
 	cpu->e = e;
 	cpu->self = cpu;
@@ -633,17 +637,21 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	if (e->cfg.soft.check) {
 		cpu->check = soft_check_new();
 		if (!cpu->check) {
-			munmap(cpu, sizeof(*cpu));
+			soft_unmap_tables(cpu, sizeof(*cpu));
 			return NULL;
 		}
 	}
 	soft_tlb_flush(cpu);
 	cpu->scratch = aligned_alloc(64, 4096);
-	if (!cpu->scratch) {
+	cpu->built = aligned_alloc(64, align_up(sizeof(*cpu->built), 64));
+	if (!cpu->scratch || !cpu->built) {
+		free(cpu->scratch);
+		free(cpu->built);
 		soft_check_free(cpu->check);
-		munmap(cpu, sizeof(*cpu));
+		soft_unmap_tables(cpu, sizeof(*cpu));
 		return NULL;
 	}
+	cpu->built->block = NULL;
 	x86_state_reset(&cpu->s, index == 0);
 	soft_mode_changed(cpu);
 	return cpu;
@@ -662,8 +670,9 @@ static void soft_destroy(struct engine *engine)
 		if (!e->cpus[i])
 			continue;
 		free(e->cpus[i]->scratch);
+		free(e->cpus[i]->built);
 		soft_check_free(e->cpus[i]->check);
-		munmap(e->cpus[i], sizeof(struct soft_cpu));
+		soft_unmap_tables(e->cpus[i], sizeof(struct soft_cpu));
 	}
 	free(e->cpus);
 	soft_cache_free(e->cache);

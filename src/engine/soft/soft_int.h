@@ -330,6 +330,7 @@ struct soft_cpu {
 	/* Bits by hash: set, maybe; clear, certainly not. */
 	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: of SOFT_VIEW_SUPER */
 	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_epoch was bumped */
+	struct soft_build *built;		 /* the block built last */
 	char error[256];
 	struct soft_stats stats;
 };
@@ -485,6 +486,8 @@ void thunk_cache_tell(const struct thunk_cache *tc, struct soft_perf *perf);
  * The caller has filled rip, len and the memory operand. false: cannot (the caller makes it #UD).
  */
 bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
+/* The same without code to call: what S2 wants to know. */
+bool soft_thunk_describe(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
 void soft_fpu_enter(struct soft_cpu *cpu); /* s.xsave -> host registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host defaults restored */
 /* Install SIGFPE/SIGSEGV/SIGBUS/SIGILL handlers (once a process) that turn faults inside thunks

@@ -27,6 +27,7 @@ struct soft_event;
 	X(insns_decoded, "instructions decoded")                               \
 	X(jit_blocks, "blocks translated")                                     \
 	X(jit_insns, "instructions translated")                                \
+	X(jit_joins, "entries into the middle of a block")                     \
 	X(jit_bytes, "bytes of code generated")                                \
 	X(jit_lone, "ranges of operands given up, since they cross pages")     \
 	X(jit_ns, "nanoseconds spent translating")                             \

@@ -326,7 +326,7 @@ static soft_fn choose_fn(struct soft_cpu *cpu, struct soft_op *op, enum thunk_sh
 	return op->thunk ? h_known : h_any;
 }
 
-bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
+bool soft_thunk_describe(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
 {
 	const struct x86_operand *mem = thunk_mem_operand(insn);
 	unsigned access = mem ? mem->access & (X86_ACC_R | X86_ACC_W) : 0;
@@ -349,7 +349,17 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 		op->index = SOFT_NO_REG;
 	}
 	op->aux = (uint8_t)((unsigned)shape << AUX_SHAPE | (unsigned)fpu_class_of(insn));
-	atomic_store_explicit(&op->fn, choose_fn(cpu, op, shape), memory_order_relaxed);
+	return true;
+}
+
+bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn)
+{
+	soft_fn fn;
+
+	if (!soft_thunk_describe(cpu, op, insn))
+		return false;
+	fn = choose_fn(cpu, op, (enum thunk_shape)(op->aux >> AUX_SHAPE));
+	atomic_store_explicit(&op->fn, fn, memory_order_relaxed);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include "engine/soft/block.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
+#include "engine/soft/jit_int.h"
 #include "engine/soft/trace.h"
 
 #define MAX_FOLLOWED_JUMPS 4
@@ -132,35 +133,46 @@ static bool ends_block(enum x86_op op)
 /* State of a block being built. */
 struct builder {
 	struct soft_cpu *cpu;
-	struct soft_build bd;
+	struct soft_build *bd;
 	enum x86_mode mode;
 	uint64_t ip;	     /* of the instruction at hand */
 	gva_t page_lin;	     /* linear address of the block's page */
 	const uint8_t *page; /* its bytes */
 	unsigned jumps;
 	bool done;
+	bool again; /* the block is in the cache: its pages are known */
 };
+
+#define OP_WORDS 8
+_Static_assert(sizeof(struct soft_op) == OP_WORDS * 8, "clear_op clears exactly struct soft_op");
+
+/* An assignment of {0} would become `rep stos`, a quarter of the time of building. */
+static void clear_op(struct soft_op *op)
+{
+	uint64_t *w = (uint64_t *)op;
+
+	w[0] = w[1] = w[2] = w[3] = w[4] = w[5] = w[6] = w[7] = 0;
+}
 
 static struct soft_op *new_op(struct builder *b, soft_fn fn, unsigned len)
 {
-	struct soft_op *op = &b->bd.ops[b->bd.nops];
+	struct soft_op *op = &b->bd->ops[b->bd->nops];
 
-	*op = (struct soft_op){.rip = b->ip,
-			       .len = (uint8_t)len,
-			       .base = SOFT_NO_REG,
-			       .index = SOFT_NO_REG};
+	clear_op(op);
+	op->rip = b->ip;
+	op->len = (uint8_t)len;
+	op->base = op->index = SOFT_NO_REG;
 	atomic_init(&op->fn, fn);
-	b->bd.has_insn[b->bd.nops] = b->bd.has_target[b->bd.nops] = false;
-	b->bd.nops++;
+	b->bd->has_insn[b->bd->nops] = b->bd->has_target[b->bd->nops] = false;
+	b->bd->nops++;
 	return op;
 }
 
-/* Keep a copy of the decoded instruction for the operation just made. */
-static void keep_insn(struct builder *b, struct soft_op *op, const struct x86_insn *insn)
+/* The operation just made wants its decoded instruction kept. */
+static void keep_insn(struct builder *b, struct soft_op *op)
 {
-	b->bd.insns[b->bd.ninsns++] = *insn;
-	op->insn = (const struct x86_insn *)(uintptr_t)b->bd.ninsns;
-	b->bd.has_insn[op - b->bd.ops] = true;
+	b->bd->ninsns++;
+	b->bd->has_insn[op - b->bd->ops] = true;
 }
 
 static bool needs_segment_check(const struct soft_cpu *cpu, unsigned seg)
@@ -233,7 +245,7 @@ static bool target_ok(const struct soft_cpu *cpu, uint64_t ip)
 /* A direct branch: its target, and the operation of this block it may jump back to. */
 static void fill_target(struct builder *b, struct soft_op *op, const struct x86_insn *insn)
 {
-	unsigned self = (unsigned)(op - b->bd.ops);
+	unsigned self = (unsigned)(op - b->bd->ops);
 
 	op->imm = soft_branch_target(insn, op->rip + insn->len);
 	if (!target_ok(b->cpu, op->imm)) {
@@ -241,10 +253,11 @@ static void fill_target(struct builder *b, struct soft_op *op, const struct x86_
 		return;
 	}
 	/* With the translator every round of a loop comes back, to be counted. */
-	for (unsigned i = 0; i <= self && !(b->cpu->mode & SOFT_MODE_STEP) && !b->cpu->e->jit; i++) {
-		if (b->bd.ops[i].rip == op->imm) {
+	for (unsigned i = 0; i <= self && !(b->cpu->mode & SOFT_MODE_STEP) && !b->cpu->e->jit;
+	     i++) {
+		if (b->bd->ops[i].rip == op->imm) {
 			op->target = (const struct soft_op *)(uintptr_t)(i + 1);
-			b->bd.has_target[self] = true;
+			b->bd->has_target[self] = true;
 			return;
 		}
 	}
@@ -262,13 +275,13 @@ static bool follow_jump(struct builder *b, const struct x86_insn *insn)
 	uint64_t target = soft_branch_target(insn, b->ip + insn->len);
 	gva_t lin = soft_lin_wrap(b->cpu, b->cpu->segbase[SEG_CS] + target);
 
-	if ((b->cpu->mode & SOFT_MODE_STEP) || b->jumps == MAX_FOLLOWED_JUMPS || !b->bd.nops ||
+	if ((b->cpu->mode & SOFT_MODE_STEP) || b->jumps == MAX_FOLLOWED_JUMPS || !b->bd->nops ||
 	    !target_ok(b->cpu, target))
 		return false;
 	if ((lin & PAGE_MASK) != b->page_lin)
 		return false;
-	for (unsigned i = 0; i < b->bd.nops; i++) {
-		if (b->bd.ops[i].rip == target)
+	for (unsigned i = 0; i < b->bd->nops; i++) {
+		if (b->bd->ops[i].rip == target)
 			return false; /* a loop: jump back to the operation instead */
 	}
 	b->jumps++;
@@ -287,17 +300,18 @@ static void emit(struct builder *b, const struct x86_insn *insn)
 	if (sys) {
 		fn = op_sys;
 		op->imm = (uint64_t)(uintptr_t)sys;
-		keep_insn(b, op, insn);
+		keep_insn(b, op);
 		b->done = true;
 	} else if (insn->op >= X86_OP_FXSAVE && insn->op <= X86_OP_STMXCSR) {
 		fn = op_xstate;
-		keep_insn(b, op, insn);
+		keep_insn(b, op);
 	} else if (picks[insn->op]) {
 		if (direct_branch((enum x86_op)insn->op))
 			fill_target(b, op, insn);
 		fn = picks[insn->op](cpu, op, insn);
 		b->done = ends_block((enum x86_op)insn->op);
-	} else if (soft_thunk_build(cpu, op, insn)) {
+	} else if (b->bd->lean ? soft_thunk_describe(cpu, op, insn)
+			       : soft_thunk_build(cpu, op, insn)) {
 		return;
 	}
 	atomic_init(&op->fn, fn ? fn : op_ud);
@@ -312,13 +326,15 @@ static void emit(struct builder *b, const struct x86_insn *insn)
 static void mark_lines(struct builder *b, unsigned slot, unsigned off, unsigned len)
 {
 	for (unsigned line = off >> 6; line <= (off + len - 1) >> 6 && line < 64; line++)
-		b->bd.head.lines[slot] |= 1ull << line;
+		b->bd->head.lines[slot] |= 1ull << line;
 }
 
 static void stop_with(struct builder *b, soft_fn fn)
 {
-	struct soft_op *op = new_op(b, fn, 0);
+	struct soft_op *op;
 
+	b->bd->insns[b->bd->nops].op = X86_OP_INVALID;
+	op = new_op(b, fn, 0);
 	op->flags |= fn == op_end ? SOFT_OP_END : SOFT_OP_UD;
 	b->done = true;
 }
@@ -345,7 +361,7 @@ static bool guest_has(const struct builder *b, struct x86_insn *insn)
 
 static void accept(struct builder *b, struct x86_insn *insn, const uint8_t *bytes)
 {
-	if (log_on(LOG_IN_ASM))
+	if (log_on(LOG_IN_ASM) && !b->again)
 		soft_trace_insn(b->cpu, b->ip, insn, bytes);
 	if (beyond_limit(b->cpu, b->ip, insn->len)) {
 		refuse(b, X86_DECODE_LONG);
@@ -359,61 +375,80 @@ static void accept(struct builder *b, struct x86_insn *insn, const uint8_t *byte
 	}
 }
 
+/* `n` bytes of the page behind the block's, at `lin`. False: a device has them. */
+static bool second_page(struct builder *b, gva_t lin, uint8_t *buf, unsigned n)
+{
+	struct soft_cpu *cpu = b->cpu;
+	struct soft_block *head = &b->bd->head;
+	struct soft_page pg;
+
+	if (!b->again) {
+		pg = soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+		if (pg.kind == MEM_MMIO) {
+			for (unsigned i = 0; i < n; i++)
+				buf[i] = (uint8_t)soft_mmio_read(cpu, pg.gpa + i, 1);
+			return false;
+		}
+		head->page[1] = pg.backing >> PAGE_BITS;
+		soft_cache_mark_page(cpu->e->cache, cpu, head->page[1]);
+	}
+	gp_memcpy(buf, cpu->e->ram + (head->page[1] << PAGE_BITS), n);
+	return true;
+}
+
 /* The first instruction runs into the next page: fetch that page's bytes too. */
 static void accept_crossing(struct builder *b, unsigned off)
 {
 	struct soft_cpu *cpu = b->cpu;
+	struct x86_insn *insn = &b->bd->insns[b->bd->nops];
 	uint8_t buf[X86_MAX_INSN_BYTES];
 	unsigned first = (unsigned)PAGE_BYTES - off, rest = X86_MAX_INSN_BYTES - first;
-	gva_t next = soft_lin_wrap(cpu, b->page_lin + PAGE_BYTES);
-	struct x86_insn insn;
 
 	if (beyond_limit(cpu, b->ip, first + 1)) {
 		refuse(b, X86_DECODE_LONG);
 		return;
 	}
 
-	struct soft_page pg = soft_translate(cpu, soft_code_view(cpu), next, SOFT_EXEC);
-
-	gp_memcpy(buf, b->page + off, first);
-	if (pg.kind == MEM_MMIO) {
-		for (unsigned i = 0; i < rest; i++)
-			buf[first + i] = (uint8_t)soft_mmio_read(cpu, pg.gpa + i, 1);
-	} else {
-		b->bd.head.page[1] = pg.backing >> PAGE_BITS;
-		soft_cache_mark_page(cpu->e->cache, cpu, b->bd.head.page[1]);
-		gp_memcpy(buf + first, pg.host, rest);
+	if (b->again && b->bd->head.page[1] == SOFT_NO_PAGE) { /* only S1 can have it */
+		b->bd->lean = true;
+		refuse(b, X86_DECODE_UD);
+		return;
 	}
+	gp_memcpy(buf, b->page + off, first);
+	if (!second_page(b, soft_lin_wrap(cpu, b->page_lin + PAGE_BYTES), buf + first, rest))
+		b->bd->lean = false; /* a device: S1 alone can run it */
 
-	int len = x86_decode(&insn, buf, sizeof(buf), b->mode);
+	int len = x86_decode(insn, buf, sizeof(buf), b->mode);
 
-	if (len > 0 && b->bd.head.page[1] != SOFT_NO_PAGE)
+	if (len > 0 && b->bd->head.page[1] != SOFT_NO_PAGE)
 		mark_lines(b, 1, 0, (unsigned)len - first);
-	else if (b->bd.head.page[1] != SOFT_NO_PAGE)
+	else if (b->bd->head.page[1] != SOFT_NO_PAGE)
 		mark_lines(b, 1, 0, rest);
 	if (len < 0)
 		refuse(b, len == X86_DECODE_MORE ? X86_DECODE_LONG : len);
 	else
-		accept(b, &insn, buf);
+		accept(b, insn, buf);
+	if (b->bd->head.page[1] == SOFT_NO_PAGE)
+		b->bd->insns[0].op = X86_OP_INVALID;
 }
 
 static void build_ops(struct builder *b)
 {
 	unsigned max = b->cpu->mode & SOFT_MODE_STEP ? 1 : SOFT_BLOCK_OPS;
 	uint64_t cs_base = b->cpu->segbase[SEG_CS];
-	struct x86_insn insn;
 
-	while (!b->done && b->bd.nops < max) {
+	while (!b->done && b->bd->nops < max) {
+		struct x86_insn *insn = &b->bd->insns[b->bd->nops];
 		gva_t lin = soft_lin_wrap(b->cpu, cs_base + b->ip);
 		unsigned off = (unsigned)(lin & ~PAGE_MASK);
 
 		if ((lin & PAGE_MASK) != b->page_lin)
 			break;
 
-		int len = x86_decode(&insn, b->page + off, PAGE_BYTES - off, b->mode);
+		int len = x86_decode(insn, b->page + off, PAGE_BYTES - off, b->mode);
 
 		if (len == X86_DECODE_MORE) {
-			if (b->bd.nops || b->jumps)
+			if (b->bd->nops || b->jumps)
 				break;
 			mark_lines(b, 0, off, (unsigned)PAGE_BYTES - off);
 			accept_crossing(b, off);
@@ -423,7 +458,7 @@ static void build_ops(struct builder *b)
 		if (len < 0)
 			refuse(b, len);
 		else
-			accept(b, &insn, b->page + off);
+			accept(b, insn, b->page + off);
 	}
 }
 
@@ -431,109 +466,173 @@ static void build_ops(struct builder *b)
 static struct soft_block *build_from_device(struct builder *b, gpa_t gpa)
 {
 	struct soft_cpu *cpu = b->cpu;
+	struct x86_insn *insn = &b->bd->insns[0];
 	uint8_t buf[X86_MAX_INSN_BYTES];
-	struct x86_insn insn;
 
 	for (unsigned i = 0; i < sizeof(buf); i++)
 		buf[i] = (uint8_t)soft_mmio_read(cpu, gpa + i, 1);
 
-	int len = x86_decode(&insn, buf, sizeof(buf), b->mode);
+	int len = x86_decode(insn, buf, sizeof(buf), b->mode);
 
 	if (len < 0)
 		refuse(b, len);
 	else
-		accept(b, &insn, buf);
+		accept(b, insn, buf);
 	if (!b->done)
 		stop_with(b, op_end);
-	b->bd.head.page[0] = SOFT_NO_PAGE;
-	*cpu->scratch = b->bd.head;
-	soft_build_place(&b->bd, cpu->scratch, (uint8_t *)cpu->scratch + SCRATCH_HEAD);
+	b->bd->head.page[0] = SOFT_NO_PAGE;
+	*cpu->scratch = b->bd->head;
+	soft_build_place(b->bd, cpu->scratch, (uint8_t *)cpu->scratch + SCRATCH_HEAD);
 	return cpu->scratch;
 }
 
-/* NULL: what lies under it changed meanwhile. */
-static struct soft_block *build_once(struct soft_cpu *cpu, gva_t lin, const struct soft_page *pg)
+static void builder_start(struct builder *b, struct soft_cpu *cpu, struct soft_build *bd, gva_t lin,
+			  uint64_t ip, uint32_t mode)
 {
+	b->cpu = cpu;
+	b->bd = bd;
+	b->mode = mode & SOFT_MODE_CS64	  ? X86_MODE_64
+		  : mode & SOFT_MODE_CS32 ? X86_MODE_32
+					  : X86_MODE_16;
+	b->ip = ip;
+	b->page_lin = lin & PAGE_MASK;
+	b->jumps = 0;
+	b->done = b->again = false;
+	bd->block = NULL;
+	bd->nops = bd->ninsns = 0;
+	bd->lean = false;
+}
+
+/* Does S2 take blocks as soon as they are built, so that S1 hardly ever runs one? */
+static bool builds_lean(const struct soft_cpu *cpu)
+{
+	return cpu->e->jit && cpu->e->cfg.soft.warm <= 1 && jit_mode_ok(cpu->mode) && !cpu->check &&
+	       !log_on(LOG_OUT_ASM);
+}
+
+/* NULL: what lies under it changed meanwhile. */
+static struct soft_block *build_once(struct soft_cpu *cpu, gva_t lin, const struct soft_page *pg,
+				     bool lean)
+{
+	struct soft_build *bd = cpu->built;
+	struct soft_block *block;
 	struct builder b;
 
-	soft_build_start(cpu->e->cache, &b.bd);
-	b.cpu = cpu;
-	b.mode = cpu->mode & SOFT_MODE_CS64   ? X86_MODE_64
-		 : cpu->mode & SOFT_MODE_CS32 ? X86_MODE_32
-					      : X86_MODE_16;
-	b.ip = cpu->s.rip;
-	b.page_lin = lin & PAGE_MASK;
-	b.jumps = 0;
-	b.done = false;
-	b.bd.head = (struct soft_block){.lin = lin,
-					.backing = pg->backing,
-					.cs_key = cpu->cs_key,
-					.mode = cpu->mode,
-					.page = {pg->backing >> PAGE_BITS, SOFT_NO_PAGE}};
+	builder_start(&b, cpu, bd, lin, cpu->s.rip, cpu->mode);
+	soft_build_start(cpu->e->cache, bd);
+	bd->head = (struct soft_block){.lin = lin,
+				       .backing = pg->backing,
+				       .cs_key = cpu->cs_key,
+				       .mode = cpu->mode,
+				       .page = {pg->backing >> PAGE_BITS, SOFT_NO_PAGE}};
 	if (pg->kind == MEM_MMIO)
 		return build_from_device(&b, pg->gpa);
-	soft_cache_mark_page(cpu->e->cache, cpu, b.bd.head.page[0]);
+	bd->lean = lean;
+	soft_cache_mark_page(cpu->e->cache, cpu, bd->head.page[0]);
 	b.page = pg->host - (lin & ~PAGE_MASK);
 	build_ops(&b);
 	if (!b.done)
 		stop_with(&b, op_end);
-	return soft_cache_commit(cpu->e->cache, cpu, &b.bd);
+	block = soft_cache_commit(cpu->e->cache, cpu, bd);
+	bd->freed = cpu->e->freed;
+	bd->block = block;
+	return block;
 }
 
-void soft_build_one(struct soft_cpu *cpu, const struct soft_block *b, uint64_t ip,
+struct soft_build *soft_built(struct soft_cpu *cpu, struct soft_block *block, uint64_t ip)
+{
+	struct soft_build *bd = cpu->built;
+	struct builder b;
+
+	if (bd->block == block && bd->freed == cpu->e->freed &&
+	    bd->epoch == soft_cache_epoch(cpu->e->cache))
+		return bd;
+	builder_start(&b, cpu, bd, block->lin, ip, block->mode);
+	soft_build_start(cpu->e->cache, bd);
+	bd->head = *block;
+	bd->head.lines[0] = bd->head.lines[1] = 0;
+	b.again = true;
+	b.page = cpu->e->ram + (block->backing & PAGE_MASK);
+	build_ops(&b);
+	if (!b.done)
+		stop_with(&b, op_end);
+	return bd;
+}
+
+void soft_block_ops(struct soft_cpu *cpu, struct soft_block *block, uint64_t ip)
+{
+	struct soft_build *bd = cpu->built;
+
+	if (block->ops || soft_cache_in_flux(cpu, block->page[0]) ||
+	    (block->page[1] != SOFT_NO_PAGE && soft_cache_in_flux(cpu, block->page[1])))
+		return;
+	bd->block = NULL; /* what is there may have no handlers */
+	soft_cache_attach(cpu->e->cache, block, soft_built(cpu, block, ip));
+}
+
+void soft_build_one(struct soft_cpu *cpu, const struct soft_block *block, uint64_t ip,
 		    struct soft_op *op, struct x86_insn *insn)
 {
-	struct builder bb;
+	struct soft_build *bd = cpu->built;
 	uint8_t buf[X86_MAX_INSN_BYTES];
 	unsigned off = (unsigned)((cpu->segbase[SEG_CS] + ip) & ~PAGE_MASK);
 	unsigned first = (unsigned)min_u64(sizeof(buf), PAGE_BYTES - off), avail = first;
+	struct builder b;
 
-	bb.bd.nops = bb.bd.ninsns = 0;
-	bb.cpu = cpu;
-	bb.mode = b->mode & SOFT_MODE_CS64   ? X86_MODE_64
-		  : b->mode & SOFT_MODE_CS32 ? X86_MODE_32
-					     : X86_MODE_16;
-	bb.ip = ip;
-	bb.page_lin = b->lin & PAGE_MASK;
-	bb.jumps = 0;
-	bb.done = false;
-	gp_memcpy(buf, cpu->e->ram + (b->page[0] << PAGE_BITS) + off, first);
-	if (b->page[1] != SOFT_NO_PAGE) {
-		gp_memcpy(buf + first, cpu->e->ram + (b->page[1] << PAGE_BITS),
+	builder_start(&b, cpu, bd, block->lin, ip, block->mode);
+	bd->block = NULL;
+	gp_memcpy(buf, cpu->e->ram + (block->page[0] << PAGE_BITS) + off, first);
+	if (block->page[1] != SOFT_NO_PAGE) {
+		gp_memcpy(buf + first, cpu->e->ram + (block->page[1] << PAGE_BITS),
 			  sizeof(buf) - first);
 		avail = sizeof(buf);
 	}
 
-	int len = x86_decode(insn, buf, avail, bb.mode);
+	int len = x86_decode(insn, buf, avail, b.mode);
 
+	/* It runs into a page it may not have, or did not get: accept_crossing. */
+	if (len == X86_DECODE_MORE && beyond_limit(cpu, ip, first + 1))
+		len = X86_DECODE_LONG;
 	if (len < 0)
-		refuse(&bb, len);
+		refuse(&b, len);
 	else
-		accept(&bb, insn, buf);
-	*op = bb.bd.ops[0];
-	if (bb.bd.has_insn[0]) {
-		*insn = bb.bd.insns[0];
+		accept(&b, insn, buf);
+	*op = bd->ops[0];
+	if (bd->has_insn[0])
 		op->insn = insn;
-	}
 }
 
 #define TRIES_IN_PARALLEL 4
 
-struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
+static struct soft_block *build(struct soft_cpu *cpu, gva_t lin, bool lean)
 {
-	struct soft_block *block = NULL;
 	struct soft_page pg = soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+	struct soft_block *block = NULL;
 
+	if (lean && pg.kind != MEM_MMIO)
+		block = jit_join(cpu, lin, pg.backing);
+	if (block)
+		return block;
 	for (unsigned i = 0; !block && i < TRIES_IN_PARALLEL; i++)
-		block = build_once(cpu, lin, &pg);
+		block = build_once(cpu, lin, &pg, lean);
 	/* Other vCPUs keep writing there: stop them for once, so that this one comes on. */
 	if (!block) {
 		soft_exclusive_begin(cpu);
 		while (!block)
-			block = build_once(cpu, lin, &pg);
+			block = build_once(cpu, lin, &pg, lean);
 		soft_exclusive_end(cpu);
 	}
 	SOFT_COUNT(cpu, blocks_decoded);
 	SOFT_COUNT_ADD(cpu, insns_decoded, block->nops);
 	return block;
+}
+
+struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
+{
+	return build(cpu, lin, builds_lean(cpu));
+}
+
+struct soft_block *soft_block_build_ops(struct soft_cpu *cpu, gva_t lin)
+{
+	return build(cpu, lin, false);
 }
