@@ -151,6 +151,15 @@ static void count_op(struct soft_cpu *cpu, unsigned id, uint64_t devices)
 		SOFT_COUNT_UNSUPPORTED(cpu, op);
 }
 
+/* Interrupts are not let in between a native STI and the operation behind it. */
+static void keep_shadow(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
+{
+	if (!i || jb->ids[i - 1] != (X86_OP_STI | JIT_ID_NATIVE))
+		return;
+	cpu->s.int_shadow = X86_SHADOW_STI;
+	soft_mode_changed(cpu);
+}
+
 /* Operation `i` of the block has to be done by its S1 handler. Returns where to go on, or NULL. */
 static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
@@ -167,6 +176,7 @@ static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 
 		if (unlikely(jb->dead)) { /* its bytes may be others now */
 			cpu->s.rip = rip_of(cpu, jb, i);
+			keep_shadow(cpu, jb, i);
 			SOFT_COUNT(cpu, exit_invalidated);
 			return dispatch(cpu);
 		}

@@ -147,6 +147,8 @@ void soft_mode_changed(struct soft_cpu *cpu)
 
 	if (user)
 		mode |= SOFT_MODE_CPL3;
+	else if ((mode & SOFT_MODE_PE) && x86_cpl(s))
+		mode |= SOFT_MODE_CPL12;
 	if (user && (s->cr0 & CR0_AM) && (s->rflags & FLAG_AC))
 		mode |= SOFT_MODE_AC;
 	if ((s->rflags & FLAG_TF) || (s->dr[7] & 0xff) || s->int_shadow)
@@ -410,7 +412,7 @@ static void run_translated(struct soft_cpu *cpu)
 		jb = jit_translate(cpu, b);
 		if (freed != cpu->e->freed)
 			return; /* the cache has been emptied: look again */
-		/*
+				/*
 		 * Else S1 runs it. Another vCPU may have the page for writing until its next
 		 * safepoint, which may be never: it spins until this one has done something.
 		 */

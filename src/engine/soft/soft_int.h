@@ -173,7 +173,9 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u	 /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
-#define SOFT_MODE_BITS 12
+#define SOFT_MODE_CPL12 0x1000u
+#define SOFT_MODE_BITS 13
+#define SOFT_GEN_BITS 12 /* of a generation in code_key */
 /* Code segments told apart in code_key, soft_cpu.cs_keys. */
 #define SOFT_CS_BITS 5
 
@@ -439,7 +441,7 @@ static inline void soft_code_key_changed(struct soft_cpu *cpu)
 
 	uint64_t gen = soft_view_gen(cpu, soft_code_view(cpu));
 
-	cpu->code_key = ((cpu->code_epoch << SOFT_CS_BITS | cpu->cs_id) << 12 | gen)
+	cpu->code_key = ((cpu->code_epoch << SOFT_CS_BITS | cpu->cs_id) << SOFT_GEN_BITS | gen)
 				<< SOFT_MODE_BITS |
 			cpu->mode;
 	cpu->chain_key = come_back ? SOFT_NO_KEY : cpu->code_key;

@@ -106,7 +106,7 @@ static const soft_pick_fn picks[X86_OP_COUNT] = {
 };
 
 /* Operations of `picks` whose handlers always leave the block. */
-static bool ends_block(enum x86_op op)
+static bool ends_block(enum x86_op op, bool jit)
 {
 	switch (op) {
 	case X86_OP_JMP:
@@ -114,14 +114,15 @@ static bool ends_block(enum x86_op op)
 	case X86_OP_CALL:
 	case X86_OP_CALL_IND:
 	case X86_OP_RET:
-	case X86_OP_POPF:
-	case X86_OP_STI:
 	case X86_OP_IN:
 	case X86_OP_OUT:
 	case X86_OP_INS:
 	case X86_OP_OUTS:
 	case X86_OP_PAUSE:
 		return true;
+	case X86_OP_POPF:
+	case X86_OP_STI:
+		return !jit; /* generated code goes on behind them */
 	default:
 		return false;
 	}
@@ -241,7 +242,8 @@ static void fill_target(struct builder *b, struct soft_op *op, const struct x86_
 		return;
 	}
 	/* With the translator every round of a loop comes back, to be counted. */
-	for (unsigned i = 0; i <= self && !(b->cpu->mode & SOFT_MODE_STEP) && !b->cpu->e->jit; i++) {
+	for (unsigned i = 0; i <= self && !(b->cpu->mode & SOFT_MODE_STEP) && !b->cpu->e->jit;
+	     i++) {
 		if (b->bd.ops[i].rip == op->imm) {
 			op->target = (const struct soft_op *)(uintptr_t)(i + 1);
 			b->bd.has_target[self] = true;
@@ -296,7 +298,7 @@ static void emit(struct builder *b, const struct x86_insn *insn)
 		if (direct_branch((enum x86_op)insn->op))
 			fill_target(b, op, insn);
 		fn = picks[insn->op](cpu, op, insn);
-		b->done = ends_block((enum x86_op)insn->op);
+		b->done = ends_block((enum x86_op)insn->op, cpu->e->jit);
 	} else if (soft_thunk_build(cpu, op, insn)) {
 		return;
 	}
