@@ -174,6 +174,8 @@ void jit_enter_at(struct soft_cpu *cpu, uint32_t off);
 void jit_enter_again(struct soft_cpu *cpu);
 /* Run generated code from `entry` until C has to look. */
 void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb);
+/* The same for s.rip if the jump table has it, else false. */
+bool jit_enter_known(struct soft_cpu *cpu);
 
 /* ---- jit_ops.c ------------------------------------------------------------------------------ */
 

@@ -56,9 +56,48 @@ static void jc_fill(struct soft_cpu *cpu, uint64_t ip, const struct jit_block *j
 
 	j->ip = ip;
 	j->host = (uint64_t)(uintptr_t)(cpu->e->jit->rx + jb->pad);
+	j->page = (uint64_t)(uintptr_t)cpu->e->ram + (jb->sb->page[0] << PAGE_BITS);
 	__atomic_store_n(&j->key, cpu->code_key, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&jb->dead, __ATOMIC_SEQ_CST)))
 		__atomic_store_n(&j->key, 0, __ATOMIC_RELAXED); /* partner: jit_kill */
+}
+
+/*
+ * An entry that was good under another generation (a flush, another address space) still is if the
+ * page is: whatever else kills its block clears its key, which is why the key is exchanged.
+ */
+static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
+{
+	const uint64_t gen = ((1ull << SOFT_GEN_BITS) - 1) << SOFT_MODE_BITS;
+	uint64_t key = __atomic_load_n(&j->key, __ATOMIC_RELAXED);
+	gva_t lin = (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask;
+	const uint8_t *p;
+
+	if ((key ^ cpu->code_key) & ~gen)
+		return false;
+	p = soft_code_hit(cpu, lin);
+	if (!p) {
+		cpu->op = NULL; /* a fault is that of s.rip */
+		soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+		p = soft_code_hit(cpu, lin);
+	}
+	if (!p || ((uint64_t)(uintptr_t)p & PAGE_MASK) != j->page)
+		return false;
+	SOFT_COUNT(cpu, jit_renewed);
+	return __atomic_compare_exchange_n(&j->key, &key, cpu->code_key, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
+}
+
+/* Host code for s.rip by the table, or NULL. */
+static const void *jc_find(struct soft_cpu *cpu)
+{
+	struct soft_jit_jc *j = jit_jc_slot(cpu, cpu->s.rip);
+
+	if (j->ip != cpu->s.rip || (j->key != cpu->code_key && !jc_renew(cpu, j)))
+		return NULL;
+	if (unlikely(!cpu->fpu_live))
+		soft_fpu_enter(cpu);
+	return (const void *)(uintptr_t)j->host;
 }
 
 /* The host code for s.rip, translated if it is warm; NULL: not yet, or not this code. */
@@ -76,16 +115,14 @@ static struct jit_block *find_jit(struct soft_cpu *cpu)
 /* Go on at s.rip. */
 static const void *dispatch(struct soft_cpu *cpu)
 {
-	const struct soft_jit_jc *j = jit_jc_slot(cpu, cpu->s.rip);
 	struct jit_block *jb;
+	const void *code;
 
 	if (must_come_back(cpu))
 		return NULL;
-	if (j->ip == cpu->s.rip && j->key == cpu->code_key) {
-		if (unlikely(!cpu->fpu_live))
-			soft_fpu_enter(cpu);
-		return (const void *)(uintptr_t)j->host;
-	}
+	code = jc_find(cpu);
+	if (code)
+		return code;
 	jb = find_jit(cpu);
 	if (!jb)
 		return NULL;
@@ -221,6 +258,8 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 		return soft_check_on_exit(cpu, l->ip);
 	cpu->s.rip = l->ip;
 	SOFT_COUNT(cpu, exit_exec);
+	if (!l->rel)
+		return dispatch(cpu);
 	if (must_come_back(cpu))
 		return NULL;
 	to = l->inner && !jb->dead ? jb : find_jit(cpu);
@@ -555,13 +594,27 @@ static void enter(struct soft_cpu *cpu, const void *code)
 	fn(cpu, code);
 }
 
-void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+static void enter_if_calm(struct soft_cpu *cpu, const void *code)
 {
 	cpu->jit_stop = 0;
 	atomic_store(&cpu->jit_in, true);
 	if (!must_look(cpu))
-		enter(cpu, jit_host_code(cpu, jb->checked));
+		enter(cpu, code);
 	atomic_store(&cpu->jit_in, false);
+}
+
+void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+{
+	enter_if_calm(cpu, jit_host_code(cpu, jb->checked));
+}
+
+bool jit_enter_known(struct soft_cpu *cpu)
+{
+	const void *code = cpu->e->jit->come_back ? NULL : jc_find(cpu);
+
+	if (code)
+		enter_if_calm(cpu, code);
+	return code;
 }
 
 void jit_enter_at(struct soft_cpu *cpu, uint32_t off)

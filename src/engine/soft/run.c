@@ -403,9 +403,13 @@ void soft_run_ops(struct soft_cpu *cpu, const struct soft_op *op)
 /* With the translator: generated code if there is some, S1 while a block is cold. */
 static void run_translated(struct soft_cpu *cpu)
 {
-	struct soft_block *b = soft_find_block(cpu);
-	struct jit_block *jb = b->jit;
+	struct soft_block *b;
+	struct jit_block *jb;
 
+	if (jit_enter_known(cpu))
+		return;
+	b = soft_find_block(cpu);
+	jb = b->jit;
 	if (!jb && jit_warm(cpu->e->jit, b)) {
 		uint64_t freed = cpu->e->freed;
 

@@ -185,7 +185,7 @@ struct soft_jit_jc {
 	uint64_t ip;
 	uint64_t key; /* soft_cpu.code_key it was found under; others clear it when the code dies */
 	uint64_t host; /* address that takes parked flags */
-	uint64_t unused;
+	uint64_t page; /* of the guest's code, in the host */
 };
 
 #define SOFT_JCACHE_BITS 14
