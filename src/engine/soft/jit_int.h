@@ -129,6 +129,8 @@ static inline bool jit_contains(const struct jit_cache *jc, uint64_t pc)
 }
 /* Make a direct exit go to `to` from now on. With the cache lock. */
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to);
+/* Does it, now? Only a hint: it may change at any time. */
+bool jit_is_linked(const struct jit_cache *jc, const struct jit_link *l);
 /* Its code must not be entered any more. With the cache lock. */
 void jit_kill(struct jit_cache *jc, struct jit_block *jb);
 /* Make every exit of the block come back to C at its next passing. Async-signal-safe. */

@@ -68,12 +68,12 @@ static void jc_fill(struct soft_cpu *cpu, uint64_t ip, const struct jit_block *j
  */
 static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
 {
-	const uint64_t gen = ((1ull << SOFT_GEN_BITS) - 1) << SOFT_MODE_BITS;
+	const uint64_t any = ((1ull << (SOFT_GEN_BITS + SOFT_MOVE_BITS)) - 1) << SOFT_MODE_BITS;
 	uint64_t key = __atomic_load_n(&j->key, __ATOMIC_RELAXED);
 	gva_t lin = (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask;
 	const uint8_t *p;
 
-	if ((key ^ cpu->code_key) & ~gen)
+	if ((key ^ cpu->code_key) & ~any)
 		return false;
 	p = soft_code_hit(cpu, lin);
 	if (!p) {
@@ -84,6 +84,7 @@ static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
 	if (!p || ((uint64_t)(uintptr_t)p & PAGE_MASK) != j->page)
 		return false;
 	SOFT_COUNT(cpu, jit_renewed);
+	soft_code_page_seen(cpu, lin);
 	return __atomic_compare_exchange_n(&j->key, &key, cpu->code_key, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
 }
@@ -141,13 +142,25 @@ static uint64_t rip_of(const struct soft_cpu *cpu, const struct jit_block *jb, u
 	return (jb->ip + (uint64_t)(int64_t)jb->rip[i]) & cpu->rip_mask;
 }
 
-/* cpu->one[0] = operation `i` of the block; decoded anew if S1's have been dropped. */
+/* S1's operations of the block have been dropped: decoded anew, or the last time and kept since. */
+static const struct soft_op *build_op(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
+{
+	struct soft_built *b = &cpu->built[(jb->code / JIT_ALIGN + i) % SOFT_BUILT];
+
+	if (b->jb != jb || b->i != i || b->freed != cpu->e->freed) {
+		b->jb = NULL; /* decoding may not come back */
+		soft_build_one(cpu, jb->sb, rip_of(cpu, jb, i), &b->op, &b->insn);
+		b->jb = jb;
+		b->i = i;
+		b->freed = cpu->e->freed;
+	}
+	return &b->op;
+}
+
+/* cpu->one[0] = operation `i` of the block, which is not dead. */
 static void take_op(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
 {
-	if (likely(jb->sb->ops))
-		cpu->one[0] = jb->sb->ops[i];
-	else
-		soft_build_one(cpu, jb->sb, rip_of(cpu, jb, i), &cpu->one[0], &cpu->one_insn);
+	cpu->one[0] = likely(jb->sb->ops) ? jb->sb->ops[i] : *build_op(cpu, jb, i);
 }
 
 /* The operation in cpu->one[0] by its S1 handler. */
@@ -246,22 +259,44 @@ static bool allow_cross(struct soft_cpu *cpu, const struct jit_link *l, const st
 	return *at == word;
 }
 
+/*
+ * A link to another page that is made, but the space did not have the page: it may again, and the table
+ * knows the way. NULL: not so.
+ */
+static const void *cross_again(struct soft_cpu *cpu, const struct jit_link *l)
+{
+	const uint64_t *at = (const uint64_t *)(const void *)(cpu->e->jit->rw + l->word);
+	gva_t lin = (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask;
+	const void *code = jit_is_linked(cpu->e->jit, l) ? jc_find(cpu) : NULL;
+	uint64_t page;
+
+	if (!code)
+		return NULL;
+	page = (jit_jc_slot(cpu, cpu->s.rip)->page - (uint64_t)(uintptr_t)cpu->e->ram) >> PAGE_BITS;
+	if (__atomic_load_n(at, __ATOMIC_RELAXED) != soft_exec_word(lin, page))
+		return NULL;
+	soft_space_note_exec(cpu, lin, page);
+	return code;
+}
+
 /* Direct exit number `i` is not linked. */
 static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
 	struct jit_link *l = &jb->links[i];
 	uint64_t epoch = cpu->e->freed;
 	struct jit_block *to;
+	const void *code;
 
 	take_flags(cpu);
 	if (unlikely(cpu->check))
 		return soft_check_on_exit(cpu, l->ip);
 	cpu->s.rip = l->ip;
 	SOFT_COUNT(cpu, exit_exec);
-	if (!l->rel)
-		return dispatch(cpu);
 	if (must_come_back(cpu))
 		return NULL;
+	code = l->word ? cross_again(cpu, l) : NULL;
+	if (code)
+		return code;
 	to = l->inner && !jb->dead ? jb : find_jit(cpu);
 	if (!to)
 		return NULL;

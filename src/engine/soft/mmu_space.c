@@ -150,10 +150,20 @@ void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin)
 	drop(cpu->view_space[SOFT_VIEW_SUPER], lin);
 }
 
+/* The slots of spaces that are not in use now go as a whole: a second page then finds none. */
 void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin)
 {
-	for (unsigned i = 0; i < SOFT_SPACES; i++)
-		drop(&cpu->spaces[i], lin);
+	for (unsigned i = 0; i < SOFT_SPACES; i++) {
+		struct soft_space *s = &cpu->spaces[i];
+
+		if (i > SOFT_VIEW_SUPER_AC && !s->gen && s != cpu->view_space[SOFT_VIEW_USER])
+			continue; /* emptied before it is used */
+		if (s->used[0] && s != cpu->view_space[cpu->view]) {
+			clear_group(s, 0);
+			s->used[0] = 0;
+		}
+		drop(s, lin);
+	}
 }
 
 /* Slots for reading that have the page go as well, which is harmless. */

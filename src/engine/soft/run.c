@@ -121,6 +121,18 @@ static void check_debug_registers(struct soft_cpu *cpu)
 	soft_tlb_flush(cpu);
 }
 
+/* When the key's bits are used up, the tables are emptied, lest an entry of ages ago match. */
+void soft_code_new_epoch(struct soft_cpu *cpu)
+{
+	const unsigned bits = 64 - SOFT_MODE_BITS - SOFT_GEN_BITS - SOFT_MOVE_BITS - SOFT_CS_BITS;
+
+	if (++cpu->code_epoch >> bits == 0)
+		return;
+	cpu->code_epoch = 1;
+	gp_memset(cpu->jcache, 0, sizeof(cpu->jcache));
+	gp_memset(cpu->jit_jc, 0, sizeof(cpu->jit_jc));
+}
+
 /* The table of generated code goes by instruction pointer, not by linear address. */
 static void number_code_segment(struct soft_cpu *cpu)
 {
@@ -136,7 +148,7 @@ static void number_code_segment(struct soft_cpu *cpu)
 	}
 	cpu->cs_id = cpu->cs_next++ % n;
 	cpu->cs_keys[cpu->cs_id] = cpu->cs_key;
-	cpu->code_epoch++;
+	soft_code_new_epoch(cpu);
 }
 
 void soft_mode_changed(struct soft_cpu *cpu)
