@@ -182,6 +182,11 @@ static bool ends_in_next(enum x86_op op)
 	case X86_OP_RDTSC:
 	case X86_OP_RDTSCP:
 	case X86_OP_SWAPGS:
+	case X86_OP_RDFSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_MOV_FROM_CR:
 	case X86_OP_CLAC:
 	case X86_OP_STAC:
 		return true;

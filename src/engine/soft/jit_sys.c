@@ -456,6 +456,79 @@ static void emit_swapgs(struct xlat *x, struct jit_op *o)
 	go_on(x, o);
 }
 
+/* A general register = T0, or its lower half; and the other way. */
+static void set_reg(struct emit *e, unsigned reg, bool wide)
+{
+	if (!wide)
+		em_rr(e, 0, 0x89, T0, T0);
+	if (jit_in_memory(reg))
+		em_store_gs(e, T0, GS_GPR(reg));
+	else
+		em_mov_rr(e, reg, T0);
+}
+
+static void get_reg(struct emit *e, unsigned reg, bool wide)
+{
+	if (jit_in_memory(reg))
+		em_gs(e, wide, 0x8b, T0, GS_GPR(reg));
+	else
+		em_rr(e, wide, 0x89, reg, T0);
+}
+
+/* RDFSBASE and its kin: which segment register, and does it read? */
+static unsigned base_segment(const struct jit_op *o, bool *reads)
+{
+	enum x86_op op = (enum x86_op)o->insn.op;
+
+	*reads = op == X86_OP_RDFSBASE || op == X86_OP_RDGSBASE;
+	return op == X86_OP_RDFSBASE || op == X86_OP_WRFSBASE ? SEG_FS : SEG_GS;
+}
+
+static void emit_segment_base(struct xlat *x, struct jit_op *o)
+{
+	bool reads, wide = o->insn.opsize == 8;
+	unsigned seg = base_segment(o, &reads), reg = o->insn.opd[0].reg;
+	uint32_t at = (uint32_t)(offsetof(struct soft_cpu, s.seg) + sizeof(struct x86_seg) * seg +
+				 offsetof(struct x86_seg, base));
+	struct emit *e = &x->e;
+
+	jit_lose_flags(x);
+	slow_if_bits(x, CC_E, GS_OFF(s.cr4), CR4_FSGSBASE);
+	if (reads) {
+		em_load_gs(e, T0, at);
+		set_reg(e, reg, wide);
+		go_on(x, o);
+		return;
+	}
+	get_reg(e, reg, wide);
+	em_mov_rr(e, T1, T0);
+	em_shift_imm(e, 1, 4, T1, 16);
+	em_shift_imm(e, 1, 7, T1, 16);
+	em_rr(e, 1, 0x39, T0, T1);
+	jit_slow_stub(x, em_jcc_later(e, CC_NE), false); /* not canonical */
+	em_store_gs(e, T0, at);
+	em_store_gs(e, T0, (uint32_t)(offsetof(struct soft_cpu, segbase) + 8u * seg));
+	go_on(x, o);
+}
+
+/* CR0, CR2, CR3, CR4: what is loaded is all there is. */
+static void emit_from_cr(struct xlat *x, struct jit_op *o)
+{
+	static const uint32_t at[] = {[0] = GS_OFF(s.cr0),
+				      [2] = GS_OFF(s.cr2),
+				      [3] = GS_OFF(s.cr3),
+				      [4] = GS_OFF(s.cr4)};
+
+	em_load_gs(&x->e, T0, at[o->insn.opd[1].reg]);
+	set_reg(&x->e, o->insn.opd[0].reg, true);
+	go_on(x, o);
+}
+
+static bool plain_cr(unsigned n)
+{
+	return n == 0 || (n >= 2 && n <= 4);
+}
+
 /* ---- Time ----------------------------------------------------------------------------------- */
 
 /* Behind a fence, as S1's (sys_tsc): no vCPU sees it go backwards from another's. */
@@ -544,6 +617,13 @@ jit_emit_fn jit_pick_sys(const struct xlat *x, const struct x86_insn *insn,
 										       : NULL;
 	case X86_OP_SWAPGS:
 		return kernel64 ? emit_swapgs : NULL;
+	case X86_OP_RDFSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRGSBASE:
+		return x->m64 ? emit_segment_base : NULL;
+	case X86_OP_MOV_FROM_CR:
+		return kernel64 && plain_cr(insn->opd[1].reg) ? emit_from_cr : NULL;
 	case X86_OP_RDTSC:
 		return emit_rdtsc;
 	case X86_OP_RDTSCP:

@@ -153,9 +153,12 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 	return page >> SOFT_EXEC_BITS || word == ~0ull ? 0 : word;
 }
 
-/* The spaces of a vCPU: the supervisor's, the one with SMAP lifted, and some users'. */
+/*
+ * The spaces of a vCPU: the supervisor's, and some that belong to an address space each: one with SMAP
+ * lifted, and at the same distance the users'.
+ */
 #define SOFT_SPACE_USERS 4u
-#define SOFT_SPACES (SOFT_VIEW_USER + SOFT_SPACE_USERS)
+#define SOFT_SPACES (1 + 2 * SOFT_SPACE_USERS)
 
 /* ---- The vCPU ----------------------------------------------------------------------------------*/
 
