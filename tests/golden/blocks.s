@@ -307,9 +307,37 @@ end
 
 block slow_operation_in_the_middle, 64
 	add	%rsi, %rdi
-	rep movsb
+	rep lodsb
 	adc	%rdi, %rax
-	cld
+	xlat
 	mov	%rax, (%rbx)
 	ret
+end
+
+# ---- What a kernel executes
+
+block flags_saved_and_interrupts_off, 64
+	test	%rdi, %rdi
+	pushf
+	cli
+	mov	%rax, (%rbx)
+	popf
+	sti
+	nop
+	cld
+	ret
+end
+
+block short_strings, 64
+	rep stosq
+	rep movsb
+	ret
+end
+
+block swap_gs_bases, 64
+	swapgs
+end
+
+block return_to_user_mode, 64
+	sysretq
 end

@@ -277,8 +277,10 @@ static void cache_reset(struct soft_cache *c)
 	c->e->freed++;
 	if (c->e->jit)
 		jit_cache_reset(c->e->jit);
-	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
-		soft_code_moved(c->e->cpus[i], 1);
+	for (unsigned i = 0; i < c->e->cfg.cpus; i++) {
+		soft_code_new_epoch(c->e->cpus[i]);
+		soft_code_key_changed(c->e->cpus[i]);
+	}
 }
 
 void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu)
@@ -506,8 +508,10 @@ static void drop_ops(struct soft_cache *c)
 		c->heads[i].ops = NULL;
 	c->used = 0;
 	c->e->freed++;
-	for (unsigned i = 0; i < c->e->cfg.cpus; i++)
-		soft_code_moved(c->e->cpus[i], 1);
+	for (unsigned i = 0; i < c->e->cfg.cpus; i++) {
+		soft_code_new_epoch(c->e->cpus[i]);
+		soft_code_key_changed(c->e->cpus[i]);
+	}
 }
 
 /* Make room, unless another vCPU has while this one waited. */

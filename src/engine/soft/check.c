@@ -36,8 +36,23 @@ bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
 	/* A jump to where the block goes on: taken or not cannot be told apart. */
 	if (next && may_jump((enum x86_op)insn->op) && op->imm == next->rip)
 		return false;
-	return insn->op != X86_OP_RDRAND && insn->op != X86_OP_RDSEED && insn->op != X86_OP_RDTSC &&
-	       insn->op != X86_OP_RDTSCP;
+	switch ((enum x86_op)insn->op) {
+	case X86_OP_RDRAND:
+	case X86_OP_RDSEED:
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
+		return false;
+	case X86_OP_STI: /* these change more than is compared, and taken back */
+	case X86_OP_POPF:
+	case X86_OP_STAC:
+	case X86_OP_CLAC:
+	case X86_OP_SYSCALL:
+	case X86_OP_SYSRET:
+	case X86_OP_SWAPGS:
+		return false;
+	default:
+		return true;
+	}
 }
 
 /* Intel SDM vol. 2. Where there are more, both tiers have what the host's instruction leaves. */

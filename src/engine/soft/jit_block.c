@@ -173,6 +173,27 @@ static unsigned live_at(struct xlat *x, uint64_t ip)
 	return live | need;
 }
 
+/* With host code it ends its block and goes on behind itself. */
+static bool ends_in_next(enum x86_op op)
+{
+	switch (op) {
+	case X86_OP_PAUSE:
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
+	case X86_OP_SWAPGS:
+	case X86_OP_RDFSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_MOV_FROM_CR:
+	case X86_OP_CLAC:
+	case X86_OP_STAC:
+		return true;
+	default:
+		return op >= X86_OP_MOV_FROM_SEG && op <= X86_OP_LGS;
+	}
+}
+
 /* What is live where a direct branch or the block's end goes to; not for jumps back inside. */
 static unsigned live_at_exit(struct xlat *x, const struct jit_op *o)
 {
@@ -181,7 +202,7 @@ static unsigned live_at_exit(struct xlat *x, const struct jit_op *o)
 	if (o->emit && o->inner < 0 &&
 	    (o->insn.op == X86_OP_JMP || o->insn.op == X86_OP_CALL || is_conditional(o)))
 		return live_at(x, o->op->imm);
-	if (o->emit && o->insn.op >= X86_OP_MOV_FROM_SEG && o->insn.op <= X86_OP_LGS)
+	if (o->emit && ends_in_next((enum x86_op)o->insn.op))
 		return live_at(x, o->op->rip + o->op->len);
 	return FLAGS_ARITH;
 }

@@ -147,6 +147,14 @@ void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
 	hold_if_kicked(jc, l);
 }
 
+bool jit_is_linked(const struct jit_cache *jc, const struct jit_link *l)
+{
+	uint32_t rel = __atomic_load_n((const uint32_t *)(const void *)(jc->rw + l->rel),
+				       __ATOMIC_RELAXED);
+
+	return l->rel + 4 + rel != l->stub;
+}
+
 void jit_cut_off(struct jit_cache *jc, struct jit_block *jb)
 {
 	for (unsigned i = 0; i < jc->e->cfg.cpus; i++)

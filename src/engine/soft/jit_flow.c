@@ -212,11 +212,8 @@ void jit_emit_jmp(struct xlat *x, struct jit_op *o)
 	jit_emit_exit(x, o->op->imm, o->inner);
 }
 
-/*
- * Go to the address in T0 by the vCPU's table. Flags are parked on the way: the target's pad takes
- * them if it wants any.
- */
-static void emit_indirect(struct xlat *x)
+/* Flags are parked on the way: the target's pad takes them if it wants any. */
+void jit_emit_indirect(struct xlat *x)
 {
 	struct emit *e = &x->e;
 	uint32_t tab = (uint32_t)offsetof(struct soft_cpu, jit_jc);
@@ -436,7 +433,7 @@ static void load_target(struct xlat *x, struct jit_op *o)
 void jit_emit_jmp_ind(struct xlat *x, struct jit_op *o)
 {
 	load_target(x, o);
-	emit_indirect(x);
+	jit_emit_indirect(x);
 }
 
 void jit_emit_call_ind(struct xlat *x, struct jit_op *o)
@@ -445,7 +442,7 @@ void jit_emit_call_ind(struct xlat *x, struct jit_op *o)
 	em_store_gs(&x->e, T0, GS_OFF(jit_tmp));
 	push_return(x, o, true);
 	em_load_gs(&x->e, T0, GS_OFF(jit_tmp));
-	emit_indirect(x);
+	jit_emit_indirect(x);
 }
 
 void jit_emit_ret(struct xlat *x, struct jit_op *o)
@@ -455,7 +452,7 @@ void jit_emit_ret(struct xlat *x, struct jit_op *o)
 	top_slot(x, size);
 	jit_load_t0(x, size, T0);
 	jit_set_sp(x, R_RSP, (int)(size + (uint16_t)o->op->imm));
-	emit_indirect(x);
+	jit_emit_indirect(x);
 }
 
 /* ---- Groups --------------------------------------------------------------------------------- */
@@ -555,6 +552,6 @@ unsigned jit_emit_group(struct xlat *x, unsigned i)
 	em_mem(&x->e, T0, T0, X86_NO_REG, 0, x->at + 8 * (int)pops);
 	jit_set_sp(x, R_RSP, (int)(8 * n + (uint16_t)ret->op->imm));
 	x->cur = i + pops;
-	emit_indirect(x);
+	jit_emit_indirect(x);
 	return n;
 }

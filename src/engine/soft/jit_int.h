@@ -133,6 +133,8 @@ static inline bool jit_contains(const struct jit_cache *jc, uint64_t pc)
 }
 /* Make a direct exit go to `to` from now on. With the cache lock. */
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to);
+/* Does it, now? Only a hint: it may change at any time. */
+bool jit_is_linked(const struct jit_cache *jc, const struct jit_link *l);
 /* Its code must not be entered any more. With the cache lock. */
 void jit_kill(struct jit_cache *jc, struct jit_block *jb);
 /* Nobody is to come to it any more, but its code stays good. With the cache lock. */
@@ -186,6 +188,8 @@ void jit_enter_at(struct soft_cpu *cpu, uint32_t off);
 void jit_enter_again(struct soft_cpu *cpu);
 /* Run generated code from `entry` until C has to look. */
 void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb);
+/* The same for s.rip if the jump table has it, else false. */
+bool jit_enter_known(struct soft_cpu *cpu);
 
 /* ---- jit_ops.c ------------------------------------------------------------------------------ */
 

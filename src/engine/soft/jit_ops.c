@@ -838,5 +838,5 @@ jit_emit_fn jit_pick(const struct xlat *x, const struct x86_insn *insn, const st
 		return host_plain(x, insn, op) ? jit_emit_plain : NULL;
 	if (id >= X86_OP_MOV_FROM_SEG && id <= X86_OP_LGS)
 		return jit_pick_seg(x, insn);
-	return integer_plain(id) ? jit_emit_plain : NULL;
+	return integer_plain(id) ? jit_emit_plain : jit_pick_sys(x, insn, op);
 }

@@ -75,9 +75,49 @@ static void jc_fill(struct soft_cpu *cpu, uint64_t ip, const struct jit_block *j
 
 	j->ip = ip;
 	j->host = (uint64_t)(uintptr_t)(cpu->e->jit->rx + jb->pad);
+	j->page = (uint64_t)(uintptr_t)cpu->e->ram + (jb->sb->page[0] << PAGE_BITS);
 	__atomic_store_n(&j->key, cpu->code_key, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&jb->dead, __ATOMIC_SEQ_CST)))
 		__atomic_store_n(&j->key, 0, __ATOMIC_RELAXED); /* partner: jit_kill */
+}
+
+/*
+ * An entry that was good under another generation (a flush, another address space) still is if the
+ * page is: whatever else kills its block clears its key, which is why the key is exchanged.
+ */
+static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
+{
+	const uint64_t any = ((1ull << (SOFT_GEN_BITS + SOFT_MOVE_BITS)) - 1) << SOFT_MODE_BITS;
+	uint64_t key = __atomic_load_n(&j->key, __ATOMIC_RELAXED);
+	gva_t lin = (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask;
+	const uint8_t *p;
+
+	if ((key ^ cpu->code_key) & ~any)
+		return false;
+	p = soft_code_hit(cpu, lin);
+	if (!p) {
+		cpu->op = NULL; /* a fault is that of s.rip */
+		soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+		p = soft_code_hit(cpu, lin);
+	}
+	if (!p || ((uint64_t)(uintptr_t)p & PAGE_MASK) != j->page)
+		return false;
+	SOFT_COUNT(cpu, jit_renewed);
+	soft_code_page_seen(cpu, lin);
+	return __atomic_compare_exchange_n(&j->key, &key, cpu->code_key, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
+}
+
+/* Host code for s.rip by the table, or NULL. */
+static const void *jc_find(struct soft_cpu *cpu)
+{
+	struct soft_jit_jc *j = jit_jc_slot(cpu, cpu->s.rip);
+
+	if (j->ip != cpu->s.rip || (j->key != cpu->code_key && !jc_renew(cpu, j)))
+		return NULL;
+	if (unlikely(!cpu->fpu_live))
+		soft_fpu_enter(cpu);
+	return (const void *)(uintptr_t)j->host;
 }
 
 /* The host code for s.rip, translated if it is warm; NULL: not yet, or not this code. */
@@ -95,16 +135,14 @@ static struct jit_block *find_jit(struct soft_cpu *cpu)
 /* Go on at s.rip. */
 static const void *dispatch(struct soft_cpu *cpu)
 {
-	const struct soft_jit_jc *j = jit_jc_slot(cpu, cpu->s.rip);
 	struct jit_block *jb;
+	const void *code;
 
 	if (must_come_back(cpu))
 		return NULL;
-	if (j->ip == cpu->s.rip && j->key == cpu->code_key) {
-		if (unlikely(!cpu->fpu_live))
-			soft_fpu_enter(cpu);
-		return (const void *)(uintptr_t)j->host;
-	}
+	code = jc_find(cpu);
+	if (code)
+		return code;
 	jb = find_jit(cpu);
 	if (!jb)
 		return NULL;
@@ -177,6 +215,15 @@ static void count_op(struct soft_cpu *cpu, unsigned id, uint64_t devices)
 		SOFT_COUNT_UNSUPPORTED(cpu, op);
 }
 
+/* Interrupts are not let in between a native STI and the operation behind it. */
+static void keep_shadow(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
+{
+	if (!i || jb->ids[i - 1] != (X86_OP_STI | JIT_ID_NATIVE))
+		return;
+	cpu->s.int_shadow = X86_SHADOW_STI;
+	soft_mode_changed(cpu);
+}
+
 /* Operation `i` of the block has to be done by its S1 handler. Returns where to go on, or NULL. */
 static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
@@ -193,6 +240,7 @@ static const void *on_op(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 
 		if (unlikely(jb->dead)) { /* its bytes may be others now */
 			cpu->s.rip = rip_of(cpu, jb, i);
+			keep_shadow(cpu, jb, i);
 			SOFT_COUNT(cpu, exit_invalidated);
 			return dispatch(cpu);
 		}
@@ -225,12 +273,33 @@ static bool allow_cross(struct soft_cpu *cpu, const struct jit_link *l, const st
 	return *at == word;
 }
 
+/*
+ * A link to another page that is made, but the space did not have the page: it may again, and the table
+ * knows the way. NULL: not so.
+ */
+static const void *cross_again(struct soft_cpu *cpu, const struct jit_link *l)
+{
+	const uint64_t *at = (const uint64_t *)(const void *)(cpu->e->jit->rw + l->word);
+	gva_t lin = (cpu->segbase[SEG_CS] + cpu->s.rip) & cpu->rip_mask;
+	const void *code = jit_is_linked(cpu->e->jit, l) ? jc_find(cpu) : NULL;
+	uint64_t page;
+
+	if (!code)
+		return NULL;
+	page = (jit_jc_slot(cpu, cpu->s.rip)->page - (uint64_t)(uintptr_t)cpu->e->ram) >> PAGE_BITS;
+	if (__atomic_load_n(at, __ATOMIC_RELAXED) != soft_exec_word(lin, page))
+		return NULL;
+	soft_space_note_exec(cpu, lin, page);
+	return code;
+}
+
 /* Direct exit number `i` is not linked. */
 static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t i)
 {
 	struct jit_link *l = &jb->links[i];
 	uint64_t epoch = cpu->e->freed;
 	struct jit_block *to;
+	const void *code;
 
 	take_flags(cpu);
 	if (unlikely(cpu->check))
@@ -239,6 +308,9 @@ static const void *on_exit(struct soft_cpu *cpu, struct jit_block *jb, uint32_t 
 	SOFT_COUNT(cpu, exit_exec);
 	if (must_come_back(cpu))
 		return NULL;
+	code = l->word ? cross_again(cpu, l) : NULL;
+	if (code)
+		return code;
 	to = l->inner && !jb->dead ? jb : find_jit(cpu);
 	if (!to)
 		return NULL;
@@ -573,13 +645,27 @@ static void enter(struct soft_cpu *cpu, const void *code)
 	fn(cpu, code);
 }
 
-void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+static void enter_if_calm(struct soft_cpu *cpu, const void *code)
 {
 	cpu->jit_stop = 0;
 	atomic_store(&cpu->jit_in, true);
 	if (!must_look(cpu))
-		enter(cpu, jit_host_code(cpu, jb->checked));
+		enter(cpu, code);
 	atomic_store(&cpu->jit_in, false);
+}
+
+void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
+{
+	enter_if_calm(cpu, jit_host_code(cpu, jb->checked));
+}
+
+bool jit_enter_known(struct soft_cpu *cpu)
+{
+	const void *code = cpu->e->jit->come_back ? NULL : jc_find(cpu);
+
+	if (code)
+		enter_if_calm(cpu, code);
+	return code;
 }
 
 void jit_enter_at(struct soft_cpu *cpu, uint32_t off)

@@ -191,6 +191,15 @@ void jit_emit_by_table(struct xlat *x, uint64_t ip, uint32_t *miss);
 /* A direct exit to `ip`. */
 void jit_emit_exit(struct xlat *x, uint64_t ip, int inner);
 
+/* To the address in T0, by the vCPU's table. */
+void jit_emit_indirect(struct xlat *x);
+
+/* ---- jit_sys.c ------------------------------------------------------------------------------ */
+
+/* The emitter for a kernel's instruction: flags, strings, system calls; or NULL. */
+jit_emit_fn jit_pick_sys(const struct xlat *x, const struct x86_insn *insn,
+			 const struct soft_op *op);
+
 /* ---- jit_seg.c ------------------------------------------------------------------------------ */
 
 /* The emitter for an instruction that moves segment registers, or NULL. */

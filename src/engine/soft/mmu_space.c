@@ -60,8 +60,9 @@ void soft_spaces_init(struct soft_cpu *cpu)
 		window_empty(&s->win[SOFT_READ][0]);
 		window_empty(&s->win[SOFT_WRITE][0]);
 	}
-	for (unsigned v = 0; v < SOFT_VIEWS; v++)
-		cpu->view_space[v] = &cpu->spaces[v];
+	cpu->view_space[SOFT_VIEW_SUPER] = &cpu->spaces[0];
+	cpu->view_space[SOFT_VIEW_SUPER_AC] = &cpu->spaces[1];
+	cpu->view_space[SOFT_VIEW_USER] = &cpu->spaces[1 + SOFT_SPACE_USERS];
 }
 
 void soft_space_clear(struct soft_cpu *cpu, enum soft_view view)
@@ -78,16 +79,16 @@ void soft_spaces_clear(struct soft_cpu *cpu)
 
 void soft_spaces_end(struct soft_cpu *cpu, uint16_t gen)
 {
-	for (unsigned i = SOFT_VIEW_SUPER_AC; i < SOFT_SPACES; i++) {
+	for (unsigned i = 1; i < SOFT_SPACES; i++) {
 		if (!gen || cpu->spaces[i].gen == gen)
 			cpu->spaces[i].gen = 0;
 	}
 }
 
-/* That of a generation; else one that no generation has, else the next in turn. */
-static struct soft_space *user_space(struct soft_cpu *cpu, uint16_t gen)
+/* The pair of a generation; else one that no generation has, else the next in turn. Its first half. */
+static struct soft_space *pair_of(struct soft_cpu *cpu, uint16_t gen)
 {
-	struct soft_space *first = &cpu->spaces[SOFT_VIEW_USER], *free = NULL;
+	struct soft_space *first = &cpu->spaces[1], *free = NULL;
 
 	for (unsigned i = 0; i < SOFT_SPACE_USERS; i++) {
 		if (first[i].gen == gen)
@@ -108,9 +109,12 @@ static void use(struct soft_space *s, uint16_t gen)
 
 void soft_spaces_use(struct soft_cpu *cpu, uint16_t gen)
 {
-	cpu->view_space[SOFT_VIEW_USER] = user_space(cpu, gen);
-	use(cpu->view_space[SOFT_VIEW_USER], gen);
-	use(cpu->view_space[SOFT_VIEW_SUPER_AC], gen);
+	struct soft_space *pair = pair_of(cpu, gen);
+
+	cpu->view_space[SOFT_VIEW_SUPER_AC] = pair;
+	cpu->view_space[SOFT_VIEW_USER] = pair + SOFT_SPACE_USERS;
+	use(pair, gen);
+	use(pair + SOFT_SPACE_USERS, gen);
 	cpu->space_base = (uint64_t)(uintptr_t)cpu->view_space[cpu->view]->win;
 }
 
@@ -150,10 +154,21 @@ void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin)
 	drop(cpu->view_space[SOFT_VIEW_SUPER], lin);
 }
 
+/* The slots of spaces that are not in use now go as a whole: a second page then finds none. */
 void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin)
 {
-	for (unsigned i = 0; i < SOFT_SPACES; i++)
-		drop(&cpu->spaces[i], lin);
+	for (unsigned i = 0; i < SOFT_SPACES; i++) {
+		struct soft_space *s = &cpu->spaces[i];
+
+		if (i && !s->gen && s != cpu->view_space[SOFT_VIEW_SUPER_AC] &&
+		    s != cpu->view_space[SOFT_VIEW_USER])
+			continue; /* emptied before it is used */
+		if (s->used[0] && s != cpu->view_space[cpu->view]) {
+			clear_group(s, 0);
+			s->used[0] = 0;
+		}
+		drop(s, lin);
+	}
 }
 
 /* Slots for reading that have the page go as well, which is harmless. */

@@ -20,23 +20,26 @@
 
 /* ---- Bits by hash ---------------------------------------------------------------------------- */
 
-static unsigned seen_bit(uint64_t n)
+_Static_assert(SOFT_SEEN_BITS == 1u << 15, "two bits of each number, from a hash of 30");
+
+static uint32_t seen_hash(uint64_t n)
 {
-	return (unsigned)(n * 0x9e3779b97f4a7c15ull >> 52) & (SOFT_SEEN_BITS - 1);
+	return (uint32_t)(n * 0x9e3779b97f4a7c15ull >> 34);
 }
 
 static void seen_set(uint64_t *map, uint64_t n)
 {
-	unsigned bit = seen_bit(n);
+	uint32_t h = seen_hash(n), a = h % SOFT_SEEN_BITS, b = h / SOFT_SEEN_BITS;
 
-	map[bit / 64] |= 1ull << (bit % 64);
+	map[a / 64] |= 1ull << (a % 64);
+	map[b / 64] |= 1ull << (b % 64);
 }
 
 static bool seen(const uint64_t *map, uint64_t n)
 {
-	unsigned bit = seen_bit(n);
+	uint32_t h = seen_hash(n), a = h % SOFT_SEEN_BITS, b = h / SOFT_SEEN_BITS;
 
-	return map[bit / 64] >> (bit % 64) & 1;
+	return (map[a / 64] >> (a % 64) & 1) && (map[b / 64] >> (b % 64) & 1);
 }
 
 #define CODE_REGION (1ull << 63) /* code_seen: a page number, or this and the number of its 2 MiB */
@@ -51,7 +54,7 @@ void soft_code_page_seen(struct soft_cpu *cpu, gva_t lin)
 static void forget_code(struct soft_cpu *cpu)
 {
 	gp_memset(cpu->code_seen, 0, sizeof(cpu->code_seen));
-	soft_code_moved(cpu, 1);
+	soft_code_moved(cpu);
 }
 
 /* ---- Generations ----------------------------------------------------------------------------- */
@@ -83,7 +86,7 @@ static uint16_t new_generation(struct soft_cpu *cpu)
 	}
 	gp_memset(cpu->pcid_gen, 0, sizeof(cpu->pcid_gen));
 	gp_memset(cpu->large_seen, 0, sizeof(cpu->large_seen));
-	cpu->code_epoch++;
+	soft_code_new_epoch(cpu);
 	cpu->super_gen = 1;
 	cpu->last_gen = 2;
 	return cpu->last_gen;

@@ -121,6 +121,18 @@ static void check_debug_registers(struct soft_cpu *cpu)
 	soft_tlb_flush(cpu);
 }
 
+/* When the key's bits are used up, the tables are emptied, lest an entry of ages ago match. */
+void soft_code_new_epoch(struct soft_cpu *cpu)
+{
+	const unsigned bits = 64 - SOFT_MODE_BITS - SOFT_GEN_BITS - SOFT_MOVE_BITS - SOFT_CS_BITS;
+
+	if (++cpu->code_epoch >> bits == 0)
+		return;
+	cpu->code_epoch = 1;
+	gp_memset(cpu->jcache, 0, sizeof(cpu->jcache));
+	gp_memset(cpu->jit_jc, 0, sizeof(cpu->jit_jc));
+}
+
 /* The table of generated code goes by instruction pointer, not by linear address. */
 static void number_code_segment(struct soft_cpu *cpu)
 {
@@ -136,7 +148,7 @@ static void number_code_segment(struct soft_cpu *cpu)
 	}
 	cpu->cs_id = cpu->cs_next++ % n;
 	cpu->cs_keys[cpu->cs_id] = cpu->cs_key;
-	cpu->code_epoch++;
+	soft_code_new_epoch(cpu);
 }
 
 void soft_mode_changed(struct soft_cpu *cpu)
@@ -147,6 +159,8 @@ void soft_mode_changed(struct soft_cpu *cpu)
 
 	if (user)
 		mode |= SOFT_MODE_CPL3;
+	else if ((mode & SOFT_MODE_PE) && x86_cpl(s))
+		mode |= SOFT_MODE_CPL12;
 	if (user && (s->cr0 & CR0_AM) && (s->rflags & FLAG_AC))
 		mode |= SOFT_MODE_AC;
 	if ((s->rflags & FLAG_TF) || (s->dr[7] & 0xff) || s->int_shadow)
@@ -401,9 +415,13 @@ void soft_run_ops(struct soft_cpu *cpu, const struct soft_op *op)
 /* With the translator: generated code if there is some, S1 while a block is cold. */
 static void run_translated(struct soft_cpu *cpu)
 {
-	struct soft_block *b = soft_find_block(cpu);
-	struct jit_block *jb = b->jit;
+	struct soft_block *b;
+	struct jit_block *jb;
 
+	if (jit_enter_known(cpu))
+		return;
+	b = soft_find_block(cpu);
+	jb = b->jit;
 	if (!jb && jit_warm(cpu->e->jit, b)) {
 		uint64_t freed = cpu->e->freed;
 

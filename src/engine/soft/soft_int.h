@@ -34,6 +34,7 @@
 struct soft_cpu;
 struct soft_engine;
 struct soft_block;
+struct jit_block;
 struct soft_op;
 
 /* ---- Pre-decoded operations ----------------------------------------------------------------- */
@@ -99,7 +100,7 @@ enum soft_view {
 
 #define SOFT_TLB_LOCALS 256u
 #define SOFT_NO_GEN 0xfffu /* a generation that no entry has */
-#define SOFT_SEEN_BITS 4096u
+#define SOFT_SEEN_BITS 32768u
 
 struct soft_tlb {
 	struct soft_tlb_ent ent[3][SOFT_TLB_ENTRIES]; /* by enum soft_access */
@@ -152,9 +153,12 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 	return page >> SOFT_EXEC_BITS || word == ~0ull ? 0 : word;
 }
 
-/* The spaces of a vCPU: the supervisor's, the one with SMAP lifted, and some users'. */
+/*
+ * The spaces of a vCPU: the supervisor's, and some that belong to an address space each: one with SMAP
+ * lifted, and at the same distance the users'.
+ */
 #define SOFT_SPACE_USERS 4u
-#define SOFT_SPACES (SOFT_VIEW_USER + SOFT_SPACE_USERS)
+#define SOFT_SPACES (1 + 2 * SOFT_SPACE_USERS)
 
 /* ---- The vCPU ----------------------------------------------------------------------------------*/
 
@@ -173,7 +177,11 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u	 /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
-#define SOFT_MODE_BITS 12
+#define SOFT_MODE_CPL12 0x1000u
+#define SOFT_MODE_BITS 13
+/* Parts of code_key: mode, generation, code_moves, cs_id, code_epoch from bit 0 up. */
+#define SOFT_GEN_BITS 12
+#define SOFT_MOVE_BITS 12
 /* Code segments told apart in code_key, soft_cpu.cs_keys. */
 #define SOFT_CS_BITS 5
 
@@ -183,7 +191,7 @@ struct soft_jit_jc {
 	uint64_t ip;
 	uint64_t key; /* soft_cpu.code_key it was found under; others clear it when the code dies */
 	uint64_t host; /* address that takes parked flags */
-	uint64_t unused;
+	uint64_t page; /* of the guest's code, in the host */
 };
 
 #define SOFT_JCACHE_BITS 14
@@ -232,7 +240,8 @@ struct soft_cpu {
 		code_key; /* what jump cache entries must carry: code_epoch, cs_id, code_gen, mode */
 	uint64_t
 		chain_key; /* the same, or SOFT_NO_KEY while every block must come back to the run loop */
-	uint64_t code_epoch; /* bumped by whatever remaps code or frees blocks */
+	uint64_t code_epoch; /* bumped by whatever frees blocks, or renames code segments */
+	uint64_t code_moves; /* bumped by whatever remaps code */
 	uint16_t last_gen;   /* the last generation given out */
 	uint16_t super_gen;  /* of SOFT_VIEW_SUPER, and of kernel code: outlives address spaces */
 	uint16_t space_gen;  /* of the other views: pcid_gen of the current PCID */
@@ -329,7 +338,7 @@ struct soft_cpu {
 	} local;
 	/* Bits by hash: set, maybe; clear, certainly not. */
 	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: of SOFT_VIEW_SUPER */
-	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_epoch was bumped */
+	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_moves was bumped */
 	struct soft_build *built;		 /* the block built last */
 	char error[256];
 	struct soft_stats stats;
@@ -449,16 +458,24 @@ static inline void soft_code_key_changed(struct soft_cpu *cpu)
 
 	uint64_t gen = soft_view_gen(cpu, soft_code_view(cpu));
 
-	cpu->code_key = ((cpu->code_epoch << SOFT_CS_BITS | cpu->cs_id) << 12 | gen)
+	uint64_t moves = cpu->code_moves & ((1u << SOFT_MOVE_BITS) - 1);
+
+	cpu->code_key = (((cpu->code_epoch << SOFT_CS_BITS | cpu->cs_id) << SOFT_MOVE_BITS | moves)
+				 << SOFT_GEN_BITS |
+			 gen)
 				<< SOFT_MODE_BITS |
 			cpu->mode;
 	cpu->chain_key = come_back ? SOFT_NO_KEY : cpu->code_key;
 }
 
-/* Jump cache entries must be found anew; `epochs` = 1 when no older entry may ever match again. */
-static inline void soft_code_moved(struct soft_cpu *cpu, unsigned epochs)
+/* No older entry of the jump tables may match again. */
+void soft_code_new_epoch(struct soft_cpu *cpu);
+
+/* Entries must be found anew, but their blocks live: those whose page is the same may be renewed. */
+static inline void soft_code_moved(struct soft_cpu *cpu)
 {
-	cpu->code_epoch += epochs;
+	if (!(++cpu->code_moves & ((1u << SOFT_MOVE_BITS) - 1)))
+		soft_code_new_epoch(cpu);
 	soft_code_key_changed(cpu);
 }
 

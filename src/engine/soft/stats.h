@@ -32,6 +32,7 @@ struct soft_event;
 	X(jit_lone, "ranges of operands given up, since they cross pages")     \
 	X(jit_ns, "nanoseconds spent translating")                             \
 	X(lookups, "blocks looked up, jump cache missed")                      \
+	X(jit_renewed, "jump table entries renewed after a flush")             \
 	S("exits from generated code")                                         \
 	X(exit_tlb_read, "TLB miss, read")                                     \
 	X(exit_tlb_write, "TLB miss, write")                                   \

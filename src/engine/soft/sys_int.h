@@ -11,6 +11,12 @@
 #include "base/log.h"
 #include "engine/soft/soft_int.h"
 
+/* What SYSCALL and its kin make of CS and SS, but for DPL, L and CS.D. */
+#define SEG_FLAT_CODE \
+	(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G)
+#define SEG_FLAT_DATA \
+	(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G | SEG_ATTR_DB)
+
 /* ---- State questions ------------------------------------------------------------------------ */
 
 static inline bool sys_protected(const struct soft_cpu *cpu)

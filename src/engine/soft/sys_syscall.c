@@ -7,11 +7,6 @@
  */
 #include "engine/soft/sys_int.h"
 
-#define SEG_FLAT_CODE \
-	(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G)
-#define SEG_FLAT_DATA \
-	(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_WRITE | SEG_ATTR_ACCESSED | SEG_ATTR_G | SEG_ATTR_DB)
-
 /* Segments these instructions load are fixed, not read from a table. */
 static void set_flat(struct soft_cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool code64)
 {

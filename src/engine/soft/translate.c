@@ -107,7 +107,7 @@ static const soft_pick_fn picks[X86_OP_COUNT] = {
 };
 
 /* Operations of `picks` whose handlers always leave the block. */
-static bool ends_block(enum x86_op op)
+static bool ends_block(enum x86_op op, bool jit)
 {
 	switch (op) {
 	case X86_OP_JMP:
@@ -115,14 +115,15 @@ static bool ends_block(enum x86_op op)
 	case X86_OP_CALL:
 	case X86_OP_CALL_IND:
 	case X86_OP_RET:
-	case X86_OP_POPF:
-	case X86_OP_STI:
 	case X86_OP_IN:
 	case X86_OP_OUT:
 	case X86_OP_INS:
 	case X86_OP_OUTS:
 	case X86_OP_PAUSE:
 		return true;
+	case X86_OP_POPF:
+	case X86_OP_STI:
+		return !jit; /* generated code goes on behind them */
 	default:
 		return false;
 	}
@@ -309,7 +310,7 @@ static void emit(struct builder *b, const struct x86_insn *insn)
 		if (direct_branch((enum x86_op)insn->op))
 			fill_target(b, op, insn);
 		fn = picks[insn->op](cpu, op, insn);
-		b->done = ends_block((enum x86_op)insn->op);
+		b->done = ends_block((enum x86_op)insn->op, cpu->e->jit);
 	} else if (b->bd->lean ? soft_thunk_describe(cpu, op, insn)
 			       : soft_thunk_build(cpu, op, insn)) {
 		return;
