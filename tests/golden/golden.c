@@ -196,7 +196,8 @@ static const char *stub_name(const struct jit_cache *jc, uint32_t off)
 		{"stub_exit_parked", jc->stub_exit_parked},
 		{"stub_indirect", jc->stub_indirect},
 		{"stub_recheck", jc->stub_recheck},
-		{"stub_miss", jc->stub_miss},
+		{"stub_miss_read", jc->stub_miss[SOFT_READ]},
+		{"stub_miss_write", jc->stub_miss[SOFT_WRITE]},
 		{"miss_read", jc->miss[SOFT_VIEW_SUPER][SOFT_READ]},
 		{"miss_write", jc->miss[SOFT_VIEW_SUPER][SOFT_WRITE]},
 	};

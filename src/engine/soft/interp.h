@@ -32,6 +32,11 @@ struct soft_page {
 /* Walk and fill the TLB; raises #PF. */
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access);
+/*
+ * Walk and fill the TLB of the current view; false, and nothing raised, if there is no entry then. For
+ * SOFT_WRITE the page is marked dirty: a write is certain to follow.
+ */
+bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access);
 /* Drop write entries of a page (by its host address). Any thread. True if there may have been one. */
 bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
 

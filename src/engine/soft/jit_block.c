@@ -115,6 +115,7 @@ static void plan_op(struct xlat *x, unsigned i)
 	o->emit = NULL;
 	o->inner = -1;
 	o->label = false;
+	o->touch.kind = TOUCH_UNKNOWN;
 	o->changes = true;
 	o->use = (struct jit_flag_use){FLAGS_ARITH, 0};
 	if (op->flags & SOFT_OP_END)
@@ -438,6 +439,13 @@ static void start_code(struct xlat *x)
 	x->flags = FLAGS_HOST;
 }
 
+/* A write that may be of no byte at all. */
+static bool writes_by_mask(const struct x86_insn *insn)
+{
+	return insn->op == X86_OP_VMASKMOVPS || insn->op == X86_OP_VMASKMOVPD ||
+	       insn->op == X86_OP_VPMASKMOVD || insn->op == X86_OP_VPMASKMOVQ;
+}
+
 /* What counters, lockstep and jit_join want to know about an operation; `before`: flags live before it. */
 static uint16_t id_of(const struct jit_op *o, unsigned before)
 {
@@ -453,7 +461,7 @@ static uint16_t id_of(const struct jit_op *o, unsigned before)
 		id |= JIT_ID_NATIVE;
 	else if (soft_sys_lookup((enum x86_op)o->insn.op))
 		id |= JIT_ID_SYSTEM;
-	for (unsigned i = 0; i < o->insn.nopds; i++) {
+	for (unsigned i = 0; i < o->insn.nopds && !writes_by_mask(&o->insn); i++) {
 		if (o->insn.opd[i].kind == X86_OPD_MEM && (o->insn.opd[i].access & X86_ACC_W))
 			id |= JIT_ID_WRITE;
 	}
@@ -578,7 +586,8 @@ static struct jit_block *translate_locked(struct xlat *x)
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
 	for (unsigned i = 1; i < x->n && !crosses(x) && !x->cpu->check; i++) {
-		if (!(jb->off[i] & (JIT_OFF_GROUPED | JIT_OFF_RUN)) && !(x->ops[i].op->flags & SOFT_OP_END))
+		if (!(jb->off[i] & (JIT_OFF_GROUPED | JIT_OFF_RUN)) &&
+		    !(x->ops[i].op->flags & SOFT_OP_END))
 			soft_cache_note_op(x->cpu->e->cache,
 					   (b->backing & PAGE_MASK) |
 						   page_offset(x, x->ops[i].op->rip));

@@ -37,7 +37,7 @@
 
 /* In jit_block.ids, for counters and lockstep. */
 #define JIT_ID_NATIVE 0x8000u /* has host code: who leaves there missed the TLB */
-#define JIT_ID_WRITE 0x4000u  /* writes memory */
+#define JIT_ID_WRITE 0x4000u  /* writes memory for certain */
 #define JIT_ID_SYSTEM 0x2000u
 #define JIT_ID_PARKED 0x1000u /* flags are parked where its code begins */
 #define JIT_ID_LIVE 0x0800u   /* and some are live there */
@@ -105,7 +105,7 @@ struct jit_cache {
 	uint32_t stub_exit, stub_exit_parked; /* r10 = link index, r11 = jit_block */
 	uint32_t stub_indirect;		      /* r9 = target, r10 = op index, r11 = jit_block */
 	uint32_t stub_recheck;		      /* r11 = jit_block whose second page may have gone */
-	uint32_t stub_miss;		      /* r9 = address, r11 = where in the block */
+	uint32_t stub_miss[2];		      /* SOFT_READ, SOFT_WRITE: r9 = address, r11 = where in the block */
 	uint32_t miss[SOFT_VIEWS][2];	      /* jit_emit_miss() */
 	uint32_t stub_fault;		      /* jit_fault is set */
 	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */

@@ -20,14 +20,6 @@
 #define MAX_SPAN 512
 #define MAX_DRIFT 128
 
-/* What an operation does to memory, as far as runs are concerned. */
-struct touch {
-	enum { TOUCH_NOTHING, TOUCH_MEMORY, TOUCH_LOSES } kind; /* LOSES: T0 */
-	struct jit_place at;
-	unsigned size;
-	enum soft_access access;
-};
-
 /* ---- What operations do --------------------------------------------------------------------- */
 
 static bool names_gpr(const struct x86_insn *insn, unsigned reg, unsigned access)
@@ -104,12 +96,12 @@ static bool steps(const struct jit_op *o, unsigned reg, int64_t *by)
 	}
 }
 
-static struct touch stack_touch(unsigned reg, int64_t disp, enum soft_access access)
+static struct jit_touch stack_touch(unsigned reg, int64_t disp, enum soft_access access)
 {
-	return (struct touch){.kind = TOUCH_MEMORY,
-			      .at = {.base = (uint8_t)reg, .index = X86_NO_REG, .disp = disp},
-			      .size = 8,
-			      .access = access};
+	return (struct jit_touch){.kind = TOUCH_MEMORY,
+				  .at = {.base = (uint8_t)reg, .index = X86_NO_REG, .disp = disp},
+				  .size = 8,
+				  .access = access};
 }
 
 /* Registers stand for themselves but for T0, which T1 stands for if it is free. */
@@ -120,10 +112,10 @@ static bool leaves_t0(const struct x86_insn *insn)
 	return !names_gpr(insn, T0, any) || !names_gpr(insn, T1, any);
 }
 
-static struct touch plain_touch(const struct xlat *x, const struct jit_op *o)
+static struct jit_touch plain_touch(const struct xlat *x, const struct jit_op *o)
 {
 	const struct x86_operand *mem = thunk_mem_operand(&o->insn);
-	struct touch t = {.kind = TOUCH_LOSES};
+	struct jit_touch t = {.kind = TOUCH_LOSES};
 
 	if (!mem) {
 		t.kind = leaves_t0(&o->insn) ? TOUCH_NOTHING : TOUCH_LOSES;
@@ -135,9 +127,9 @@ static struct touch plain_touch(const struct xlat *x, const struct jit_op *o)
 	return t;
 }
 
-static struct touch touch_of(const struct xlat *x, const struct jit_op *o)
+static struct jit_touch find_touch(const struct xlat *x, const struct jit_op *o)
 {
-	const struct touch nothing = {.kind = TOUCH_NOTHING}, loses = {.kind = TOUCH_LOSES};
+	const struct jit_touch nothing = {.kind = TOUCH_NOTHING}, loses = {.kind = TOUCH_LOSES};
 	const struct x86_operand *d = &o->insn.opd[0];
 
 	if ((o->op->flags & SOFT_OP_END) || !o->emit)
@@ -170,6 +162,16 @@ static struct touch touch_of(const struct xlat *x, const struct jit_op *o)
 	default:
 		return loses;
 	}
+}
+
+/* Found once. */
+static const struct jit_touch *touch_of(struct xlat *x, unsigned i)
+{
+	struct jit_touch *t = &x->ops[i].touch;
+
+	if (t->kind == TOUCH_UNKNOWN)
+		*t = find_touch(x, &x->ops[i]);
+	return t;
 }
 
 /* ---- Slots and windows ---------------------------------------------------------------------- */
@@ -254,25 +256,25 @@ static bool grow(struct jit_run *r, int64_t at, unsigned size, bool writes)
 }
 
 /* Follow the operations behind the run's first one as far as T0 can be kept for them. */
-static void follow(const struct xlat *x, struct jit_run *r)
+static void follow(struct xlat *x, struct jit_run *r)
 {
 	bool may_leave = false;
 	int64_t delta = 0, by = 0;
 
 	for (unsigned i = r->first;; i++) {
 		const struct jit_op *o = &x->ops[i];
-		struct touch t;
+		const struct jit_touch *t;
 
 		if (i >= x->n || (i > r->first && o->label))
 			return;
-		t = touch_of(x, o);
-		if (t.kind == TOUCH_LOSES)
+		t = touch_of(x, i);
+		if (t->kind == TOUCH_LOSES)
 			return;
-		if (t.kind == TOUCH_MEMORY) {
-			bool writes = r->writes || t.access == SOFT_WRITE;
+		if (t->kind == TOUCH_MEMORY) {
+			bool writes = r->writes || t->access == SOFT_WRITE;
 
-			if (!same_registers(&t.at, &r->at) || (may_leave && writes != r->writes) ||
-			    !grow(r, t.at.disp + delta, t.size, writes))
+			if (!same_registers(&t->at, &r->at) || (may_leave && writes != r->writes) ||
+			    !grow(r, t->at.disp + delta, t->size, writes))
 				return;
 			r->last = i;
 		}

@@ -406,19 +406,39 @@ static void give_up_run(struct soft_cpu *cpu, struct jit_block *jb, unsigned i)
 
 /*
  * The operand of the operation at `pc`, at linear address `lin`, is not in the TLB. Its flags are
- * parked, or dead.
+ * parked, or dead. If all it takes is an entry, the operation begins again; otherwise S1 does it.
  */
-static const void *on_miss(struct soft_cpu *cpu, uint64_t pc, uint64_t unused, uint64_t lin)
+static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum soft_access access)
 {
 	struct jit_block *jb = jit_block_of(cpu->e->jit, pc);
 	unsigned i = op_at(cpu->e->jit, jb, pc);
 	bool crosses = (lin & ~PAGE_MASK) + cpu->jit_miss_size >= PAGE_BYTES;
 
-	(void)unused;
+	/* A run may be checked for writing at an operation that only reads. */
+	if (!crosses && !cpu->check && !jb->dead && !(jb->off[i] & JIT_OFF_RUN) &&
+	    (access == SOFT_READ || (jb->ids[i] & JIT_ID_WRITE)) &&
+	    soft_tlb_try(cpu, lin, access)) {
+		SOFT_COUNT(cpu, exit_tlb_again);
+		take_flags(cpu);
+		cpu->s.rip = rip_of(cpu, jb, i); /* it may go no further */
+		return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
+	}
 	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & JIT_OFF_RUN) &&
 	    ++jb->crossings == JIT_MAX_CROSSINGS)
 		give_up_run(cpu, jb, i);
 	return on_op(cpu, jb, i);
+}
+
+static const void *on_miss_read(struct soft_cpu *cpu, uint64_t pc, uint64_t unused, uint64_t lin)
+{
+	(void)unused;
+	return miss(cpu, pc, lin, SOFT_READ);
+}
+
+static const void *on_miss_write(struct soft_cpu *cpu, uint64_t pc, uint64_t unused, uint64_t lin)
+{
+	(void)unused;
+	return miss(cpu, pc, lin, SOFT_WRITE);
 }
 
 /* A host instruction faulted on its guest's account; signals.c has noted where. */
@@ -624,10 +644,13 @@ void jit_emit_stubs(struct jit_cache *jc)
 		emit_stub(&e, (uint64_t)(uintptr_t)on_exit, &jc->stub_exit_parked, jc->resume);
 	emit_stub(&e, (uint64_t)(uintptr_t)on_indirect, &jc->stub_indirect, jc->resume);
 	emit_stub(&e, (uint64_t)(uintptr_t)on_recheck, &jc->stub_recheck, jc->resume);
-	emit_stub(&e, (uint64_t)(uintptr_t)on_miss, &jc->stub_miss, jc->resume);
+	emit_stub(&e, (uint64_t)(uintptr_t)on_miss_read, &jc->stub_miss[SOFT_READ], jc->resume);
+	emit_stub(&e, (uint64_t)(uintptr_t)on_miss_write, &jc->stub_miss[SOFT_WRITE], jc->resume);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		jc->miss[v][0] = jit_emit_miss(&e, (enum soft_view)v, SOFT_READ, jc->stub_miss);
-		jc->miss[v][1] = jit_emit_miss(&e, (enum soft_view)v, SOFT_WRITE, jc->stub_miss);
+		jc->miss[v][0] =
+			jit_emit_miss(&e, (enum soft_view)v, SOFT_READ, jc->stub_miss[SOFT_READ]);
+		jc->miss[v][1] =
+			jit_emit_miss(&e, (enum soft_view)v, SOFT_WRITE, jc->stub_miss[SOFT_WRITE]);
 	}
 	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
 	jc->stub_fault = unused;

@@ -19,6 +19,20 @@ struct jit_op;
 /* How an instruction becomes host code. */
 typedef void (*jit_emit_fn)(struct xlat *x, struct jit_op *o);
 
+/* Where a memory operand is: an offset in its segment. RIP-relative ones are absolute. */
+struct jit_place {
+	uint8_t base, index, scale; /* X86_NO_REG where there is none */
+	int64_t disp;
+};
+
+/* What an operation does to memory, as far as runs are concerned (jit_reach.c). */
+struct jit_touch {
+	enum { TOUCH_UNKNOWN, TOUCH_NOTHING, TOUCH_MEMORY, TOUCH_LOSES } kind; /* LOSES: T0 */
+	struct jit_place at;
+	unsigned size;
+	enum soft_access access;
+};
+
 struct jit_op {
 	struct x86_insn insn;
 	const uint8_t *bytes;
@@ -28,6 +42,7 @@ struct jit_op {
 	bool changes;  /* changes flags, certainly or not */
 	bool label;    /* a branch of this block comes back here */
 	uint16_t live; /* flags that are live after it */
+	struct jit_touch touch;
 	bool parked;   /* flags are parked where its code begins */
 	int16_t inner; /* index of the operation a direct branch goes back to, or -1 */
 };
@@ -44,12 +59,6 @@ struct jit_cold {
 	uint32_t how;	    /* offset of the window, and size - 1 from bit JIT_MISS_SIZE on */
 	bool write;
 	bool indexed; /* T1 is to be added to it */
-};
-
-/* Where a memory operand is: an offset in its segment. RIP-relative ones are absolute. */
-struct jit_place {
-	uint8_t base, index, scale; /* X86_NO_REG where there is none */
-	int64_t disp;
 };
 
 /* Operations whose operands are checked together (jit_reach.c). */

@@ -36,16 +36,13 @@ static bool page_watched(const struct soft_cpu *cpu, gva_t lin)
 	return false;
 }
 
-struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
-				enum soft_access access)
+/* The page that the walk for `lin` came to, entered in the TLB as far as it may be. */
+static struct soft_page enter_page(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
+				   enum soft_access access, const struct mmu_walk *w)
 {
-	struct mmu_walk w;
 	struct soft_page pg = {0};
 
-	SOFT_COUNT_WALK(cpu, access);
-	if (!mmu_walk(cpu, lin, view, access, &w))
-		raise_pf(cpu, lin, w.error);
-	pg.gpa = mem_a20(cpu->e->mem) ? w.gpa : w.gpa & ~(1ull << 20);
+	pg.gpa = mem_a20(cpu->e->mem) ? w->gpa : w->gpa & ~(1ull << 20);
 
 	pg.host = mmu_ram(cpu, pg.gpa);
 	if (likely(pg.host)) {
@@ -61,8 +58,32 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 		pg.host = cpu->e->ram + pg.backing;
 	}
 	if (access == SOFT_EXEC || likely(!page_watched(cpu, lin)))
-		mmu_tlb_fill(cpu, view, lin, access, &w, &pg);
+		mmu_tlb_fill(cpu, view, lin, access, w, &pg);
 	return pg;
+}
+
+struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
+				enum soft_access access)
+{
+	struct mmu_walk w;
+
+	SOFT_COUNT_WALK(cpu, access);
+	if (!mmu_walk(cpu, lin, view, access, &w))
+		raise_pf(cpu, lin, w.error);
+	return enter_page(cpu, view, lin, access, &w);
+}
+
+bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access)
+{
+	struct mmu_walk w;
+
+	if (soft_mode64(cpu) && !soft_canonical(lin))
+		return false;
+	SOFT_COUNT_WALK(cpu, access);
+	if (!mmu_walk(cpu, lin, (enum soft_view)cpu->view, access, &w))
+		return false;
+	enter_page(cpu, (enum soft_view)cpu->view, lin, access, &w);
+	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, access) != NULL;
 }
 
 /* ---- Slow paths ----------------------------------------------------------------------------- */
