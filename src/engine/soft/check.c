@@ -42,6 +42,8 @@ bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
 	case X86_OP_RDTSC:
 	case X86_OP_RDTSCP:
 		return false;
+	case X86_OP_PUSHF: /* it stores flags that DIV has left undefined, others in each tier */
+		return false;
 	case X86_OP_STI: /* these change more than is compared, and taken back */
 	case X86_OP_POPF:
 	case X86_OP_STAC:
