@@ -34,7 +34,6 @@
 struct soft_cpu;
 struct soft_engine;
 struct soft_block;
-struct jit_block;
 struct soft_op;
 
 /* ---- Pre-decoded operations ----------------------------------------------------------------- */
