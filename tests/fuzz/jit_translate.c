@@ -14,7 +14,7 @@
 #define FIXED_BYTES 512u
 #define OP_BYTES ((JIT_MAX_BYTES - FIXED_BYTES) / (SOFT_BLOCK_OPS + 1u))
 /* No operation takes more in line. */
-#define OP_INLINE_BYTES 560u
+#define OP_INLINE_BYTES 640u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
