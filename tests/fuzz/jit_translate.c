@@ -2,7 +2,7 @@
 /*
  * Fuzz target: any code in any mode is translated, not run. Blocks keep within their bounds, and
  * what comes out decodes, branches only inside itself or to the common stubs, and touches only the
- * vCPU (gs), checked operands (r9) and its own head.
+ * vCPU (gs), checked operands (r9; rsi and rdi of strings) and its own head.
  * Input: mode, offset in the page, code. Run: make t T=fuzz/jit_translate
  */
 #include "engine/soft/exclusive.h"
@@ -14,7 +14,7 @@
 #define FIXED_BYTES 512u
 #define OP_BYTES ((JIT_MAX_BYTES - FIXED_BYTES) / (SOFT_BLOCK_OPS + 1u))
 /* No operation takes more in line. */
-#define OP_INLINE_BYTES 400u
+#define OP_INLINE_BYTES 640u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,7 +45,8 @@ static void check_memory(const struct piece *cold, const struct x86_insn *in, ui
 	if (in->base == X86_REG_RIP) { /* the block, or the word of a link to another page */
 		uint32_t at = next + (uint32_t)in->disp;
 
-		check(at == cold->start - 8 || (at % 8 == 0 && at >= cold->end && at < cold->words));
+		check(at == cold->start - 8 ||
+		      (at % 8 == 0 && at >= cold->end && at < cold->words));
 	} else if (in->seg_override && in->seg == SEG_GS) {
 		check((in->base == X86_NO_REG || scratch) && in->index == X86_NO_REG);
 		check((uint64_t)in->disp + size <= sizeof(struct soft_cpu));
@@ -55,16 +56,39 @@ static void check_memory(const struct piece *cold, const struct x86_insn *in, ui
 	}
 }
 
+static bool is_move(const struct x86_insn *in, unsigned reg)
+{
+	return in->op == X86_OP_MOV && in->nopds == 2 && in->opd[0].kind == X86_OPD_REG &&
+	       in->opd[0].reg == reg && in->opd[0].size == 8;
+}
+
+/* REP MOVS and STOS, with pointers that were checked and put in place just before. */
+static void check_string(const struct x86_insn *in, const struct x86_insn *prev)
+{
+	check((in->flags & X86_IF_REP) && in->addrsize == 8 && !in->seg_override);
+	check(in->op == X86_OP_MOVS || in->op == X86_OP_STOS);
+	if (in->op == X86_OP_STOS)
+		check(is_move(prev, R_RDI) && prev->opd[1].kind == X86_OPD_REG &&
+		      prev->opd[1].reg == T0);
+	else
+		check(is_move(prev, R_RSI) && prev->seg == SEG_GS &&
+		      (uint32_t)prev->disp == GS_OFF(jit_tmp));
+}
+
 /* Guest's rsp is the host's; no stack is used, and nothing leaves but through stubs. */
 static void check_insn(const struct jit_cache *jc, const struct piece *hot,
-		       const struct piece *cold, uint32_t next, const struct x86_insn *in)
+		       const struct piece *cold, uint32_t next, const struct x86_insn *in,
+		       const struct x86_insn *prev)
 {
 	check(in->op < X86_OP_LOOP || in->op > X86_OP_LEAVE || in->op == X86_OP_JCXZ);
 	check(in->op != X86_OP_CALL && in->op != X86_OP_CALL_IND && in->op != X86_OP_RET);
 	if (in->op == X86_OP_NOP)
 		return;
-	check(in->op < X86_OP_MOVS || in->op > X86_OP_OUT);
-	check(in->op < X86_OP_JMP_FAR || in->op > X86_OP_RDSEED);
+	if (in->op >= X86_OP_MOVS && in->op <= X86_OP_OUT) {
+		check_string(in, prev);
+		return;
+	}
+	check(in->op < X86_OP_JMP_FAR || in->op > X86_OP_RDSEED || in->op == X86_OP_RDTSC);
 	for (unsigned i = 0; i < in->nopds; i++) {
 		const struct x86_operand *o = &in->opd[i];
 
@@ -84,14 +108,14 @@ static void check_insn(const struct jit_cache *jc, const struct piece *hot,
 static void check_piece(const struct jit_cache *jc, const struct piece *p, const struct piece *hot,
 			const struct piece *cold)
 {
-	struct x86_insn in;
+	struct x86_insn in, prev = {0};
 
-	for (uint32_t at = p->start; at < p->end;) {
+	for (uint32_t at = p->start; at < p->end; prev = in) {
 		int len = x86_decode(&in, jc->rx + at, p->end - at, X86_MODE_64);
 
 		check(len > 0);
 		at += (uint32_t)len;
-		check_insn(jc, hot, cold, at, &in);
+		check_insn(jc, hot, cold, at, &in, &prev);
 	}
 }
 

@@ -218,7 +218,7 @@ static void count_op(struct soft_cpu *cpu, unsigned id, uint64_t devices)
 /* Interrupts are not let in between a native STI and the operation behind it. */
 static void keep_shadow(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i)
 {
-	if (!i || jb->ids[i - 1] != (X86_OP_STI | JIT_ID_NATIVE))
+	if (!i || (jb->ids[i - 1] & (JIT_ID_NATIVE | JIT_ID_OP)) != (X86_OP_STI | JIT_ID_NATIVE))
 		return;
 	cpu->s.int_shadow = X86_SHADOW_STI;
 	soft_mode_changed(cpu);
@@ -679,6 +679,8 @@ static void enter_if_calm(struct soft_cpu *cpu, const void *code)
 
 void jit_enter(struct soft_cpu *cpu, const struct jit_block *jb)
 {
+	if (!cpu->e->jit->come_back)
+		jc_fill(cpu, cpu->s.rip, jb);
 	enter_if_calm(cpu, jit_host_code(cpu, jb->checked));
 }
 

@@ -66,6 +66,14 @@ static void slow_if_asked(struct xlat *x)
 	jit_slow_stub(x, em_jcc_later(&x->e, CC_NE), false);
 }
 
+/* x87 was used: CS belongs to what it leaves to be looked at (settle_x87). */
+static void slow_if_x87(struct xlat *x)
+{
+	em_gs(&x->e, 1, 0x83, 7, GS_OFF(x87_ip)); /* cmp qword gs:[x87_ip], 0 */
+	em8(&x->e, 0);
+	jit_slow_stub(x, em_jcc_later(&x->e, CC_NE), false);
+}
+
 static void go_on(struct xlat *x, const struct jit_op *o)
 {
 	jit_emit_exit(x, (o->op->rip + o->op->len) & x->cpu->rip_mask, -1);
@@ -220,7 +228,7 @@ static void string_operand(struct xlat *x, unsigned reg, enum soft_access access
 	struct emit *e = &x->e;
 
 	em_mov_rr(e, T0, reg);
-	jit_check(x, reg, 1, access);
+	jit_check(x, JIT_BY_WINDOW, 1, access);
 	em_rex(e, 0, T1, 0, T0); /* mov r10b, [r9] */
 	em8(e, 0x8a);
 	em_mem(e, T1, T0, X86_NO_REG, 0, 0);
@@ -388,6 +396,7 @@ static void emit_syscall(struct xlat *x, struct jit_op *o)
 
 	park(x);
 	slow_if_bits(x, CC_E, GS_OFF(s.efer), EFER_SCE);
+	slow_if_x87(x);
 	compose_flags(e, T0, T1);
 	em_gs(e, 0, 0x8b, T1, GS_OFF(s.sfmask));
 	em_rex(e, 0, 0, 0, T1); /* not r10d */
@@ -420,6 +429,7 @@ static void emit_sysret(struct xlat *x, struct jit_op *o)
 	(void)o;
 	jit_lose_flags(x);
 	slow_if_bits(x, CC_E, GS_OFF(s.efer), EFER_SCE);
+	slow_if_x87(x);
 	slow_if_asked(x);
 	em_mov_rr(e, T0, R_RCX);
 	em_shift_imm(e, 1, 4, T0, 16);
@@ -561,7 +571,7 @@ static void emit_rdtsc(struct xlat *x, struct jit_op *o)
 /* Is there an operation in the block behind this one? */
 static bool has_next(const struct xlat *x, const struct soft_op *op)
 {
-	return op + 1 < x->b->ops + x->n && !(op[1].flags & (SOFT_OP_END | SOFT_OP_UD));
+	return op + 1 < x->bd->ops + x->n && !(op[1].flags & (SOFT_OP_END | SOFT_OP_UD));
 }
 
 static jit_emit_fn pick_flags(const struct xlat *x, const struct x86_insn *insn,

@@ -38,8 +38,11 @@ void soft_spaces_use(struct soft_cpu *cpu, uint16_t gen);
 void soft_spaces_end(struct soft_cpu *cpu, uint16_t gen);
 /* The page at `lin` may be executed, and is `page` of guest memory. */
 void soft_space_note_exec(struct soft_cpu *cpu, gva_t lin, uint64_t page);
-/* Drop one page: in every space, or in the supervisor's. */
-void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin);
+/*
+ * Drop one page: in the spaces of this address space, or everywhere, as global pages must; or in the
+ * supervisor's.
+ */
+void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin, bool everywhere);
 void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin);
 /* Drop write windows of a page, by its host address. Any thread. True if there was one. */
 bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);

@@ -132,6 +132,16 @@ void soft_space_note_exec(struct soft_cpu *cpu, gva_t lin, uint64_t page)
 	s->used_exec[at / SOFT_WINDOW_GROUP] = 1;
 }
 
+/* All are looked at without a branch: hardly ever is it one of them. */
+static bool in_slots(const struct soft_space *s, gva_t page)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < SOFT_SLOTS; i++)
+		found |= s->slot[i].page == page;
+	return found;
+}
+
 static void drop(struct soft_space *s, gva_t lin)
 {
 	unsigned at = index_of(lin);
@@ -143,7 +153,9 @@ static void drop(struct soft_space *s, gva_t lin)
 		if (s->win[a][at].page == lin)
 			window_empty(&s->win[a][at]);
 	}
-	for (unsigned i = 0; s->used[0] && i < SOFT_SLOTS; i++) {
+	if (!s->used[0] || !in_slots(s, lin))
+		return;
+	for (unsigned i = 0; i < SOFT_SLOTS; i++) {
 		if (s->slot[i].page == lin)
 			window_empty(&s->slot[i]);
 	}
@@ -154,20 +166,23 @@ void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin)
 	drop(cpu->view_space[SOFT_VIEW_SUPER], lin);
 }
 
-/* The slots of spaces that are not in use now go as a whole: a second page then finds none. */
-void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin)
+/* The slots of a space that is not in use now go as a whole: the next page then finds none. */
+static void drop_aside(struct soft_cpu *cpu, struct soft_space *s, gva_t lin)
 {
-	for (unsigned i = 0; i < SOFT_SPACES; i++) {
-		struct soft_space *s = &cpu->spaces[i];
+	if (s->used[0] && s != cpu->view_space[cpu->view]) {
+		clear_group(s, 0);
+		s->used[0] = 0;
+	}
+	drop(s, lin);
+}
 
-		if (i && !s->gen && s != cpu->view_space[SOFT_VIEW_SUPER_AC] &&
-		    s != cpu->view_space[SOFT_VIEW_USER])
-			continue; /* emptied before it is used */
-		if (s->used[0] && s != cpu->view_space[cpu->view]) {
-			clear_group(s, 0);
-			s->used[0] = 0;
-		}
-		drop(s, lin);
+void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin, bool everywhere)
+{
+	for (unsigned v = 0; v < SOFT_VIEWS; v++)
+		drop_aside(cpu, cpu->view_space[v], lin);
+	for (unsigned i = 1; everywhere && i < SOFT_SPACES; i++) {
+		if (cpu->spaces[i].gen) /* else it is emptied before it is used */
+			drop_aside(cpu, &cpu->spaces[i], lin);
 	}
 }
 

@@ -151,6 +151,7 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 	soft_space_clear(cpu, SOFT_VIEW_SUPER);
 	cpu->local.count = 0;
 	cpu->local.code = false;
+	gp_memset(cpu->global_seen, 0, sizeof(cpu->global_seen));
 	gp_memset(cpu->large_seen, 0, sizeof(cpu->large_seen));
 	gp_memset(cpu->ram, 0, sizeof(cpu->ram));
 	use_generations(cpu);
@@ -246,7 +247,7 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 	bool code = drop_large(cpu, lin) || seen(cpu->code_seen, lin >> PAGE_BITS);
 
 	SOFT_COUNT(cpu, tlb_invlpg);
-	soft_spaces_drop(cpu, lin);
+	soft_spaces_drop(cpu, lin, seen(cpu->global_seen, lin >> PAGE_BITS));
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++)
 			tag_set(soft_tlb_slot(&cpu->views[v], (enum soft_access)a, lin), 0);
@@ -343,6 +344,8 @@ void mmu_tlb_fill(struct soft_cpu *cpu, enum soft_view view, gva_t lin, enum sof
 	const uint8_t *host_page = pg->host - (lin & ~PAGE_MASK);
 	bool local = view == SOFT_VIEW_SUPER && !w->global;
 
+	if (view != SOFT_VIEW_SUPER && w->global)
+		seen_set(cpu->global_seen, lin >> PAGE_BITS);
 	if (w->page_bytes > PAGE_BYTES)
 		seen_set(cpu->large_seen[view == SOFT_VIEW_SUPER], large_key(lin, w->page_bytes));
 	if (access == SOFT_EXEC) {

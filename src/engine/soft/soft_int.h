@@ -34,7 +34,6 @@
 struct soft_cpu;
 struct soft_engine;
 struct soft_block;
-struct jit_block;
 struct soft_op;
 
 /* ---- Pre-decoded operations ----------------------------------------------------------------- */
@@ -177,7 +176,7 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u	 /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
-#define SOFT_MODE_CPL12 0x1000u
+#define SOFT_MODE_CPL12 0x1000u /* CPL 1 or 2, where CLI and its kin may fault */
 #define SOFT_MODE_BITS 13
 /* Parts of code_key: mode, generation, code_moves, cs_id, code_epoch from bit 0 up. */
 #define SOFT_GEN_BITS 12
@@ -338,6 +337,7 @@ struct soft_cpu {
 	} local;
 	/* Bits by hash: set, maybe; clear, certainly not. */
 	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: of SOFT_VIEW_SUPER */
+	uint64_t global_seen[SOFT_SEEN_BITS / 64]; /* global pages of views but the supervisor's */
 	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_moves was bumped */
 	struct soft_build *built;		 /* the block built last */
 	char error[256];
