@@ -275,11 +275,34 @@ static void emit_guard(struct xlat *x)
 	x->checked = e->pos;
 }
 
+/*
+ * Flags are live at the start. Are they better left parked there? Where nobody looks at them before they would be
+ * lost, or are parked for the way out: whoever jumps here from another page has parked them already.
+ */
+static bool starts_parked(const struct xlat *x)
+{
+	for (unsigned i = 0; i < x->n; i++) {
+		const struct jit_op *o = &x->ops[i];
+
+		if ((o->op->flags & SOFT_OP_END) || !o->emit || (o->insn.flags & X86_IF_BRANCH))
+			return !(o->use.reads & FLAGS_ARITH) || !o->emit;
+		if (o->use.reads || o->changes)
+			return false;
+		if (thunk_mem_operand(&o->insn) || o->insn.op == X86_OP_PUSH ||
+		    o->insn.op == X86_OP_POP || o->insn.op == X86_OP_LEAVE)
+			return true;
+	}
+	return true;
+}
+
 static void emit_ops(struct xlat *x)
 {
 	x->cur = 0;
 	if (crosses(x))
 		emit_guard(x);
+	else if (x->live_in && starts_parked(x))
+		x->flags = FLAGS_PARKED;
+	x->parked_start = x->flags == FLAGS_PARKED;
 	for (unsigned i = 0; i < x->n; i++) {
 		struct jit_op *o = &x->ops[i];
 		uint32_t run;
@@ -533,6 +556,19 @@ static void fill_block(struct xlat *x, struct jit_block *jb)
 	jb->flags = NULL;
 }
 
+/* Where the block begins for whom flags come in otherwise than its code expects them. */
+static void emit_other_start(struct xlat *x, struct jit_block *jb)
+{
+	if (x->parked_start) {
+		jb->body = x->e.pos;
+		em_park(&x->e);
+	} else {
+		jb->pad = x->e.pos;
+		em_unpark(&x->e, T1);
+	}
+	em_jmp_to(&x->e, jb->code);
+}
+
 static struct jit_block *place(struct xlat *x)
 {
 	struct jit_block *jb = alloc_block(x);
@@ -546,11 +582,8 @@ static struct jit_block *place(struct xlat *x)
 	if (x->cpu->check && !add_check_info(x, jb))
 		return NULL;
 	emit_stubs(x, jb);
-	if (jb->needs_flags && !crosses(x)) {
-		jb->pad = x->e.pos;
-		em_unpark(&x->e, T1);
-		em_jmp_to(&x->e, jb->body);
-	}
+	if (jb->needs_flags && !crosses(x))
+		emit_other_start(x, jb);
 	jb->end = x->e.pos;
 	emit_words(x, jb->links);
 	return jb;

@@ -81,6 +81,7 @@ struct xlat {
 	uint32_t mode;
 	bool m64;
 	enum jit_flags_at flags;
+	bool parked_start; /* they are parked where the block begins */
 	int32_t at; /* the operand at hand is at [T0 + at] */
 	struct jit_run run;
 	unsigned n;   /* operations */
