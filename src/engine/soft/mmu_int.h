@@ -44,6 +44,8 @@ void soft_space_note_exec(struct soft_cpu *cpu, gva_t lin, uint64_t page);
  */
 void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin, bool everywhere);
 void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin);
+/* Drop [lin, lin + bytes) in every space. */
+void soft_spaces_drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes);
 /* Drop write windows of a page, by its host address. Any thread. True if there was one. */
 bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
 

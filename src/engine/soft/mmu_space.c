@@ -186,6 +186,45 @@ void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin, bool everywhere)
 	}
 }
 
+static void drop_in_group(struct soft_space *s, unsigned group, gva_t lin, uint64_t bytes)
+{
+	struct soft_window *w = group_of(s, group);
+
+	for (unsigned i = 0; s->used[group] && i < SOFT_WINDOW_GROUP; i++) {
+		if (w[i].page - lin < bytes)
+			window_empty(&w[i]);
+	}
+}
+
+static void drop_execs(struct soft_space *s, unsigned group, gva_t lin, uint64_t bytes)
+{
+	uint64_t first = soft_exec_word(lin, 0) >> SOFT_EXEC_BITS;
+	uint64_t *e = &s->exec[group * SOFT_WINDOW_GROUP];
+
+	for (unsigned i = 0; s->used_exec[group] && i < SOFT_WINDOW_GROUP; i++) {
+		if ((e[i] >> SOFT_EXEC_BITS) - first < bytes >> PAGE_BITS)
+			e[i] = 0;
+	}
+}
+
+void soft_spaces_drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
+{
+	const unsigned groups = SOFT_WINDOWS / SOFT_WINDOW_GROUP;
+	unsigned first = index_of(lin) / SOFT_WINDOW_GROUP;
+	uint64_t n = min_u64(bytes >> PAGE_BITS, SOFT_WINDOWS) / SOFT_WINDOW_GROUP;
+
+	for (unsigned i = 0; i < SOFT_SPACES; i++) {
+		struct soft_space *s = &cpu->spaces[i];
+
+		drop_in_group(s, 0, lin, bytes);
+		for (unsigned g = first; g < first + n; g++) {
+			drop_in_group(s, 1 + g % groups, lin, bytes);
+			drop_in_group(s, 1 + groups + g % groups, lin, bytes);
+			drop_execs(s, g % groups, lin, bytes);
+		}
+	}
+}
+
 /* Slots for reading that have the page go as well, which is harmless. */
 static bool drop_host(struct soft_window *w, const uint8_t *host_page)
 {

@@ -191,7 +191,7 @@ static void drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
 {
 	uint64_t n = min_u64(bytes >> PAGE_BITS, SOFT_TLB_ENTRIES);
 
-	soft_spaces_clear(cpu);
+	soft_spaces_drop_range(cpu, lin, bytes);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
 			/* The index of one page of the range differs from another's in low bits. */
@@ -206,10 +206,15 @@ static void drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
 	}
 }
 
-/* What is looked up in large_seen for a page of `bytes` at `lin`. */
-static uint64_t large_key(gva_t lin, uint64_t bytes)
+/*
+ * What is looked up in large_seen for a page of `bytes` at `lin`: with the address space's generation, unless
+ * it is global, so that what one process has there is nothing to the next.
+ */
+static uint64_t large_key(const struct soft_cpu *cpu, gva_t lin, uint64_t bytes, bool global)
 {
-	return (lin & ~(bytes - 1)) + (bytes >> 21);
+	uint64_t key = (lin & ~(bytes - 1)) + (bytes >> 21);
+
+	return global ? key : key ^ (uint64_t)cpu->space_gen << 52;
 }
 
 static bool code_in(const struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
@@ -230,10 +235,10 @@ static bool drop_large(struct soft_cpu *cpu, gva_t lin)
 	bool code = false;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		uint64_t key = large_key(lin, sizes[i]);
 		gva_t start = lin & ~(sizes[i] - 1);
 
-		if (!seen(cpu->large_seen[0], key) && !seen(cpu->large_seen[1], key))
+		if (!seen(cpu->large_seen[0], large_key(cpu, lin, sizes[i], false)) &&
+		    !seen(cpu->large_seen[1], large_key(cpu, lin, sizes[i], true)))
 			continue;
 		SOFT_COUNT(cpu, tlb_invlpg_large);
 		drop_range(cpu, start, sizes[i]);
@@ -347,7 +352,8 @@ void mmu_tlb_fill(struct soft_cpu *cpu, enum soft_view view, gva_t lin, enum sof
 	if (view != SOFT_VIEW_SUPER && w->global)
 		seen_set(cpu->global_seen, lin >> PAGE_BITS);
 	if (w->page_bytes > PAGE_BYTES)
-		seen_set(cpu->large_seen[view == SOFT_VIEW_SUPER], large_key(lin, w->page_bytes));
+		seen_set(cpu->large_seen[w->global],
+			 large_key(cpu, lin, w->page_bytes, w->global));
 	if (access == SOFT_EXEC) {
 		tlb_set(cpu, view, SOFT_EXEC, lin, host_page);
 		if (local)

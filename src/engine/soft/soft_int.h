@@ -336,7 +336,7 @@ struct soft_cpu {
 		bool code;			/* one of them is of the execute table */
 	} local;
 	/* Bits by hash: set, maybe; clear, certainly not. */
-	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: of SOFT_VIEW_SUPER */
+	uint64_t large_seen[2][SOFT_SEEN_BITS / 64]; /* large pages; [1]: global ones */
 	uint64_t global_seen[SOFT_SEEN_BITS / 64]; /* global pages of views but the supervisor's */
 	uint64_t code_seen[SOFT_SEEN_BITS / 64]; /* pages with code, since code_moves was bumped */
 	struct soft_build *built;		 /* the block built last */
