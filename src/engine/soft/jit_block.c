@@ -295,6 +295,14 @@ static bool starts_parked(const struct xlat *x)
 	return true;
 }
 
+/* Its emitter knows that scratch registers may be kept in a run. */
+static bool ready_for_runs(const struct jit_op *o)
+{
+	return !(o->op->flags & SOFT_OP_END) && o->emit &&
+	       (o->emit == jit_emit_plain || o->insn.op == X86_OP_LEA || o->insn.op == X86_OP_NOP ||
+		o->insn.op == X86_OP_PREFETCH);
+}
+
 static void emit_ops(struct xlat *x)
 {
 	x->cur = 0;
@@ -314,6 +322,8 @@ static void emit_ops(struct xlat *x)
 		run = jit_in_run(x) ? JIT_OFF_RUN : 0;
 		x->off[i] = x->e.pos;
 		o->parked = x->flags == FLAGS_PARKED;
+		if (!ready_for_runs(o))
+			jit_run_settle(x);
 		if (o->op->flags & SOFT_OP_END) {
 			jit_emit_exit(x, o->op->rip, -1);
 		} else if (o->emit && (n = jit_emit_group(x, i)) > 1) {
@@ -663,8 +673,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
 	x.view = cpu->view;
 	x.lines = 0;
-	x.run.on = false;
-	x.run.delta = 0;
+	x.run = (struct jit_run){.on = false};
 	if (jit_full(x.jc)) {
 		soft_cache_empty(cpu->e->cache, cpu);
 		return NULL;

@@ -38,6 +38,7 @@ void jit_need_flags(struct xlat *x)
 	if (x->flags == FLAGS_HOST)
 		return;
 	em_unpark(&x->e, T1);
+	x->run.kept = 0;
 	x->flags = FLAGS_HOST;
 }
 
@@ -536,9 +537,40 @@ static void move_high8(struct emit *e, unsigned reg, bool to_scratch)
 	em8(e, swap);
 }
 
-static unsigned stand_in(const struct xlat *x, unsigned reg)
+/*
+ * The scratch register that stands for r9, r10 or r11. In a run T0 is taken, and T1 and T2 keep r10 and r11
+ * from one operation to the next.
+ */
+static unsigned stand_in(const struct xlat *x, unsigned reg, unsigned outside)
 {
-	return reg == T0 && jit_run_holds(x) ? (unsigned)T1 : reg;
+	return !jit_in_long_run(x) ? outside : reg == T2 ? (unsigned)T2 : (unsigned)T1;
+}
+
+/* A scratch register has got what is, or is not, a guest register's value. */
+static void note_scratch(struct xlat *x, unsigned host, unsigned guest)
+{
+	unsigned bit = 1u << (host - T0);
+
+	if (!jit_in_long_run(x))
+		return;
+	x->run.kept = host == guest ? x->run.kept | bit : x->run.kept & ~bit;
+	x->run.base_lost |= host == BASE;
+}
+
+/* The scratch register = the guest's. */
+static void load_guest(struct xlat *x, unsigned host, unsigned guest)
+{
+	bool kept = jit_in_long_run(x) && host == guest && (x->run.kept >> (host - T0) & 1);
+
+	if (!kept)
+		em_load_gs(&x->e, host, GS_GPR(guest));
+	note_scratch(x, host, guest);
+}
+
+static void store_guest(struct xlat *x, unsigned host, unsigned guest)
+{
+	em_store_gs(&x->e, host, GS_GPR(guest));
+	note_scratch(x, host, guest);
 }
 
 static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
@@ -557,6 +589,7 @@ static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 {
 	struct emit *e = &x->e;
 
+	x->run.kept = 0;
 	em_mov_imm(e, T1, o->op->rip << 16 | SOFT_X87_IP | ((unsigned)o->op->imm & 0x7ff));
 	em_store_gs(e, T1, GS_OFF(x87_ip));
 	if (!mem)
@@ -586,6 +619,7 @@ static void note_x87_operand(struct xlat *x, const struct jit_op *o)
 		em_store_gs(e, T0, GS_OFF(jit_tmp));
 		return;
 	}
+	x->run.kept = 0;
 	if (at.base < 16 && jit_in_memory(at.base)) {
 		em_load_gs(e, T1, GS_GPR(at.base));
 		at.base = T1;
@@ -597,6 +631,26 @@ static void note_x87_operand(struct xlat *x, const struct jit_op *o)
 	em_store_gs(e, T1, GS_OFF(jit_tmp));
 }
 
+/* r9 to r11 among its registers. Without a memory operand each stands for itself. */
+static unsigned rename_regs(const struct xlat *x, const struct x86_insn *insn, struct fields *f,
+			    struct rename *r)
+{
+	unsigned n = 0, host;
+
+	n += rename_reg(insn, f->reg_gpr, &f->reg, stand_in(x, f->reg, f->mem ? T1 : f->reg),
+			&r[n]);
+	if (n && f->mem && f->vvvv_gpr && f->vvvv == r[0].guest) {
+		f->vvvv = r[0].host; /* it is written once */
+		return n;
+	}
+	host = stand_in(x, f->vvvv, f->mem ? T2 : f->vvvv);
+	if (n && f->mem && host == r[0].host)
+		host = T1 + T2 - host;
+	n += rename_reg(insn, f->vvvv_gpr, &f->vvvv, host, &r[n]);
+	n += rename_reg(insn, f->rm_gpr || f->opcode_reg, &f->rm, stand_in(x, f->rm, f->rm), &r[n]);
+	return n;
+}
+
 /* Registers renamed, a memory operand checked. */
 void jit_emit_plain(struct xlat *x, struct jit_op *o)
 {
@@ -606,7 +660,7 @@ void jit_emit_plain(struct xlat *x, struct jit_op *o)
 	struct emit *e = &x->e;
 	struct fields f = fields_of(insn);
 	struct rename r[3];
-	unsigned n = 0;
+	unsigned n;
 	const struct x86_operand *high = mem ? high8(insn) : NULL;
 	bool touches = mem && mem->size, x87 = tracks_x87(o->op, insn), lost_base = false;
 
@@ -617,19 +671,14 @@ void jit_emit_plain(struct xlat *x, struct jit_op *o)
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
-	/* Without a memory operand each stands for itself, unless T0 is kept. */
-	n += rename_reg(insn, f.reg_gpr, &f.reg, f.mem ? T1 : stand_in(x, f.reg), &r[n]);
-	if (n && f.mem && f.vvvv_gpr && f.vvvv == r[0].guest)
-		f.vvvv = r[0].host; /* it is written once */
-	else
-		n += rename_reg(insn, f.vvvv_gpr, &f.vvvv, f.mem ? T2 : stand_in(x, f.vvvv), &r[n]);
-	n += rename_reg(insn, f.rm_gpr || f.opcode_reg, &f.rm, stand_in(x, f.rm), &r[n]);
+	n = rename_regs(x, insn, &f, r);
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].read)
-			em_load_gs(e, r[i].host, GS_GPR(r[i].guest));
+			load_guest(x, r[i].host, r[i].guest);
 	}
 	if (high) {
 		f.reg = T1;
+		note_scratch(x, T1, 0);
 		if (high->access & X86_ACC_R)
 			move_high8(e, high->reg, true);
 	}
@@ -638,10 +687,10 @@ void jit_emit_plain(struct xlat *x, struct jit_op *o)
 		move_high8(e, high->reg, false);
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].write)
-			em_store_gs(e, r[i].host, GS_GPR(r[i].guest));
+			store_guest(x, r[i].host, r[i].guest);
 		lost_base |= r[i].host == BASE;
 	}
-	if (lost_base)
+	if (lost_base && !jit_in_long_run(x))
 		em_load_gs(e, BASE, GS_OFF(space_base));
 	if (o->changes)
 		x->flags = FLAGS_HOST;
@@ -678,6 +727,48 @@ static void emit_plain_lea(struct xlat *x, const struct jit_op *o)
 								    : (uint32_t)at.disp);
 }
 
+bool jit_lea_fits_run(const struct x86_insn *insn)
+{
+	unsigned dst = insn->opd[0].reg;
+	bool t0 = insn->base == T0 || insn->index == T0 || dst == T0;
+	bool t1 = insn->base == T1 || insn->index == T1 || dst == T1;
+
+	return insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
+	       !(t0 && t1);
+}
+
+/* r9 to r11 by way of T1 and T2. */
+static void emit_lea_in_run(struct xlat *x, const struct jit_op *o)
+{
+	const struct x86_insn *insn = &o->insn;
+	struct jit_place at = jit_insn_place(o);
+	unsigned dst = insn->opd[0].reg, host = dst;
+
+	if (jit_in_memory(at.base)) {
+		unsigned guest = at.base;
+
+		at.base = (uint8_t)stand_in(x, guest, guest);
+		load_guest(x, at.base, guest);
+	}
+	if (jit_in_memory(at.index)) {
+		unsigned guest = at.index;
+
+		at.index = (uint8_t)stand_in(x, guest, guest);
+		load_guest(x, at.index, guest);
+	}
+	if (jit_in_memory(dst))
+		host = stand_in(x, dst, dst);
+	if (at.base < 16 || at.index < 16)
+		em_lea(&x->e, insn->opsize == 8, host, at.base, at.index, at.scale,
+		       (int32_t)at.disp);
+	else
+		em_mov_imm(&x->e, host,
+			   insn->opsize == 8 && insn->addrsize == 8 ? (uint64_t)at.disp
+								    : (uint32_t)at.disp);
+	if (host != dst || jit_in_memory(dst))
+		store_guest(x, host, dst);
+}
+
 static void emit_lea(struct xlat *x, struct jit_op *o)
 {
 	const struct x86_insn *insn = &o->insn;
@@ -686,6 +777,10 @@ static void emit_lea(struct xlat *x, struct jit_op *o)
 
 	if (jit_lea_is_plain(insn)) {
 		emit_plain_lea(x, o);
+		return;
+	}
+	if (jit_in_long_run(x)) {
+		emit_lea_in_run(x, o);
 		return;
 	}
 	jit_address(x, &at, insn->addrsize);

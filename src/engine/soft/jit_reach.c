@@ -142,7 +142,7 @@ static struct jit_touch find_touch(const struct xlat *x, const struct jit_op *o)
 	case X86_OP_JCC:
 		return nothing;
 	case X86_OP_LEA:
-		return jit_lea_is_plain(&o->insn) ? nothing : loses;
+		return jit_lea_is_plain(&o->insn) || jit_lea_fits_run(&o->insn) ? nothing : loses;
 	default:
 		break;
 	}
@@ -287,9 +287,17 @@ static void follow(struct xlat *x, struct jit_run *r)
 	}
 }
 
-bool jit_run_holds(const struct xlat *x)
+bool jit_in_long_run(const struct xlat *x)
 {
-	return x->run.on && x->cur < x->run.last;
+	return x->run.on && x->run.first < x->run.last;
+}
+
+void jit_run_settle(struct xlat *x)
+{
+	if (x->run.base_lost)
+		em_load_gs(&x->e, BASE, GS_OFF(space_base));
+	x->run.base_lost = false;
+	x->run.kept = 0;
 }
 
 bool jit_in_run(const struct xlat *x)
@@ -304,6 +312,7 @@ void jit_run_pass(struct xlat *x, unsigned i)
 	if (!x->run.on)
 		return;
 	if (i >= x->run.last) {
+		jit_run_settle(x);
 		x->run.on = false;
 		return;
 	}

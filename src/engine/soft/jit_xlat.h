@@ -70,6 +70,8 @@ struct jit_run {
 		hi; /* the range, from the registers' value at the start on; T0 is its host address */
 	int64_t delta; /* what the base has changed by since */
 	unsigned first, last;
+	unsigned kept;	/* bits: T0, T1, T2 hold the guest's register of the same number */
+	bool base_lost; /* T2 is not BASE */
 };
 
 struct xlat {
@@ -82,7 +84,7 @@ struct xlat {
 	bool m64;
 	enum jit_flags_at flags;
 	bool parked_start; /* they are parked where the block begins */
-	int32_t at; /* the operand at hand is at [T0 + at] */
+	int32_t at;	   /* the operand at hand is at [T0 + at] */
 	struct jit_run run;
 	unsigned n;   /* operations */
 	unsigned cur; /* the one at hand */
@@ -159,15 +161,18 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 
 /* An instruction that stays itself. */
 void jit_emit_plain(struct xlat *x, struct jit_op *o);
-/* LEA that stays itself. */
+/* LEA that stays itself; and one that may be in a run. */
 bool jit_lea_is_plain(const struct x86_insn *insn);
+bool jit_lea_fits_run(const struct x86_insn *insn);
 
 /* ---- jit_reach.c ---------------------------------------------------------------------------- */
 
 /* [T0 + x->at] = the host's of `size` bytes there, or to the slow path, as jit_check. 64-bit code. */
 void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum soft_access access);
-/* Must T0 be kept for operations behind this one? */
-bool jit_run_holds(const struct xlat *x);
+/* Is this operation in a run of more than one? */
+bool jit_in_long_run(const struct xlat *x);
+/* Scratch registers are as they are outside of runs: r11 is BASE again. Before what is not ready for runs. */
+void jit_run_settle(struct xlat *x);
 /* Does this operation need T0 from one before it? */
 bool jit_in_run(const struct xlat *x);
 /* Operation `i` has been emitted. */
