@@ -9,6 +9,7 @@
  * are in the host's flags, or parked in cpu->hflags (what LAHF and SETO left in AX); every other
  * flag, DF too, is in s.rflags, and the host's DF is 0. x87, SSE and AVX registers are the guest's.
  * So generated code never calls or pushes, and every signal runs on an alternate stack.
+ * Between operations r11 is BASE (jit_emit.h); inside a run (jit_reach.c) it may be the guest's, as r10.
  *
  * ONE COMMIT AN INSTRUCTION
  * Whatever precedes an instruction's last step is scratch; off[] maps host code to instructions.
@@ -73,8 +74,8 @@ struct jit_block {
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
 	struct jit_block *older; /* of the same soft_block, given up before */
-	uint8_t crossings; /* runs that failed because they cross a page */
-	uint16_t last_op; /* enum x86_op of the last instruction */
+	uint8_t crossings;	 /* runs that failed because they cross a page */
+	uint16_t last_op;	 /* enum x86_op of the last instruction */
 	uint16_t nops,
 		nlinks; /* no operations: an entry into another block, which has all the rest */
 	struct jit_link *links;
@@ -105,9 +106,9 @@ struct jit_cache {
 	uint32_t stub_exit, stub_exit_parked; /* r10 = link index, r11 = jit_block */
 	uint32_t stub_indirect;		      /* r9 = target, r10 = op index, r11 = jit_block */
 	uint32_t stub_recheck;		      /* r11 = jit_block whose second page may have gone */
-	uint32_t stub_miss[2];		      /* SOFT_READ, SOFT_WRITE: r9 = address, r11 = where in the block */
-	uint32_t miss[SOFT_VIEWS][2];	      /* jit_emit_miss() */
-	uint32_t stub_fault;		      /* jit_fault is set */
+	uint32_t stub_miss[2]; /* SOFT_READ, SOFT_WRITE: r9 = address, r11 = where in the block */
+	uint32_t miss[SOFT_VIEWS][2]; /* jit_emit_miss() */
+	uint32_t stub_fault;	      /* jit_fault is set */
 	/* For the signal handler: the thread was at `pc`. Returns where it goes on. */
 	uint64_t (*on_kick)(struct soft_cpu *cpu, uint64_t pc, uint64_t r10, uint64_t r11);
 	_Atomic uint32_t kicks; /* vCPUs that someone wants out: no linking now */

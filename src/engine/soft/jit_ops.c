@@ -323,14 +323,6 @@ bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place
 	       !(insn->flags & X86_IF_VSIB) && !(insn->index < 16 && jit_in_memory(insn->index));
 }
 
-/* Where there are no runs: constant addresses have slots. */
-static unsigned other_slot(const struct jit_place *at)
-{
-	if (at->base < 16 || at->index < 16)
-		return at->base == R_RSP ? (unsigned)R_RSP : JIT_BY_WINDOW;
-	return 16 + ((uint64_t)at->disp >> PAGE_BITS & 15);
-}
-
 void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access)
 {
 	struct jit_place at;
@@ -342,7 +334,7 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 	x->at = 0;
 	jit_address(x, &at, o->insn.addrsize);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, other_slot(&at), size, access);
+	jit_check(x, jit_choose_slot(x, &at), size, access);
 }
 
 /* ---- The instruction itself ----------------------------------------------------------------- */
@@ -711,22 +703,6 @@ bool jit_lea_is_plain(const struct x86_insn *insn)
 	       !jit_in_memory(insn->index);
 }
 
-/* Registers that stay themselves, or none. */
-static void emit_plain_lea(struct xlat *x, const struct jit_op *o)
-{
-	const struct x86_insn *insn = &o->insn;
-	struct jit_place at = jit_insn_place(o);
-	unsigned dst = insn->opd[0].reg;
-
-	if (at.base < 16 || at.index < 16)
-		em_lea(&x->e, insn->opsize == 8, dst, at.base, at.index, at.scale,
-		       (int32_t)at.disp);
-	else
-		em_mov_imm(&x->e, dst,
-			   insn->opsize == 8 && insn->addrsize == 8 ? (uint64_t)at.disp
-								    : (uint32_t)at.disp);
-}
-
 bool jit_lea_fits_run(const struct x86_insn *insn)
 {
 	unsigned dst = insn->opd[0].reg;
@@ -737,35 +713,35 @@ bool jit_lea_fits_run(const struct x86_insn *insn)
 	       !(t0 && t1);
 }
 
-/* r9 to r11 by way of T1 and T2. */
-static void emit_lea_in_run(struct xlat *x, const struct jit_op *o)
+/* The host's register that has a guest register's value, for reading; in a run, if it is r9 to r11. */
+static uint8_t bring(struct xlat *x, uint8_t guest)
+{
+	unsigned host;
+
+	if (!jit_in_memory(guest))
+		return guest;
+	host = stand_in(x, guest, guest);
+	load_guest(x, host, guest);
+	return (uint8_t)host;
+}
+
+static void emit_lea_itself(struct xlat *x, const struct jit_op *o)
 {
 	const struct x86_insn *insn = &o->insn;
 	struct jit_place at = jit_insn_place(o);
 	unsigned dst = insn->opd[0].reg, host = dst;
+	bool wide = insn->opsize == 8;
 
-	if (jit_in_memory(at.base)) {
-		unsigned guest = at.base;
-
-		at.base = (uint8_t)stand_in(x, guest, guest);
-		load_guest(x, at.base, guest);
-	}
-	if (jit_in_memory(at.index)) {
-		unsigned guest = at.index;
-
-		at.index = (uint8_t)stand_in(x, guest, guest);
-		load_guest(x, at.index, guest);
-	}
+	at.base = bring(x, at.base);
+	at.index = bring(x, at.index);
 	if (jit_in_memory(dst))
 		host = stand_in(x, dst, dst);
 	if (at.base < 16 || at.index < 16)
-		em_lea(&x->e, insn->opsize == 8, host, at.base, at.index, at.scale,
-		       (int32_t)at.disp);
+		em_lea(&x->e, wide, host, at.base, at.index, at.scale, (int32_t)at.disp);
 	else
 		em_mov_imm(&x->e, host,
-			   insn->opsize == 8 && insn->addrsize == 8 ? (uint64_t)at.disp
-								    : (uint32_t)at.disp);
-	if (host != dst || jit_in_memory(dst))
+			   wide && insn->addrsize == 8 ? (uint64_t)at.disp : (uint32_t)at.disp);
+	if (jit_in_memory(dst))
 		store_guest(x, host, dst);
 }
 
@@ -775,12 +751,8 @@ static void emit_lea(struct xlat *x, struct jit_op *o)
 	struct jit_place at = jit_insn_place(o);
 	unsigned dst = insn->opd[0].reg;
 
-	if (jit_lea_is_plain(insn)) {
-		emit_plain_lea(x, o);
-		return;
-	}
-	if (jit_in_long_run(x)) {
-		emit_lea_in_run(x, o);
+	if (jit_lea_is_plain(insn) || jit_in_long_run(x)) {
+		emit_lea_itself(x, o);
 		return;
 	}
 	jit_address(x, &at, insn->addrsize);
@@ -829,7 +801,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 	if (insn->addrsize == 2)
 		em_movzx16(e, T0, T0);
 	jit_segment(x, o->op->seg, size, access);
-	jit_check(x, other_slot(&at), size, access);
+	jit_check(x, jit_choose_slot(x, &at), size, access);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else

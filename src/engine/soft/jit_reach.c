@@ -216,8 +216,7 @@ static bool stays_near(const struct xlat *x, const struct jit_place *at)
 	       drift(x, at->index, first, last) << at->scale <= MAX_DRIFT;
 }
 
-/* Which slot the place has, or JIT_BY_WINDOW. The stack's is its alone. */
-static unsigned choose_slot(const struct xlat *x, const struct jit_place *at)
+unsigned jit_choose_slot(const struct xlat *x, const struct jit_place *at)
 {
 	unsigned key;
 
@@ -344,6 +343,6 @@ void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum s
 	x->at = (int32_t)(at->disp - r->lo);
 	first.disp = r->lo;
 	jit_address(x, &first, 8);
-	jit_check(x, choose_slot(x, &first), (unsigned)(r->hi - r->lo),
+	jit_check(x, jit_choose_slot(x, &first), (unsigned)(r->hi - r->lo),
 		  r->writes ? SOFT_WRITE : SOFT_READ);
 }

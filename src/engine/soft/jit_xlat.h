@@ -169,6 +169,8 @@ bool jit_lea_fits_run(const struct x86_insn *insn);
 
 /* [T0 + x->at] = the host's of `size` bytes there, or to the slow path, as jit_check. 64-bit code. */
 void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum soft_access access);
+/* Which slot the place has, or JIT_BY_WINDOW. The stack's is its alone. */
+unsigned jit_choose_slot(const struct xlat *x, const struct jit_place *at);
 /* Is this operation in a run of more than one? */
 bool jit_in_long_run(const struct xlat *x);
 /* Scratch registers are as they are outside of runs: r11 is BASE again. Before what is not ready for runs. */
