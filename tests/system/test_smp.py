@@ -20,6 +20,16 @@ def test_smp_when_several_vcpus_expect_all_online(cpus):
         assert bad_lines(vm.text) == []
 
 
+@pytest.mark.parametrize("kernel,arch", [("amd64", "amd64"), ("686", "i386"), ("686-pae", "i386")])
+def test_smp_when_other_debian_kernels_expect_both_online(kernel, arch):
+    with linux(kernel, "cryptomgr.notests lodge.report", arch=arch, memory="512M",
+               args=("-smp", "2")) as vm:
+        assert vm.expect(r"lodge-guest: cpus (\d+)\r").group(1) == "2"
+        vm.expect(r"reboot: Power down")
+        assert vm.wait_exit() == 0
+        assert bad_lines(vm.text) == []
+
+
 def test_smp_when_work_on_each_cpu_expect_right_sums():
     script = os.path.join(TOP, "tests/system/smp.sh")
     with linux("cloud-amd64", "quiet cryptomgr.notests lodge.cmd=smp.sh", script,
