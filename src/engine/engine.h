@@ -77,6 +77,11 @@ struct engine_ops {
 	void (*kick)(struct vcpu *v);
 	/* Any thread: what reaches the processor's pins or its APIC's message interface. */
 	void (*signal)(struct vcpu *v, enum vcpu_signal sig, uint8_t arg);
+	/*
+	 * On the vCPU's thread, outside of run(): make run() return ENGINE_EXIT_KICK at that
+	 * CLOCK_MONOTONIC time, in place of an earlier call's. False if it cannot. May be NULL.
+	 */
+	bool (*alarm)(struct vcpu *v, uint64_t deadline_ns);
 	/* True when run() would do something other than exit with HALT at once. Any thread. */
 	bool (*has_work)(const struct vcpu *v);
 	/* The architectural state; borrowed, valid to read and write only while run() is not running. */

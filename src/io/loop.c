@@ -36,8 +36,10 @@ struct io_loop {
 	int epfd, wakefd, timerfd;
 	bool stop;	     /* set by io_loop_stop, read by the loop; atomics */
 	bool firing;	     /* timers are being fired: the loop sets the timerfd afterwards */
-	uint64_t timerfd_ns; /* what the timerfd is set to; NEVER when it is not */
-	struct list timers;  /* armed, nearest first */
+	uint64_t timerfd_ns; /* what the timerfd, or the alarm, is set to; NEVER when it is not */
+	bool (*alarm)(void *opaque, uint64_t deadline_ns);
+	void *alarm_opaque;
+	struct list timers; /* armed, nearest first */
 	struct list watches;
 	struct list dead; /* deleted watches, freed after the batch */
 };
@@ -120,6 +122,10 @@ static void set_timerfd(struct io_loop *loop)
 		next = container_of(loop->timers.next, struct io_timer, link)->deadline_ns;
 	if (next >= loop->timerfd_ns)
 		return;
+	if (loop->alarm && loop->alarm(loop->alarm_opaque, next)) {
+		loop->timerfd_ns = next;
+		return;
+	}
 
 	/* All zero would disarm it. */
 	uint64_t ns = next ? next : 1;
@@ -155,6 +161,29 @@ static void fire_timers(struct io_loop *loop)
 	}
 	loop->firing = false;
 	set_timerfd(loop);
+}
+
+void io_loop_set_alarm(struct io_loop *loop, bool (*alarm)(void *opaque, uint64_t deadline_ns),
+		       void *opaque)
+{
+	loop->alarm = alarm;
+	loop->alarm_opaque = opaque;
+}
+
+void io_loop_fire(struct io_loop *loop)
+{
+	loop->timerfd_ns = NEVER;
+	fire_timers(loop);
+}
+
+void io_loop_take_over(struct io_loop *loop)
+{
+	bool (*alarm)(void *, uint64_t) = loop->alarm;
+
+	loop->alarm = NULL;
+	loop->timerfd_ns = NEVER;
+	set_timerfd(loop);
+	loop->alarm = alarm;
 }
 
 static void drain(struct io_loop *loop, int fd)

@@ -2,8 +2,8 @@
 /*
  * The event loop of the `io` thread: file descriptors, timers, posted work.
  *
- * Every callback runs on the io thread with the VM lock held (the mutex given to io_loop_new), so
- * device code never locks by itself. Timer and watch functions are called with the VM lock held,
+ * Every callback runs with the VM lock held (the mutex given to io_loop_new), so device code never
+ * locks by itself; watches on the io thread, timers there or where io_loop_fire() is called. Timer and watch functions are called with the VM lock held,
  * from any thread; the loop is woken when it must look again.
  */
 #ifndef LODGE_IO_LOOP_H
@@ -37,6 +37,17 @@ void io_loop_free(struct io_loop *loop);
 void io_loop_run(struct io_loop *loop);
 /* Any thread, with or without the VM lock; async-signal-safe. */
 void io_loop_stop(struct io_loop *loop);
+
+/*
+ * Whoever arms a timer may offer to call io_loop_fire() at that time itself, which spares waking the io
+ * thread: `alarm` returns true for that. With the VM lock, on the thread that arms.
+ */
+void io_loop_set_alarm(struct io_loop *loop, bool (*alarm)(void *opaque, uint64_t deadline_ns),
+		       void *opaque);
+/* Fire what is due, on this thread. With the VM lock. */
+void io_loop_fire(struct io_loop *loop);
+/* The io thread is to see to the timers: who offered to, cannot. With the VM lock. */
+void io_loop_take_over(struct io_loop *loop);
 
 void io_timer_init(struct io_timer *t, struct io_loop *loop, void (*fn)(void *), void *opaque);
 /* (Re)arm for an absolute CLOCK_MONOTONIC time; a time that has passed fires at once. */

@@ -12,17 +12,26 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "machine/vm_int.h"
 
 #define STACK_BYTES (512u << 10)
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t val)
+static _Thread_local struct vm_cpu *this_cpu; /* of this thread, if it is a vCPU's */
+
+/* `until_ns` by CLOCK_MONOTONIC; 0: no end. */
+static void futex_wait(_Atomic uint32_t *word, uint32_t val, uint64_t until_ns)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, val, NULL, NULL, 0);
+	struct timespec ts = {.tv_sec = (time_t)(until_ns / 1000000000),
+			      .tv_nsec = (long)(until_ns % 1000000000)};
+
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, val, until_ns ? &ts : NULL, NULL,
+		FUTEX_BITSET_MATCH_ANY);
 }
 
 static void futex_wake(_Atomic uint32_t *word)
@@ -44,7 +53,44 @@ void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t ar
 	wake(c);
 }
 
-/* After HLT: until there is work or a pause. */
+/* ---- Timers ---------------------------------------------------------------------------------
+ * A vCPU that arms a timer fires it as well: its thread runs, or sleeps in idle(), and is there at
+ * once, where the io thread would have to be woken and would then have to signal it.
+ */
+
+bool vm_cpu_alarm(void *opaque, uint64_t deadline_ns)
+{
+	struct vm *vm = opaque;
+	struct vm_cpu *c = this_cpu;
+
+	if (!c || c->vm != vm || !vm->ops->alarm || !vm->ops->alarm(c->vcpu, deadline_ns))
+		return false;
+	c->alarm_ns = deadline_ns ? deadline_ns : 1;
+	return true;
+}
+
+static void fire_timers(struct vm_cpu *c)
+{
+	if (!c->alarm_ns || clock_mono_ns() < c->alarm_ns)
+		return;
+	c->alarm_ns = 0;
+	pthread_mutex_lock(&c->vm->lock);
+	io_loop_fire(c->vm->loop);
+	pthread_mutex_unlock(&c->vm->lock);
+}
+
+/* This thread will not be there for its timers. */
+static void leave_timers(struct vm_cpu *c)
+{
+	if (!c->alarm_ns)
+		return;
+	c->alarm_ns = 0;
+	pthread_mutex_lock(&c->vm->lock);
+	io_loop_take_over(c->vm->loop);
+	pthread_mutex_unlock(&c->vm->lock);
+}
+
+/* After HLT: until there is work, a timer is due, or a pause. */
 static void idle(struct vm_cpu *c)
 {
 	struct vm *vm = c->vm;
@@ -53,14 +99,19 @@ static void idle(struct vm_cpu *c)
 		atomic_store(&c->asleep, 1);
 		if (vm->ops->has_work(c->vcpu) || atomic_load(&vm->pause))
 			break;
-		futex_wait(&c->asleep, 1);
+		if (c->alarm_ns && clock_mono_ns() >= c->alarm_ns)
+			break;
+		futex_wait(&c->asleep, 1, c->alarm_ns);
 	}
 	atomic_store(&c->asleep, 0);
 }
 
 /* Waits while the machine is paused; false when the thread shall end. */
-static bool park(struct vm *vm)
+static bool park(struct vm_cpu *c)
 {
+	struct vm *vm = c->vm;
+
+	leave_timers(c);
 	pthread_mutex_lock(&vm->run_lock);
 	vm->parked++;
 	pthread_cond_broadcast(&vm->parked_cond);
@@ -96,9 +147,12 @@ static void *cpu_main(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", c->index);
 	pthread_setname_np(pthread_self(), name);
+	this_cpu = c;
+	prctl(PR_SET_TIMERSLACK, 1); /* ns: sleeps until a guest's deadline are to end there */
 	for (;;) {
-		if (atomic_load(&vm->pause) && !park(vm))
+		if (atomic_load(&vm->pause) && !park(c))
 			return NULL;
+		fire_timers(c);
 		switch (vm->ops->run(c->vcpu)) {
 		case ENGINE_EXIT_KICK:
 			break;

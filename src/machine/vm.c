@@ -172,6 +172,7 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	vm->loop = io_loop_new(&vm->lock, err);
 	if (!vm->loop)
 		return -ENOMEM;
+	io_loop_set_alarm(vm->loop, vm_cpu_alarm, vm);
 	vm->bus = bus_new();
 	if (!vm->bus)
 		return err_set(err, -ENOMEM, "no memory for the bus");

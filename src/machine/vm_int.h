@@ -42,6 +42,7 @@ struct vm_cpu {
 	bool started;
 	/* 1 while the thread sleeps or is about to; partner: vm_cpu_wake, vm_cpu_idle. */
 	_Atomic uint32_t asleep;
+	uint64_t alarm_ns; /* when this thread is to fire timers, 0: never; its own */
 };
 
 struct vm {
@@ -87,6 +88,8 @@ void vm_pause(struct vm *vm, uint32_t why);
 void vm_wait_parked(struct vm *vm);
 void vm_resume(struct vm *vm, uint32_t why);
 /* Signal a vCPU and wake its thread if it sleeps. Any thread. */
+/* io_loop_set_alarm(): a vCPU's thread fires the timers it arms. */
+bool vm_cpu_alarm(void *opaque, uint64_t deadline_ns);
 void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t arg);
 
 /* ---- cpu_dump.c ----------------------------------------------------------------------------- */

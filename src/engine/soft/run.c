@@ -538,6 +538,11 @@ static void soft_kick(struct vcpu *v)
 	soft_request(cpu_of(v), SOFT_REQ_KICK);
 }
 
+static bool soft_alarm(struct vcpu *v, uint64_t deadline_ns)
+{
+	return soft_alarm_set(cpu_of(v), deadline_ns);
+}
+
 static void soft_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg)
 {
 	struct soft_cpu *cpu = cpu_of(v);
@@ -687,6 +692,7 @@ static void soft_destroy(struct engine *engine)
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++) {
 		if (!e->cpus[i])
 			continue;
+		soft_alarm_free(e->cpus[i]);
 		free(e->cpus[i]->scratch);
 		free(e->cpus[i]->built);
 		soft_check_free(e->cpus[i]->check);
@@ -782,6 +788,7 @@ const struct engine_ops engine_soft = {
 	.run = soft_run,
 	.kick = soft_kick,
 	.signal = soft_signal,
+	.alarm = soft_alarm,
 	.has_work = soft_has_work,
 	.state = soft_state,
 	.state_changed = soft_state_changed,

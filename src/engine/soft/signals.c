@@ -134,7 +134,10 @@ static void on_kick(int sig, siginfo_t *si, void *ctx)
 	uint64_t pc = (uint64_t)g[REG_RIP];
 
 	(void)sig;
-	(void)si;
+	if (cpu && si->si_code == SI_TIMER) { /* soft_alarm_set */
+		atomic_fetch_or(&cpu->requests, SOFT_REQ_KICK);
+		atomic_store(&cpu->jit_stop, 1);
+	}
 	if (cpu && jit_contains(cpu->e->jit, pc))
 		g[REG_RIP] = (greg_t)cpu->e->jit->on_kick(cpu, pc, (uint64_t)g[REG_R10],
 							  (uint64_t)g[REG_R11]);
@@ -153,6 +156,36 @@ void soft_jit_kick(struct soft_cpu *cpu)
 			 : "+a"(r)
 			 : "D"((long)process.pid), "S"((long)cpu->thread), "d"((long)SIG_KICK)
 			 : "rcx", "r11", "memory");
+}
+
+static bool make_alarm(struct soft_cpu *cpu)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIG_KICK};
+
+	if (cpu->has_alarm)
+		return true;
+	ev._sigev_un._tid = (int)syscall(SYS_gettid);
+	cpu->has_alarm = syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &cpu->alarm) == 0;
+	return cpu->has_alarm;
+}
+
+bool soft_alarm_set(struct soft_cpu *cpu, uint64_t deadline_ns)
+{
+	const uint64_t second = 1000000000;
+	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(deadline_ns / second),
+					     .tv_nsec = (long)(deadline_ns % second)}};
+
+	if (!deadline_ns)
+		at.it_value.tv_nsec = 1; /* all zero would disarm it */
+	return thread_cpu == cpu && make_alarm(cpu) &&
+	       syscall(SYS_timer_settime, cpu->alarm, TIMER_ABSTIME, &at, NULL) == 0;
+}
+
+void soft_alarm_free(struct soft_cpu *cpu)
+{
+	if (cpu->has_alarm)
+		syscall(SYS_timer_delete, cpu->alarm);
+	cpu->has_alarm = false;
 }
 
 int soft_signals_init(struct lodge_err *err)

@@ -298,6 +298,8 @@ struct soft_cpu {
 	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */
 	bool jit_kicked;	   /* the signal came: code_key is spoilt */
 	int thread;		   /* its id; valid while jit_in */
+	int alarm;		   /* its POSIX timer, by the kernel's number, if has_alarm */
+	bool has_alarm;
 	/* cs_key of recent code; its place is cs_id. One that goes takes code_epoch with it. */
 	uint64_t cs_keys[1u << SOFT_CS_BITS];
 	unsigned cs_id, cs_next;
@@ -511,6 +513,9 @@ void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host de
  * into guest exceptions; an alternate stack and gs for the calling thread, false if it gets none. */
 int soft_signals_init(struct lodge_err *err);
 bool soft_signals_thread_init(struct soft_cpu *cpu);
+/* Kick the calling vCPU's thread at that time. False: the host gives no timer. */
+bool soft_alarm_set(struct soft_cpu *cpu, uint64_t deadline_ns);
+void soft_alarm_free(struct soft_cpu *cpu);
 /* FXSAVE … XRSTORS, LDMXCSR, STMXCSR, EMMS-like whole-state operations: system-style handlers. */
 void soft_xstate_op(struct soft_cpu *cpu, const struct soft_op *op);
 /* #UD/#NM as CR0.EM/TS, CR4.OSFXSR/OSXSAVE and XCR0 demand for this instruction; else return. */

@@ -209,6 +209,62 @@ static void loop_when_changed_from_other_thread_expect_woken(void **state)
 	assert_string_equal(f->log, "ae");
 }
 
+struct offer {
+	bool take;
+	unsigned asked;
+	uint64_t deadline_ns;
+};
+
+static bool offered(void *opaque, uint64_t deadline_ns)
+{
+	struct offer *o = opaque;
+
+	o->asked++;
+	o->deadline_ns = deadline_ns;
+	return o->take;
+}
+
+static void alarm_when_taken_expect_timers_fired_by_who_offered(void **state)
+{
+	struct fix *f = *state;
+	struct offer o = {.take = true};
+	uint64_t now = clock_mono_ns();
+
+	io_loop_set_alarm(f->loop, offered, &o);
+	io_timer_init(&f->t[0], f->loop, fire_a, f);
+	io_timer_init(&f->t[1], f->loop, fire_b, f);
+	io_timer_arm(&f->t[0], now);
+	assert_int_equal(o.asked, 1);
+	assert_int_equal(o.deadline_ns, now);
+	io_timer_arm(&f->t[1], now + 3600 * 1000 * MS);
+	assert_int_equal(o.asked, 1); /* a later one asks nobody */
+	io_loop_fire(f->loop);
+	assert_string_equal(f->log, "a");
+	assert_int_equal(o.asked, 2);
+	assert_int_equal(o.deadline_ns, now + 3600 * 1000 * MS);
+	io_timer_cancel(&f->t[1]);
+}
+
+static void alarm_when_taken_over_or_refused_expect_io_thread_fires(void **state)
+{
+	struct fix *f = *state;
+	struct offer o = {.take = true};
+	pthread_t t;
+
+	io_loop_set_alarm(f->loop, offered, &o);
+	io_timer_init(&f->t[0], f->loop, fire_b, f);
+	io_timer_init(&f->t[1], f->loop, fire_a, f); /* other_thread's */
+	io_timer_arm(&f->t[0], clock_mono_ns() + MS);
+	io_loop_take_over(f->loop);
+	o.take = false;
+	f->w[0] = io_watch_add(f->loop, f->pipe[0][0], 0, on_byte, f);
+	assert_int_equal(write(f->pipe[0][1], "x", 1), 1);
+	assert_int_equal(pthread_create(&t, NULL, other_thread, f), 0);
+	io_loop_run(f->loop);
+	pthread_join(t, NULL);
+	assert_string_equal(f->log, "bae");
+}
+
 static void watch_when_regular_file_expect_refused(void **state)
 {
 	struct fix *f = *state;
@@ -228,6 +284,8 @@ int main(void)
 		T(timer_when_always_past_expect_watches_still_served),
 		T(watches_when_deleted_in_callback_expect_no_more_calls),
 		T(loop_when_changed_from_other_thread_expect_woken),
+		T(alarm_when_taken_expect_timers_fired_by_who_offered),
+		T(alarm_when_taken_over_or_refused_expect_io_thread_fires),
 		T(watch_when_regular_file_expect_refused),
 	};
 
