@@ -134,8 +134,10 @@ static void on_kick(int sig, siginfo_t *si, void *ctx)
 	uint64_t pc = (uint64_t)g[REG_RIP];
 
 	(void)sig;
-	if (cpu && si->si_code == SI_TIMER) { /* soft_alarm_set */
+	if (cpu && si->si_code == SI_TIMER) { /* soft_alarm_set; then as soft_request() */
 		atomic_fetch_or(&cpu->requests, SOFT_REQ_KICK);
+		if (!atomic_load(&cpu->jit_in))
+			return;
 		atomic_store(&cpu->jit_stop, 1);
 	}
 	if (cpu && jit_contains(cpu->e->jit, pc))
