@@ -21,7 +21,7 @@ tsearch tree list skiplist judy hash crypt zlib stack stackmmap brk madvise mrem
 mincore mlock membarrier rseq schedpolicy affinity getrandom get set sysinfo prctl ptrace
 daemon dup eventfd epoll poll select splice tee vmsplice sendfile seek hdd dentry dir open link
 symlink rename flock fcntl lockf chmod access inotify iomix aio aiol sock udp sockpair
-sockfd procfs remap resources key kcmp secretmem pkey landlock seccomp bad-altstack cache prefetch
+sockfd procfs remap key kcmp secretmem pkey landlock seccomp bad-altstack cache prefetch
 l1cache stream sparsematrix longjmp mcontend physpage personality vdso zombie session wait
 sysbadaddr usersyscall enosys env cacheline peterson dekker race-sched resched rlimit null zero
 full urandom utime misaligned bitops bigheap cap chdir close copy-file dynlib enosys
