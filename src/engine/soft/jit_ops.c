@@ -696,13 +696,6 @@ static void emit_nothing(struct xlat *x, struct jit_op *o)
 	(void)o;
 }
 
-bool jit_lea_is_plain(const struct x86_insn *insn)
-{
-	return insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
-	       !jit_in_memory(insn->opd[0].reg) && !jit_in_memory(insn->base) &&
-	       !jit_in_memory(insn->index);
-}
-
 bool jit_lea_fits_run(const struct x86_insn *insn)
 {
 	unsigned dst = insn->opd[0].reg;
@@ -711,6 +704,13 @@ bool jit_lea_fits_run(const struct x86_insn *insn)
 
 	return insn->addrsize >= 4 && insn->opsize >= 4 && insn->addrsize >= insn->opsize &&
 	       !(t0 && t1);
+}
+
+/* The same anywhere: no register of it is in memory. */
+static bool lea_is_plain(const struct x86_insn *insn)
+{
+	return jit_lea_fits_run(insn) && !jit_in_memory(insn->opd[0].reg) &&
+	       !jit_in_memory(insn->base) && !jit_in_memory(insn->index);
 }
 
 /* The host's register that has a guest register's value, for reading; in a run, if it is r9 to r11. */
@@ -751,7 +751,7 @@ static void emit_lea(struct xlat *x, struct jit_op *o)
 	struct jit_place at = jit_insn_place(o);
 	unsigned dst = insn->opd[0].reg;
 
-	if (jit_lea_is_plain(insn) || jit_in_long_run(x)) {
+	if (lea_is_plain(insn) || jit_in_long_run(x)) {
 		emit_lea_itself(x, o);
 		return;
 	}

@@ -142,7 +142,7 @@ static struct jit_touch find_touch(const struct xlat *x, const struct jit_op *o)
 	case X86_OP_JCC:
 		return nothing;
 	case X86_OP_LEA:
-		return jit_lea_is_plain(&o->insn) || jit_lea_fits_run(&o->insn) ? nothing : loses;
+		return jit_lea_fits_run(&o->insn) ? nothing : loses;
 	default:
 		break;
 	}

@@ -161,8 +161,7 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 
 /* An instruction that stays itself. */
 void jit_emit_plain(struct xlat *x, struct jit_op *o);
-/* LEA that stays itself; and one that may be in a run. */
-bool jit_lea_is_plain(const struct x86_insn *insn);
+/* LEA that stays itself in a run. */
 bool jit_lea_fits_run(const struct x86_insn *insn);
 
 /* ---- jit_reach.c ---------------------------------------------------------------------------- */

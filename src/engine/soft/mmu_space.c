@@ -6,8 +6,8 @@
  *
  * Invariants
  * 1. A window is filled only from a TLB entry that is good at that moment, and goes with it.
- * 2. The byte in `used` of a window's group, and for a write window the byte in `hosts`, are set
- *    before the window is filled.
+ * 2. A filled window's group has its byte in `used`, and a write window its byte in `hosts`: for write
+ *    windows, which others look for, before the window is filled.
  * 3. A users' space belongs to one generation of the TLB, so a process finds its windows again.
  */
 #include "engine/soft/mmu_int.h"
