@@ -18,10 +18,11 @@ endif
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(WARN) $(CFLAGS) $(SAN) -fno-strict-aliasing -fno-common -pthread \
 	-D_GNU_SOURCE -DLODGE_VERSION='"$(VERSION)"' -Isrc
-LDLIBS  := -pthread
+LDLIBS  := -pthread -luring -lz -lzstd
 
 # Folders from the bottom up; docs/layers.txt says who may include whom.
-FOLDERS := base x86 mem io bus chardev engine/soft devices/legacy firmware machine control cli
+FOLDERS := base x86 mem io bus block net chardev engine/soft devices/legacy devices/virtio \
+	devices/storage devices/net firmware machine control cli
 # Built without SIMD: this code runs while the guest's SIMD registers are live in the host's.
 NOSIMD  := x86 mem engine/soft
 

@@ -5,6 +5,7 @@
 
 #include "base/keyval.h"
 #include "cli/run_opts.h"
+#include "machine/board_pc.h"
 
 /* QEMU's defaults for isa-debug-exit. */
 #define DEBUG_EXIT_BASE 0x501
@@ -133,7 +134,9 @@ static int set_device(struct run_opts *o, const char *val, struct lodge_err *err
 	int r;
 
 	if (!strcmp(val, "help") || !strcmp(val, "?")) {
-		puts("isa-debug-exit,iobase=0x501,iosize=2   a port whose write ends the machine");
+		puts("  isa-debug-exit,iobase=0x501,iosize=2   a port whose write ends the "
+		     "machine");
+		board_print_kinds(stdout);
 		return 1;
 	}
 	keyval_init(&kv, val, "driver");
@@ -143,8 +146,7 @@ static int set_device(struct run_opts *o, const char *val, struct lodge_err *err
 	if (!r || strcmp(kv.key, "driver"))
 		return err_set(err, -EINVAL, "-device %s: the device's name comes first", val);
 	if (strcmp(kv.val, "isa-debug-exit"))
-		return err_set(err, -EINVAL,
-			       "-device %s: not there yet; isa-debug-exit is the only one", kv.val);
+		return run_opts_add(&o->vm.devices, "-device", val, "driver", err);
 	return set_debug_exit(o, &kv, err);
 }
 
@@ -156,7 +158,8 @@ const struct run_opt run_opts_console[] = {
 	 "unix:PATH[,server=on[,wait=off]], tcp:HOST:PORT[,...], pty, null, none",
 	 set_serial},
 	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
-	{"device", "isa-debug-exit,iobase=N,iosize=N", "a port that ends the machine", set_device},
+	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]", "one more device; 'help' lists them",
+	 set_device},
 	{"display", "none", "no display", set_display},
 	{"vga", "none", "no video adapter", set_vga},
 	{"monitor", "none", "no monitor", set_monitor},

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/props.h"
 #include "base/range.h"
 
 #define DEFAULT_RAM (128ull << 20) /* as QEMU */
@@ -35,8 +36,30 @@ const char *run_opts_keep(struct run_opts *o, const char *s)
 	return copy;
 }
 
+int run_opts_add(struct vm_options *list, const char *what, const char *text, const char *implied,
+		 struct lodge_err *err)
+{
+	if (list->n == VM_OPTIONS_MAX)
+		return err_set(err, -EINVAL, "%s: %u of them are the most", what, VM_OPTIONS_MAX);
+	list->p[list->n] = props_parse(what, text, implied, err);
+	if (!list->p[list->n])
+		return -EINVAL;
+	list->n++;
+	return 0;
+}
+
+static void free_options(struct vm_options *list)
+{
+	while (list->n)
+		props_free(list->p[--list->n]);
+}
+
 void run_opts_free(struct run_opts *o)
 {
+	free_options(&o->vm.drives);
+	free_options(&o->vm.blockdevs);
+	free_options(&o->vm.netdevs);
+	free_options(&o->vm.devices);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
 }

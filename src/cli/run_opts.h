@@ -51,6 +51,10 @@ extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_consol
 /* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
 const char *run_opts_keep(struct run_opts *o, const char *s);
 
+/* Parse `text` and put it at the end of `list`; freed with the options. */
+int run_opts_add(struct vm_options *list, const char *what, const char *text, const char *implied,
+		 struct lodge_err *err) MUST_CHECK;
+
 /* Options QEMU has and Lodge does not yet: the sentence, or NULL if the name is unknown. */
 const char *run_opt_missing(const char *name);
 

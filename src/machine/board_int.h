@@ -21,6 +21,7 @@
 #include "devices/legacy/port61.h"
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
+#include "base/props.h"
 #include "firmware/fwfile.h"
 #include "machine/vm_int.h"
 
@@ -30,6 +31,7 @@
 struct board {
 	struct vm *vm;
 	struct list devices; /* in reset order */
+	struct list added;   /* struct board_added: those of -device and its kin */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -71,5 +73,30 @@ void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* After all devices were reset: load firmware or a kernel, set all processors. */
 int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_dev.c: devices of -device ------------------------------------------------------------
+ */
+
+/* A kind of device that -device can add. */
+struct board_kind {
+	const char *name;	/* as QEMU spells it */
+	const char *alias;	/* another name, or NULL */
+	const char *help;	/* for `-device help`, with its settings */
+	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
+	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
+};
+
+/*
+ * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
+ * order. `id` (may be NULL) is copied. On -ENOMEM or -EEXIST (the id is taken) the object is freed.
+ */
+int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
+		void (*free_obj)(void *obj), struct lodge_err *err) MUST_CHECK;
+/* The place of a new PCI function: addr=SLOT[.FUNC] (hexadecimal, as QEMU) if given, else the first free slot. */
+int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
+		    struct lodge_err *err) MUST_CHECK;
+/* All -device options, in order. Once, after wire(). */
+int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
+void board_free_added(struct board *b);
 
 #endif

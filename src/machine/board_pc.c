@@ -466,6 +466,7 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	}
 	b->vm = vm;
 	list_init(&b->devices);
+	list_init(&b->added);
 	r = board_map_memory(b, err);
 	if (!r) {
 		err->msg[0] = '\0';
@@ -473,6 +474,8 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 		if (r && !err->msg[0])
 			err_set(err, r, "no memory for the board's devices");
 	}
+	if (!r)
+		r = board_add_devices(b, err);
 	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
@@ -487,6 +490,7 @@ void board_free(struct board *b)
 {
 	if (!b)
 		return;
+	board_free_added(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);

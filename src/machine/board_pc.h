@@ -9,6 +9,7 @@
 #define LODGE_MACHINE_BOARD_PC_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "devices/legacy/lapic.h"
@@ -32,6 +33,9 @@ void board_free(struct board *b);
  * state written. No vCPU runs.
  */
 int board_reset(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* The kinds of -device, with their settings. */
+void board_print_kinds(FILE *out);
 
 struct lapic *board_lapic(struct board *b, unsigned cpu);
 /* FERR#: IRQ 13 (and port 0xf0, which takes it back). */

@@ -17,10 +17,18 @@
 #define VM_SERIALS 4
 #define VM_FWCFG_ITEMS 32
 #define VM_CPUS_MAX 64
+#define VM_OPTIONS_MAX 64
 #define VM_RAM_MIN (8ull << 20)
 #define VM_RAM_MAX (1ull << 40)
 
 struct engine_ops;
+struct props;
+
+/* Options of one kind, in the order given. */
+struct vm_options {
+	struct props *p[VM_OPTIONS_MAX];
+	unsigned n;
+};
 
 /* A file for the guest from `-fw_cfg`: its bytes are `string` or the contents of the file `file`.
  */
@@ -48,6 +56,8 @@ struct vm_config {
 	bool no_stdio; /* the process has no terminal: refuse stdio back ends */
 	struct vm_fwcfg_item fwcfg[VM_FWCFG_ITEMS];
 	unsigned fwcfg_items;
+	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
+	struct vm_options drives, blockdevs, netdevs, devices;
 };
 
 /* How a VM ended. */

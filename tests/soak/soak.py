@@ -35,6 +35,7 @@ SLOW = "rcupdate.rcu_cpu_stall_timeout=250 watchdog_thresh=60"
 NOT_HERE = (3, 4)
 # The kernel says these of what stress-ng does, on any machine.
 HARMLESS = re.compile(r"stress-ng|traps:|uprobe|segfault at|split lock|perf: interrupt took|"
+                      r"[Cc]ommand line: |stall warnings timeout set|"
                       r"\[drm|process .* launched|mmap: .* uses deprecated")
 
 NATIVE = """R=$1; shift

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What -device adds to the board: the table of kinds, and the keeping of what they made.
+ * Threads: with the VM lock held, or before threads start.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "machine/board_int.h"
+
+struct board_added {
+	struct list link;
+	char *id;
+	struct device *dev;
+	void *obj;
+	void (*free_obj)(void *obj);
+};
+
+/* ---- Keeping ------------------------------------------------------------------------------------
+ */
+
+static struct board_added *find_id(struct board *b, const char *id)
+{
+	struct board_added *a;
+
+	list_for_each_entry (a, &b->added, link) {
+		if (a->id && !strcmp(a->id, id))
+			return a;
+	}
+	return NULL;
+}
+
+int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
+		void (*free_obj)(void *obj), struct lodge_err *err)
+{
+	struct board_added *a = calloc(1, sizeof(*a));
+
+	if (id && find_id(b, id)) {
+		free(a);
+		free_obj(obj);
+		return err_set(err, -EEXIST, "-device: the id '%s' is taken", id);
+	}
+	if (!a || (id && !(a->id = strdup(id)))) {
+		free(a);
+		free_obj(obj);
+		return err_set(err, -ENOMEM, "no memory for a device");
+	}
+	a->dev = dev;
+	a->obj = obj;
+	a->free_obj = free_obj;
+	list_add_tail(&b->added, &a->link);
+	list_add_tail(&b->devices, &dev->link);
+	return 0;
+}
+
+void board_free_added(struct board *b)
+{
+	while (!list_empty(&b->added)) {
+		struct board_added *a = container_of(b->added.prev, struct board_added, link);
+
+		list_del(&a->link);
+		list_del(&a->dev->link);
+		a->free_obj(a->obj);
+		free(a->id);
+		free(a);
+	}
+}
+
+/* ---- Places ------------------------------------------------------------------------------------- */
+
+static int parse_addr(const char *addr, uint8_t *devfn)
+{
+	char *end;
+	unsigned long slot = strtoul(addr, &end, 16), func = 0;
+
+	if (end == addr || slot > 31)
+		return -EINVAL;
+	if (*end == '.') {
+		const char *text = end + 1;
+
+		func = strtoul(text, &end, 16);
+		if (end == text)
+			return -EINVAL;
+	}
+	if (*end || func > 7)
+		return -EINVAL;
+	*devfn = pci_devfn((unsigned)slot, (unsigned)func);
+	return 0;
+}
+
+int board_pci_place(struct board *b, struct props *p, uint8_t *devfn, struct lodge_err *err)
+{
+	const char *addr = props_get(p, "addr"), *bus = props_get(p, "bus");
+
+	if (bus && strcmp(bus, "pci.0"))
+		return err_set(err, -EINVAL, "%s: there is no bus '%s'; there is pci.0",
+			       props_what(p), bus);
+	if (addr) {
+		if (parse_addr(addr, devfn))
+			return err_set(err, -EINVAL, "%s: addr=%s is not SLOT[.FUNCTION], as 0x5.0",
+				       props_what(p), addr);
+		if (pci_bus_find(b->pci, *devfn))
+			return err_set(err, -EBUSY, "%s: PCI place %s is taken", props_what(p),
+				       addr);
+		return 0;
+	}
+	for (unsigned slot = 2; slot < 32; slot++) {
+		*devfn = pci_devfn(slot, 0);
+		if (!pci_bus_find(b->pci, *devfn))
+			return 0;
+	}
+	return err_set(err, -ENOSPC, "%s: all 32 slots of the PCI bus are taken", props_what(p));
+}
+
+/* ---- Kinds -------------------------------------------------------------------------------------- */
+
+static const struct board_kind *const kinds[] = {
+	NULL,
+};
+
+static const struct board_kind *find_kind(const char *name)
+{
+	for (const struct board_kind *const *k = kinds; *k; k++) {
+		if (!strcmp((*k)->name, name) || ((*k)->alias && !strcmp((*k)->alias, name)))
+			return *k;
+	}
+	return NULL;
+}
+
+void board_print_kinds(FILE *out)
+{
+	for (const struct board_kind *const *k = kinds; *k; k++)
+		fprintf(out, "  %-22s %s\n", (*k)->name, (*k)->help);
+}
+
+int board_add_devices(struct board *b, struct lodge_err *err)
+{
+	const struct vm_options *o = &b->vm->cfg.devices;
+
+	for (unsigned i = 0; i < o->n; i++) {
+		const char *name = props_get(o->p[i], "driver");
+		const struct board_kind *k = name ? find_kind(name) : NULL;
+		int r;
+
+		if (!name)
+			return err_set(err, -EINVAL, "-device: the device's name comes first");
+		if (!k)
+			return err_set(
+				err, -EINVAL,
+				"-device %s: there is no such device; '-device help' lists them",
+				name);
+		r = k->make(b, o->p[i], err);
+		if (!r)
+			r = props_done(o->p[i], err);
+		if (r)
+			return r;
+	}
+	return 0;
+}

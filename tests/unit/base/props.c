@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Option strings asked for key by key. Run: make t T=unit/base/props */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/props.h"
+
+static struct props *parse(const char *text)
+{
+	struct lodge_err err;
+	struct props *p = props_parse("-device", text, "driver", &err);
+
+	assert_non_null(p);
+	return p;
+}
+
+static void settings_when_asked_for_expect_their_values(void **state)
+{
+	static const char *const words[] = {"none", "stop", NULL};
+	struct props *p = parse("nvme,id=a,size=2M,n=7,ro,nocache,werror=stop");
+	struct lodge_err err;
+	bool ro = false, cache = true;
+	uint64_t size = 0, n = 0;
+	unsigned word = 0;
+
+	(void)state;
+	assert_string_equal(props_get(p, "driver"), "nvme");
+	assert_string_equal(props_get(p, "id"), "a");
+	assert_null(props_get(p, "serial"));
+	assert_int_equal(props_size(p, "size", &size, &err), 0);
+	assert_int_equal(props_u64(p, "n", 7, &n, &err), 0);
+	assert_int_equal(props_bool(p, "ro", &ro, &err), 0);
+	assert_int_equal(props_bool(p, "cache", &cache, &err), 0);
+	assert_int_equal(props_choice(p, "werror", words, &word, &err), 0);
+	assert_int_equal(size, 2 << 20);
+	assert_int_equal(n, 7);
+	assert_true(ro);
+	assert_false(cache);
+	assert_int_equal(word, 1);
+	assert_int_equal(props_done(p, &err), 0);
+	props_free(p);
+}
+
+static void settings_nobody_asked_for_expect_a_refusal_by_name(void **state)
+{
+	struct props *p = parse("nvme,colour=red");
+	struct lodge_err err;
+
+	(void)state;
+	props_get(p, "driver");
+	assert_true(props_has(p, "colour"));
+	assert_true(props_done(p, &err) < 0);
+	assert_string_equal(err.msg, "-device: there is no 'colour' here");
+	assert_int_equal(props_set(p, "colour", "blue"), 0);
+	assert_string_equal(props_get(p, "colour"), "blue");
+	assert_int_equal(props_done(p, &err), 0);
+	props_free(p);
+}
+
+static void values_of_the_wrong_kind_expect_a_refusal(void **state)
+{
+	static const char *const words[] = {"none", "stop", NULL};
+	struct props *p = parse("x,n=8,b=maybe,size=big,w=start");
+	struct lodge_err err;
+	bool b = true;
+	uint64_t n = 1;
+	unsigned word = 1;
+
+	(void)state;
+	assert_true(props_u64(p, "n", 7, &n, &err) < 0);
+	assert_true(props_bool(p, "b", &b, &err) < 0);
+	assert_true(props_size(p, "size", &n, &err) < 0);
+	assert_true(props_choice(p, "w", words, &word, &err) < 0);
+	assert_string_equal(err.msg, "-device: there is no w=start; there are: none, stop");
+	assert_true(b && n == 1 && word == 1);
+	props_free(p);
+	assert_null(props_parse("-device", "x,a=1,a=2", "driver", &err));
+	assert_string_equal(err.msg, "-device x,a=1,a=2: 'a' comes twice");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(settings_when_asked_for_expect_their_values),
+		cmocka_unit_test(settings_nobody_asked_for_expect_a_refusal_by_name),
+		cmocka_unit_test(values_of_the_wrong_kind_expect_a_refusal),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
