@@ -17,6 +17,8 @@ struct board_added {
 	void (*free_obj)(void *obj);
 };
 
+static void free_boot_order(struct board *b);
+
 /* ---- Keeping ------------------------------------------------------------------------------------
  */
 
@@ -65,6 +67,7 @@ void board_free_added(struct board *b)
 		free(a->id);
 		free(a);
 	}
+	free_boot_order(b);
 }
 
 /* ---- Places ------------------------------------------------------------------------------------- */
@@ -111,6 +114,47 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn, struct lod
 			return 0;
 	}
 	return err_set(err, -ENOSPC, "%s: all 32 slots of the PCI bus are taken", props_what(p));
+}
+
+/* ---- Boot order --------------------------------------------------------------------------------- */
+
+struct board_boot_entry {
+	struct list link;
+	uint64_t index;
+	char path[];
+};
+
+int board_bootable(struct board *b, struct props *p, const char *path, struct lodge_err *err)
+{
+	struct board_boot_entry *e, *other;
+	uint64_t index = UINT64_MAX;
+	int r = props_u64(p, "bootindex", 0x7fffffff, &index, err);
+
+	if (r || index == UINT64_MAX)
+		return r;
+	list_for_each_entry (other, &b->boot, link) {
+		if (other->index == index)
+			return err_set(err, -EINVAL, "%s: bootindex=%llu comes twice",
+				       props_what(p), (unsigned long long)index);
+	}
+	e = malloc(sizeof(*e) + strlen(path) + 1);
+	if (!e)
+		return err_set(err, -ENOMEM, "no memory for the boot order");
+	e->index = index;
+	strcpy(e->path, path);
+	list_add_tail(&b->boot, &e->link);
+	return 0;
+}
+
+static void free_boot_order(struct board *b)
+{
+	while (!list_empty(&b->boot)) {
+		struct board_boot_entry *e =
+			container_of(b->boot.next, struct board_boot_entry, link);
+
+		list_del(&e->link);
+		free(e);
+	}
 }
 
 /* ---- Kinds -------------------------------------------------------------------------------------- */

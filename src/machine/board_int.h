@@ -32,6 +32,8 @@ struct board {
 	struct vm *vm;
 	struct list devices; /* in reset order */
 	struct list added;   /* struct board_added: those of -device and its kin */
+	struct list drives;  /* struct drive */
+	struct list boot;    /* struct board_boot_entry */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -79,9 +81,9 @@ int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* A kind of device that -device can add. */
 struct board_kind {
-	const char *name;	/* as QEMU spells it */
-	const char *alias;	/* another name, or NULL */
-	const char *help;	/* for `-device help`, with its settings */
+	const char *name;  /* as QEMU spells it */
+	const char *alias; /* another name, or NULL */
+	const char *help;  /* for `-device help`, with its settings */
 	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
@@ -95,6 +97,12 @@ int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 /* The place of a new PCI function: addr=SLOT[.FUNC] (hexadecimal, as QEMU) if given, else the first free slot. */
 int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
 		    struct lodge_err *err) MUST_CHECK;
+/*
+ * A device that firmware can boot from: bootindex=N of `p`, if it is there, and its Open Firmware path
+ * below the PCI bus ("ethernet@3/ethernet-phy@0"). Used for fw_cfg's "bootorder".
+ */
+int board_bootable(struct board *b, struct props *p, const char *path,
+		   struct lodge_err *err) MUST_CHECK;
 /* All -device options, in order. Once, after wire(). */
 int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_free_added(struct board *b);

@@ -467,6 +467,8 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	b->vm = vm;
 	list_init(&b->devices);
 	list_init(&b->added);
+	list_init(&b->drives);
+	list_init(&b->boot);
 	r = board_map_memory(b, err);
 	if (!r) {
 		err->msg[0] = '\0';

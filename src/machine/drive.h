@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Drives: what -drive, -hda, -cdrom, -fda and -blockdev name, opened, for the devices that show them.
+ * Threads: with the VM lock held, or before threads start.
+ */
+#ifndef LODGE_MACHINE_DRIVE_H
+#define LODGE_MACHINE_DRIVE_H
+
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "base/props.h"
+#include "block/queue.h"
+
+struct board;
+
+/* if= */
+enum drive_if { DRIVE_NONE, DRIVE_IDE, DRIVE_VIRTIO, DRIVE_FLOPPY, DRIVE_PFLASH };
+
+struct drive {
+	struct list link;
+	char *id; /* as given, or made as QEMU makes it: "ide0-hd0" */
+	enum drive_if iface;
+	unsigned bus, unit; /* IDE: 0..1 each; pflash: unit; others: unit counts */
+	bool cdrom;
+	bool used;		 /* a device has it */
+	struct blk *image;	 /* NULL: no medium (a CD or floppy drive's) */
+	struct blk_queue *queue; /* NULL without an image */
+	bool read_only;
+	char serial[41]; /* serial= of -drive, or empty */
+};
+
+/* Open all of them, in order. Once, before devices. */
+int drives_open(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Flush and close. After the devices that use them are gone. */
+void drives_close(struct board *b);
+struct drive *drive_find(struct board *b, const char *id);
+/* The drive of this kind at this place, or NULL. */
+struct drive *drive_at(struct board *b, enum drive_if iface, unsigned bus, unsigned unit);
+/* For -device: the drive that drive=ID names, now used by it. NULL and a sentence if there is none. */
+struct drive *drive_of(struct board *b, struct props *p, struct lodge_err *err);
+
+#endif
