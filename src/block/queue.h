@@ -81,6 +81,9 @@ void blk_queue_drop_held(struct blk_queue *q);
 struct blk_queue_stats {
 	uint64_t ops[5], bytes[5], errors[5]; /* by enum blk_op */
 };
+/* Whether plain reads and writes go by io_uring. */
+bool blk_queue_uses_uring(const struct blk_queue *q);
+
 void blk_queue_get_stats(const struct blk_queue *q, struct blk_queue_stats *out);
 
 #endif
