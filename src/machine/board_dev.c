@@ -134,6 +134,8 @@ int board_bootable(struct board *b, struct props *p, const char *path, struct lo
 	if (r || index == UINT64_MAX)
 		return r;
 	list_for_each_entry (other, &b->boot, link) {
+		if (other->index > index)
+			break;
 		if (other->index == index)
 			return err_set(err, -EINVAL, "%s: bootindex=%llu comes twice",
 				       props_what(p), (unsigned long long)index);
@@ -143,8 +145,20 @@ int board_bootable(struct board *b, struct props *p, const char *path, struct lo
 		return err_set(err, -ENOMEM, "no memory for the boot order");
 	e->index = index;
 	strcpy(e->path, path);
-	list_add_tail(&b->boot, &e->link);
+	/* In front of the first one with a higher index, or at the end. */
+	list_add_tail(&other->link, &e->link);
 	return 0;
+}
+
+const char *board_boot_path(const struct board *b, unsigned n)
+{
+	struct board_boot_entry *e;
+
+	list_for_each_entry (e, &b->boot, link) {
+		if (!n--)
+			return e->path;
+	}
+	return NULL;
 }
 
 static void free_boot_order(struct board *b)

@@ -471,6 +471,8 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->drives);
 	list_init(&b->boot);
 	r = board_map_memory(b, err);
+	if (!r)
+		r = board_load_rom(b, err);
 	if (!r) {
 		err->msg[0] = '\0';
 		r = drives_open(b, err);
@@ -505,6 +507,7 @@ void board_free(struct board *b)
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);
+	fw_loader_free(&b->tables);
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		uart16550_free(b->uart[i]);
 	i8237_free(b->dma);

@@ -186,7 +186,7 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	r = x86_cpuid_build(&vm->cpuid, vm->cfg.cpu, vm->cfg.cpus, err);
 	if (r)
 		return r;
-	r = board_rom_bytes(vm->cfg.bios, &rom, err);
+	r = board_rom_bytes(&vm->cfg, &rom, err);
 	if (r)
 		return r;
 	vm->mem = mem_new(vm->cfg.ram_bytes, rom, err);

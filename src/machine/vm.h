@@ -18,6 +18,7 @@
 #define VM_FWCFG_ITEMS 32
 #define VM_CPUS_MAX 64
 #define VM_OPTIONS_MAX 64
+#define VM_DATA_DIRS 16
 #define VM_RAM_MIN (8ull << 20)
 #define VM_RAM_MAX (1ull << 40)
 
@@ -36,6 +37,15 @@ struct vm_fwcfg_item {
 	const char *name, *string, *file;
 };
 
+/* -boot: letters of the order and of the first boot alone, as QEMU's: a floppy, c disk, d CD, n network. */
+struct vm_boot {
+	char order[4], once[4]; /* at most three letters; empty: "cad" */
+	bool menu, strict, no_floppy_check;
+	bool has_splash_time, has_reboot_timeout;
+	uint16_t splash_time_ms;    /* how long the menu's prompt stays */
+	uint32_t reboot_timeout_ms; /* when nothing can be booted; ~0: never */
+};
+
 /* What machine to build. All strings are borrowed for the VM's life; NULL means "not given". */
 struct vm_config {
 	const char *name;
@@ -45,7 +55,18 @@ struct vm_config {
 	unsigned cpus;			 /* 1 .. VM_CPUS_MAX */
 	const char *cpu;		 /* CPU model and features, "max" if NULL */
 	const char *kernel, *initrd, *append;
-	const char *bios;		/* firmware image; NULL: boot the kernel without firmware */
+	/*
+	 * Firmware image: a path, or a name to look for in data_dirs; NULL: boot the kernel without
+	 * firmware, or by the flash of -drive if=pflash.
+	 */
+	const char *bios;
+	const char *data_dirs[VM_DATA_DIRS]; /* before the usual places */
+	unsigned n_data_dirs;
+	struct vm_boot boot;
+	bool bios_on_serial; /* what the BIOS prints goes to the first serial port */
+	bool has_uuid;
+	uint8_t uuid[16];		/* RFC 4122 byte order */
+	struct vm_options option_roms;	/* -option-rom */
 	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
 	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
 	bool debug_exit;		/* isa-debug-exit */
