@@ -19,13 +19,11 @@ static const struct {
 	const char *title;
 	const struct run_opt *opts;
 } groups[] = {
-<<<<<<< HEAD
-	{"machine", run_opts_machine}, {"what boots", run_opts_boot},
-	{"disks", run_opts_disks},     {"consoles and devices", run_opts_console},
-=======
-	{"machine", run_opts_machine},	 {"what boots", run_opts_boot},
-	{"firmware", run_opts_firmware}, {"consoles and devices", run_opts_console},
->>>>>>> virtio
+	{"machine", run_opts_machine},
+	{"what boots", run_opts_boot},
+	{"firmware", run_opts_firmware},
+	{"disks", run_opts_disks},
+	{"consoles and devices", run_opts_console},
 	{"process", run_opts_process},
 };
 
