@@ -94,8 +94,10 @@ static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct l
 	const char *arg = argv[*i], *name = arg + 1;
 	const struct run_opt *opt;
 
-	if (arg[0] != '-' || !arg[1])
+	if (arg[0] != '-')
 		return run_opts_disk(o, arg, err);
+	if (!arg[1])
+		return err_set(err, -EINVAL, "'-' names no option and no disk");
 	if (*name == '-')
 		name++;
 	opt = find(name);
