@@ -19,8 +19,13 @@ static const struct {
 	const char *title;
 	const struct run_opt *opts;
 } groups[] = {
+<<<<<<< HEAD
+	{"machine", run_opts_machine}, {"what boots", run_opts_boot},
+	{"disks", run_opts_disks},     {"consoles and devices", run_opts_console},
+=======
 	{"machine", run_opts_machine},	 {"what boots", run_opts_boot},
 	{"firmware", run_opts_firmware}, {"consoles and devices", run_opts_console},
+>>>>>>> virtio
 	{"process", run_opts_process},
 };
 
@@ -92,9 +97,7 @@ static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct l
 	const struct run_opt *opt;
 
 	if (arg[0] != '-' || !arg[1])
-		return err_set(err, -EINVAL,
-			       "'%s' stands alone, as a disk image would; disks are not there yet",
-			       arg);
+		return run_opts_disk(o, arg, err);
 	if (*name == '-')
 		name++;
 	opt = find(name);
@@ -154,6 +157,10 @@ static int check(struct run_opts *o, struct lodge_err *err)
 
 	if (!r)
 		r = check_boot(o, err);
+	if (!r && o->vm.snapshot && o->vm.blockdevs.n)
+		r = err_set(err, -EINVAL,
+			    "-snapshot is for -drive; with -blockdev write read-only=on, or use "
+			    "-drive");
 	if (!r && o->daemonize && o->nographic)
 		r = err_set(err, -EINVAL,
 			    "-nographic and -daemonize exclude each other; use -display none and "
