@@ -21,6 +21,7 @@
 #include "machine/board_int.h"
 
 #define BIOS_MAX (16u << 20)
+#define BMDMA_PORT 0xc000u /* IDE's DMA registers, when no firmware places them */
 #define FWCFG_FILE_MAX (64u << 20)
 
 /* ---- -bios ------------------------------------------------------------------------------------
@@ -128,6 +129,7 @@ static void program_pci(struct board *b)
 	uint16_t pm = pci_devfn(PC_PIIX_SLOT, 3);
 
 	piix3_set_pirqs(b->isa_bridge, pirqs);
+	piix3_ide_program(b->ide, BMDMA_PORT);
 	piix4_pm_program(b->pm);
 	pci_config_write(b->pci, pm, PCI_INT_LINE, PC_SCI_IRQ, 1);
 	i440fx_set_pam(b->host_bridge, I440FX_PAM_READ_RAM | I440FX_PAM_WRITE_RAM);
