@@ -415,6 +415,12 @@ bool blk_queue_write_cache(const struct blk_queue *q)
 	return q->cfg.write_cache;
 }
 
+void blk_queue_set_on_error(struct blk_queue *q, enum blk_on_error rerror, enum blk_on_error werror)
+{
+	q->cfg.rerror = rerror;
+	q->cfg.werror = werror;
+}
+
 bool blk_queue_uses_uring(const struct blk_queue *q)
 {
 	return q->ring;

@@ -65,6 +65,8 @@ void blk_queue_free(struct blk_queue *q);
 struct blk *blk_queue_image(struct blk_queue *q);
 void blk_queue_set_write_cache(struct blk_queue *q, bool on);
 bool blk_queue_write_cache(const struct blk_queue *q);
+void blk_queue_set_on_error(struct blk_queue *q, enum blk_on_error rerror,
+			    enum blk_on_error werror);
 
 /* Ranges outside the image end in `done` with -EINVAL. */
 void blk_queue_submit(struct blk_queue *q, struct blk_req *req);
