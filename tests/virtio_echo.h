@@ -38,22 +38,18 @@ static void echo_kick(struct virtio_dev *v, unsigned q)
 	virtio_notify(v, q);
 }
 
-static void echo_drop(struct echo *e)
-{
-	vq_chain_free(e->kept);
-	e->kept = NULL;
-}
-
 static void echo_reset(struct virtio_dev *v)
 {
 	container_of(v, struct echo, v)->resets++;
-	echo_drop(container_of(v, struct echo, v));
 }
 
-static void echo_queue_reset(struct virtio_dev *v, unsigned q)
+static void echo_drop(struct virtio_dev *v, unsigned q)
 {
-	container_of(v, struct echo, v)->queue_resets++;
-	echo_drop(container_of(v, struct echo, v));
+	struct echo *e = container_of(v, struct echo, v);
+
+	e->queue_resets += q != VIRTIO_ALL_QUEUES;
+	vq_chain_free(e->kept);
+	e->kept = NULL;
 }
 
 static void echo_negotiated(struct virtio_dev *v)
@@ -80,7 +76,7 @@ static const struct virtio_ops echo_ops = {
 	.started = echo_started,
 	.kick = echo_kick,
 	.config_written = echo_config_written,
-	.queue_reset = echo_queue_reset,
+	.drop = echo_drop,
 	.reset = echo_reset,
 };
 
@@ -88,9 +84,7 @@ static const struct virtio_ops echo_ops = {
 static int echo_post_load(struct device *dev)
 {
 	struct virtio_dev *v = container_of(dev, struct virtio_dev, pci.dev);
-	struct echo *e = container_of(v, struct echo, v);
 
-	echo_drop(e);
 	if (virtio_dev_loaded(v))
 		return -EINVAL;
 	for (unsigned q = 0; q < v->queues; q++) {

@@ -183,8 +183,8 @@ void virtio_queue_stop(struct virtio_dev *v, unsigned q)
 {
 	uint16_t vector = v->vq[q].vector;
 
-	if (v->ops->queue_reset)
-		v->ops->queue_reset(v, q);
+	if (v->ops->drop)
+		v->ops->drop(v, q);
 	v->again_map[q / 64] &= ~(1ull << q % 64);
 	virtqueue_reset(&v->vq[q]);
 	if (v->legacy_driver)
@@ -230,8 +230,8 @@ void virtio_config_write(struct virtio_dev *v, uint64_t off, uint64_t val, unsig
 /* §2.4: by the driver or with the machine. */
 void virtio_reset(struct virtio_dev *v)
 {
-	if (v->ops->reset)
-		v->ops->reset(v);
+	if (v->ops->drop)
+		v->ops->drop(v, VIRTIO_ALL_QUEUES);
 	io_timer_cancel(&v->again);
 	memset(v->again_map, 0, sizeof(v->again_map));
 	for (unsigned q = 0; q < v->queues; q++)
@@ -242,6 +242,8 @@ void virtio_reset(struct virtio_dev *v)
 	v->config_vector = MSIX_NO_VECTOR;
 	v->status = v->isr = v->legacy_driver = 0;
 	virtio_pci_update_pin(v);
+	if (v->ops->reset)
+		v->ops->reset(v);
 }
 
 void virtio_dev_reset(struct device *dev)
@@ -264,6 +266,11 @@ static bool state_ok(const struct virtio_dev *v)
 
 int virtio_dev_loaded(struct virtio_dev *v)
 {
+	/* What the device had before has nothing to do with the rings that were loaded (Q9). */
+	for (unsigned q = 0; q < VIRTIO_QUEUES_MAX; q++)
+		v->vq[q].gen++;
+	if (v->ops->drop)
+		v->ops->drop(v, VIRTIO_ALL_QUEUES);
 	if (pci_dev_loaded(&v->pci) || msix_loaded(&v->msix) || !state_ok(v))
 		return -EINVAL;
 	for (unsigned q = 0; q < VIRTIO_QUEUES_MAX; q++) {

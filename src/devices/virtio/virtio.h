@@ -32,6 +32,7 @@
 #include "io/loop.h"
 
 #define VIRTIO_QUEUES_MAX 66u
+#define VIRTIO_ALL_QUEUES (~0u)
 #define VIRTIO_BATCH 256u /* chains a kick may take before others get the VM lock */
 #define VIRTIO_PCI_VENDOR 0x1af4u
 
@@ -82,10 +83,11 @@ struct virtio_ops {
 	/* The driver is about to read there: refresh what is live. */
 	void (*config_reading)(struct virtio_dev *v);
 	/*
-	 * Queue q, or everything, ends: nothing may touch guest memory for it when this returns.
-	 * Chains that are out are to be freed, not pushed.
+	 * Give up the chains of queue q, or of all (VIRTIO_ALL_QUEUES): nothing may touch guest memory for
+	 * them when this returns. They are freed, or pushed if they end meanwhile. May wait for the host.
 	 */
-	void (*queue_reset)(struct virtio_dev *v, unsigned q);
+	void (*drop)(struct virtio_dev *v, unsigned q);
+	/* The device's own registers to their reset values; behind drop(). */
 	void (*reset)(struct virtio_dev *v);
 };
 
@@ -149,7 +151,7 @@ struct virtio_config {
 int virtio_dev_init(struct virtio_dev *v, const struct virtio_config *cfg,
 		    const struct device_class *cls, const struct virtio_ops *ops,
 		    struct lodge_err *err) MUST_CHECK;
-/* Ends the device (ops->reset is called) and takes it off the bus; not the memory of `v` itself. */
+/* Ends the device (ops->drop, ops->reset are called) and takes it off the bus; not the memory of `v` itself. */
 void virtio_dev_free(struct virtio_dev *v);
 /* For device_class: reset, and the beginning of post_load. */
 void virtio_dev_reset(struct device *dev);
