@@ -21,6 +21,7 @@
 #include "devices/legacy/port61.h"
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
 #include "firmware/loader.h"
@@ -54,6 +55,7 @@ struct board {
 	struct pci_bus *pci;
 	struct i440fx *host_bridge;
 	struct piix3 *isa_bridge;
+	struct piix3_ide *ide;
 	struct piix4_pm *pm;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
@@ -119,10 +121,18 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
  */
 int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
+/* What board_adopt() has kept under this id, if its class is named so; else NULL. */
+struct device *board_find_device(struct board *b, const char *id, const char *class_name);
 /* The path of the one to be tried as number `n`, or NULL. */
 const char *board_boot_path(const struct board *b, unsigned n);
 /* All -device options, in order. Once, after wire(). */
 int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_free_added(struct board *b);
+
+/* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
+
+extern const struct board_kind board_ide_hd, board_ide_cd;
+/* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
+int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 #endif
