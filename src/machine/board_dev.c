@@ -175,6 +175,9 @@ static void free_boot_order(struct board *b)
 /* ---- Kinds -------------------------------------------------------------------------------------- */
 
 static const struct board_kind *const kinds[] = {
+	&board_virtio_blk,
+	&board_virtio_blk_transitional,
+	&board_virtio_blk_modern,
 	NULL,
 };
 
