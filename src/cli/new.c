@@ -5,6 +5,7 @@
  * Threads: main only.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,48 +71,33 @@ static void follow(const struct new_opts *o, int fd)
 
 /* ---- The script -------------------------------------------------------------------------------- */
 
-static void become_script(int progress, int text)
+static void become_script(int progress)
 {
-	if (dup2(progress, PROGRESS_FD) < 0 || dup2(text, 4) < 0)
-		_exit(126);
-	execl("/bin/sh", "sh", "/dev/fd/4", (char *)NULL);
-	_exit(127);
-}
-
-/* The script's text as a descriptor at its beginning, or -1. */
-static int script_fd(void)
-{
-	FILE *f = tmpfile();
 	size_t n = (size_t)(new_script_end - new_script);
-	int fd;
+	char *text = strndup(new_script, n);
 
-	if (!f)
-		return -1;
-	if (fwrite(new_script, 1, n, f) != n || fflush(f) || fseek(f, 0, SEEK_SET)) {
-		fclose(f);
-		return -1;
-	}
-	fd = dup(fileno(f));
-	fclose(f);
-	return fd;
+	if (!text || dup2(progress, PROGRESS_FD) < 0)
+		_exit(126);
+	/* A shell's descriptors have one digit: leave it the rest. */
+	close_range(PROGRESS_FD + 1, ~0u, 0);
+	execl("/bin/sh", "sh", "-c", text, "lodge", (char *)NULL);
+	_exit(127);
 }
 
 static int run_script(const struct new_opts *o)
 {
-	int progress[2], text = script_fd(), status = -1;
+	int progress[2], status = -1;
 	pid_t child;
 
-	if (text < 0 || pipe(progress))
+	if (pipe2(progress, O_CLOEXEC))
 		return cli_error("new: cannot start the script: %s", strerror(errno));
 	child = fork();
 	if (child < 0)
 		return cli_error("new: cannot start the script: %s", strerror(errno));
 	if (!child) {
-		close(progress[0]);
-		become_script(progress[1], text);
+		become_script(progress[1]);
 	}
 	close(progress[1]);
-	close(text);
 	follow(o, progress[0]);
 	if (waitpid(child, &status, 0) != child)
 		return 1;

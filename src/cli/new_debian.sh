@@ -106,7 +106,7 @@ P="linux-image-$NEW_KERNEL,systemd-sysv,systemd-resolved,udev,initramfs-tools,db
 P="$P,kmod,ca-certificates,sudo,less,nano,netbase,whiptail${NEW_PACKAGES:+,$NEW_PACKAGES}"
 say 5 "packages"
 mmdebstrap --variant=minbase --format=directory --include="$P" --customize-hook="sh $W/customize \"\$1\"" \
-	"$NEW_RELEASE" "$W/root" ${NEW_MIRROR:+"$NEW_MIRROR"} >"$W/log" 2>&1 &
+	"$NEW_RELEASE" "$W/root" ${NEW_MIRROR:+"$NEW_MIRROR"} >"$W/log" 2>&1 3>&- &
 child=$!
 trap 'kill $child 2>/dev/null; exit 130' INT TERM
 # Its log tells how far it is.

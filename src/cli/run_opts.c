@@ -19,13 +19,11 @@ static const struct {
 	const char *title;
 	const struct run_opt *opts;
 } groups[] = {
-<<<<<<< HEAD
-	{"machine", run_opts_machine}, {"what boots", run_opts_boot},
-	{"disks", run_opts_disks},     {"consoles and devices", run_opts_console},
-=======
-	{"machine", run_opts_machine},	 {"what boots", run_opts_boot},
-	{"firmware", run_opts_firmware}, {"consoles and devices", run_opts_console},
->>>>>>> virtio
+	{"machine", run_opts_machine},
+	{"what boots", run_opts_boot},
+	{"firmware", run_opts_firmware},
+	{"disks", run_opts_disks},
+	{"consoles and devices", run_opts_console},
 	{"process", run_opts_process},
 };
 
@@ -96,8 +94,10 @@ static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct l
 	const char *arg = argv[*i], *name = arg + 1;
 	const struct run_opt *opt;
 
-	if (arg[0] != '-' || !arg[1])
+	if (arg[0] != '-')
 		return run_opts_disk(o, arg, err);
+	if (!arg[1])
+		return err_set(err, -EINVAL, "'-' names no option and no disk");
 	if (*name == '-')
 		name++;
 	opt = find(name);

@@ -45,12 +45,8 @@ struct run_opt {
 	int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
 };
 /* End with a NULL name. */
-<<<<<<< HEAD
-extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_disks[],
-=======
 extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_firmware[],
->>>>>>> virtio
-	run_opts_console[], run_opts_process[];
+	run_opts_disks[], run_opts_console[], run_opts_process[];
 
 /* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
 const char *run_opts_keep(struct run_opts *o, const char *s);
