@@ -184,6 +184,9 @@ static void free_boot_order(struct board *b)
 static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
+	&board_virtio_blk,
+	&board_virtio_blk_transitional,
+	&board_virtio_blk_modern,
 	NULL,
 };
 
