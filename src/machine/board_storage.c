@@ -50,8 +50,9 @@ static int ide_place(struct board *b, struct props *p, struct ata_place *at, str
 		    (unit == UINT64_MAX || unit == at->unit) && place_free(b, at))
 			return 0;
 	}
-	return err_set(err, -EBUSY, "%s: no place is free on that IDE bus; there are ide.0 and "
-				    "ide.1 with unit=0 and unit=1 each",
+	return err_set(err, -EBUSY,
+		       "%s: no place is free on that IDE bus; there are ide.0 and "
+		       "ide.1 with unit=0 and unit=1 each",
 		       props_what(p));
 }
 
@@ -63,8 +64,8 @@ static void free_ata(void *obj)
 }
 
 /* `dr` may be NULL: a CD-ROM drive without a drive behind it. */
-static struct ata_drive *make_ata(struct drive *dr, bool cdrom, const char *serial,
-				  unsigned number, struct lodge_err *err)
+static struct ata_drive *make_ata(struct drive *dr, bool cdrom, const char *serial, unsigned number,
+				  struct lodge_err *err)
 {
 	const struct ata_config cfg = {
 		.kind = cdrom ? ATA_CDROM : ATA_DISK,
@@ -105,7 +106,10 @@ static int make_ide(struct board *b, struct props *p, bool cdrom, struct lodge_e
 	r = board_bootable(b, p, path, err);
 	if (r)
 		return r;
-	d = make_ata(dr, cdrom, serial ? serial : dr ? dr->serial : NULL,
+	d = make_ata(dr, cdrom,
+		     serial ? serial
+		     : dr   ? dr->serial
+			    : NULL,
 		     at.bus * IDE_UNITS + at.unit + 1, err);
 	if (!d)
 		return -EINVAL;
@@ -171,8 +175,7 @@ static void cmos_disk(struct board *b, unsigned unit, struct ata_drive *d)
 {
 	uint8_t at = (uint8_t)(CMOS_DISK_PARAMS + 9 * unit);
 	unsigned cyl = cylinders(d);
-	const uint8_t params[9] = {(uint8_t)cyl, (uint8_t)(cyl >> 8), 16,
-				   0xff,	 0xff,		      0xc8,
+	const uint8_t params[9] = {(uint8_t)cyl, (uint8_t)(cyl >> 8), 16, 0xff, 0xff, 0xc8,
 				   (uint8_t)cyl, (uint8_t)(cyl >> 8), 63};
 	uint8_t types = mc146818_get_byte(b->rtc, CMOS_DISK_TYPES);
 
