@@ -185,15 +185,25 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
 	&board_virtio_blk,
-	&board_virtio_blk_transitional,
-	&board_virtio_blk_modern,
+	&board_virtio_rng,
 	NULL,
 };
+
+/* NAME, or of a virtio device NAME-transitional and NAME-non-transitional. */
+static bool is_called(const struct board_kind *k, const char *name)
+{
+	size_t n = strlen(k->name);
+
+	if (!strcmp(k->name, name) || (k->alias && !strcmp(k->alias, name)))
+		return true;
+	return k->virtio && !strncmp(k->name, name, n) &&
+	       (!strcmp(name + n, "-transitional") || !strcmp(name + n, "-non-transitional"));
+}
 
 static const struct board_kind *find_kind(const char *name)
 {
 	for (const struct board_kind *const *k = kinds; *k; k++) {
-		if (!strcmp((*k)->name, name) || ((*k)->alias && !strcmp((*k)->alias, name)))
+		if (is_called(*k, name))
 			return *k;
 	}
 	return NULL;

@@ -101,13 +101,13 @@ struct board_kind {
 	const char *name;  /* as QEMU spells it */
 	const char *alias; /* another name, or NULL */
 	const char *help;  /* for `-device help`, with its settings */
+	bool virtio;	   /* it is also called NAME-transitional and NAME-non-transitional */
 	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
 /* board_virtio.c */
-extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
-	board_virtio_blk_modern;
+extern const struct board_kind board_virtio_blk, board_virtio_rng;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse

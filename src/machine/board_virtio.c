@@ -10,6 +10,7 @@
 
 #include "base/range.h"
 #include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_rng.h"
 #include "machine/board_virtio.h"
 #include "machine/drive.h"
 
@@ -179,15 +180,38 @@ const struct board_kind board_virtio_blk = {
 	.name = "virtio-blk-pci",
 	.alias = "virtio-blk",
 	.help = "disk: drive=ID [,num-queues=N,queue-size=N,serial=S,bootindex=N,addr=SLOT,...]",
+	.virtio = true,
 	.make = make_blk,
 };
-const struct board_kind board_virtio_blk_transitional = {
-	.name = "virtio-blk-pci-transitional",
-	.help = "the same",
-	.make = make_blk,
-};
-const struct board_kind board_virtio_blk_modern = {
-	.name = "virtio-blk-pci-non-transitional",
-	.help = "the same, virtio 1 only",
-	.make = make_blk,
+/* ---- virtio-rng ----------------------------------------------------------------------------------- */
+
+static void free_rng(void *obj)
+{
+	virtio_rng_free(obj);
+}
+
+static int make_rng(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct virtio_rng_config c = {.period_ms = 65536};
+	struct virtio_rng *s;
+	int r = board_virtio_config(b, p, 1, 8, &c.virtio, err);
+
+	if (!r)
+		r = props_u64(p, "max-bytes", INT64_MAX, &c.max_bytes, err);
+	if (!r)
+		r = read_number(p, "period", INT32_MAX, &c.period_ms, err);
+	if (r)
+		return r;
+	s = virtio_rng_new(&c, err);
+	if (!s)
+		return -EINVAL;
+	return board_adopt(b, props_get(p, "id"), virtio_rng_device(s), s, free_rng, err);
+}
+
+const struct board_kind board_virtio_rng = {
+	.name = "virtio-rng-pci",
+	.alias = "virtio-rng",
+	.help = "random bytes of the host [max-bytes=N,period=MS]",
+	.virtio = true,
+	.make = make_rng,
 };
