@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "machine/board_int.h"
+#include "machine/drive.h"
 
 static const struct {
 	uint16_t port;
@@ -470,14 +471,21 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->drives);
 	list_init(&b->boot);
 	r = board_map_memory(b, err);
+	if (!r)
+		r = board_load_rom(b, err);
 	if (!r) {
 		err->msg[0] = '\0';
+		r = drives_open(b, err);
+	}
+	if (!r) {
 		r = wire(b, err);
 		if (r && !err->msg[0])
 			err_set(err, r, "no memory for the board's devices");
 	}
 	if (!r)
 		r = board_add_devices(b, err);
+	if (!r)
+		r = drives_check(b, err);
 	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
@@ -492,10 +500,14 @@ void board_free(struct board *b)
 {
 	if (!b)
 		return;
+	/* Requests end while their devices are there. */
+	drives_drain(b);
+	drives_drop_held(b);
 	board_free_added(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);
+	fw_loader_free(&b->tables);
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		uart16550_free(b->uart[i]);
 	i8237_free(b->dma);
@@ -515,6 +527,7 @@ void board_free(struct board *b)
 		lapic_free(b->lapics[i]);
 	free(b->lapics);
 	apic_bus_free(b->apics);
+	drives_close(b);
 	free(b);
 }
 
@@ -522,6 +535,8 @@ int board_reset(struct board *b, struct lodge_err *err)
 {
 	struct device *dev;
 
+	drives_drain(b);
+	drives_drop_held(b);
 	list_for_each_entry (dev, &b->devices, link) {
 		if (dev->cls->reset)
 			dev->cls->reset(dev);
