@@ -12,9 +12,8 @@
 #include "block/qcow2.h"
 #include "block/qcow2_int.h"
 
-#define L2_CACHE_BYTES	 (16u << 20)
+#define L2_CACHE_BYTES (16u << 20)
 #define REFS_CACHE_BYTES (4u << 20)
-#define META_CHUNKS_MAX	 (1u << 16)
 
 static unsigned probe(const uint8_t *head, size_t n, uint64_t file_size, const char *path)
 {
@@ -33,10 +32,11 @@ int q_backing_path(const char *image, const char *name, char *out, size_t n, str
 	if (!strncmp(name, "file:", 5)) {
 		name += 5;
 	} else if (colon && (!strchr(name, '/') || colon < strchr(name, '/'))) {
-		return err_set(err, -ENOTSUP,
-			       "the backing file '%.200s' of '%.200s' is not a plain file; Lodge has "
-			       "files only (mend: 'lodge img rebase -u -b FILE')",
-			       name, image);
+		return err_set(
+			err, -ENOTSUP,
+			"the backing file '%.200s' of '%.200s' is not a plain file; Lodge has "
+			"files only (mend: 'lodge img rebase -u -b FILE')",
+			name, image);
 	}
 	if (name[0] == '/' || !slash)
 		len = snprintf(out, n, "%s", name);
@@ -53,18 +53,19 @@ static int check_chain(const struct blk_open *how, const char *path, struct lodg
 	unsigned depth = 1;
 
 	if (stat(path, &st))
-		return err_set(err, -errno, "cannot open '%.200s', the backing file of '%.200s': %s",
-			       path, how->path, strerror(errno));
+		return err_set(err, -errno,
+			       "cannot open '%.200s', the backing file of '%.200s': %s", path,
+			       how->path, strerror(errno));
 	for (const struct blk_open *h = how; h; h = h->on_behalf, depth++) {
 		if (!stat(h->path, &other) && other.st_dev == st.st_dev &&
 		    other.st_ino == st.st_ino)
-			return err_set(err, -ELOOP, "'%.200s' stands on itself: its backing files "
-						    "form a circle",
+			return err_set(err, -ELOOP,
+				       "'%.200s' stands on itself: its backing files "
+				       "form a circle",
 				       path);
 		if (depth >= Q_MAX_DEPTH)
-			return err_set(err, -ELOOP,
-				       "'%.200s' stands on more than %u backing files", path,
-				       Q_MAX_DEPTH);
+			return err_set(err, -ELOOP, "'%.200s' stands on more than %u backing files",
+				       path, Q_MAX_DEPTH);
 	}
 	return 0;
 }
@@ -119,7 +120,7 @@ static int note_meta(struct qcow2 *q, uint64_t off, uint64_t bytes)
 	int r = 0;
 
 	/* A hostile header may name clusters everywhere; then some are not watched. */
-	for (uint64_t at = off; at < off + bytes && !r && q->meta.used < META_CHUNKS_MAX;
+	for (uint64_t at = off; at < off + bytes && !r && q->meta.used < Q_META_CHUNKS;
 	     at += q->cluster_size)
 		r = q_set_add(&q->meta, at / q->cluster_size);
 	return r;
@@ -177,8 +178,8 @@ static void set_geometry(struct qcow2 *q)
 	q->l2_entries = q->cluster_size / (q->ext_l2 ? 16 : 8);
 	q->l2_span = q->l2_entries * q->cluster_size;
 	q->ref_entries = q->cluster_size * 8 >> q->h.refcount_order;
-	q->ref_max = q->h.refcount_order == 6 ? UINT64_MAX
-					      : (1ull << (1u << q->h.refcount_order)) - 1;
+	q->ref_max =
+		q->h.refcount_order == 6 ? UINT64_MAX : (1ull << (1u << q->h.refcount_order)) - 1;
 }
 
 static void free_all(struct qcow2 *q)
@@ -205,10 +206,11 @@ static int make_writable(struct qcow2 *q, const struct blk_open *how, struct lod
 	if (how->check)
 		return 0;
 	if (q->h.incompatible & Q_INCOMPAT_CORRUPT)
-		return err_set(err, -EIO,
-			       "'%s' is marked as damaged and can only be read; 'lodge img check -r "
-			       "all %s' mends it",
-			       how->path, how->path);
+		return err_set(
+			err, -EIO,
+			"'%s' is marked as damaged and can only be read; 'lodge img check -r "
+			"all %s' mends it",
+			how->path, how->path);
 	if (q->h.incompatible & Q_INCOMPAT_DIRTY) {
 		pthread_mutex_lock(&q->lock);
 		r = q_check(q, Q_REPAIR_ALL, Q_CHECK_QUICK, &found, err);
@@ -216,10 +218,11 @@ static int make_writable(struct qcow2 *q, const struct blk_open *how, struct lod
 		if (r)
 			return r;
 		if (found.corruptions != found.corruptions_fixed)
-			return err_set(err, -EIO,
-				       "'%s' was not closed, and what was found in it cannot all be "
-				       "mended; 'lodge img check' says more",
-				       how->path);
+			return err_set(
+				err, -EIO,
+				"'%s' was not closed, and what was found in it cannot all be "
+				"mended; 'lodge img check' says more",
+				how->path);
 	}
 	if (!q->h.autoclear)
 		return 0;
@@ -279,6 +282,35 @@ static int q_open(struct blk *b, const struct blk_open *how, struct lodge_err *e
 	return r;
 }
 
+int q_revert(struct qcow2 *q)
+{
+	struct blk_open how = {.path = q->b->path};
+	struct q_header h;
+	int r = q_header_read(q->b->file, &h, NULL);
+
+	if (r)
+		return r;
+	q_header_free(&q->h);
+	q->h = h;
+	q_cache_free(&q->l2);
+	q_cache_free(&q->refs);
+	q_set_free(&q->meta);
+	q_set_free(&q->freed[0]);
+	free(q->l1);
+	free(q->reftable);
+	q->l1 = q->reftable = NULL;
+	q->l1_dirty = q->reftable_dirty = q->header_dirty = q->tables_spilled = false;
+	q->data_hint = q->meta_hint = q->packed_off = 0;
+	r = load_tables(q, &how);
+	if (!r)
+		r = note_all_meta(q);
+	if (r)
+		q->corrupt = true; /* what is in memory now must not be written */
+	else
+		__atomic_store_n(&q->b->size, h.size, __ATOMIC_RELAXED);
+	return r;
+}
+
 static int q_flush(struct blk *b)
 {
 	struct qcow2 *q = b->priv;
@@ -287,10 +319,10 @@ static int q_flush(struct blk *b)
 	pthread_mutex_lock(&q->lock);
 	while (q->exclusive)
 		pthread_cond_wait(&q->cond, &q->lock);
-	r = q->corrupt ? -EIO : q_commit(q);
+	r = q->corrupt ? -EIO : q_commit_if_dirty(q);
 	pthread_mutex_unlock(&q->lock);
-	/* Data written in place, too. After a commit there is little left to do. */
-	return r ? r : blk_file_flush(b->file);
+	/* Without a commit of our own there is still what was written in place. */
+	return r ? (r < 0 ? r : 0) : blk_file_flush(b->file);
 }
 
 static void q_close(struct blk *b)

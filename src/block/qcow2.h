@@ -15,7 +15,7 @@ struct qcow2;
 struct q_info {
 	unsigned version, refcount_bits, cluster_bits;
 	bool lazy_refcounts, ext_l2, corrupt, dirty;
-	const char *compression; /* "zlib", "zstd" */
+	const char *compression;		   /* "zlib", "zstd" */
 	const char *backing_name, *backing_format; /* as they stand there, or NULL */
 	unsigned snapshots;
 };

@@ -151,7 +151,8 @@ int q_l2_get(struct qcow2 *q, uint64_t l1_index, bool make, struct q_table **out
 
 	*out = NULL;
 	if (l1_index >= q->h.l1_size)
-		return make ? q_corrupt(q, "there is no L1 entry %llu", (unsigned long long)l1_index)
+		return make ? q_corrupt(q, "there is no L1 entry %llu",
+					(unsigned long long)l1_index)
 			    : 0;
 	off = q->l1[l1_index] & Q_OFFSET_MASK;
 	if (off % q->cluster_size)

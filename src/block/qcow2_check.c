@@ -15,7 +15,7 @@
 #include "block/qcow2_int.h"
 
 #define QUICK_CLUSTERS (4ull << 20) /* of the file */
-#define QUICK_ENTRIES  (8ull << 20) /* looked at */
+#define QUICK_ENTRIES (8ull << 20)  /* looked at */
 
 struct checker {
 	struct qcow2 *q;
@@ -191,8 +191,7 @@ static void count_refs(struct checker *c, unsigned repair)
 {
 	struct qcow2 *q = c->q;
 
-	refer(c, q->h.reftable_off, q->h.reftable_clusters * q->cluster_size,
-	      "the refcount table");
+	refer(c, q->h.reftable_off, q->h.reftable_clusters * q->cluster_size, "the refcount table");
 	for (uint64_t i = 0; i < q->reftable_size; i++) {
 		uint64_t off = q->reftable[i];
 		bool ok = !(off % q->cluster_size) && off / q->cluster_size < c->clusters;
@@ -371,10 +370,11 @@ int q_check(struct qcow2 *q, unsigned repair, int how, struct q_check_result *ou
 	if (how == Q_CHECK_QUICK)
 		c.budget = QUICK_ENTRIES;
 	if (c.clusters > (how == Q_CHECK_QUICK ? QUICK_CLUSTERS : 1ull << 34))
-		return err_set(err, -E2BIG,
-			       "'%s' was not closed and is too large to be mended now; run 'lodge img "
-			       "check -r all'",
-			       q->b->path);
+		return err_set(
+			err, -E2BIG,
+			"'%s' was not closed and is too large to be mended now; run 'lodge img "
+			"check -r all'",
+			q->b->path);
 	bytes = align_up(c.clusters * 4, 4096);
 	c.count = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -384,10 +384,11 @@ int q_check(struct qcow2 *q, unsigned repair, int how, struct q_check_result *ou
 		munmap(c.count, bytes);
 	free(c.table);
 	if (r == -E2BIG)
-		return err_set(err, r,
-			       "'%s' was not closed and is too large to be mended now; run 'lodge img "
-			       "check -r all'",
-			       q->b->path);
+		return err_set(
+			err, r,
+			"'%s' was not closed and is too large to be mended now; run 'lodge img "
+			"check -r all'",
+			q->b->path);
 	return r ? err_set(err, r, "'%s' cannot be checked: %s", q->b->path, strerror(-r)) : 0;
 }
 

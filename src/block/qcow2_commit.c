@@ -140,7 +140,7 @@ static int place_l2(struct qcow2 *q, bool keep)
 {
 	struct q_table *t;
 
-	list_for_each_entry(t, &q->l2.lru, lru) {
+	list_for_each_entry (t, &q->l2.lru, lru) {
 		int r = t->dirty ? place_one_l2(q, t, keep) : 0;
 
 		if (r)
@@ -253,7 +253,7 @@ static int write_refs(struct qcow2 *q)
 {
 	struct q_table *t;
 
-	list_for_each_entry(t, &q->refs.lru, lru) {
+	list_for_each_entry (t, &q->refs.lru, lru) {
 		int r;
 
 		if (!t->dirty)
@@ -290,7 +290,7 @@ static void unplace(struct q_cache *c, bool dirty)
 {
 	struct q_table *t;
 
-	list_for_each_entry(t, &c->lru, lru) {
+	list_for_each_entry (t, &c->lru, lru) {
 		if (t->placed && dirty)
 			q_table_dirty(c, t);
 		t->placed = false;
@@ -364,7 +364,7 @@ static int commit_locked(struct qcow2 *q)
 	return 0;
 }
 
-int q_commit(struct qcow2 *q)
+int q_commit_if_dirty(struct qcow2 *q)
 {
 	bool was_corrupt;
 	int r;
@@ -380,7 +380,14 @@ int q_commit(struct qcow2 *q)
 		mark_corrupt(q);
 	q->committing = false;
 	pthread_cond_broadcast(&q->cond);
-	return r;
+	return r ? r : 1;
+}
+
+int q_commit(struct qcow2 *q)
+{
+	int r = q_commit_if_dirty(q);
+
+	return r < 0 ? r : 0;
 }
 
 bool q_must_relieve(const struct qcow2 *q)

@@ -161,9 +161,9 @@ static int check_numbers(const struct q_header *h, struct lodge_err *err)
 static int check_features(const struct q_header *h, const uint8_t *cluster, uint64_t end,
 			  struct lodge_err *err)
 {
-	uint64_t unknown = h->incompatible &
-			   ~(Q_INCOMPAT_DIRTY | Q_INCOMPAT_CORRUPT | Q_INCOMPAT_DATA_FILE |
-			     Q_INCOMPAT_COMPRESSION | Q_INCOMPAT_EXT_L2);
+	uint64_t unknown =
+		h->incompatible & ~(Q_INCOMPAT_DIRTY | Q_INCOMPAT_CORRUPT | Q_INCOMPAT_DATA_FILE |
+				    Q_INCOMPAT_COMPRESSION | Q_INCOMPAT_EXT_L2);
 	char name[64];
 
 	if (h->incompatible & Q_INCOMPAT_DATA_FILE)
@@ -286,10 +286,14 @@ static size_t put_features(uint8_t *p)
 		uint8_t type, bit;
 		const char *name;
 	} names[] = {
-		{0, 0, "dirty bit"},	    {0, 1, "corrupt bit"},
-		{0, 2, "external data file"}, {0, 3, "compression type"},
-		{0, 4, "extended L2 entries"}, {1, 0, "lazy refcounts"},
-		{2, 0, "bitmaps"},	    {2, 1, "raw external data"},
+		{0, 0, "dirty bit"},
+		{0, 1, "corrupt bit"},
+		{0, 2, "external data file"},
+		{0, 3, "compression type"},
+		{0, 4, "extended L2 entries"},
+		{1, 0, "lazy refcounts"},
+		{2, 0, "bitmaps"},
+		{2, 1, "raw external data"},
 	};
 	uint8_t table[ARRAY_SIZE(names) * 48] = {0};
 
@@ -305,7 +309,8 @@ static size_t put_features(uint8_t *p)
 static int put_tail(struct q_header *h, uint8_t *cluster, uint64_t room, uint64_t pos,
 		    bool features)
 {
-	size_t fmt = strlen(h->backing_format), name = h->backing_name ? strlen(h->backing_name) : 0;
+	size_t fmt = strlen(h->backing_format),
+	       name = h->backing_name ? strlen(h->backing_name) : 0;
 
 	if (fmt && h->backing_name) {
 		if (pos + 8 + fmt + 8 > room)

@@ -29,34 +29,35 @@
 #include "base/range.h"
 #include "block/block_int.h"
 
-#define Q_MAGIC		     0x514649fbu
-#define Q_HEADER_V2	     72u
-#define Q_HEADER_V3	     104u
-#define Q_MIN_BITS	     9u
-#define Q_MAX_BITS	     21u
-#define Q_MAX_L1_BYTES	     (32u << 20)
+#define Q_MAGIC 0x514649fbu
+#define Q_HEADER_V2 72u
+#define Q_HEADER_V3 104u
+#define Q_MIN_BITS 9u
+#define Q_MAX_BITS 21u
+#define Q_MAX_L1_BYTES (32u << 20)
 #define Q_MAX_REFTABLE_BYTES (8u << 20)
-#define Q_MAX_SNAPSHOTS	     65536u
-#define Q_MAX_DEPTH	     64u /* images in a chain */
+#define Q_MAX_SNAPSHOTS 65536u
+#define Q_META_CHUNKS (1u << 16) /* of q->meta, for tables that are there at opening */
+#define Q_MAX_DEPTH 64u		 /* images in a chain */
 
-#define Q_INCOMPAT_DIRTY       (1ull << 0)
-#define Q_INCOMPAT_CORRUPT     (1ull << 1)
-#define Q_INCOMPAT_DATA_FILE   (1ull << 2)
+#define Q_INCOMPAT_DIRTY (1ull << 0)
+#define Q_INCOMPAT_CORRUPT (1ull << 1)
+#define Q_INCOMPAT_DATA_FILE (1ull << 2)
 #define Q_INCOMPAT_COMPRESSION (1ull << 3)
-#define Q_INCOMPAT_EXT_L2      (1ull << 4)
-#define Q_COMPAT_LAZY	       (1ull << 0)
-#define Q_AUTOCLEAR_BITMAPS    (1ull << 0)
+#define Q_INCOMPAT_EXT_L2 (1ull << 4)
+#define Q_COMPAT_LAZY (1ull << 0)
+#define Q_AUTOCLEAR_BITMAPS (1ull << 0)
 
-#define Q_EXT_END      0u
-#define Q_EXT_BACKING  0xe2792acau
+#define Q_EXT_END 0u
+#define Q_EXT_BACKING 0xe2792acau
 #define Q_EXT_FEATURES 0x6803f857u
-#define Q_EXT_BITMAPS  0x23852875u
+#define Q_EXT_BITMAPS 0x23852875u
 
 #define Q_OFFSET_MASK 0x00fffffffffffe00ull
-#define Q_COPIED      (1ull << 63)
-#define Q_COMPRESSED  (1ull << 62)
-#define Q_ZERO	      1ull
-#define Q_ALL_SUB     0xffffffffull
+#define Q_COPIED (1ull << 63)
+#define Q_COMPRESSED (1ull << 62)
+#define Q_ZERO 1ull
+#define Q_ALL_SUB 0xffffffffull
 
 enum { Q_ZLIB, Q_ZSTD };
 
@@ -137,8 +138,8 @@ struct qcow2 {
 	struct q_set meta;     /* where tables are, so that guest data never goes there */
 	struct q_set freed[2]; /* [0]: since the last commit began; [1]: by the commit under way */
 	bool freed_data[2];    /* guest data among them */
-	uint64_t data_hint, meta_hint;	      /* nothing is free below */
-	uint64_t packed_off;		      /* next byte for compressed data, or 0 */
+	uint64_t data_hint, meta_hint; /* nothing is free below */
+	uint64_t packed_off;	       /* next byte for compressed data, or 0 */
 
 	struct list inflight;
 	bool preparing, committing, exclusive;
@@ -200,6 +201,8 @@ void q_release_freed(struct qcow2 *q);
 /* qcow2_commit.c; with the lock, which they drop for a while */
 bool q_is_dirty(const struct qcow2 *q);
 int q_commit(struct qcow2 *q) MUST_CHECK;
+/* The same; 1 if there was something to commit. */
+int q_commit_if_dirty(struct qcow2 *q) MUST_CHECK;
 /* Too much is in memory: commit before the next change. */
 bool q_must_relieve(const struct qcow2 *q);
 /* Write changed L2 tables to their new places, without a commit. */
@@ -245,6 +248,10 @@ int q_zero(struct blk *b, uint64_t off, uint64_t len, bool unmap);
 int q_discard(struct blk *b, uint64_t off, uint64_t len);
 int q_resize(struct blk *b, uint64_t size, struct lodge_err *err);
 
+/* For creation: a cluster for every empty entry; and zeros written into all of them. */
+int q_preallocate(struct qcow2 *q) MUST_CHECK;
+int q_write_all_zeros(struct blk *b) MUST_CHECK;
+
 /* qcow2_packed.c: compressed clusters */
 int q_unpack(unsigned type, const uint8_t *in, size_t in_len, uint8_t *out,
 	     size_t out_len) MUST_CHECK;
@@ -255,6 +262,9 @@ int q_read_packed(struct qcow2 *q, uint64_t entry, uint64_t in_cluster, const st
 
 /* qcow2.c: `n` entries of a table, in the machine's own numbers; *out is to be freed, also on failure. */
 int q_load_entries(struct qcow2 *q, uint64_t off, uint64_t n, uint64_t **out) MUST_CHECK;
+
+/* With the lock, exclusively: forget every change since the last commit. */
+int q_revert(struct qcow2 *q) MUST_CHECK;
 
 /* qcow2_snapshot.c: the snapshot table, and how long it is. */
 struct q_snapshots;

@@ -32,9 +32,8 @@ static void part_free(struct part *p)
 static int read_backing(struct blk *b, uint64_t off, const struct iovec *iov, unsigned n,
 			uint64_t skip, uint64_t len, struct part *p)
 {
-	uint64_t have = b->backing && off < b->backing->size
-				? min_u64(len, b->backing->size - off)
-				: 0;
+	uint64_t have =
+		b->backing && off < b->backing->size ? min_u64(len, b->backing->size - off) : 0;
 
 	blk_iov_zero(iov, n, skip + have, len - have);
 	if (!have)
@@ -104,7 +103,7 @@ bool q_wait_inflight(struct qcow2 *q, uint64_t first, uint64_t *count)
 {
 	struct q_inflight *f;
 
-	list_for_each_entry(f, &q->inflight, link) {
+	list_for_each_entry (f, &q->inflight, link) {
 		if (f->first <= first && first < f->first + f->count) {
 			pthread_cond_wait(&q->cond, &q->lock);
 			return true;
@@ -125,15 +124,17 @@ enum todo {
 struct fresh {
 	struct q_inflight f;
 	enum todo todo;
-	uint64_t start, end; /* what becomes used, guest bytes: whole clusters, or subclusters of one */
-	uint64_t host;	     /* where `start` is */
-	uint64_t off, len;   /* the guest's bytes in there that are written */
+	uint64_t start,
+		end;   /* what becomes used, guest bytes: whole clusters, or subclusters of one */
+	uint64_t host; /* where `start` is */
+	uint64_t off, len; /* the guest's bytes in there that are written */
 };
 
 static enum todo todo_of(uint64_t entry)
 {
-	return !(entry & Q_COMPRESSED) && (entry & Q_OFFSET_MASK) && (entry & Q_COPIED) ? TODO_FILL
-											: TODO_ALLOC;
+	return !(entry & Q_COMPRESSED) && (entry & Q_OFFSET_MASK) && (entry & Q_COPIED)
+		       ? TODO_FILL
+		       : TODO_ALLOC;
 }
 
 /* Its own cluster, but zeros, or with subclusters not in use: only those are touched. */

@@ -63,8 +63,7 @@ static long deflate_one(const uint8_t *in, size_t in_len, uint8_t *out)
 		      .avail_out = (uInt)in_len - 1};
 	int r;
 
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY) !=
-	    Z_OK)
+	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY) != Z_OK)
 		return -ENOMEM;
 	r = deflate(&z, Z_FINISH);
 	deflateEnd(&z);

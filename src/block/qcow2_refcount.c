@@ -319,8 +319,8 @@ void q_release_freed(struct qcow2 *q)
 
 		for (unsigned w = 0; k->key && w < 8; w++) {
 			for (uint64_t m = k->bits[w]; m; m &= m - 1) {
-				uint64_t c = (k->key - 1) * 512 + w * 64 +
-					     (unsigned)__builtin_ctzll(m);
+				uint64_t c =
+					(k->key - 1) * 512 + w * 64 + (unsigned)__builtin_ctzll(m);
 
 				/* Data stays in long runs if it keeps out of the tables' holes. */
 				if (q->freed_data[1])

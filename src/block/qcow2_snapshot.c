@@ -12,10 +12,10 @@
 #include "block/qcow2.h"
 #include "block/qcow2_int.h"
 
-#define ENTRY_BYTES	40u
-#define EXTRA_BYTES	16u
+#define ENTRY_BYTES 40u
+#define EXTRA_BYTES 16u
 #define TABLE_BYTES_MAX (64ull << 20)
-#define EXTRA_MAX	1024u
+#define EXTRA_MAX 1024u
 
 /* ---- The table --------------------------------------------------------------------------------- */
 
@@ -169,8 +169,8 @@ static int add_entry(struct qcow2 *q, uint64_t e, int by)
 	return r;
 }
 
-/* Every data cluster of an L1 table that is not the active one, and its L2 tables: one more, or one fewer. */
-static int add_refs(struct qcow2 *q, const uint64_t *l1, uint64_t n, int by)
+/* Every data cluster an L1 table leads to: one reference more, or one fewer. As the disk has the L2 tables. */
+static int add_data_refs(struct qcow2 *q, const uint64_t *l1, uint64_t n, int by)
 {
 	uint8_t *table = malloc(q->cluster_size);
 	int r = table ? 0 : -ENOMEM;
@@ -186,18 +186,45 @@ static int add_refs(struct qcow2 *q, const uint64_t *l1, uint64_t n, int by)
 			r = blk_file_read(q->b->file, off, table, q->cluster_size);
 		for (uint64_t k = 0; k < q->l2_entries && !r; k++)
 			r = add_entry(q, ld_be64(table + k * (q->ext_l2 ? 16 : 8)), by);
-		if (!r)
-			r = by < 0 ? q_ref_dec(q, off / q->cluster_size, false)
-				   : q_ref_inc(q, off / q->cluster_size);
 	}
 	free(table);
 	return r;
 }
 
-/*
- * The flags "refcount is one" of the active tables. `lent`: the reference that the next step adds or
- * takes away is already to be seen.
- */
+static int add_table_refs(struct qcow2 *q, const uint64_t *l1, uint64_t n, int by)
+{
+	int r = 0;
+
+	for (uint64_t i = 0; i < n && !r; i++) {
+		uint64_t cluster = (l1[i] & Q_OFFSET_MASK) / q->cluster_size;
+
+		if (!cluster)
+			continue;
+		if (by > 0) {
+			r = q_ref_inc(q, cluster);
+			continue;
+		}
+		q_set_del(&q->meta, cluster);
+		r = q_ref_dec(q, cluster, false);
+	}
+	return r;
+}
+
+/* Those of the active tables are watched again. */
+static int watch_active(struct qcow2 *q)
+{
+	int r = 0;
+
+	for (uint64_t i = 0; i < q->h.l1_size && !r; i++) {
+		uint64_t cluster = (q->l1[i] & Q_OFFSET_MASK) / q->cluster_size;
+
+		if (cluster && q->meta.used < Q_META_CHUNKS)
+			r = q_set_add(&q->meta, cluster);
+	}
+	return r;
+}
+
+/* The flags "refcount is one" of the active tables' entries. Changed tables move. */
 static int renew_copied(struct qcow2 *q)
 {
 	int r = 0;
@@ -306,16 +333,13 @@ static int copy_l1(struct qcow2 *q, uint64_t *off)
 static int create(struct qcow2 *q, struct q_snapshots *list, uint64_t bytes, const char *name)
 {
 	uint64_t l1_off;
-	/* What the tables in memory say must be on the disk, to be read by add_refs(). */
-	int r = q_place_l2(q);
+	int r = add_data_refs(q, q->l1, q->h.l1_size, 1);
 
-	if (!r)
-		r = add_refs(q, q->l1, q->h.l1_size, 1);
-	/* L2 tables that move from here on leave the old one with one reference, the new with one. */
+	/* Tables that change move, and then have two references where they are. */
 	if (!r)
 		r = renew_copied(q);
 	if (!r)
-		r = fix_moved(q);
+		r = add_table_refs(q, q->l1, q->h.l1_size, 1);
 	if (!r)
 		r = renew_copied_l1(q);
 	if (!r)
@@ -324,6 +348,172 @@ static int create(struct qcow2 *q, struct q_snapshots *list, uint64_t bytes, con
 		r = append(q, list, name, l1_off);
 	if (!r)
 		r = store_all(q, list, bytes);
-	q->l1_dirty = true;
 	return r ? r : q_commit(q);
+}
+
+static int renew_all(struct qcow2 *q)
+{
+	int r = watch_active(q);
+
+	if (!r)
+		r = renew_copied(q);
+	return r ? r : renew_copied_l1(q);
+}
+
+static int apply(struct qcow2 *q, const struct q_snapshot *s)
+{
+	uint64_t need = s->disk_size / q->l2_span + (s->disk_size % q->l2_span != 0);
+	uint64_t size = max_u64(max_u64(q->h.l1_size, s->l1_size), need), *l1, *bigger;
+	int r;
+
+	if (s->disk_size > INT64_MAX || size > Q_MAX_L1_BYTES / 8 || s->l1_off % q->cluster_size)
+		return -EINVAL;
+	r = q_load_entries(q, s->l1_off, s->l1_size, &l1);
+	bigger = r ? NULL : realloc(l1, (size + 1) * 8);
+	if (!bigger) {
+		free(l1);
+		return r ? r : -ENOMEM;
+	}
+	memset(bigger + s->l1_size, 0, (size + 1 - s->l1_size) * 8);
+	r = add_data_refs(q, bigger, s->l1_size, 1);
+	if (!r)
+		r = add_table_refs(q, bigger, s->l1_size, 1);
+	if (!r)
+		r = add_data_refs(q, q->l1, q->h.l1_size, -1);
+	if (!r)
+		r = add_table_refs(q, q->l1, q->h.l1_size, -1);
+	free(q->l1);
+	q->l1 = bigger;
+	q->h.l1_size = (uint32_t)size;
+	q->h.size = s->disk_size;
+	q->l1_dirty = q->header_dirty = true;
+	q_cache_drop_all(&q->l2);
+	if (!r)
+		r = renew_all(q);
+	if (!r)
+		r = q_commit(q);
+	if (!r)
+		__atomic_store_n(&q->b->size, s->disk_size, __ATOMIC_RELAXED);
+	return r;
+}
+
+static int delete (struct qcow2 *q, struct q_snapshots *list, uint64_t bytes, struct q_snapshot *s)
+{
+	uint64_t *l1, l1_off = s->l1_off, n = s->l1_size;
+	int r;
+
+	if (l1_off % q->cluster_size || n > Q_MAX_L1_BYTES / 8)
+		return -EINVAL;
+	r = q_load_entries(q, l1_off, n, &l1);
+	if (!r)
+		r = add_data_refs(q, l1, n, -1);
+	if (!r)
+		r = add_table_refs(q, l1, n, -1);
+	if (!r)
+		r = q_free_bytes(q, l1_off, n * 8, false);
+	free(l1);
+	free(s->id);
+	free(s->name);
+	free(s->extra);
+	memmove(s, s + 1, (size_t)(list->at + list->count - (s + 1)) * sizeof(*s));
+	list->count--;
+	if (!r)
+		r = store_all(q, list, bytes);
+	if (!r)
+		r = renew_all(q);
+	return r ? r : q_commit(q);
+}
+
+enum verb { CREATE, APPLY, DELETE };
+
+static int run_verb(struct qcow2 *q, enum verb verb, const char *which, struct lodge_err *err)
+{
+	struct q_snapshots list = {NULL, 0};
+	struct q_snapshot *s;
+	uint64_t bytes;
+	int r = q_commit(q);
+
+	if (r)
+		return r;
+	r = q_snapshots_load(q, &list, &bytes, err);
+	if (r)
+		return r;
+	s = find(&list, which);
+	if (verb == CREATE && list.count >= Q_MAX_SNAPSHOTS)
+		r = err_set(err, -E2BIG, "'%s' has %u snapshots, more are not possible", q->b->path,
+			    list.count);
+	else if (verb != CREATE && !s)
+		r = err_set(err, -ENOENT, "'%s' has no snapshot '%s'", q->b->path, which);
+	else if (verb == CREATE)
+		r = create(q, &list, bytes, which);
+	else
+		r = verb == APPLY ? apply(q, s) : delete (q, &list, bytes, s);
+	q_snapshots_free(&list);
+	return r;
+}
+
+static int change(struct blk *b, enum verb verb, const char *which, struct lodge_err *err)
+{
+	struct qcow2 *q = b->priv;
+	struct lodge_err why = {""};
+	int r, back;
+
+	if (b->format != &blk_qcow2)
+		return err_set(err, -ENOTSUP, "images of the format %s have no snapshots",
+			       b->format->name);
+	if (b->read_only)
+		return err_set(err, -EROFS, "'%s' is open for reading only", b->path);
+	if (strlen(which) > UINT16_MAX)
+		return err_set(err, -EINVAL, "the snapshot's name is too long");
+	pthread_mutex_lock(&q->lock);
+	q_exclusive_begin(q);
+	r = q->corrupt ? -EIO : run_verb(q, verb, which, &why);
+	/* Half a change is none: back to what is on the disk. */
+	back = r && !why.msg[0] ? q_revert(q) : 0;
+	q_exclusive_end(q);
+	pthread_mutex_unlock(&q->lock);
+	if (!r)
+		return 0;
+	if (back)
+		return err_set(err, back, "'%s' cannot be read any more: %s", b->path,
+			       strerror(-back));
+	if (r == -EMLINK)
+		return err_set(err, r,
+			       "the reference counts of '%s' are too narrow for one more snapshot "
+			       "(refcount_bits=)",
+			       b->path);
+	if (why.msg[0])
+		return err_set(err, r, "%s", why.msg);
+	return err_set(err, r, "the snapshots of '%s' cannot be changed: %s", b->path,
+		       strerror(-r));
+}
+
+int q_snapshot_create(struct blk *b, const char *name, struct lodge_err *err)
+{
+	return change(b, CREATE, name, err);
+}
+
+int q_snapshot_apply(struct blk *b, const char *which, struct lodge_err *err)
+{
+	return change(b, APPLY, which, err);
+}
+
+int q_snapshot_delete(struct blk *b, const char *which, struct lodge_err *err)
+{
+	return change(b, DELETE, which, err);
+}
+
+int q_snapshot_list(struct blk *b, struct q_snapshots *out, struct lodge_err *err)
+{
+	struct qcow2 *q = b->priv;
+	uint64_t bytes;
+	int r;
+
+	*out = (struct q_snapshots){NULL, 0};
+	if (b->format != &blk_qcow2)
+		return 0;
+	pthread_mutex_lock(&q->lock);
+	r = q_snapshots_load(q, out, &bytes, err);
+	pthread_mutex_unlock(&q->lock);
+	return r;
 }

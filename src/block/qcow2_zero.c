@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/qcow2.h"
 #include "block/qcow2_int.h"
 
 /* Does the guest see the backing file through an empty entry of this cluster? */
@@ -110,8 +111,8 @@ int q_zero(struct blk *b, uint64_t off, uint64_t len, bool unmap)
 	struct qcow2 *q = b->priv;
 	uint64_t end = off + len, first = align_up(off, q->cluster_size);
 	/* The image's last cluster is whole, wherever the image ends in it. */
-	uint64_t last = end == b->size ? align_up(end, q->cluster_size)
-				       : align_down(end, q->cluster_size);
+	uint64_t last =
+		end == b->size ? align_up(end, q->cluster_size) : align_down(end, q->cluster_size);
 	int r;
 
 	if (first >= last)
@@ -160,6 +161,42 @@ static int widen_l1(struct qcow2 *q, uint64_t entries)
 	q->h.l1_size = (uint32_t)entries;
 	q->l1_dirty = true;
 	return 0;
+}
+
+int q_preallocate(struct qcow2 *q)
+{
+	uint64_t end = align_up(q->h.size, q->cluster_size) / q->cluster_size, top = 0;
+	int r = 0;
+
+	for (uint64_t c = 0; c < end && !r;) {
+		uint64_t n = min_u64(end - c, q->l2_entries - c % q->l2_entries), host, got = 0;
+		struct q_table *t;
+
+		if (q_must_relieve(q))
+			r = q_commit(q);
+		if (!r)
+			r = q_alloc(q, n, &host, &got);
+		if (!r)
+			r = q_l2_get(q, c / q->l2_entries, true, &t);
+		for (uint64_t i = 0; i < got && !r; i++)
+			q_entry_set(q, t, (c + i) % q->l2_entries,
+				    (host + i) * q->cluster_size | Q_COPIED, Q_ALL_SUB);
+		if (!r)
+			q_table_dirty(&q->l2, t);
+		c += got;
+		top = r ? top : max_u64(top, host + got);
+	}
+	if (!r)
+		r = q_commit(q);
+	/* Holes to the last cluster's end. */
+	if (!r && top * q->cluster_size > blk_file_size(q->b->file))
+		r = blk_file_truncate(q->b->file, top * q->cluster_size);
+	return r;
+}
+
+int q_write_all_zeros(struct blk *b)
+{
+	return write_zeros(b, 0, b->size);
 }
 
 /* Everything in [first, end) is given up: entries become empty, L2 tables stay. */
@@ -217,7 +254,8 @@ static int set_size(struct blk *b, uint64_t size)
 
 	pthread_mutex_lock(&q->lock);
 	q_exclusive_begin(q);
-	if (size < old)
+	r = q_commit(q);
+	if (!r && size < old)
 		r = drop_clusters(q, align_up(size, q->cluster_size) / q->cluster_size,
 				  align_up(old, q->cluster_size) / q->cluster_size);
 	if (!r) {
@@ -227,6 +265,23 @@ static int set_size(struct blk *b, uint64_t size)
 	}
 	if (!r)
 		__atomic_store_n(&b->size, size, __ATOMIC_RELAXED);
+	else if (q_revert(q))
+		r = -EIO;
+	q_exclusive_end(q);
+	pthread_mutex_unlock(&q->lock);
+	return r;
+}
+
+int q_make_empty(struct blk *b)
+{
+	struct qcow2 *q = b->priv;
+	int r;
+
+	pthread_mutex_lock(&q->lock);
+	q_exclusive_begin(q);
+	r = drop_clusters(q, 0, align_up(b->size, q->cluster_size) / q->cluster_size);
+	if (!r)
+		r = q_commit(q);
 	q_exclusive_end(q);
 	pthread_mutex_unlock(&q->lock);
 	return r;
