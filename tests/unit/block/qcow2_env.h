@@ -43,7 +43,7 @@ static uint64_t rnd_below(uint64_t *state, uint64_t n)
 	return n ? rnd_next(state) % n : 0;
 }
 
-static void rnd_fill(uint64_t *state, uint8_t *p, uint64_t n)
+static void __attribute__((unused)) rnd_fill(uint64_t *state, uint8_t *p, uint64_t n)
 {
 	/* Half of it repeats, so that it can be compressed. */
 	uint64_t word = rnd_next(state) | 1;
@@ -134,7 +134,7 @@ static struct blk *env_open(const char *path, const char *format, bool read_only
 	return b;
 }
 
-static void env_dump(const char *path, const uint8_t *data, uint64_t size)
+static void __attribute__((unused)) env_dump(const char *path, const uint8_t *data, uint64_t size)
 {
 	FILE *f = fopen(path, "w");
 
