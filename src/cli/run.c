@@ -191,6 +191,8 @@ void cli_run_help(void)
 	puts("\n"
 	     "On a console at this terminal (mon:stdio): Ctrl-A x ends the machine, Ctrl-A h "
 	     "lists\n"
-	     "the keys. SIGTERM ends it, too. Exit code: 0 after a power-off, or what\n"
+	     "the keys. SIGTERM ends it, too. SIGCONT or Ctrl-A r lets a machine go on that a "
+	     "disk\n"
+	     "error stopped (werror=stop). Exit code: 0 after a power-off, or what\n"
 	     "isa-debug-exit was told; 1 when something went wrong.");
 }

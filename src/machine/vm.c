@@ -85,8 +85,8 @@ static void continue_locked(struct vm *vm)
 {
 	if (!(atomic_load(&vm->pause) & VM_PAUSE_IO))
 		return;
-	vm_resume(vm, VM_PAUSE_IO);
 	drives_resume(vm->board);
+	vm_resume(vm, VM_PAUSE_IO);
 }
 
 static void chr_resume(void *opaque)
