@@ -469,6 +469,7 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->added);
 	list_init(&b->drives);
 	list_init(&b->boot);
+	list_init(&b->roms);
 	r = board_map_memory(b, err);
 	if (!r)
 		r = board_load_rom(b, err);
@@ -480,6 +481,10 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	}
 	if (!r)
 		r = board_add_devices(b, err);
+	if (!r)
+		r = board_add_option_roms(b, err);
+	if (!r)
+		r = board_add_kernel(b, err);
 	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
@@ -495,6 +500,7 @@ void board_free(struct board *b)
 	if (!b)
 		return;
 	board_free_added(b);
+	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);
