@@ -4,7 +4,6 @@
 
 #include "cli/run_opts.h"
 
-#define DISKS "disks are not there yet; boot with -kernel and -initrd"
 #define NETWORK "the network is not there yet; leave it out or write '-nic none'"
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
 #define MONITOR "the monitor is not there yet; leave it out or write '-monitor none'"
@@ -21,19 +20,8 @@
 static const struct {
 	const char *name, *why;
 } missing[] = {
-	{"drive", DISKS},
-	{"hda", DISKS},
-	{"hdb", DISKS},
-	{"hdc", DISKS},
-	{"hdd", DISKS},
-	{"cdrom", DISKS},
-	{"fda", DISKS},
-	{"fdb", DISKS},
-	{"blockdev", DISKS},
-	{"snapshot", DISKS},
-	{"sd", DISKS},
-	{"mtdblock", DISKS},
-	{"pflash", DISKS},
+	{"sd", "SD cards are not there; use -drive"},
+	{"mtdblock", "flash disks are not there; use -drive"},
 	{"virtfs", "shared folders are not there yet"},
 	{"fsdev", "shared folders are not there yet"},
 	{"netdev", NETWORK},
@@ -83,7 +71,7 @@ static const struct {
 	{"watchdog-action", "watchdogs are not there yet"},
 	{"no-acpi", "the machine always has ACPI"},
 	{"no-hpet", "the machine always has an HPET"},
-	{"win2k-hack", DISKS},
+	{"win2k-hack", "the disks need no such hack"},
 	{"tpmdev", "a TPM is not there yet"},
 	{"trace", "use '-d LIST -D FILE' for traces"},
 	{"tb-size", "the software engine sizes its cache itself"},

@@ -19,8 +19,11 @@ static const struct {
 	const char *title;
 	const struct run_opt *opts;
 } groups[] = {
-	{"machine", run_opts_machine},	 {"what boots", run_opts_boot},
-	{"firmware", run_opts_firmware}, {"consoles and devices", run_opts_console},
+	{"machine", run_opts_machine},
+	{"what boots", run_opts_boot},
+	{"firmware", run_opts_firmware},
+	{"disks", run_opts_disks},
+	{"consoles and devices", run_opts_console},
 	{"process", run_opts_process},
 };
 
@@ -91,10 +94,10 @@ static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct l
 	const char *arg = argv[*i], *name = arg + 1;
 	const struct run_opt *opt;
 
-	if (arg[0] != '-' || !arg[1])
-		return err_set(err, -EINVAL,
-			       "'%s' stands alone, as a disk image would; disks are not there yet",
-			       arg);
+	if (arg[0] != '-')
+		return run_opts_disk(o, arg, err);
+	if (!arg[1])
+		return err_set(err, -EINVAL, "'-' names no option and no disk");
 	if (*name == '-')
 		name++;
 	opt = find(name);
@@ -154,6 +157,10 @@ static int check(struct run_opts *o, struct lodge_err *err)
 
 	if (!r)
 		r = check_boot(o, err);
+	if (!r && o->vm.snapshot && o->vm.blockdevs.n)
+		r = err_set(err, -EINVAL,
+			    "-snapshot is for -drive; with -blockdev write read-only=on, or use "
+			    "-drive");
 	if (!r && o->daemonize && o->nographic)
 		r = err_set(err, -EINVAL,
 			    "-nographic and -daemonize exclude each other; use -display none and "

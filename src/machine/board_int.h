@@ -125,6 +125,10 @@ struct board_kind {
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
+/* board_virtio.c */
+extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
+	board_virtio_blk_modern;
+
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
  * order. `id` (may be NULL) is copied. On -ENOMEM or -EEXIST (the id is taken) the object is freed.

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "machine/board_int.h"
+#include "machine/drive.h"
 
 static const struct {
 	uint16_t port;
@@ -475,12 +476,17 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 		r = board_load_rom(b, err);
 	if (!r) {
 		err->msg[0] = '\0';
+		r = drives_open(b, err);
+	}
+	if (!r) {
 		r = wire(b, err);
 		if (r && !err->msg[0])
 			err_set(err, r, "no memory for the board's devices");
 	}
 	if (!r)
 		r = board_add_devices(b, err);
+	if (!r)
+		r = drives_check(b, err);
 	if (!r)
 		r = board_add_option_roms(b, err);
 	if (!r)
@@ -499,6 +505,9 @@ void board_free(struct board *b)
 {
 	if (!b)
 		return;
+	/* Requests end while their devices are there. */
+	drives_drain(b);
+	drives_drop_held(b);
 	board_free_added(b);
 	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
@@ -524,6 +533,7 @@ void board_free(struct board *b)
 		lapic_free(b->lapics[i]);
 	free(b->lapics);
 	apic_bus_free(b->apics);
+	drives_close(b);
 	free(b);
 }
 
@@ -531,6 +541,8 @@ int board_reset(struct board *b, struct lodge_err *err)
 {
 	struct device *dev;
 
+	drives_drain(b);
+	drives_drop_held(b);
 	list_for_each_entry (dev, &b->devices, link) {
 		if (dev->cls->reset)
 			dev->cls->reset(dev);

@@ -77,8 +77,10 @@ struct vm_config {
 	bool no_stdio; /* the process has no terminal: refuse stdio back ends */
 	struct vm_fwcfg_item fwcfg[VM_FWCFG_ITEMS];
 	unsigned fwcfg_items;
+	const char *cidata; /* a cloud-init seed: a folder, or the user-data */
 	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
 	struct vm_options drives, blockdevs, netdevs, devices;
+	bool snapshot; /* what guests write to -drive goes when the machine ends */
 };
 
 /* How a VM ended. */
@@ -112,6 +114,19 @@ void vm_request_end(struct vm *vm, int code, const char *msg);
 void vm_request_reset(struct vm *vm);
 void vm_request_poweroff(struct vm *vm);
 
+/*
+ * Try again the disk requests that failed and stopped the machine (werror=stop, rerror=stop), and let the
+ * vCPUs go on. Nothing when it is not stopped for that.
+ */
+void vm_continue(struct vm *vm);
+
+/* Stop and join all threads: nothing runs any more. vm_free is due. */
+void vm_stop(struct vm *vm);
+/*
+ * After vm_stop: wait for disk requests that are under way, and bring to the disk what the guest wrote. May
+ * take long. -errno, having told the person, when not all could be kept.
+ */
+int vm_flush(struct vm *vm);
 /* Stop and join all threads, flush the character devices, free everything. NULL is allowed. */
 void vm_free(struct vm *vm);
 

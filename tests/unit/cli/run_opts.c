@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "base/props.h"
 #include "cli/run_opts.h"
 
 #define MAX_ARGS 32
@@ -370,12 +371,44 @@ static void uuid_when_given_expect_16_bytes_or_refusal(void **state)
 	expect_refusal("-uuid 7f3c8a5200d6b-4b1e-9a5f-2b9c4e6d8f10", "none");
 }
 
+/* The short forms are -drive options, with QEMU's places. */
+static void disks_when_given_expect_drives_in_order(void **state)
+{
+	static const struct {
+		const char *key, *val;
+	} want[][3] = {
+		{{"file", "a,b.img"}, {"index", "0"}, {"media", "disk"}},
+		{{"file", "cd"}, {"index", "2"}, {"media", "cdrom"}},
+		{{"file", "f"}, {"if", "virtio"}, {"cache", "none"}},
+		{{"file", "fd"}, {"if", "floppy"}, {"index", "1"}},
+		{{"file", "last.img"}, {"index", "0"}, {"media", "disk"}},
+	};
+	struct run_opts o;
+
+	expect_ok(&o, "-hda a,b.img -cdrom cd -drive if=virtio,file=f,cache=none -fdb fd "
+		      "-snapshot last.img");
+	assert_int_equal(o.vm.drives.n, 5);
+	for (unsigned i = 0; i < 5; i++) {
+		for (unsigned k = 0; k < 3; k++)
+			assert_string_equal(props_get(o.vm.drives.p[i], want[i][k].key),
+					    want[i][k].val);
+	}
+	assert_true(o.vm.snapshot);
+	run_opts_free(&o);
+	expect_ok(&o, "-blockdev raw,node-name=n,file.driver=file,file.filename=x");
+	assert_string_equal(props_get(o.vm.blockdevs.p[0], "driver"), "raw");
+	run_opts_free(&o);
+	expect_refusal("-blockdev {\"driver\":\"raw\"}", "JSON");
+	expect_refusal("-snapshot -blockdev raw,node-name=n", "-snapshot");
+	expect_refusal("-drive file=a,file=b", "twice");
+}
+
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-drive",  "-hda",    "-cdrom", "-netdev", "-chardev", "-qmp",	     "-gdb",
-		"-s",	   "-S",      "-usb",	"-vnc",	   "-object",  "-acpitable", "-numa",
-		"-smbios", "-loadvm", "-trace", "-global", "-icount",  "-no-acpi",
+		"-mtdblock", "-netdev", "-chardev", "-qmp",    "-gdb",	     "-s",
+		"-S",	     "-usb",	"-vnc",	    "-object", "-acpitable", "-numa",
+		"-smbios",   "-loadvm", "-trace",   "-global", "-icount",    "-no-acpi",
 	};
 	char line[64];
 
@@ -385,7 +418,6 @@ static void unfinished_options_when_given_expect_refusal_with_their_name(void **
 		assert_null(strstr(err.msg, "there is no option"));
 	}
 	expect_refusal("-kernel k -frobnicate", "there is no option '-frobnicate'");
-	expect_refusal("disk.img", "disk.img");
 	expect_refusal("-kernel k -", "'-'");
 }
 
@@ -460,6 +492,7 @@ int main(void)
 		cmocka_unit_test(firmware_when_not_named_expect_seabios_without_kernel),
 		cmocka_unit_test(boot_when_given_expect_order_menu_and_times),
 		cmocka_unit_test(uuid_when_given_expect_16_bytes_or_refusal),
+		cmocka_unit_test(disks_when_given_expect_drives_in_order),
 		cmocka_unit_test(unfinished_options_when_given_expect_refusal_with_their_name),
 		cmocka_unit_test(none_options_when_something_else_expect_refusal),
 		cmocka_unit_test(trace_items_when_unknown_expect_refusal),
