@@ -34,6 +34,13 @@ static struct board_added *find_id(struct board *b, const char *id)
 	return NULL;
 }
 
+struct device *board_find_device(struct board *b, const char *id, const char *class_name)
+{
+	struct board_added *a = find_id(b, id);
+
+	return a && !strcmp(a->dev->cls->name, class_name) ? a->dev : NULL;
+}
+
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err)
 {
@@ -187,6 +194,8 @@ static void free_boot_order(struct board *b)
 /* ---- Kinds -------------------------------------------------------------------------------------- */
 
 static const struct board_kind *const kinds[] = {
+	&board_ide_hd,
+	&board_ide_cd,
 	&board_virtio_blk,
 	&board_virtio_blk_transitional,
 	&board_virtio_blk_modern,

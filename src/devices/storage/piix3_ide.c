@@ -644,14 +644,6 @@ int piix3_ide_attach(struct piix3_ide *s, unsigned channel, unsigned unit, struc
 	return 0;
 }
 
-void piix3_ide_detach(struct piix3_ide *s, const struct ata_drive *d)
-{
-	for (unsigned i = 0; i < IDE_CHANNELS * IDE_UNITS; i++) {
-		if (s->ch[i / 2].drive[i % 2] == d)
-			s->ch[i / 2].drive[i % 2] = NULL;
-	}
-}
-
 struct ata_drive *piix3_ide_drive(struct piix3_ide *s, unsigned channel, unsigned unit)
 {
 	return s->ch[channel].drive[unit];
