@@ -184,6 +184,7 @@ static void free_boot_order(struct board *b)
 static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
+	&board_ahci,
 	NULL,
 };
 
