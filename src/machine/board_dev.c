@@ -198,6 +198,7 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_cd,
 	&board_virtio_blk,
 	&board_virtio_rng,
+	&board_ahci,
 	NULL,
 };
 

@@ -21,6 +21,7 @@
 #include "devices/legacy/port61.h"
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/storage/ahci.h"
 #include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
@@ -171,7 +172,7 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 
