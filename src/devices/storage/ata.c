@@ -185,6 +185,8 @@ static void finish_reset(struct ata_drive *d)
 	if (d->kind == ATA_CDROM && !d->diagnose)
 		d->attention = ASC_RESET;
 	d->diagnose = 0;
+	if (d->host.reset_done)
+		d->host.reset_done(d->host.opaque, d);
 }
 
 static void begin_reset(struct ata_drive *d)
@@ -243,7 +245,7 @@ static void ata_reset(struct device *dev)
 	d->mult = 0;
 	d->xfer_mode = 0;
 	d->look_ahead = 1;
-	d->cache = 1;
+	d->cache = d->default_cache;
 	d->heads = 16;
 	d->spt = 63;
 	d->left = d->chunk = d->pos = d->len = d->end = d->remain = 0;
@@ -255,7 +257,7 @@ static void ata_reset(struct device *dev)
 	memset(d->packet, 0, sizeof(d->packet));
 	memset(d->buf, 0, sizeof(d->buf));
 	if (d->queue && d->kind == ATA_DISK)
-		blk_queue_set_write_cache(d->queue, true);
+		blk_queue_set_write_cache(d->queue, d->default_cache);
 	begin_reset(d);
 	finish_reset(d);
 }
@@ -408,6 +410,7 @@ struct ata_drive *ata_drive_new(const struct ata_config *cfg, struct lodge_err *
 	d->kind = (uint8_t)cfg->kind;
 	d->queue = cfg->queue;
 	d->read_only = cfg->read_only;
+	d->default_cache = !cfg->queue || blk_queue_write_cache(cfg->queue);
 	make_serial(d, cfg);
 	ata_measure(d);
 	ata_reset(&d->dev);
@@ -419,6 +422,8 @@ void ata_drive_free(struct ata_drive *d)
 	if (!d)
 		return;
 	quiesce(d);
+	if (d->host.gone)
+		d->host.gone(d->host.opaque, d);
 	free(d->bounce);
 	free(d);
 }
@@ -462,4 +467,9 @@ bool ata_drive_read_only(const struct ata_drive *d)
 bool ata_drive_idle(const struct ata_drive *d)
 {
 	return d->phase == ATA_IDLE;
+}
+
+bool ata_drive_busy(const struct ata_drive *d)
+{
+	return d->busy;
 }

@@ -60,6 +60,7 @@ struct ata_drive {
 	struct blk_queue *queue;
 	uint8_t kind;
 	bool sata, read_only;
+	bool default_cache; /* write cache after a reset */
 	char serial[21];
 	uint64_t sectors;   /* of 512 bytes; a CD's of 2048 */
 	uint16_t cylinders; /* the default CHS geometry: 16 heads, 63 sectors */

@@ -207,6 +207,16 @@ static void host_done(void *opaque, struct ata_drive *d, bool irq)
 		set_pending(opaque, d, true);
 }
 
+static void host_gone(void *opaque, struct ata_drive *d)
+{
+	struct ide_channel *c = opaque;
+
+	for (unsigned i = 0; i < IDE_UNITS; i++) {
+		if (c->drive[i] == d)
+			c->drive[i] = NULL;
+	}
+}
+
 static void bm_write_cmd(struct ide_channel *c, uint8_t val)
 {
 	bool was_on = c->bm_cmd & BM_CMD_START, on = val & BM_CMD_START;
@@ -634,6 +644,7 @@ int piix3_ide_attach(struct piix3_ide *s, unsigned channel, unsigned unit, struc
 		.dma = host_dma,
 		.dma_move = dma_move,
 		.done = host_done,
+		.gone = host_gone,
 	};
 
 	if (c->drive[unit])
