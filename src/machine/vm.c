@@ -282,6 +282,8 @@ static bool serve(struct vm *vm, uint32_t what)
 		if (!vm->cfg.no_shutdown)
 			return true;
 		vm_pause(vm, VM_PAUSE_STOPPED);
+		/* It may stay so for long: what it wrote is on the disk meanwhile. */
+		(void)!vm_flush(vm);
 	} else if (what & VM_REQ_RESET) {
 		if (vm->cfg.no_reboot)
 			return true;
