@@ -142,7 +142,8 @@ struct board_kind {
 };
 
 /* board_virtio.c */
-extern const struct board_kind board_virtio_blk, board_virtio_rng;
+extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
+	board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -150,6 +151,8 @@ extern const struct board_kind board_virtio_blk, board_virtio_rng;
  */
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err) MUST_CHECK;
+/* The last device of -device that is of this class (and has this id, unless it is NULL), or NULL. */
+struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id);
 /* The place of a new PCI function: addr=SLOT[.FUNC] (hexadecimal, as QEMU) if given, else the first free slot. */
 int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
 		    struct lodge_err *err) MUST_CHECK;
