@@ -21,6 +21,7 @@ static const struct {
 	{"machine", run_opts_machine},
 	{"what boots", run_opts_boot},
 	{"consoles and devices", run_opts_console},
+	{"network", run_opts_net},
 	{"process", run_opts_process},
 };
 

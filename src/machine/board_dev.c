@@ -160,6 +160,7 @@ static void free_boot_order(struct board *b)
 /* ---- Kinds -------------------------------------------------------------------------------------- */
 
 static const struct board_kind *const kinds[] = {
+	&board_kind_e1000,
 	NULL,
 };
 

@@ -34,6 +34,9 @@ struct board {
 	struct list added;   /* struct board_added: those of -device and its kin */
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
+	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
+	struct list roms;    /* struct board_rom: option ROMs of cards */
+	unsigned net_cards;  /* that were given a MAC address */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -106,5 +109,19 @@ int board_bootable(struct board *b, struct props *p, const char *path,
 /* All -device options, in order. Once, after wire(). */
 int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_free_added(struct board *b);
+
+/* ---- board_net.c: the network -------------------------------------------------------------------
+ */
+
+/*
+ * Open the back ends of -netdev and -nic, and make the cards of -nic. After wire(), before
+ * board_add_devices.
+ */
+int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Say which back ends no card uses. Once, after board_add_devices. */
+void board_check_nets(struct board *b);
+/* Close the back ends, once the cards are gone. */
+void board_close_nets(struct board *b);
+extern const struct board_kind board_kind_e1000;
 
 #endif

@@ -469,6 +469,8 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->added);
 	list_init(&b->drives);
 	list_init(&b->boot);
+	list_init(&b->nets);
+	list_init(&b->roms);
 	r = board_map_memory(b, err);
 	if (!r) {
 		err->msg[0] = '\0';
@@ -477,7 +479,11 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 			err_set(err, r, "no memory for the board's devices");
 	}
 	if (!r)
+		r = board_open_nets(b, err);
+	if (!r)
 		r = board_add_devices(b, err);
+	if (!r)
+		board_check_nets(b);
 	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
@@ -493,6 +499,7 @@ void board_free(struct board *b)
 	if (!b)
 		return;
 	board_free_added(b);
+	board_close_nets(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);
