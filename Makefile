@@ -67,6 +67,8 @@ $(B)/src/%.o: src/%.c
 	$(CC) $(ALL_CFLAGS) $(GPFLAGS) -MMD -MP -c -o $@ $<
 	$(if $(filter -mgeneral-regs-only,$(GPFLAGS)),objcopy $(GPMEM) $@)
 
+$(B)/src/cli/new.o: src/cli/new_debian.sh
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 include tests/tests.mk

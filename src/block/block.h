@@ -49,6 +49,11 @@ struct blk_open {
  * sentence, and nothing is left open.
  */
 int blk_open(const struct blk_open *how, struct blk **out, struct lodge_err *err) MUST_CHECK;
+/*
+ * A layer over `base` (open for reading only is enough) that takes all writes and is gone with
+ * blk_close(), which closes `base` as well. Taken on success only.
+ */
+int blk_overlay(struct blk *base, struct blk **out, struct lodge_err *err) MUST_CHECK;
 /* Flush and close, backing files too. NULL is allowed. What a failed flush costs is in the result. */
 int blk_close(struct blk *b);
 

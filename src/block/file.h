@@ -20,7 +20,9 @@ int blk_file_open(const struct blk_open *how, struct blk_file **out,
 		  struct lodge_err *err) MUST_CHECK;
 /* Create, or empty, a regular file. */
 int blk_file_create(const char *path, struct blk_file **out, struct lodge_err *err) MUST_CHECK;
-void blk_file_close(struct blk_file *f);
+/* An empty file without a name, in $TMPDIR or /var/tmp; it goes when it is closed. */
+int blk_file_temporary(struct blk_file **out, struct lodge_err *err) MUST_CHECK;
+void blk_file_close(struct blk_file *f); /* NULL is allowed */
 
 int blk_file_fd(const struct blk_file *f);
 /* As it is now. */

@@ -65,6 +65,8 @@ void blk_queue_free(struct blk_queue *q);
 struct blk *blk_queue_image(struct blk_queue *q);
 void blk_queue_set_write_cache(struct blk_queue *q, bool on);
 bool blk_queue_write_cache(const struct blk_queue *q);
+void blk_queue_set_on_error(struct blk_queue *q, enum blk_on_error rerror,
+			    enum blk_on_error werror);
 
 /* Ranges outside the image end in `done` with -EINVAL. */
 void blk_queue_submit(struct blk_queue *q, struct blk_req *req);
@@ -81,6 +83,9 @@ void blk_queue_drop_held(struct blk_queue *q);
 struct blk_queue_stats {
 	uint64_t ops[5], bytes[5], errors[5]; /* by enum blk_op */
 };
+/* Whether plain reads and writes go by io_uring. */
+bool blk_queue_uses_uring(const struct blk_queue *q);
+
 void blk_queue_get_stats(const struct blk_queue *q, struct blk_queue_stats *out);
 
 #endif

@@ -145,6 +145,11 @@ static uint64_t time_from_stream(uint64_t v, uint64_t now)
 	return d < 0 && (uint64_t)-d >= now ? 1 : now + (uint64_t)d;
 }
 
+static uint32_t stride_of(const struct state_field *f)
+{
+	return f->stride ? f->stride : f->elem_size;
+}
+
 long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 {
 	const struct device_class *cls = dev->cls;
@@ -164,13 +169,18 @@ long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 		put_uint(&w, f->kind, 1);
 		put_uint(&w, f->elem_size, 2);
 		put_uint(&w, f->count, 4);
-		if (f->kind == STATE_BYTES) {
+		if (f->kind == STATE_BYTES && !f->stride) {
 			put(&w, p, (size_t)f->elem_size * f->count);
 			continue;
 		}
-		for (uint32_t i = 0; i < f->count; i++, p += f->elem_size) {
-			uint64_t v = elem_load(p, f->elem_size);
+		for (uint32_t i = 0; i < f->count; i++, p += stride_of(f)) {
+			uint64_t v;
 
+			if (f->kind == STATE_BYTES) {
+				put(&w, p, f->elem_size);
+				continue;
+			}
+			v = elem_load(p, f->elem_size);
 			if (f->kind == STATE_MONO_NS)
 				v = time_to_stream(v, now);
 			put_uint(&w, v, f->elem_size);
@@ -199,20 +209,24 @@ static bool load_fields(struct device *dev, struct reader *r, uint8_t version, b
 			return false;
 		if (!store)
 			continue;
-		if (f->kind == STATE_BYTES) {
+		if (f->kind == STATE_BYTES && !f->stride) {
 			memcpy(p, in, (size_t)f->elem_size * f->count);
 			continue;
 		}
-		for (uint32_t i = 0; i < f->count; i++) {
+		for (uint32_t i = 0; i < f->count; i++, p += stride_of(f), in += f->elem_size) {
 			uint8_t b[8] = {0};
 
-			memcpy(b, in + (size_t)i * f->elem_size, f->elem_size);
+			if (f->kind == STATE_BYTES) {
+				memcpy(p, in, f->elem_size);
+				continue;
+			}
+			memcpy(b, in, f->elem_size);
 
 			uint64_t v = ld_le64(b);
 
 			if (f->kind == STATE_MONO_NS)
 				v = time_from_stream(v, now);
-			elem_store(p + (size_t)i * f->elem_size, f->elem_size, v);
+			elem_store(p, f->elem_size, v);
 		}
 	}
 	return !r->bad && r->pos == r->len;

@@ -32,8 +32,9 @@ struct state_field {
 	uint32_t offset;    /* of the first element in the device struct */
 	uint16_t elem_size; /* 1, 2, 4, 8 for STATE_UINT (little-endian in the stream) */
 	uint8_t kind;
-	uint32_t count; /* elements; array length */
-	uint8_t since;	/* first class version that has this field */
+	uint32_t count;	 /* elements; array length */
+	uint32_t stride; /* from one element to the next; 0: elem_size */
+	uint8_t since;	 /* first class version that has this field */
 };
 
 #define STATE_FIELD(type, member)                                                         \
@@ -52,6 +53,21 @@ struct state_field {
 	{                                                                             \
 		.name = #member, .offset = offsetof(type, member), .elem_size = 1,    \
 		.kind = STATE_BYTES, .count = sizeof(((type *)0)->member), .since = 1 \
+	}
+/* Member `m` of each element of the array of structs `arr`: an integer, and bytes. */
+#define STATE_EACH(type, arr, m)                                                 \
+	{                                                                        \
+		.name = #arr "." #m, .offset = offsetof(type, arr[0].m),         \
+		.elem_size = sizeof(((type *)0)->arr[0].m), .kind = STATE_UINT,  \
+		.count = sizeof(((type *)0)->arr) / sizeof(((type *)0)->arr[0]), \
+		.stride = sizeof(((type *)0)->arr[0]), .since = 1                \
+	}
+#define STATE_EACH_BUFFER(type, arr, m)                                          \
+	{                                                                        \
+		.name = #arr "." #m, .offset = offsetof(type, arr[0].m),         \
+		.elem_size = sizeof(((type *)0)->arr[0].m), .kind = STATE_BYTES, \
+		.count = sizeof(((type *)0)->arr) / sizeof(((type *)0)->arr[0]), \
+		.stride = sizeof(((type *)0)->arr[0]), .since = 1                \
 	}
 #define STATE_TIME(type, member)                                                             \
 	{                                                                                    \

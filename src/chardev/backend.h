@@ -30,6 +30,8 @@ struct chardev_host {
 	/* wait=on: the guest must not run until as many release as hold calls were made. */
 	void (*hold)(void *opaque);
 	void (*release)(void *opaque);
+	/* Ctrl-A r: go on after a disk error. */
+	void (*resume)(void *opaque);
 	void *opaque;
 	bool no_stdio;	   /* the process has no terminal (-daemonize) */
 	bool *stdio_taken; /* somebody has opened stdio; shared by all opens of a machine */

@@ -8,8 +8,8 @@ static const struct {
 	uint8_t key;
 	enum mux_action action;
 } keys[] = {
-	{'x', MUX_QUIT},  {'h', MUX_HELP},    {'?', MUX_HELP},
-	{'b', MUX_BREAK}, {'c', MUX_MONITOR}, {MUX_ESCAPE, MUX_PASS},
+	{'x', MUX_QUIT},    {'h', MUX_HELP},	    {'?', MUX_HELP},   {'b', MUX_BREAK},
+	{'c', MUX_MONITOR}, {MUX_ESCAPE, MUX_PASS}, {'r', MUX_RESUME},
 };
 
 enum mux_action mux_feed(bool *escaped, uint8_t byte)
@@ -32,6 +32,7 @@ const char *mux_help(void)
 	       "Ctrl-A h       this list\r\n"
 	       "Ctrl-A x       end the virtual machine\r\n"
 	       "Ctrl-A b       send a break to the guest\r\n"
+	       "Ctrl-A r       go on, where a disk error stopped the machine\r\n"
 	       "Ctrl-A c       the monitor (not there yet)\r\n"
 	       "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 }

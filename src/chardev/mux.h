@@ -17,6 +17,7 @@ enum mux_action {
 	MUX_HELP,
 	MUX_BREAK,
 	MUX_MONITOR,
+	MUX_RESUME,
 };
 
 /* `escaped`: the state between bytes, false at first. */

@@ -77,6 +77,10 @@ static void feed(struct stdio_backend *s, uint8_t byte)
 	case MUX_HELP:
 		say(s, mux_help());
 		break;
+	case MUX_RESUME:
+		if (s->host.resume)
+			s->host.resume(s->host.opaque);
+		break;
 	case MUX_MONITOR:
 		say(s, mux_no_monitor());
 		break;

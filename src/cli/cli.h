@@ -23,6 +23,8 @@ int cli_run(int argc, char **argv);
 void cli_run_help(void);
 int cli_doctor(int argc, char **argv);
 void cli_doctor_help(void);
+int cli_new(int argc, char **argv);
+void cli_new_help(void);
 int cli_help(int argc, char **argv);
 void cli_help_help(void);
 int cli_version(int argc, char **argv);

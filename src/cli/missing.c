@@ -4,7 +4,6 @@
 
 #include "cli/run_opts.h"
 
-#define DISKS "disks are not there yet; boot with -kernel and -initrd"
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
 #define MONITOR "the monitor is not there yet; leave it out or write '-monitor none'"
 #define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
@@ -20,19 +19,8 @@
 static const struct {
 	const char *name, *why;
 } missing[] = {
-	{"drive", DISKS},
-	{"hda", DISKS},
-	{"hdb", DISKS},
-	{"hdc", DISKS},
-	{"hdd", DISKS},
-	{"cdrom", DISKS},
-	{"fda", DISKS},
-	{"fdb", DISKS},
-	{"blockdev", DISKS},
-	{"snapshot", DISKS},
-	{"sd", DISKS},
-	{"mtdblock", DISKS},
-	{"pflash", DISKS},
+	{"sd", "SD cards are not there; use -drive"},
+	{"mtdblock", "flash disks are not there; use -drive"},
 	{"virtfs", "shared folders are not there yet"},
 	{"fsdev", "shared folders are not there yet"},
 	{"display", DISPLAYS},
@@ -64,7 +52,6 @@ static const struct {
 	{"add-fd", OBJECTS},
 	{"acpitable", TABLES},
 	{"smbios", TABLES},
-	{"uuid", TABLES},
 	{"dtb", "device trees are not for this machine"},
 	{"mem-path", MEMORY},
 	{"mem-prealloc", MEMORY},
@@ -76,17 +63,13 @@ static const struct {
 	{"writeconfig", CONFIG},
 	{"global", CONFIG},
 	{"set", CONFIG},
-	{"boot", "boot order is not there yet; -kernel or -bios says what boots"},
-	{"option-rom", "option ROMs are not there yet"},
-	{"L", "a firmware folder is not there yet; give -bios the whole path"},
 	{"icount", "counted time is not there yet"},
 	{"action", "'-no-reboot' and '-no-shutdown' are the two actions there are"},
 	{"watchdog", "watchdogs are not there yet"},
 	{"watchdog-action", "watchdogs are not there yet"},
 	{"no-acpi", "the machine always has ACPI"},
 	{"no-hpet", "the machine always has an HPET"},
-	{"no-fd-bootchk", "the firmware keeps its boot signature check"},
-	{"win2k-hack", DISKS},
+	{"win2k-hack", "the disks need no such hack"},
 	{"tpmdev", "a TPM is not there yet"},
 	{"trace", "use '-d LIST -D FILE' for traces"},
 	{"tb-size", "the software engine sizes its cache itself"},

@@ -27,13 +27,6 @@ static int set_append(struct run_opts *o, const char *val, struct lodge_err *err
 	return 0;
 }
 
-static int set_bios(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	(void)err;
-	o->vm.bios = val;
-	return 0;
-}
-
 static int fw_cfg_pair(struct run_opts *o, struct vm_fwcfg_item *item, const struct keyval *kv,
 		       struct lodge_err *err)
 {
@@ -97,7 +90,6 @@ const struct run_opt run_opts_boot[] = {
 	{"initrd", "FILE", "initial RAM disk, or Multiboot modules 'FILE ARGS,FILE ARGS'",
 	 set_initrd},
 	{"append", "TEXT", "the kernel's command line", set_append},
-	{"bios", "FILE", "firmware image, in the place of -kernel", set_bios},
 	{"fw_cfg", "[name=]NAME,string=TEXT|file=PATH", "a file in the fw_cfg device", set_fw_cfg},
 	{"no-reboot", NULL, "a reset of the guest ends the machine", set_no_reboot},
 	{"no-shutdown", NULL, "a power-off of the guest stops it and keeps the process",

@@ -4,7 +4,8 @@
  *
  * Signals are blocked in all threads and taken by main from a descriptor, so that ending is always
  * the same orderly way: SIGTERM, SIGINT, SIGHUP and SIGQUIT end the machine with exit code 0;
- * SIGTSTP and SIGCONT give the terminal back and take it again.
+ * SIGTSTP and SIGCONT give the terminal back and take it again; SIGCONT also lets a machine go on that
+ * a disk error stopped.
  * Threads: main only.
  */
 #include <errno.h>
@@ -48,7 +49,7 @@ static void stop_myself(void)
 }
 
 /* Returns true when a signal ends the machine. */
-static bool take_signals(int fd)
+static bool take_signals(struct vm *vm, int fd)
 {
 	struct signalfd_siginfo info;
 
@@ -59,6 +60,7 @@ static bool take_signals(int fd)
 			break;
 		case SIGCONT:
 			terminal_retake();
+			vm_continue(vm);
 			break;
 		default:
 			return true;
@@ -77,7 +79,7 @@ static void watch(struct vm *vm, int signals, struct vm_end *end)
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return;
-		if (fds[0].revents && take_signals(signals))
+		if (fds[0].revents && take_signals(vm, signals))
 			return;
 		if (fds[1].revents && vm_service(vm, end))
 			return;
@@ -117,6 +119,12 @@ static int run_vm(struct run_opts *o, int signals, int ready_fd)
 		return cli_error("%s", err.msg);
 	}
 	watch(vm, signals, &end);
+	end_within(END_TIMEOUT_S);
+	vm_stop(vm);
+	/* A slow disk may have much to write, and all of it counts. */
+	alarm(0);
+	if (vm_flush(vm) && !end.code)
+		end.code = 1;
 	end_within(END_TIMEOUT_S);
 	vm_free(vm);
 	alarm(0);

@@ -12,6 +12,7 @@
 #include "base/props.h"
 #include "base/range.h"
 
+#define DEFAULT_BIOS "bios-256k.bin"
 #define DEFAULT_RAM (128ull << 20) /* as QEMU */
 
 static const struct {
@@ -20,6 +21,8 @@ static const struct {
 } groups[] = {
 	{"machine", run_opts_machine},
 	{"what boots", run_opts_boot},
+	{"firmware", run_opts_firmware},
+	{"disks", run_opts_disks},
 	{"consoles and devices", run_opts_console},
 	{"network", run_opts_net},
 	{"process", run_opts_process},
@@ -61,6 +64,7 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.blockdevs);
 	free_options(&o->vm.netdevs);
 	free_options(&o->vm.devices);
+	free_options(&o->vm.option_roms);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
 }
@@ -91,10 +95,10 @@ static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct l
 	const char *arg = argv[*i], *name = arg + 1;
 	const struct run_opt *opt;
 
-	if (arg[0] != '-' || !arg[1])
-		return err_set(err, -EINVAL,
-			       "'%s' stands alone, as a disk image would; disks are not there yet",
-			       arg);
+	if (arg[0] != '-')
+		return run_opts_disk(o, arg, err);
+	if (!arg[1])
+		return err_set(err, -EINVAL, "'-' names no option and no disk");
 	if (*name == '-')
 		name++;
 	opt = find(name);
@@ -112,22 +116,23 @@ static void default_console(struct run_opts *o)
 		o->vm.serial[0] = "mon:stdio";
 	if (!o->serials && o->no_display && !o->nodefaults)
 		o->vm.serial[0] = "null";
+	o->vm.bios_on_serial = o->vm.serial[0] && !o->no_display;
+}
+
+/* SeaBIOS, unless the kernel or other firmware was given. */
+static void default_bios(struct run_opts *o)
+{
+	if (!o->vm.kernel && !o->vm.bios)
+		o->vm.bios = DEFAULT_BIOS;
 }
 
 static int check_boot(const struct run_opts *o, struct lodge_err *err)
 {
 	const struct vm_config *vm = &o->vm;
 
-	if (vm->kernel && vm->bios)
-		return err_set(err, -EINVAL,
-			       "-kernel and -bios together are not there yet; leave one out");
 	if (!vm->kernel && (vm->initrd || vm->append))
 		return err_set(err, -EINVAL, "%s needs a -kernel",
 			       vm->initrd ? "-initrd" : "-append");
-	if (!vm->kernel && !vm->bios)
-		return err_set(err, -EINVAL,
-			       "nothing to boot: give -kernel FILE (a Linux, ELF or Multiboot "
-			       "kernel) or -bios FILE (firmware)");
 	return 0;
 }
 
@@ -153,6 +158,10 @@ static int check(struct run_opts *o, struct lodge_err *err)
 
 	if (!r)
 		r = check_boot(o, err);
+	if (!r && o->vm.snapshot && o->vm.blockdevs.n)
+		r = err_set(err, -EINVAL,
+			    "-snapshot is for -drive; with -blockdev write read-only=on, or use "
+			    "-drive");
 	if (!r && o->daemonize && o->nographic)
 		r = err_set(err, -EINVAL,
 			    "-nographic and -daemonize exclude each other; use -display none and "
@@ -174,6 +183,7 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 			return 0;
 	}
 	default_console(o);
+	default_bios(o);
 	o->vm.no_stdio = o->daemonize;
 	return check(o, err);
 }

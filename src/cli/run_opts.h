@@ -46,12 +46,14 @@ struct run_opt {
 	int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
 };
 /* End with a NULL name. */
-extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_console[], run_opts_net[],
-	run_opts_process[];
+extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_firmware[],
+	run_opts_disks[], run_opts_console[], run_opts_net[], run_opts_process[];
 
 /* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
 const char *run_opts_keep(struct run_opts *o, const char *s);
 
+/* A file name that stands alone is the first disk. */
+int run_opts_disk(struct run_opts *o, const char *path, struct lodge_err *err) MUST_CHECK;
 /* Parse `text` and put it at the end of `list`; freed with the options. */
 int run_opts_add(struct vm_options *list, const char *what, const char *text, const char *implied,
 		 struct lodge_err *err) MUST_CHECK;

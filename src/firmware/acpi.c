@@ -140,12 +140,14 @@ static void build_fadt(struct acpi_block *b, const struct fw_tables_config *cfg)
 		uint16_t addr, len, ext;
 		uint16_t port;
 		uint8_t bytes;
+		bool in_pm; /* the port counts from the PM block's base */
 	} regs[] = {
-		{FADT_PM1A_EVT, FADT_PM1_EVT_LEN, FADT_X_PM1A_EVT, PC_PM1_EVT, 4},
-		{FADT_PM1A_CNT, FADT_PM1_CNT_LEN, FADT_X_PM1A_CNT, PC_PM1_CNT, 2},
-		{FADT_PM_TMR, FADT_PM_TMR_LEN, FADT_X_PM_TMR, PC_PM_TMR, 4},
-		{FADT_GPE0, FADT_GPE0_LEN, FADT_X_GPE0, PC_GPE0_BLK, PC_GPE0_LEN},
+		{FADT_PM1A_EVT, FADT_PM1_EVT_LEN, FADT_X_PM1A_EVT, PC_PM1_EVT, 4, true},
+		{FADT_PM1A_CNT, FADT_PM1_CNT_LEN, FADT_X_PM1A_CNT, PC_PM1_CNT, 2, true},
+		{FADT_PM_TMR, FADT_PM_TMR_LEN, FADT_X_PM_TMR, PC_PM_TMR, 4, true},
+		{FADT_GPE0, FADT_GPE0_LEN, FADT_X_GPE0, PC_GPE0_BLK, PC_GPE0_LEN, false},
 	};
+	const uint16_t pm_base = cfg->pm_base ? cfg->pm_base : PC_PM_BASE;
 	uint8_t f[FADT_BYTES] = {0};
 	uint32_t at = table_begin(b, ACPI_FADT, "FACP", FADT_REVISION);
 
@@ -155,9 +157,11 @@ static void build_fadt(struct acpi_block *b, const struct fw_tables_config *cfg)
 	f[FADT_ACPI_ENABLE] = PC_ACPI_ENABLE;
 	f[FADT_ACPI_DISABLE] = PC_ACPI_DISABLE;
 	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
-		st_le32(f + regs[i].addr, regs[i].port);
+		uint16_t port = (uint16_t)(regs[i].port + (regs[i].in_pm ? pm_base : 0));
+
+		st_le32(f + regs[i].addr, port);
 		f[regs[i].len] = regs[i].bytes;
-		put_gas_io(f + regs[i].ext, regs[i].port, regs[i].bytes);
+		put_gas_io(f + regs[i].ext, port, regs[i].bytes);
 	}
 	st_le16(f + FADT_C2_LATENCY, NO_C2);
 	st_le16(f + FADT_C3_LATENCY, NO_C3);

@@ -38,7 +38,8 @@ static void pci_windows(struct aml *a, const struct fw_tables_config *cfg)
 	aml_res_io_window(a, 0, 0xcf7);
 	aml_res_io_window(a, 0xd00, 0xffff);
 	aml_res_memory_window(a, PC_VGA_START, 0xbffff, true);
-	aml_res_memory_window(a, PC_PCI32_START, PC_PCI32_END - 1, false);
+	aml_res_memory_window(a, cfg->pci32_start ? cfg->pci32_start : PC_PCI32_START,
+			      PC_PCI32_END - 1, false);
 	if (cfg->pci64_len)
 		aml_res_memory_window(a, cfg->pci64_start, cfg->pci64_start + cfg->pci64_len - 1,
 				      true);
@@ -230,13 +231,13 @@ static void serial_ports(struct aml *a, unsigned n)
 }
 
 /* Ports of the board that no other device claims: power management, GPE0, SMI commands. */
-static void board_ports(struct aml *a)
+static void board_ports(struct aml *a, const struct fw_tables_config *cfg)
 {
 	aml_device_begin(a, "MBRD");
 	aml_name_eisaid(a, "_HID", "PNP0C02");
 	aml_name(a, "_CRS");
 	aml_resources_begin(a);
-	aml_res_io(a, PC_PM_BASE, 1, 0x40);
+	aml_res_io(a, cfg->pm_base ? cfg->pm_base : PC_PM_BASE, 1, 0x40);
 	aml_res_io(a, PC_GPE0_BLK, 1, PC_GPE0_LEN);
 	aml_res_io(a, PC_SMI_CMD, 1, 2);
 	aml_end(a);
@@ -304,7 +305,7 @@ void dsdt_append(struct aml *a, const struct fw_tables_config *cfg)
 	pci_windows(a, cfg);
 	pci_routing(a);
 	isa_bridge(a, cfg);
-	board_ports(a);
+	board_ports(a, cfg);
 	aml_end(a);
 	interrupt_links(a);
 	if (!cfg->no_hpet)

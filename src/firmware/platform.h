@@ -29,9 +29,9 @@
 
 /* PIIX4 power management, where firmware puts it. */
 #define PC_PM_BASE 0x600u
-#define PC_PM1_EVT (PC_PM_BASE + 0u) /* status, enable: 2 bytes each */
-#define PC_PM1_CNT (PC_PM_BASE + 4u)
-#define PC_PM_TMR (PC_PM_BASE + 8u) /* 24 bits, 3.579545 MHz */
+#define PC_PM1_EVT 0u /* from there; status, enable: 2 bytes each */
+#define PC_PM1_CNT 4u
+#define PC_PM_TMR 8u /* 24 bits, 3.579545 MHz */
 #define PC_GPE0_BLK 0xafe0u
 #define PC_GPE0_LEN 4u
 #define PC_SCI_IRQ 9u

@@ -196,7 +196,8 @@ void smbios_build(struct smbios *s, const struct fw_tables_config *cfg)
 	uint64_t ram = cfg->ram_below_4g + cfg->ram_above_4g;
 
 	*s = (struct smbios){0};
-	bios_information(s);
+	if (!cfg->by_firmware)
+		bios_information(s);
 	system_information(s, cfg);
 	chassis(s);
 	processor(s, cfg);

@@ -23,7 +23,10 @@ struct fw_tables_config {
 	uint32_t cpuid_1_eax, cpuid_1_edx; /* for the MP and SMBIOS processor entries */
 	bool no_hpet, no_i8042, no_fwcfg;  /* devices this machine lacks */
 	bool vga;
-	unsigned com_ports; /* serial ports at 0x3f8, 0x2f8, 0x3e8, 0x2e8: 0..4 */
+	unsigned com_ports;   /* serial ports at 0x3f8, 0x2f8, 0x3e8, 0x2e8: 0..4 */
+	uint16_t pm_base;     /* of the PIIX4's PM block; 0 = PC_PM_BASE */
+	uint32_t pci32_start; /* where the window for 32-bit BARs begins; 0 = PC_PCI32_START */
+	bool by_firmware;     /* the firmware adds SMBIOS type 0, about itself */
 };
 
 /*

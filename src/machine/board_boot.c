@@ -1,81 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a processor finds at power-on: firmware from -bios, or a kernel with everything firmware
- * would have left (tables, programmed chips).
+ * What a processor finds at power-on: firmware, or a kernel with everything firmware would have left
+ * (tables, programmed chips).
  *
- * Source: docs/specs/fw_cfg of QEMU for item numbers; what SeaBIOS leaves in the chips.
+ * Source: what SeaBIOS leaves in the chips.
  * Threads: before threads start, or with the VM lock held and no vCPU running.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <x86intrin.h>
 
 #include "base/range.h"
 #include "firmware/boot.h"
 #include "firmware/entry.h"
-#include "firmware/e820.h"
 #include "firmware/platform.h"
 #include "firmware/tables.h"
 #include "machine/board_int.h"
-
-#define BIOS_MAX (16u << 20)
-#define FWCFG_FILE_MAX (64u << 20)
-
-/* ---- -bios ------------------------------------------------------------------------------------
- */
-
-static int open_bios(struct fw_file *f, const char *path, struct lodge_err *err)
-{
-	int r = fw_file_open(f, path, "firmware", BIOS_MAX, err);
-
-	if (r)
-		return r;
-	if (f->size && f->size <= BIOS_MAX && f->size % 4096 == 0)
-		return 0;
-	err_set(err, -EINVAL,
-		"'%s' is no firmware image: its %llu bytes are not a multiple of 4 KiB up to 16 "
-		"MiB",
-		path, (unsigned long long)f->size);
-	fw_file_close(f);
-	return -EINVAL;
-}
-
-int board_rom_bytes(const char *bios, uint64_t *bytes, struct lodge_err *err)
-{
-	struct fw_file f;
-	int r;
-
-	*bytes = 0;
-	if (!bios)
-		return 0;
-	r = open_bios(&f, bios, err);
-	if (r)
-		return r;
-	*bytes = f.size;
-	fw_file_close(&f);
-	return 0;
-}
-
-static int load_bios(struct board *b, struct lodge_err *err)
-{
-	const char *path = b->vm->cfg.bios;
-	struct mem *mem = b->vm->mem;
-	struct fw_file f;
-	int r = open_bios(&f, path, err);
-
-	if (r)
-		return r;
-	if (f.size != b->rom_bytes)
-		r = err_set(err, -EINVAL, "'%s' has changed its size since the start", path);
-	else if (fw_file_read(&f, 0, mem_base(mem) + mem_ram_bytes(mem), f.size))
-		r = err_set(err, -EIO, "cannot read '%s'", path);
-	else
-		mem_wrote(mem, PC_4G - f.size, f.size);
-	fw_file_close(&f);
-	return r;
-}
 
 /* ---- Without firmware: what it would have programmed -------------------------------------------
  */
@@ -151,16 +90,27 @@ static unsigned com_ports(const struct board *b)
 	return n;
 }
 
-static int boot_kernel(struct board *b, struct x86_state *bsp, struct lodge_err *err)
+void board_tables_config(const struct board *b, struct fw_tables_config *cfg)
 {
 	struct vm *vm = b->vm;
 	uint32_t leaf1[4];
-	struct fw_tables_config tables = {
+
+	*cfg = (struct fw_tables_config){
 		.cpus = vm->cfg.cpus,
 		.ram_below_4g = b->ram_low,
 		.ram_above_4g = b->ram_high,
 		.com_ports = com_ports(b),
 	};
+	memcpy(cfg->uuid, vm->cfg.uuid, sizeof(cfg->uuid));
+	x86_cpuid_query(&vm->cpuid, 0, 0, 0, true, 1, 0, leaf1);
+	cfg->cpuid_1_eax = leaf1[0];
+	cfg->cpuid_1_edx = leaf1[3];
+}
+
+static int boot_kernel(struct board *b, struct x86_state *bsp, struct lodge_err *err)
+{
+	struct vm *vm = b->vm;
+	struct fw_tables_config tables;
 	struct boot_config boot = {
 		.kernel = vm->cfg.kernel,
 		.initrd = vm->cfg.initrd,
@@ -172,9 +122,7 @@ static int boot_kernel(struct board *b, struct x86_state *bsp, struct lodge_err 
 	};
 	int r;
 
-	x86_cpuid_query(&vm->cpuid, 0, 0, 0, true, 1, 0, leaf1);
-	tables.cpuid_1_eax = leaf1[0];
-	tables.cpuid_1_edx = leaf1[3];
+	board_tables_config(b, &tables);
 	program_chips(b);
 	r = firmware_tables_build(vm->mem, &tables, &boot.rsdp, err);
 	return r ? r : boot_load(vm->mem, &boot, bsp, NULL, err);
@@ -189,96 +137,19 @@ int board_boot(struct board *b, struct lodge_err *err)
 	uint64_t tsc_offset = 0 - __rdtsc();
 	int r = 0;
 
+	board_set_boot_order(b);
 	for (unsigned i = 0; i < vm->cfg.cpus && !r; i++) {
 		struct x86_state *s = vm->ops->state(vm->cpus[i].vcpu);
 
 		x86_state_reset(s, i == 0);
-		if (i == 0)
-			r = vm->cfg.bios ? load_bios(b, err) : boot_kernel(b, s, err);
-		else if (!vm->cfg.bios)
+		/* Firmware finds the processors as the reset leaves them. */
+		if (!b->rom_bytes && i == 0)
+			r = boot_kernel(b, s, err);
+		else if (!b->rom_bytes)
 			boot_cpu_set_mtrrs(s, vm->cpuid.phys_bits);
 		s->tsc_offset = tsc_offset;
 		vm_cpu_dump(vm, i, "reset");
 		vm->ops->state_changed(vm->cpus[i].vcpu);
 	}
-	return r;
-}
-
-/* ---- fw_cfg -----------------------------------------------------------------------------------
- */
-
-static int add_e820(struct board *b)
-{
-	struct e820_map map;
-	uint8_t wire[E820_MAX * E820_WIRE_BYTES];
-
-	e820_build(&map, b->ram_low, b->ram_high);
-	for (unsigned i = 0; i < map.n; i++)
-		e820_store(wire + i * E820_WIRE_BYTES, &map.e[i]);
-	return fw_cfg_add_file(b->fw_cfg, "etc/e820", wire, map.n * E820_WIRE_BYTES);
-}
-
-/* The whole of a host file, which the item copies. */
-static int add_host_file(struct board *b, const struct vm_fwcfg_item *item, struct lodge_err *err)
-{
-	struct fw_file f;
-	uint8_t *buf = NULL;
-	int r = fw_file_open(&f, item->file, "fw_cfg file", FWCFG_FILE_MAX, err);
-
-	if (r)
-		return r;
-	if (f.size > FWCFG_FILE_MAX)
-		r = err_set(err, -EFBIG, "'%s' is too big for fw_cfg; 64 MiB is the most",
-			    item->file);
-	else if (!(buf = malloc(f.size + 1)) || fw_file_read(&f, 0, buf, f.size))
-		r = err_set(err, -EIO, "cannot read '%s' for fw_cfg", item->file);
-	else
-		r = fw_cfg_add_file(b->fw_cfg, item->name, buf, (uint32_t)f.size);
-	free(buf);
-	fw_file_close(&f);
-	return r;
-}
-
-static int add_item(struct board *b, const struct vm_fwcfg_item *item, struct lodge_err *err)
-{
-	int r;
-
-	err->msg[0] = '\0';
-	if (item->file)
-		r = add_host_file(b, item, err);
-	else
-		r = fw_cfg_add_file(b->fw_cfg, item->name, item->string,
-				    (uint32_t)strlen(item->string));
-	if (r && !err->msg[0])
-		err_set(err, r, "-fw_cfg: cannot add '%s': %s", item->name,
-			r == -EEXIST	     ? "the name is taken"
-			: r == -ENAMETOOLONG ? "a name has at most 55 bytes"
-			: r == -ENOSPC	     ? "there are too many files"
-					     : strerror(-r));
-	return r;
-}
-
-int board_fill_fw_cfg(struct board *b, struct lodge_err *err)
-{
-	const struct vm_config *cfg = &b->vm->cfg;
-	struct fw_cfg *f = b->fw_cfg;
-	int r = fw_cfg_add_u64(f, FW_CFG_RAM_SIZE, b->ram_low);
-
-	if (!r)
-		r = fw_cfg_add_u16(f, FW_CFG_NB_CPUS, (uint16_t)cfg->cpus);
-	if (!r)
-		r = fw_cfg_add_u16(f, FW_CFG_MAX_CPUS, (uint16_t)cfg->cpus);
-	if (!r)
-		r = fw_cfg_add_u16(f, FW_CFG_NOGRAPHIC, 1);
-	if (!r)
-		r = fw_cfg_add_u16(f, FW_CFG_BOOT_MENU, 0);
-	if (!r)
-		r = fw_cfg_add_u32(f, FW_CFG_IRQ0_OVERRIDE, 1);
-	if (!r)
-		r = add_e820(b);
-	if (r)
-		return err_set(err, r, "cannot fill fw_cfg: %s", strerror(-r));
-	for (unsigned i = 0; i < cfg->fwcfg_items && !r; i++)
-		r = add_item(b, &cfg->fwcfg[i], err);
 	return r;
 }

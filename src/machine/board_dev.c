@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "machine/board_int.h"
+#include "machine/drive.h"
 
 struct board_added {
 	struct list link;
@@ -133,6 +134,8 @@ int board_bootable(struct board *b, struct props *p, const char *path, struct lo
 	if (r || index == UINT64_MAX)
 		return r;
 	list_for_each_entry (other, &b->boot, link) {
+		if (other->index > index)
+			break;
 		if (other->index == index)
 			return err_set(err, -EINVAL, "%s: bootindex=%llu comes twice",
 				       props_what(p), (unsigned long long)index);
@@ -142,8 +145,20 @@ int board_bootable(struct board *b, struct props *p, const char *path, struct lo
 		return err_set(err, -ENOMEM, "no memory for the boot order");
 	e->index = index;
 	strcpy(e->path, path);
-	list_add_tail(&b->boot, &e->link);
+	/* In front of the first one with a higher index, or at the end. */
+	list_add_tail(&other->link, &e->link);
 	return 0;
+}
+
+const char *board_boot_path(const struct board *b, unsigned n)
+{
+	struct board_boot_entry *e;
+
+	list_for_each_entry (e, &b->boot, link) {
+		if (!n--)
+			return e->path;
+	}
+	return NULL;
 }
 
 static void free_boot_order(struct board *b)
@@ -161,6 +176,9 @@ static void free_boot_order(struct board *b)
 
 static const struct board_kind *const kinds[] = {
 	&board_kind_e1000,
+	&board_virtio_blk,
+	&board_virtio_blk_transitional,
+	&board_virtio_blk_modern,
 	NULL,
 };
 
@@ -179,6 +197,45 @@ void board_print_kinds(FILE *out)
 		fprintf(out, "  %-22s %s\n", (*k)->name, (*k)->help);
 }
 
+static int make_and_finish(struct board *b, const struct board_kind *k, struct props *p,
+			   struct lodge_err *err)
+{
+	int r = k->make(b, p, err);
+
+	return r ? r : props_done(p, err);
+}
+
+/* A drive with if=virtio is a device by itself. */
+static int add_virtio_drive(struct board *b, const struct drive *d, struct lodge_err *err)
+{
+	const struct board_kind *k = find_kind("virtio-blk-pci");
+	struct props *p;
+	int r;
+
+	if (!k)
+		return err_set(err, -EINVAL, "-drive if=virtio: there is no virtio-blk-pci");
+	p = props_parse("-drive if=virtio", "driver=virtio-blk-pci", NULL, err);
+	if (!p)
+		return -ENOMEM;
+	r = props_set(p, "drive", d->id);
+	props_get(p, "driver");
+	r = r ? err_set(err, r, "no memory for a device") : make_and_finish(b, k, p, err);
+	props_free(p);
+	return r;
+}
+
+static int add_virtio_drives(struct board *b, struct lodge_err *err)
+{
+	struct drive *d;
+	int r = 0;
+
+	list_for_each_entry (d, &b->drives, link) {
+		if (d->iface == DRIVE_VIRTIO && !d->used && !r)
+			r = add_virtio_drive(b, d, err);
+	}
+	return r;
+}
+
 int board_add_devices(struct board *b, struct lodge_err *err)
 {
 	const struct vm_options *o = &b->vm->cfg.devices;
@@ -195,11 +252,9 @@ int board_add_devices(struct board *b, struct lodge_err *err)
 				err, -EINVAL,
 				"-device %s: there is no such device; '-device help' lists them",
 				name);
-		r = k->make(b, o->p[i], err);
-		if (!r)
-			r = props_done(o->p[i], err);
+		r = make_and_finish(b, k, o->p[i], err);
 		if (r)
 			return r;
 	}
-	return 0;
+	return add_virtio_drives(b, err);
 }

@@ -23,6 +23,7 @@
 #include "devices/legacy/uart16550.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
+#include "firmware/loader.h"
 #include "machine/vm_int.h"
 
 /* The 128 KiB below 1 MiB, and again at the top of 4 GiB, where the reset vector is. */
@@ -59,7 +60,9 @@ struct board {
 	struct piix4_pm *pm;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
-	uint64_t rom_bytes;	    /* of -bios, behind the RAM in the backing */
+	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
+	struct fw_loader tables;    /* ACPI tables for firmware, read by fw_cfg */
+	bool booted;		    /* -boot once= is over */
 	unsigned uart_irq;	    /* which UARTs ask for an interrupt */
 	bool nmi_line, nmi_masked;  /* port 0x61's output, bit 7 of port 0x70 */
 };
@@ -74,10 +77,22 @@ void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 
 /* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 
-/* Give firmware the items it asks for, and `-fw_cfg`. Once. */
-int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The machine as tables describe it. */
+void board_tables_config(const struct board *b, struct fw_tables_config *cfg);
 /* After all devices were reset: load firmware or a kernel, set all processors. */
 int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_rom.c: the firmware image ---------------------------------------------------------- */
+
+/* Into the ROM below 4 GiB. Once, after board_map_memory(). */
+int board_load_rom(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_fwcfg.c: what firmware is told ------------------------------------------------------- */
+
+/* Give firmware the items it asks for, and `-fw_cfg`. Once. */
+int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* -boot order= and once= into CMOS, at each reset. */
+void board_set_boot_order(struct board *b);
 
 /* ---- board_dev.c: devices of -device ------------------------------------------------------------
  */
@@ -91,6 +106,10 @@ struct board_kind {
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
+/* board_virtio.c */
+extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
+	board_virtio_blk_modern;
+
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
  * order. `id` (may be NULL) is copied. On -ENOMEM or -EEXIST (the id is taken) the object is freed.
@@ -102,10 +121,13 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
 		    struct lodge_err *err) MUST_CHECK;
 /*
  * A device that firmware can boot from: bootindex=N of `p`, if it is there, and its Open Firmware path
- * below the PCI bus ("ethernet@3/ethernet-phy@0"). Used for fw_cfg's "bootorder".
+ * below the PCI bus ("ethernet@3/ethernet-phy@0"), or a whole one, with a '/' in front. Used for fw_cfg's
+ * "bootorder".
  */
 int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
+/* The path of the one to be tried as number `n`, or NULL. */
+const char *board_boot_path(const struct board *b, unsigned n);
 /* All -device options, in order. Once, after wire(). */
 int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_free_added(struct board *b);

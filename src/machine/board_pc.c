@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "machine/board_int.h"
+#include "machine/drive.h"
 
 static const struct {
 	uint16_t port;
@@ -472,8 +473,13 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->nets);
 	list_init(&b->roms);
 	r = board_map_memory(b, err);
+	if (!r)
+		r = board_load_rom(b, err);
 	if (!r) {
 		err->msg[0] = '\0';
+		r = drives_open(b, err);
+	}
+	if (!r) {
 		r = wire(b, err);
 		if (r && !err->msg[0])
 			err_set(err, r, "no memory for the board's devices");
@@ -482,6 +488,8 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 		r = board_open_nets(b, err);
 	if (!r)
 		r = board_add_devices(b, err);
+	if (!r)
+		r = drives_check(b, err);
 	if (!r)
 		board_check_nets(b);
 	if (!r)
@@ -498,11 +506,15 @@ void board_free(struct board *b)
 {
 	if (!b)
 		return;
+	/* Requests end while their devices are there. */
+	drives_drain(b);
+	drives_drop_held(b);
 	board_free_added(b);
 	board_close_nets(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);
+	fw_loader_free(&b->tables);
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		uart16550_free(b->uart[i]);
 	i8237_free(b->dma);
@@ -522,6 +534,7 @@ void board_free(struct board *b)
 		lapic_free(b->lapics[i]);
 	free(b->lapics);
 	apic_bus_free(b->apics);
+	drives_close(b);
 	free(b);
 }
 
@@ -529,6 +542,8 @@ int board_reset(struct board *b, struct lodge_err *err)
 {
 	struct device *dev;
 
+	drives_drain(b);
+	drives_drop_held(b);
 	list_for_each_entry (dev, &b->devices, link) {
 		if (dev->cls->reset)
 			dev->cls->reset(dev);

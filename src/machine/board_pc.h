@@ -18,8 +18,10 @@
 struct vm;
 struct board;
 
-/* Bytes of firmware (a multiple of 4 KiB) behind the RAM; for mem_new. 0 without -bios. */
-int board_rom_bytes(const char *bios, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
+struct vm_config;
+
+/* Bytes of firmware (a multiple of 4 KiB) behind the RAM; for mem_new. 0 without firmware. */
+int board_rom_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
 
 /*
  * Make and wire all devices of `vm`, whose loop, memory, bus, engine and character devices are

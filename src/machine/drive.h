@@ -28,16 +28,35 @@ struct drive {
 	struct blk_queue *queue; /* NULL without an image */
 	bool read_only;
 	char serial[41]; /* serial= of -drive, or empty */
+	struct board *board;
+	unsigned errors; /* told to the person so far */
+	bool lost;	 /* told that not all was saved */
 };
 
 /* Open all of them, in order. Once, before devices. */
 int drives_open(struct board *b, struct lodge_err *err) MUST_CHECK;
-/* Flush and close. After the devices that use them are gone. */
-void drives_close(struct board *b);
+/*
+ * Flush and close. After the devices that use them are gone. -errno, having told the person, when
+ * something a guest wrote could not be kept.
+ */
+int drives_close(struct board *b);
+/* As the first half of that. */
+int drives_flush(struct board *b);
+/* Wait for all that is under way, calling `done` of the devices. For resets, and before devices go. */
+void drives_drain(struct board *b);
+/* Give up the requests that wait for the machine to go on: the devices are being reset. */
+void drives_drop_held(struct board *b);
+/* Try those again. */
+void drives_resume(struct board *b);
+/* All devices are made: a drive that none of them shows is a mistake of the command line. */
+int drives_check(struct board *b, struct lodge_err *err) MUST_CHECK;
 struct drive *drive_find(struct board *b, const char *id);
 /* The drive of this kind at this place, or NULL. */
 struct drive *drive_at(struct board *b, enum drive_if iface, unsigned bus, unsigned unit);
-/* For -device: the drive that drive=ID names, now used by it. NULL and a sentence if there is none. */
+/*
+ * For -device: the drive that drive=ID names, now used by it; rerror=, werror= and write-cache= of the
+ * device are applied. NULL and a sentence if there is none.
+ */
 struct drive *drive_of(struct board *b, struct props *p, struct lodge_err *err);
 
 #endif

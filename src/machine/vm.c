@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "machine/drive.h"
 #include "machine/vm_int.h"
 
 #define IO_STACK_BYTES (256u << 10)
@@ -79,6 +80,27 @@ static void chr_release(void *opaque)
 		vm_resume(vm, VM_PAUSE_HOLD);
 }
 
+/* Only when it is stopped for that: what failed is tried again first, so that it comes first. */
+static void continue_locked(struct vm *vm)
+{
+	if (!(atomic_load(&vm->pause) & VM_PAUSE_IO))
+		return;
+	vm_resume(vm, VM_PAUSE_IO);
+	drives_resume(vm->board);
+}
+
+static void chr_resume(void *opaque)
+{
+	continue_locked(opaque);
+}
+
+void vm_continue(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	continue_locked(vm);
+	pthread_mutex_unlock(&vm->lock);
+}
+
 /* ---- Set-up -----------------------------------------------------------------------------------
  */
 
@@ -89,6 +111,7 @@ static int open_chardevs(struct vm *vm, struct lodge_err *err)
 		.quit = chr_quit,
 		.hold = chr_hold,
 		.release = chr_release,
+		.resume = chr_resume,
 		.opaque = vm,
 		.no_stdio = vm->cfg.no_stdio,
 		.stdio_taken = &vm->stdio_taken,
@@ -163,7 +186,7 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	r = x86_cpuid_build(&vm->cpuid, vm->cfg.cpu, vm->cfg.cpus, err);
 	if (r)
 		return r;
-	r = board_rom_bytes(vm->cfg.bios, &rom, err);
+	r = board_rom_bytes(&vm->cfg, &rom, err);
 	if (r)
 		return r;
 	vm->mem = mem_new(vm->cfg.ram_bytes, rom, err);
@@ -295,7 +318,7 @@ bool vm_service(struct vm *vm, struct vm_end *end)
 /* ---- The end ----------------------------------------------------------------------------------
  */
 
-static void stop_threads(struct vm *vm)
+void vm_stop(struct vm *vm)
 {
 	if (vm->cpus && vm->engine) {
 		vm_pause(vm, VM_PAUSE_QUIT);
@@ -304,14 +327,26 @@ static void stop_threads(struct vm *vm)
 	if (vm->io_started) {
 		io_loop_stop(vm->loop);
 		pthread_join(vm->io_thread, NULL);
+		vm->io_started = false;
 	}
+}
+
+int vm_flush(struct vm *vm)
+{
+	int r;
+
+	pthread_mutex_lock(&vm->lock);
+	drives_drain(vm->board);
+	r = drives_flush(vm->board);
+	pthread_mutex_unlock(&vm->lock);
+	return r;
 }
 
 void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
-	stop_threads(vm);
+	vm_stop(vm);
 	board_free(vm->board);
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		chardev_free(vm->serial[i]);

@@ -18,6 +18,7 @@
 #define VM_FWCFG_ITEMS 32
 #define VM_CPUS_MAX 64
 #define VM_OPTIONS_MAX 64
+#define VM_DATA_DIRS 16
 #define VM_RAM_MIN (8ull << 20)
 #define VM_RAM_MAX (1ull << 40)
 
@@ -36,6 +37,15 @@ struct vm_fwcfg_item {
 	const char *name, *string, *file;
 };
 
+/* -boot: letters of the order and of the first boot alone, as QEMU's: a floppy, c disk, d CD, n network. */
+struct vm_boot {
+	char order[4], once[4]; /* at most three letters; empty: "cad" */
+	bool menu, strict, no_floppy_check;
+	bool has_splash_time, has_reboot_timeout;
+	uint16_t splash_time_ms;    /* how long the menu's prompt stays */
+	uint32_t reboot_timeout_ms; /* when nothing can be booted; ~0: never */
+};
+
 /* What machine to build. All strings are borrowed for the VM's life; NULL means "not given". */
 struct vm_config {
 	const char *name;
@@ -45,7 +55,18 @@ struct vm_config {
 	unsigned cpus;			 /* 1 .. VM_CPUS_MAX */
 	const char *cpu;		 /* CPU model and features, "max" if NULL */
 	const char *kernel, *initrd, *append;
-	const char *bios;		/* firmware image; NULL: boot the kernel without firmware */
+	/*
+	 * Firmware image: a path, or a name to look for in data_dirs; NULL: boot the kernel without
+	 * firmware, or by the flash of -drive if=pflash.
+	 */
+	const char *bios;
+	const char *data_dirs[VM_DATA_DIRS]; /* before the usual places */
+	unsigned n_data_dirs;
+	struct vm_boot boot;
+	bool bios_on_serial; /* what the BIOS prints goes to the first serial port */
+	bool has_uuid;
+	uint8_t uuid[16];		/* RFC 4122 byte order */
+	struct vm_options option_roms;	/* -option-rom */
 	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
 	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
 	bool debug_exit;		/* isa-debug-exit */
@@ -58,6 +79,7 @@ struct vm_config {
 	unsigned fwcfg_items;
 	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
 	struct vm_options drives, blockdevs, netdevs, devices;
+	bool snapshot; /* what guests write to -drive goes when the machine ends */
 };
 
 /* How a VM ended. */
@@ -91,6 +113,19 @@ void vm_request_end(struct vm *vm, int code, const char *msg);
 void vm_request_reset(struct vm *vm);
 void vm_request_poweroff(struct vm *vm);
 
+/*
+ * Try again the disk requests that failed and stopped the machine (werror=stop, rerror=stop), and let the
+ * vCPUs go on. Nothing when it is not stopped for that.
+ */
+void vm_continue(struct vm *vm);
+
+/* Stop and join all threads: nothing runs any more. vm_free is due. */
+void vm_stop(struct vm *vm);
+/*
+ * After vm_stop: wait for disk requests that are under way, and bring to the disk what the guest wrote. May
+ * take long. -errno, having told the person, when not all could be kept.
+ */
+int vm_flush(struct vm *vm);
 /* Stop and join all threads, flush the character devices, free everything. NULL is allowed. */
 void vm_free(struct vm *vm);
 

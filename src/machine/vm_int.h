@@ -28,6 +28,7 @@
 #define VM_PAUSE_HOLD 2u    /* a back end waits for its client */
 #define VM_PAUSE_STOPPED 4u /* powered off with -no-shutdown */
 #define VM_PAUSE_QUIT 8u    /* threads end */
+#define VM_PAUSE_IO 16u	    /* a disk failed, and werror= or rerror= says stop */
 
 /* vm->requests */
 #define VM_REQ_RESET 1u

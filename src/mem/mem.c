@@ -38,6 +38,7 @@ struct mem {
 	uint64_t backing_bytes;
 	int fd;
 	uint32_t current; /* index of the published slot; written with release, read with acquire */
+	uint32_t version; /* of map and A20: partner mem_version() */
 	uint64_t a20_mask; /* all ones, or without bit 20; relaxed: listeners order a change */
 	struct mem_listener listener;
 	struct mem_range scratch[MAP_RANGES + 2];
@@ -153,8 +154,14 @@ void mem_set_listener(struct mem *mem, const struct mem_listener *l)
 	mem->listener = *l;
 }
 
+uint32_t mem_version(const struct mem *mem)
+{
+	return __atomic_load_n(&mem->version, __ATOMIC_ACQUIRE);
+}
+
 static void notify_map_changed(struct mem *mem)
 {
+	__atomic_fetch_add(&mem->version, 1, __ATOMIC_RELEASE);
 	if (mem->listener.map_changed)
 		mem->listener.map_changed(mem->listener.opaque);
 }

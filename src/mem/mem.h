@@ -71,6 +71,9 @@ int mem_map(struct mem *mem, gpa_t gpa, uint64_t len, enum mem_kind kind, uint64
 void mem_set_a20(struct mem *mem, bool on);
 bool mem_a20(const struct mem *mem);
 
+/* Another number whenever the map or the A20 gate has changed: for whoever keeps what mem_ptr gave. */
+uint32_t mem_version(const struct mem *mem);
+
 /* The range that holds `gpa` (after A20); MEM_MMIO ranges are synthesized between others. */
 struct mem_range mem_lookup(const struct mem *mem, gpa_t gpa);
 /*

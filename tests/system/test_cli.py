@@ -166,7 +166,7 @@ REFUSALS = [
     (["run", "-kernel", "GUEST", "-accel", "kvm"], "KVM"),
     (["run", "-kernel", "GUEST", "-accel", "soft,tier=7"], "tier=7"),
     (["run", "-kernel", "GUEST", "-accel", "soft,tb-size=0"], "tb-size=0"),
-    (["run", "-kernel", "GUEST", "-drive", "file=x"], "disks"),
+    (["run", "-kernel", "GUEST", "-drive", "file=/nonexistent/x"], "/nonexistent/x"),
     (["run", "-kernel", "GUEST", "-serial", "file:/nonexistent/x"], "/nonexistent/x"),
     (["run", "-kernel", "GUEST", "-serial", "pigeon"], "pigeon"),
     (["run", "-kernel", "GUEST", "-serial", "unix:/nonexistent/s,server=on"], "/nonexistent/s"),

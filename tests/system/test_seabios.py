@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SeaBIOS as -bios: it finds the board and says that there is nothing to boot.
+"""SeaBIOS: it finds the board, takes the tables, and says that there is nothing to boot.
 
 Run: make t T=system/seabios
 """
@@ -21,6 +21,37 @@ def test_seabios_when_no_disk_expect_it_says_so(cpus):
         vm.expect(r"Found 3 PCI devices")
         vm.expect(r"PIIX3/PIIX4 init")
         vm.expect(r"Found %d cpu\(s\) max supported %d cpu" % (cpus, cpus))
-        vm.expect(r"ACPI DSDT=0x")
+        vm.expect(r"ACPI: parse DSDT at 0x")
         vm.expect(r"PS2 keyboard initialized")
         vm.expect(r"No bootable device")
+
+
+def test_seabios_when_nothing_is_named_expect_it_by_default_on_serial():
+    with Vm("-boot", "c") as vm:
+        vm.expect(r"SeaBIOS \(version 1\.\d+")
+        vm.expect(r"Booting from Hard Disk")
+        vm.expect(r"No bootable device")
+
+
+def test_seabios_when_menu_is_on_expect_prompt():
+    with Vm("-boot", "menu=on,splash-time=60000") as vm:
+        vm.expect(r"Press ESC for boot menu")
+        vm.send("\x1b")
+        vm.expect(r"Select boot device")
+
+
+def test_seabios_when_reboot_timeout_expect_reset_that_starts_it_again():
+    vm = Vm()
+    vm.args = [*LODGE, "-m", "64M", "-nographic", "-boot", "reboot-timeout=100"]
+    with vm:
+        for _ in range(3):
+            vm.expect(r"SeaBIOS \(version 1\.\d+")
+            vm.expect(r"No bootable device.  Retrying in")
+
+
+def test_firmware_when_missing_expect_package_named():
+    vm = Vm()
+    vm.args = [*LODGE, "-bios", "bios-17k.bin"]
+    with vm:
+        assert vm.wait_exit() == 1
+        assert "install the package seabios" in vm.text

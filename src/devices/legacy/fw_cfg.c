@@ -44,6 +44,8 @@ struct item {
 	uint8_t *writable; /* the same bytes if the guest may write them */
 	void (*written)(void *opaque, uint32_t off, uint32_t len);
 	void *opaque;
+	void (*selected)(void *opaque);
+	void *selected_opaque;
 };
 
 struct fw_cfg {
@@ -221,13 +223,31 @@ int fw_cfg_add_file_writable(struct fw_cfg *f, const char *name, void *data, uin
 	return 0;
 }
 
+int fw_cfg_on_select(struct fw_cfg *f, const char *name, void (*selected)(void *opaque),
+		     void *opaque)
+{
+	for (unsigned i = 0; i < f->files; i++) {
+		if (strcmp(f->name[i], name))
+			continue;
+		f->file[i].selected = selected;
+		f->file[i].selected_opaque = opaque;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 /* The guest's side. */
 
 static void select_key(struct fw_cfg *f, uint16_t key)
 {
+	const struct item *it;
+
 	key &= (uint16_t)~KEY_WRITE_CHANNEL;
+	it = item_find(f, key);
 	f->offset = 0;
-	f->key = item_find(f, key) ? key : KEY_NONE;
+	f->key = it ? key : KEY_NONE;
+	if (it && it->selected)
+		it->selected(it->selected_opaque);
 	log_trace(LOG_FWCFG, "fw_cfg: select %#x%s\n", key,
 		  f->key == KEY_NONE ? " (no such item)" : "");
 }

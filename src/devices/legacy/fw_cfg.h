@@ -82,4 +82,11 @@ int fw_cfg_add_file_writable(struct fw_cfg *f, const char *name, void *data, uin
 			     void (*written)(void *opaque, uint32_t off, uint32_t len),
 			     void *opaque) MUST_CHECK;
 
+/*
+ * Before the guest reads the file `name` from its start: `selected(opaque)`, which may change the
+ * bytes in place (of a borrowed file). -ENOENT.
+ */
+int fw_cfg_on_select(struct fw_cfg *f, const char *name, void (*selected)(void *opaque),
+		     void *opaque) MUST_CHECK;
+
 #endif

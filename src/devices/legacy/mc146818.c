@@ -548,11 +548,11 @@ void mc146818_set_memory(struct mc146818 *r, uint64_t low, uint64_t high)
 	update_checksum(r);
 }
 
-void mc146818_set_boot_order(struct mc146818 *r, const uint8_t order[3])
+void mc146818_set_boot_order(struct mc146818 *r, const uint8_t order[3], bool floppy_check)
 {
 	r->cmos[CMOS_BOOT] = (uint8_t)((order[0] & 15) | (order[1] & 15) << 4);
 	/* Bit 0: do not look for a floppy's signature. */
-	r->cmos[CMOS_BOOT_2] = (uint8_t)((order[2] & 15) << 4 | 1);
+	r->cmos[CMOS_BOOT_2] = (uint8_t)((order[2] & 15) << 4 | (floppy_check ? 0 : 1));
 }
 
 void mc146818_set_cpus(struct mc146818 *r, unsigned cpus)

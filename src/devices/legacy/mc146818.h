@@ -36,8 +36,11 @@ void mc146818_set_byte(struct mc146818 *rtc, uint8_t index, uint8_t val);
  * (both in bytes; the first counts from address 0), and the equipment byte's fixed parts.
  */
 void mc146818_set_memory(struct mc146818 *rtc, uint64_t low_bytes, uint64_t high_bytes);
-/* Boot order for SeaBIOS, up to three devices (1 floppy, 2 disk, 3 CD, 4 network): 0x3d, 0x38. */
-void mc146818_set_boot_order(struct mc146818 *rtc, const uint8_t order[3]);
+/*
+ * Boot order for SeaBIOS, up to three devices (1 floppy, 2 disk, 3 CD, 4 network), and whether a floppy
+ * needs a signature to be booted: 0x3d, 0x38.
+ */
+void mc146818_set_boot_order(struct mc146818 *rtc, const uint8_t order[3], bool floppy_check);
 /* Number of processors less one, 0x5f. */
 void mc146818_set_cpus(struct mc146818 *rtc, unsigned cpus);
 

@@ -183,6 +183,13 @@ static void pm_raise(struct piix4_pm *s, uint16_t sts)
 	pm_update(s);
 }
 
+uint16_t piix4_pm_base(const struct piix4_pm *s)
+{
+	if (!(reg_get8(&s->pci.cfg, CFG_PMREGMISC) & CFG_IO_ON))
+		return 0;
+	return (uint16_t)(reg_get32(&s->pci.cfg, CFG_PMBA) & PMBA_BASE);
+}
+
 void piix4_pm_power_button(struct piix4_pm *s)
 {
 	pm_raise(s, STS_PWRBTN);

@@ -61,6 +61,8 @@ struct device *piix4_pm_device(struct piix4_pm *s);
  * ACPI mode stays off until the guest writes PIIX4_ACPI_ENABLE to the SMI command port.
  */
 void piix4_pm_program(struct piix4_pm *s);
+/* Where the PM block is; 0 while it does not decode. */
+uint16_t piix4_pm_base(const struct piix4_pm *s);
 /* The power button is pressed: PWRBTN_STS, and SCI when enabled. */
 void piix4_pm_power_button(struct piix4_pm *s);
 /* Set GPE0 status bit `n` (0..15). */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "base/props.h"
 #include "cli/run_opts.h"
 
 #define MAX_ARGS 32
@@ -271,7 +272,6 @@ static void device_when_isa_debug_exit_expect_ports(void **state)
 	expect_refusal("-kernel k -device isa-debug-exit,iobase=0xffff,iosize=2", "64 KiB");
 	expect_refusal("-kernel k -device isa-debug-exit,iosize=0", "iosize");
 	expect_refusal("-kernel k -device isa-debug-exit,color=1", "color");
-	expect_refusal("-kernel k -device virtio-blk-pci,drive=d", "virtio-blk-pci");
 }
 
 static void fw_cfg_when_given_expect_items(void **state)
@@ -308,18 +308,107 @@ static void rtc_and_name_when_given_expect_them(void **state)
 
 static void boot_when_incomplete_or_contradictory_expect_sentence(void **state)
 {
-	expect_refusal("", "nothing to boot");
 	expect_refusal("-initrd i", "-kernel");
 	expect_refusal("-append a", "-kernel");
-	expect_refusal("-kernel k -bios b", "leave one out");
+}
+
+static void firmware_when_not_named_expect_seabios_without_kernel(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-m 64M");
+	assert_string_equal(o.vm.bios, "bios-256k.bin");
+	assert_true(o.vm.bios_on_serial);
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k");
+	assert_null(o.vm.bios);
+	run_opts_free(&o);
+	expect_ok(&o, "-bios b -L /a -L /b -display none");
+	assert_string_equal(o.vm.bios, "b");
+	assert_int_equal(o.vm.n_data_dirs, 2);
+	assert_string_equal(o.vm.data_dirs[1], "/b");
+	assert_false(o.vm.bios_on_serial);
+	run_opts_free(&o);
+}
+
+static void boot_when_given_expect_order_menu_and_times(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-boot dc -no-fd-bootchk");
+	assert_string_equal(o.vm.boot.order, "dc");
+	assert_true(o.vm.boot.no_floppy_check);
+	run_opts_free(&o);
+	expect_ok(&o, "-boot order=c,once=d,menu=on,splash-time=2000,strict=on,reboot-timeout=-1");
+	assert_string_equal(o.vm.boot.order, "c");
+	assert_string_equal(o.vm.boot.once, "d");
+	assert_true(o.vm.boot.menu && o.vm.boot.strict && o.vm.boot.has_splash_time);
+	assert_int_equal(o.vm.boot.splash_time_ms, 2000);
+	assert_int_equal(o.vm.boot.reboot_timeout_ms, UINT32_MAX);
+	run_opts_free(&o);
+	expect_refusal("-boot x", "'x'");
+	expect_refusal("-boot cc", "twice");
+	expect_refusal("-boot acdn", "three");
+	expect_refusal("-boot order=", "three");
+	expect_refusal("-boot menu=maybe", "maybe");
+	expect_refusal("-boot splash-time=70000", "70000");
+	expect_refusal("-boot splash=a.bmp", "splash=a.bmp");
+	expect_refusal("-boot fast=on", "fast");
+}
+
+static void uuid_when_given_expect_16_bytes_or_refusal(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-uuid 7f3c8a52-0d6b-4B1E-9a5f-2b9c4e6d8f10");
+	assert_true(o.vm.has_uuid);
+	assert_memory_equal(o.vm.uuid, "\x7f\x3c\x8a\x52\x0d\x6b\x4b\x1e", 8);
+	assert_int_equal(o.vm.uuid[15], 0x10);
+	run_opts_free(&o);
+	expect_refusal("-uuid 7f3c8a52", "7f3c8a52");
+	expect_refusal("-uuid 7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f1", "none");
+	expect_refusal("-uuid 7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f1012", "none");
+	expect_refusal("-uuid 7f3c8a5200d6b-4b1e-9a5f-2b9c4e6d8f10", "none");
+}
+
+/* The short forms are -drive options, with QEMU's places. */
+static void disks_when_given_expect_drives_in_order(void **state)
+{
+	static const struct {
+		const char *key, *val;
+	} want[][3] = {
+		{{"file", "a,b.img"}, {"index", "0"}, {"media", "disk"}},
+		{{"file", "cd"}, {"index", "2"}, {"media", "cdrom"}},
+		{{"file", "f"}, {"if", "virtio"}, {"cache", "none"}},
+		{{"file", "fd"}, {"if", "floppy"}, {"index", "1"}},
+		{{"file", "last.img"}, {"index", "0"}, {"media", "disk"}},
+	};
+	struct run_opts o;
+
+	expect_ok(&o, "-hda a,b.img -cdrom cd -drive if=virtio,file=f,cache=none -fdb fd "
+		      "-snapshot last.img");
+	assert_int_equal(o.vm.drives.n, 5);
+	for (unsigned i = 0; i < 5; i++) {
+		for (unsigned k = 0; k < 3; k++)
+			assert_string_equal(props_get(o.vm.drives.p[i], want[i][k].key),
+					    want[i][k].val);
+	}
+	assert_true(o.vm.snapshot);
+	run_opts_free(&o);
+	expect_ok(&o, "-blockdev raw,node-name=n,file.driver=file,file.filename=x");
+	assert_string_equal(props_get(o.vm.blockdevs.p[0], "driver"), "raw");
+	run_opts_free(&o);
+	expect_refusal("-blockdev {\"driver\":\"raw\"}", "JSON");
+	expect_refusal("-snapshot -blockdev raw,node-name=n", "-snapshot");
+	expect_refusal("-drive file=a,file=b", "twice");
 }
 
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-drive",  "-hda",    "-cdrom", "-chardev", "-qmp",	   "-gdb",
-		"-s",	   "-S",      "-usb",	"-vnc",	   "-object",  "-boot",	   "-uuid",
-		"-smbios", "-loadvm", "-trace", "-global", "-icount",  "-no-acpi",
+		"-mtdblock", "-chardev", "-qmp",    "-gdb",	     "-s",
+		"-S",	     "-usb",	"-vnc",	    "-object", "-acpitable", "-numa",
+		"-smbios",   "-loadvm", "-trace",   "-global", "-icount",    "-no-acpi",
 	};
 	char line[64];
 
@@ -329,7 +418,6 @@ static void unfinished_options_when_given_expect_refusal_with_their_name(void **
 		assert_null(strstr(err.msg, "there is no option"));
 	}
 	expect_refusal("-kernel k -frobnicate", "there is no option '-frobnicate'");
-	expect_refusal("disk.img", "disk.img");
 	expect_refusal("-kernel k -", "'-'");
 }
 
@@ -400,6 +488,10 @@ int main(void)
 		cmocka_unit_test(fw_cfg_when_given_expect_items),
 		cmocka_unit_test(rtc_and_name_when_given_expect_them),
 		cmocka_unit_test(boot_when_incomplete_or_contradictory_expect_sentence),
+		cmocka_unit_test(firmware_when_not_named_expect_seabios_without_kernel),
+		cmocka_unit_test(boot_when_given_expect_order_menu_and_times),
+		cmocka_unit_test(uuid_when_given_expect_16_bytes_or_refusal),
+		cmocka_unit_test(disks_when_given_expect_drives_in_order),
 		cmocka_unit_test(unfinished_options_when_given_expect_refusal_with_their_name),
 		cmocka_unit_test(none_options_when_something_else_expect_refusal),
 		cmocka_unit_test(trace_items_when_unknown_expect_refusal),

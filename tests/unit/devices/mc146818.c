@@ -319,8 +319,10 @@ static void board_when_it_sets_memory_expect_size_bytes(void **state)
 	mc146818_set_memory(f->r, 512 << 10, 0);
 	assert_int_equal(rd(f, 0x15) | rd(f, 0x16) << 8, 512);
 	assert_int_equal(rd(f, 0x17) | rd(f, 0x18) << 8, 0);
-	mc146818_set_boot_order(f->r, order);
+	mc146818_set_boot_order(f->r, order, true);
 	assert_int_equal(rd(f, 0x3d), 0x32);
+	assert_int_equal(rd(f, 0x38), 0x10);
+	mc146818_set_boot_order(f->r, order, false);
 	assert_int_equal(rd(f, 0x38), 0x11);
 	mc146818_set_cpus(f->r, 4);
 	assert_int_equal(rd(f, 0x5f), 3);
