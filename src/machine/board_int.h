@@ -36,8 +36,8 @@ struct board {
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
 	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
-	struct list roms;    /* struct board_rom: option ROMs of cards */
 	unsigned net_cards;  /* that were given a MAC address */
+	struct list roms;    /* struct pci_rom */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -94,6 +94,27 @@ int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* -boot order= and once= into CMOS, at each reset. */
 void board_set_boot_order(struct board *b);
 
+/* ---- board_kernel.c ----------------------------------------------------------------------------- */
+
+/* -kernel for firmware to boot, if there are both. After board_load_rom(). */
+int board_add_kernel(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_oprom.c: option ROMs ----------------------------------------------------------------- */
+
+/* A ROM for the BIOS to run, to be booted from first, or where bootindex= of `p` (may be NULL) says. */
+int board_add_option_rom(struct board *b, const char *name, bool first, struct props *p,
+			 struct lodge_err *err) MUST_CHECK;
+/* Those of -option-rom. */
+int board_add_option_roms(struct board *b, struct lodge_err *err) MUST_CHECK;
+/*
+ * The ROM BAR of a PCI device: the file romfile= of `p` names ("": none), or else the file `usual`
+ * (may be NULL: none) if firmware is there to run it and its package is installed; rombar=0: none. After
+ * pci_dev_init() and before the device's reset.
+ */
+int board_pci_rom(struct board *b, struct props *p, struct pci_dev *d, const char *usual,
+		  struct lodge_err *err) MUST_CHECK;
+void board_free_roms(struct board *b);
+
 /* ---- board_dev.c: devices of -device ------------------------------------------------------------
  */
 
@@ -126,6 +147,8 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
  */
 int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
+/* Before all others. */
+int board_boot_first(struct board *b, const char *path, struct lodge_err *err) MUST_CHECK;
 /* The path of the one to be tried as number `n`, or NULL. */
 const char *board_boot_path(const struct board *b, unsigned n);
 /* All -device options, in order. Once, after wire(). */

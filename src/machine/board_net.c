@@ -15,20 +15,12 @@
 #include "machine/board_int.h"
 #include "net/net.h"
 
-#define ROM_MIN 2048u
-#define ROM_MAX (1u << 20)
 #define DEFAULT_MODEL "e1000"
 
 struct board_net {
 	struct list link;
 	struct net_backend *nb;
 	bool used;
-};
-
-struct board_rom {
-	struct list link;
-	uint64_t size;
-	uint8_t bytes[];
 };
 
 /* ---- MAC addresses --------------------------------------------------------------------------------
@@ -107,67 +99,6 @@ static int card_net(struct board *b, struct props *p, struct board_net **out, st
 	return 0;
 }
 
-/* ---- Option ROMs ----------------------------------------------------------------------------------
- */
-
-static uint64_t rom_read(void *opaque, uint64_t off, unsigned size)
-{
-	const struct board_rom *rom = opaque;
-	uint64_t v = 0;
-
-	if (!range_ok(off, size, rom->size))
-		return UINT64_MAX;
-	memcpy(&v, rom->bytes + off, size);
-	return v;
-}
-
-static void rom_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
-{
-	(void)opaque;
-	(void)off;
-	(void)val;
-	(void)size;
-}
-
-static const struct bus_ops rom_ops = {rom_read, rom_write, 1, 8};
-
-/* romfile=PATH: the ROM BAR and what it shows; kept with the board. */
-static int card_rom(struct board *b, struct props *p, struct pci_dev *d, struct lodge_err *err)
-{
-	const char *path = props_get(p, "romfile");
-	struct board_rom *rom;
-	uint64_t size = ROM_MIN;
-	struct fw_file f;
-	int r;
-
-	if (!path || !path[0])
-		return 0;
-	r = fw_file_open(&f, path, "option ROM", ROM_MAX, err);
-	if (r)
-		return r;
-	while (size < f.size && size < ROM_MAX)
-		size *= 2;
-	rom = malloc(sizeof(*rom) + size);
-	if (!f.size || f.size > size) {
-		r = err_set(err, -EINVAL, "romfile=%s: an option ROM has 1 byte to 1 MiB", path);
-	} else if (!rom) {
-		r = err_set(err, -ENOMEM, "no memory for an option ROM");
-	} else {
-		memset(rom->bytes, 0xff, size);
-		rom->size = size;
-		r = fw_file_read(&f, 0, rom->bytes, f.size)
-			    ? err_set(err, -EIO, "cannot read '%s'", path)
-			    : pci_dev_add_bar(d, PCI_BAR_ROM, PCI_BAR_MEM32, false, size, &rom_ops,
-					      rom, "rom");
-	}
-	if (rom && !r)
-		list_add_tail(&b->roms, &rom->link);
-	else
-		free(rom);
-	fw_file_close(&f);
-	return r;
-}
-
 /* ---- Cards ----------------------------------------------------------------------------------------
  */
 
@@ -188,10 +119,10 @@ static int card_begin(struct board *b, struct props *p, struct card *c, struct l
 
 /* The card is there and kept: ROM, boot order, cable. */
 static int card_end(struct board *b, struct props *p, const struct card *c, struct pci_dev *d,
-		    struct net_end *end, struct lodge_err *err)
+		    const char *rom, struct net_end *end, struct lodge_err *err)
 {
 	char path[64];
-	int r = card_rom(b, p, d, err);
+	int r = board_pci_rom(b, p, d, rom, err);
 
 	if (c->devfn & 7)
 		snprintf(path, sizeof(path), "ethernet@%x,%x/ethernet-phy@0", c->devfn >> 3,
@@ -225,7 +156,7 @@ static int make_e1000(struct board *b, struct props *p, struct lodge_err *err)
 	if (!e)
 		return -EINVAL;
 	r = board_adopt(b, props_get(p, "id"), e1000_device(e), e, free_e1000, err);
-	return r ? r : card_end(b, p, &c, e1000_pci(e), e1000_end(e), err);
+	return r ? r : card_end(b, p, &c, e1000_pci(e), "efi-e1000.rom", e1000_end(e), err);
 }
 
 const struct board_kind board_kind_e1000 = {
@@ -355,11 +286,5 @@ void board_close_nets(struct board *b)
 		list_del(&n->link);
 		net_backend_close(n->nb);
 		free(n);
-	}
-	while (!list_empty(&b->roms)) {
-		struct board_rom *rom = container_of(b->roms.next, struct board_rom, link);
-
-		list_del(&rom->link);
-		free(rom);
 	}
 }

@@ -493,6 +493,10 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	if (!r)
 		board_check_nets(b);
 	if (!r)
+		r = board_add_option_roms(b, err);
+	if (!r)
+		r = board_add_kernel(b, err);
+	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
 		board_free(b);
@@ -511,6 +515,7 @@ void board_free(struct board *b)
 	drives_drop_held(b);
 	board_free_added(b);
 	board_close_nets(b);
+	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	fw_cfg_free(b->fw_cfg);
