@@ -188,6 +188,9 @@ static void free_boot_order(struct board *b)
 
 static const struct board_kind *const kinds[] = {
 	&board_kind_e1000,
+	&board_virtio_net,
+	&board_virtio_net_transitional,
+	&board_virtio_net_modern,
 	&board_virtio_blk,
 	&board_virtio_blk_transitional,
 	&board_virtio_blk_modern,

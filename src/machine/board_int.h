@@ -168,5 +168,7 @@ void board_check_nets(struct board *b);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
 extern const struct board_kind board_kind_e1000;
+extern const struct board_kind board_virtio_net, board_virtio_net_transitional,
+	board_virtio_net_modern;
 
 #endif

@@ -12,7 +12,9 @@
 
 #include "base/range.h"
 #include "devices/net/e1000.h"
+#include "devices/virtio/virtio_net.h"
 #include "machine/board_int.h"
+#include "machine/board_virtio.h"
 #include "net/net.h"
 
 #define DEFAULT_MODEL "e1000"
@@ -104,7 +106,7 @@ static int card_net(struct board *b, struct props *p, struct board_net **out, st
 
 /* What every card's -device has, read before the card is made. */
 struct card {
-	uint8_t mac[6], devfn;
+	uint8_t mac[6];
 	struct board_net *net;
 };
 
@@ -112,9 +114,7 @@ static int card_begin(struct board *b, struct props *p, struct card *c, struct l
 {
 	int r = card_mac(b, p, c->mac, err);
 
-	if (!r)
-		r = card_net(b, p, &c->net, err);
-	return r ? r : board_pci_place(b, p, &c->devfn, err);
+	return r ? r : card_net(b, p, &c->net, err);
 }
 
 /* The card is there and kept: ROM, boot order, cable. */
@@ -124,11 +124,7 @@ static int card_end(struct board *b, struct props *p, const struct card *c, stru
 	char path[64];
 	int r = board_pci_rom(b, p, d, rom, err);
 
-	if (c->devfn & 7)
-		snprintf(path, sizeof(path), "ethernet@%x,%x/ethernet-phy@0", c->devfn >> 3,
-			 c->devfn & 7);
-	else
-		snprintf(path, sizeof(path), "ethernet@%x/ethernet-phy@0", c->devfn >> 3);
+	board_pci_node(path, sizeof(path), "ethernet", d->devfn, "/ethernet-phy@0");
 	if (!r)
 		r = board_bootable(b, p, path, err);
 	if (!r && c->net)
@@ -148,10 +144,11 @@ static int make_e1000(struct board *b, struct props *p, struct lodge_err *err)
 	struct card c;
 	int r = card_begin(b, p, &c, err);
 
+	if (!r)
+		r = board_pci_place(b, p, &cfg.devfn, err);
 	if (r)
 		return r;
 	memcpy(cfg.mac, c.mac, 6);
-	cfg.devfn = c.devfn;
 	e = e1000_new(b->pci, &cfg, err);
 	if (!e)
 		return -EINVAL;
@@ -166,8 +163,109 @@ const struct board_kind board_kind_e1000 = {
 	.make = make_e1000,
 };
 
+/* ---- virtio-net -------------------------------------------------------------------------------------
+ */
+
+#define VIRTIO_NET_QUEUE 256u
+
+static void free_virtio(void *card)
+{
+	virtio_net_free(card);
+}
+
+static int read_queue_size(struct props *p, const char *key, uint16_t *out, struct lodge_err *err)
+{
+	uint64_t n = VIRTIO_NET_QUEUE;
+	int r = props_u64(p, key, VQ_SIZE_MAX, &n, err);
+
+	if (!r && (n < VIRTIO_NET_QUEUE || n & (n - 1)))
+		return err_set(err, -EINVAL, "%s: %s is a power of two from %u to %u",
+			       props_what(p), key, VIRTIO_NET_QUEUE, VQ_SIZE_MAX);
+	*out = (uint16_t)n;
+	return r;
+}
+
+/* A feature that is on unless it is switched off. */
+static int read_feature(struct props *p, const char *key, bool *off, struct lodge_err *err)
+{
+	bool on = !*off;
+	int r = props_bool(p, key, &on, err);
+
+	*off = !on;
+	return r;
+}
+
+static int read_virtio(struct board *b, struct props *p, struct virtio_net_config *c,
+		       struct lodge_err *err)
+{
+	uint64_t mtu = 0;
+	int r = board_virtio_config(b, p, VIRTIO_NET_QUEUES, VIRTIO_NET_QUEUE, &c->virtio, err);
+
+	if (!r)
+		r = read_queue_size(p, "rx_queue_size", &c->rx_queue_size, err);
+	if (!r)
+		r = read_queue_size(p, "tx_queue_size", &c->tx_queue_size, err);
+	if (!r)
+		r = read_feature(p, "mrg_rxbuf", &c->no_mrg_rxbuf, err);
+	if (!r)
+		r = read_feature(p, "csum", &c->no_csum, err);
+	if (!r)
+		r = read_feature(p, "gso", &c->no_tso, err);
+	if (!r)
+		r = read_feature(p, "guest_csum", &c->no_guest_csum, err);
+	if (!r)
+		r = read_feature(p, "guest_tso4", &c->no_guest_tso, err);
+	if (!r)
+		r = props_u64(p, "host_mtu", 65535, &mtu, err);
+	if (!r && mtu && mtu < 68)
+		r = err_set(err, -EINVAL, "%s: host_mtu=%u is below 68", props_what(p),
+			    (unsigned)mtu);
+	c->mtu = (uint16_t)mtu;
+	return r;
+}
+
+static int make_virtio(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct virtio_net_config cfg = {0};
+	struct virtio_net *n;
+	struct card c;
+	int r = card_begin(b, p, &c, err);
+
+	if (!r)
+		r = read_virtio(b, p, &cfg, err);
+	if (r)
+		return r;
+	memcpy(cfg.mac, c.mac, 6);
+	n = virtio_net_new(&cfg, err);
+	if (!n)
+		return -EINVAL;
+	r = board_adopt(b, props_get(p, "id"), virtio_net_device(n), n, free_virtio, err);
+	return r ? r
+		 : card_end(b, p, &c, virtio_net_pci(n), "efi-virtio.rom", virtio_net_end(n), err);
+}
+
+const struct board_kind board_virtio_net = {
+	.name = "virtio-net-pci",
+	.alias = "virtio-net",
+	.help = "network: netdev=ID,mac=MAC,rx_queue_size=N,tx_queue_size=N,host_mtu=N,...",
+	.make = make_virtio,
+};
+const struct board_kind board_virtio_net_transitional = {
+	.name = "virtio-net-pci-transitional",
+	.help = "the same",
+	.make = make_virtio,
+};
+const struct board_kind board_virtio_net_modern = {
+	.name = "virtio-net-pci-non-transitional",
+	.help = "the same, virtio 1 only",
+	.make = make_virtio,
+};
+
 static const struct board_kind *const cards[] = {
 	&board_kind_e1000,
+	&board_virtio_net,
+	&board_virtio_net_transitional,
+	&board_virtio_net_modern,
 };
 
 /* ---- -netdev and -nic -----------------------------------------------------------------------------
@@ -196,6 +294,8 @@ static int open_net(struct board *b, struct props *p, struct lodge_err *err)
 
 static const struct board_kind *find_card(const char *model)
 {
+	if (!strcmp(model, "virtio"))
+		return &board_virtio_net;
 	for (size_t i = 0; i < ARRAY_SIZE(cards); i++) {
 		if (!strcmp(cards[i]->name, model) ||
 		    (cards[i]->alias && !strcmp(cards[i]->alias, model)))

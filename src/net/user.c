@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/range.h"
 #include "net/backend.h"
 #include "net/offload.h"
 #include "net/user_int.h"
@@ -40,6 +41,7 @@ struct net_user {
 	struct mmsghdr msg[NET_BATCH];
 	struct iovec iov[NET_BATCH];
 	uint8_t buf[NET_BATCH][MSG_MAX];
+	uint8_t whole[NET_FRAME_MAX];
 };
 
 static struct net_user *of(struct net_backend *nb)
@@ -64,10 +66,18 @@ static bool user_receive(void *opaque, const struct iovec *iov, unsigned n,
 	struct net_user *u = opaque;
 	struct net_user_head head = {.zero = 0};
 	struct iovec v[64];
-	struct msghdr m = {.msg_iov = v, .msg_iovlen = n + 1};
+	struct iovec whole = {u->whole, 0};
+	struct msghdr m = {.msg_iov = v};
 
-	if (!u->pid || n + 1 > sizeof(v) / sizeof(v[0]) || net_iov_bytes(iov, n) > NET_FRAME_MAX)
+	if (!u->pid || net_iov_bytes(iov, n) > NET_FRAME_MAX)
 		return true; /* lost */
+	if (n >= ARRAY_SIZE(v)) {
+		/* Very many pieces: one. */
+		whole.iov_len = net_gather(iov, n, u->whole, sizeof(u->whole));
+		iov = &whole;
+		n = 1;
+	}
+	m.msg_iovlen = n + 1;
 	if (off)
 		head.off = *off;
 	v[0] = (struct iovec){&head, sizeof(head)};
