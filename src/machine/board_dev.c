@@ -208,6 +208,8 @@ static void free_boot_order(struct board *b)
 static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
+	&board_kind_e1000,
+	&board_virtio_net,
 	&board_virtio_blk,
 	&board_virtio_rng,
 	&board_ahci,

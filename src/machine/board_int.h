@@ -40,6 +40,8 @@ struct board {
 	struct list added;   /* struct board_added: those of -device and its kin */
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
+	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
+	unsigned net_cards;  /* that were given a MAC address */
 	struct list roms;    /* struct pci_rom */
 
 	struct apic_bus *apics;
@@ -178,5 +180,18 @@ void board_free_added(struct board *b);
 extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* ---- board_net.c: the network -------------------------------------------------------------------
+ */
+
+/*
+ * Open the back ends of -netdev and -nic, and make the cards of -nic. After wire(), before
+ * board_add_devices.
+ */
+int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Say which back ends no card uses. Once, after board_add_devices. */
+void board_check_nets(struct board *b);
+/* Close the back ends, once the cards are gone. */
+void board_close_nets(struct board *b);
+extern const struct board_kind board_kind_e1000, board_virtio_net;
 
 #endif
