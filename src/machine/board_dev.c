@@ -41,6 +41,18 @@ struct device *board_find_device(struct board *b, const char *id, const char *cl
 	return a && !strcmp(a->dev->cls->name, class_name) ? a->dev : NULL;
 }
 
+struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id)
+{
+	struct board_added *a;
+	struct device *found = NULL;
+
+	list_for_each_entry (a, &b->added, link) {
+		if (a->dev->cls == cls && (!id || (a->id && !strcmp(a->id, id))))
+			found = a->dev;
+	}
+	return found;
+}
+
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err)
 {
@@ -196,9 +208,14 @@ static void free_boot_order(struct board *b)
 static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
+	&board_kind_e1000,
+	&board_virtio_net,
 	&board_virtio_blk,
 	&board_virtio_rng,
 	&board_ahci,
+	&board_virtio_serial,
+	&board_virtconsole,
+	&board_virtserialport,
 	NULL,
 };
 
