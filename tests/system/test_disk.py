@@ -36,14 +36,15 @@ def data():
     return b"".join(b"%d\n" % n for n in range(1, 2000001))[:8 * MIB]
 
 
-def guest(tmp_path, script, *args):
+def guest(tmp_path, script, *args, files=()):
     """A guest that runs `script` with its disk in /dev/vda, and powers off."""
     mods = modules("cloud-amd64", "virtio_pci", "virtio_blk")
     name = "diskjob"
     (tmp_path / name).write_text(LOAD + script)
     (tmp_path / "modlist").write_text(" ".join(os.path.basename(m) for m in mods))
     return Vm("-kernel", kernel("cloud-amd64"), "-initrd",
-              initrd("amd64", str(tmp_path / name), str(tmp_path / "modlist"), *mods), "-append",
+              initrd("amd64", str(tmp_path / name), str(tmp_path / "modlist"),
+                     *[str(f) for f in files], *mods), "-append",
               "console=ttyS0 quiet cryptomgr.notests lodge.cmd=" + name, *args)
 
 
