@@ -44,13 +44,31 @@ _lodge() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run doctor help version"
+		_lodge_words "run new doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _lodge_run_value || _lodge_words "$_lodge_run_options" ;;
 	doctor) _lodge_words "--json" ;;
-	help) _lodge_words "run doctor help version" ;;
+	new)
+		case $prev in
+		--ssh-key)
+			COMPREPLY=($(compgen -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+			;;
+		-f | --format) _lodge_words "qcow2 raw" ;;
+		--kernel) _lodge_words "amd64 cloud-amd64" ;;
+		-*) _lodge_words "--size --user --ssh-key --password --hostname --packages --release --kernel --append
+--timeout --mirror --format --force --quiet --help" ;;
+		new) _lodge_words "debian" ;;
+		*)
+			COMPREPLY=($(compgen -W "--size --user --ssh-key --password --hostname --packages --release --kernel
+--append --timeout --mirror --format --force --quiet --help" -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+			;;
+		esac
+		;;
+	help) _lodge_words "run new doctor help version" ;;
 	esac
 }
 
