@@ -451,22 +451,17 @@ static void emit_words(struct xlat *x, struct jit_link *links)
 }
 
 /* The head word of the next piece of code behind `used`. */
-static uint32_t next_head(uint32_t used)
+static uint32_t next_head(const struct jit_range *r)
 {
-	return ((used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
-}
-
-static bool jit_full(const struct jit_cache *jc)
-{
-	return jc->used + JIT_MAX_BYTES > jc->split || jc->cold_used + JIT_MAX_BYTES > jc->bytes;
+	return (((uint32_t)r->used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
 }
 
 static void start_code(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
 
-	x->head = next_head(jc->used);
-	x->cold_head = next_head(jc->cold_used);
+	x->head = next_head(&jc->hot);
+	x->cold_head = next_head(&jc->cold);
 	x->e.rw = jc->rw;
 	x->e.pos = x->head + 8;
 	x->flags = FLAGS_HOST;
@@ -503,11 +498,9 @@ static uint16_t id_of(const struct jit_op *o, unsigned before)
 	return (uint16_t)id;
 }
 
-static bool add_check_info(struct xlat *x, struct jit_block *jb)
+static void add_check_info(struct xlat *x, struct jit_block *jb)
 {
 	jb->flags = jit_meta_alloc(x->jc, x->n * sizeof(*jb->flags));
-	if (!jb->flags)
-		return false;
 	for (unsigned i = 0; i < x->n; i++) {
 		const struct jit_op *o = &x->ops[i];
 
@@ -518,7 +511,6 @@ static bool add_check_info(struct xlat *x, struct jit_block *jb)
 		if (o->emit && (o->insn.flags & X86_IF_HOST) && fpu_class_of(&o->insn) != FPU_NONE)
 			jb->fpu = true;
 	}
-	return true;
 }
 
 /* A block and its arrays, one behind the other. */
@@ -529,8 +521,6 @@ static struct jit_block *alloc_block(struct xlat *x)
 		x->jc, sizeof(*jb) + nlinks * sizeof(*jb->links) + (n + 1) * sizeof(*jb->off) +
 			       n * (sizeof(*jb->ids) + sizeof(*jb->rip)));
 
-	if (!jb)
-		return NULL;
 	jb->links = (struct jit_link *)(jb + 1);
 	jb->off = (uint32_t *)(jb->links + nlinks);
 	jb->ids = (uint16_t *)(jb->off + n + 1);
@@ -560,7 +550,7 @@ static void fill_block(struct xlat *x, struct jit_block *jb)
 	jb->needs_flags = x->live_in != 0;
 	jb->dead = jb->fpu = false;
 	jb->crossings = 0;
-	jb->older = NULL;
+	jb->older = jb->entries = jb->next_entry = NULL;
 	jb->last_op = last->op->flags & SOFT_OP_END ? 0 : last->insn.op;
 	jb->in = NULL;
 	jb->flags = NULL;
@@ -583,14 +573,12 @@ static struct jit_block *place(struct xlat *x)
 {
 	struct jit_block *jb = alloc_block(x);
 
-	if (!jb)
-		return NULL;
 	fill_block(x, jb);
 	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
-	if (x->cpu->check && !add_check_info(x, jb))
-		return NULL;
+	if (x->cpu->check)
+		add_check_info(x, jb);
 	emit_stubs(x, jb);
 	if (jb->needs_flags && !crosses(x))
 		emit_other_start(x, jb);
@@ -621,8 +609,6 @@ static struct jit_block *translate_locked(struct xlat *x)
 	start_code(x);
 	emit_ops(x);
 	jb = place(x);
-	if (!jb)
-		return NULL;
 	jb->cold = x->cold_head + 8;
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
@@ -675,7 +661,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.lines = 0;
 	x.run = (struct jit_run){.on = false};
 	if (jit_full(x.jc)) {
-		soft_cache_empty(cpu->e->cache, cpu);
+		soft_cache_next_part(cpu->e->cache, cpu);
 		return NULL;
 	}
 	if (soft_cache_in_flux(cpu, b->page[0]) ||
@@ -687,6 +673,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	plan(&x);
 	soft_cache_lock(cpu->e->cache);
 	jb = translate_locked(&x);
+	soft_cache_sweep(cpu->e->cache);
 	soft_cache_unlock(cpu->e->cache);
 	SOFT_COUNT_ADD(cpu, jit_ns, __builtin_ia32_rdtsc() - start);
 	if (jb && x.e.pos)
@@ -699,7 +686,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 /* For whom flags come in by another way than the code at `to` expects them: `park` them first, or take them. */
 static uint32_t emit_entry(struct jit_cache *jc, struct jit_block *in, bool park, uint32_t to)
 {
-	uint32_t head = next_head(jc->cold_used);
+	uint32_t head = next_head(&jc->cold);
 	struct emit e = {.rw = jc->rw, .pos = head + 8};
 
 	if (park)
@@ -718,9 +705,9 @@ static struct jit_block *make_entry(struct jit_cache *jc, struct jit_block *in, 
 	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
 	uint32_t to = in->off[i] & JIT_OFF_MASK;
 
-	if (!jb)
-		return NULL;
 	gp_memset(jb, 0, sizeof(*jb));
+	jb->next_entry = in->entries;
+	in->entries = jb;
 	jb->code = jb->body = jb->pad = jb->checked = to;
 	jb->needs_flags = live;
 	if (live && parked)
@@ -757,10 +744,10 @@ struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing)
 
 		if (!i || jit_full(cpu->e->jit))
 			continue;
-		jb = make_entry(cpu->e->jit, in->jit, i);
-		b = jb ? soft_cache_add_entry(c, in, lin, backing) : NULL;
+		b = soft_cache_add_entry(c, in, lin, backing);
 		if (!b)
 			break;
+		jb = make_entry(cpu->e->jit, in->jit, i);
 		jb->sb = b;
 		jb->ip = cpu->s.rip;
 		b->jit = jb;

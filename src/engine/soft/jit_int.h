@@ -45,6 +45,9 @@
 #define JIT_ID_OP 0x07ffu
 _Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
 
+/* The code memory, with its metadata, is used in so many parts, each dropped as a whole. */
+#define JIT_PARTS 8u
+
 /* So often may runs of a block cross a page before it is translated without the last of them. */
 #define JIT_MAX_CROSSINGS 16u
 
@@ -55,6 +58,7 @@ struct jit_link {
 	struct jit_block *from;
 	struct jit_block *to;	  /* what it jumps to now, or NULL */
 	struct jit_link *next_in; /* the next link into `to` */
+	struct jit_link **at_in;  /* what points to this one there */
 	uint64_t ip;		  /* target */
 	uint32_t rel;		  /* where the displacement is; 0: by jit_jc only */
 	uint32_t word;		  /* to another page: where its soft_exec_word() is; else 0 */
@@ -74,8 +78,10 @@ struct jit_block {
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
 	struct jit_block *older; /* of the same soft_block, given up before */
-	uint8_t crossings;	 /* runs that failed because they cross a page */
-	uint16_t last_op;	 /* enum x86_op of the last instruction */
+	struct jit_block *entries,
+		*next_entry; /* of jit_join, into this one; the next into the same */
+	uint8_t crossings;   /* runs that failed because they cross a page */
+	uint16_t last_op;    /* enum x86_op of the last instruction */
 	uint16_t nops,
 		nlinks; /* no operations: an entry into another block, which has all the rest */
 	struct jit_link *links;
@@ -94,12 +100,15 @@ struct jit_block {
 
 struct jit_cache {
 	struct soft_engine *e;
-	uint8_t *rw, *rx; /* two mappings of one memory: W^X */
-	uint32_t bytes, used, stubs_end;
-	uint32_t split, cold_used;     /* from `split` on: what is out of line */
-	uint32_t enter, resume, leave; /* offsets, jit_run.c */
-	uint8_t *meta;		       /* bump allocator for jit_block, jit_link, offsets */
-	size_t meta_bytes, meta_used;
+	uint8_t *rw, *rx;		  /* two mappings of one memory: W^X */
+	uint32_t bytes, stubs_end, split; /* from `split` on: what is out of line */
+	uint32_t enter, resume, leave;	  /* offsets, jit_run.c */
+	uint8_t *meta;			  /* for jit_block, jit_link, offsets */
+	size_t meta_bytes;
+	/* The current part's ranges of code, out of line code and metadata: filled from their starts. */
+	struct jit_range {
+		size_t start, used, end;
+	} hot, cold, info;
 	uint8_t *starts; /* one bit per JIT_ALIGN bytes of code */
 	/* Offsets of the common stubs. */
 	uint32_t stub_op, stub_op_parked;     /* r10 = op index, r11 = jit_block */
@@ -120,11 +129,15 @@ struct jit_cache {
 
 struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodge_err *err);
 void jit_cache_free(struct jit_cache *jc);
-/* Forget everything. No vCPU may be in generated code or hold a jit_block. */
-void jit_cache_reset(struct jit_cache *jc);
+/* Go on in part `part`, whose blocks are dead. No vCPU may be in generated code or hold a jit_block. */
+void jit_cache_use_part(struct jit_cache *jc, unsigned part);
+/* Is there no room for another block in the current part? */
+bool jit_full(const struct jit_cache *jc);
+/* How full it is, `whole` being full. */
+size_t jit_used(const struct jit_cache *jc, size_t whole);
 /* Code from `head` (the offset of the pointer to jb) up to `end` is complete. With the cache lock. */
 void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint32_t end);
-/* `bytes` of metadata with anything in them, or NULL when full. */
+/* `bytes` of metadata with anything in them. There is room if the part was not full before the block. */
 void *jit_meta_alloc(struct jit_cache *jc, size_t bytes);
 /* The block that host address `pc` is in, or NULL. Async-signal-safe. */
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc);
@@ -136,7 +149,7 @@ static inline bool jit_contains(const struct jit_cache *jc, uint64_t pc)
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to);
 /* Does it, now? Only a hint: it may change at any time. */
 bool jit_is_linked(const struct jit_cache *jc, const struct jit_link *l);
-/* Its code must not be entered any more. With the cache lock. */
+/* Its code must not be entered any more; it is in no other block's lists afterwards. With the cache lock. */
 void jit_kill(struct jit_cache *jc, struct jit_block *jb);
 /* Nobody is to come to it any more, but its code stays good. With the cache lock. */
 void jit_cut_off(struct jit_cache *jc, struct jit_block *jb);

@@ -654,9 +654,9 @@ void jit_emit_stubs(struct jit_cache *jc)
 	}
 	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
 	jc->stub_fault = unused;
-	jc->split = jc->bytes / 2 & ~(JIT_ALIGN - 1);
-	jc->cold_used = jc->split;
-	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
+	jc->split = jc->bytes / 2;
+	jc->stubs_end = (e.pos + 63) & ~63u;
+	jit_cache_use_part(jc, 0);
 }
 
 static void enter(struct soft_cpu *cpu, const void *code)

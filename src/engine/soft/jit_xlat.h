@@ -49,8 +49,6 @@ struct jit_op {
 
 #define JIT_MAX_LINKS (2 * SOFT_BLOCK_OPS + 2)
 #define JIT_MAX_SLOW (4 * SOFT_BLOCK_OPS + 8)
-/* No block's code is longer than this. */
-#define JIT_MAX_BYTES (64u << 10)
 
 /* A memory operand's way out of line. */
 #define JIT_MISS_SIZE 22

@@ -78,12 +78,14 @@ struct soft_event;
 	X(exclusive, "times all other vCPUs were stopped")
 
 /* Those of the engine: what any thread may do. */
-#define SOFT_STATS_ALL(X, S)                            \
-	S("code cache")                                 \
-	X(code_writes, "writes to pages with code")     \
-	X(blocks_killed, "blocks killed by them")       \
-	X(cache_resets, "times S1's cache was emptied") \
-	X(jit_flushes, "times S2's cache was emptied, or a part of it")
+#define SOFT_STATS_ALL(X, S)                                 \
+	S("code cache")                                      \
+	X(code_writes, "writes to pages with code")          \
+	X(blocks_killed, "blocks killed")                    \
+	X(parts_dropped, "parts of the code cache dropped")  \
+	X(blocks_dropped, "blocks killed by that")           \
+	X(arena_dropped, "parts of S1's operations dropped") \
+	X(longest_drop, "longest time all vCPUs stood for it, ns")
 
 #define SOFT_STATS_FIELD(name, what) uint64_t name;
 #define SOFT_STATS_NONE(section)
