@@ -526,7 +526,7 @@ unsigned jit_emit_group(struct xlat *x, unsigned i)
 	const struct jit_op *ret = &x->ops[i + pops];
 	bool with_ret;
 
-	if (!x->m64)
+	if (!x->m64 || (x->b->lone >> i & 1))
 		return 0;
 	if (pushes > 1) {
 		jit_stack_slot(x, R_RSP, -8 * (int)pushes, 8 * pushes, SOFT_WRITE);
