@@ -21,6 +21,8 @@
 #define BLOCKS_OF_S1 (512u << 10)
 #define CODE_PER_BLOCK 256u /* bytes, at least: blocks do not run out before code memory does */
 #define CACHE_HASH_BITS 18
+#define CACHE_KIN_BITS 17
+#define KIN_BYTES (sizeof(struct soft_block *) << CACHE_KIN_BITS)
 #define OP_STARTS_BYTES (PAGE_BYTES / 8)
 #define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
 
@@ -38,6 +40,7 @@ struct soft_cache {
 	uint8_t *arena;
 	unsigned arena_part;
 	size_t arena_used[ARENA_PARTS];
+	bool arena_short; /* operations found no room where nothing could be dropped */
 	/* Blocks, in parts that go round with those of the code memory. */
 	struct soft_block *heads;
 	unsigned part; /* the one being filled; the next one is the oldest */
@@ -49,6 +52,8 @@ struct soft_cache {
 		uint64_t page, lines;
 	} recent[RECENT_WRITES]; /* the last writes, by epoch */
 	struct soft_block **hash;
+	struct soft_block **
+		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
 	uint32_t *by_page; /* number of its newest block, 0: none */
@@ -83,13 +88,15 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->part_blocks = blocks_in_part(e);
 	c->heads = soft_map_tables(head_bytes(c), true);
 	c->hash = soft_map_tables(HASH_BYTES, true);
+	c->kin = soft_map_tables(KIN_BYTES, false);
 	c->arena = soft_map_tables(ARENA_BYTES, false);
 	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
 	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
 	c->op_starts = soft_map_tables(c->pages * OP_STARTS_BYTES, false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->heads || !c->hash || !c->arena || !c->by_page || !c->lines || !c->op_starts) {
+	if (!c->heads || !c->hash || !c->kin || !c->arena || !c->by_page || !c->lines ||
+	    !c->op_starts) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -102,6 +109,7 @@ void soft_cache_free(struct soft_cache *c)
 	if (!c)
 		return;
 	soft_unmap_tables(c->hash, HASH_BYTES);
+	soft_unmap_tables(c->kin, KIN_BYTES);
 	soft_unmap_tables(c->arena, ARENA_BYTES);
 	soft_unmap_tables(c->heads, head_bytes(c));
 	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
@@ -649,6 +657,7 @@ static void use_next_arena_part(struct soft_cache *c)
 	}
 	c->arena_part = next;
 	c->arena_used[next] = 0;
+	c->arena_short = false;
 	c->e->freed++;
 }
 
@@ -661,7 +670,7 @@ static void make_room(struct soft_cache *c, struct soft_cpu *cpu, const struct s
 	pthread_mutex_lock(&c->lock);
 	if (heads_full(c) || (c->e->jit && jit_full(c->e->jit)))
 		use_next_part(c);
-	if (bd && arena_full(c, bd))
+	if (c->arena_short || (bd && arena_full(c, bd)))
 		use_next_arena_part(c);
 	took = __builtin_ia32_rdtsc() - start;
 	c->e->stats.longest_drop = max_u64(c->e->stats.longest_drop, took);
@@ -685,7 +694,8 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 	pthread_mutex_lock(&c->lock);
 	if (!overtaken(c, bd)) {
 		b = find_same(c, &bd->head);
-		no_room = (!b && heads_full(c)) || ((!b || !b->ops) && arena_full(c, bd));
+		no_room = c->arena_short || (!b && heads_full(c)) ||
+			  ((!b || !b->ops) && arena_full(c, bd));
 		if (no_room)
 			b = NULL;
 		else if (!b)
@@ -702,6 +712,7 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct soft_build *bd)
 {
 	pthread_mutex_lock(&c->lock);
+	c->arena_short |= arena_full(c, bd);
 	if (atomic_load(&b->valid) && !b->ops && !bd->lean && !overtaken(c, bd) &&
 	    !arena_full(c, bd))
 		attach(c, bd, b);
@@ -750,4 +761,30 @@ struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_
 	b->jit = b->old = NULL;
 	add_block(c, b);
 	return b;
+}
+
+/* ---- Kin ------------------------------------------------------------------------------------ */
+
+static struct soft_block **kin_slot(struct soft_cache *c, uint64_t backing, uint32_t mode)
+{
+	uint64_t h = (backing ^ (uint64_t)mode << 40) * 0x9e3779b97f4a7c15ull;
+
+	return &c->kin[h >> (64 - CACHE_KIN_BITS)];
+}
+
+struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32_t mode,
+				  uint64_t cs_key)
+{
+	struct soft_block *b = *kin_slot(c, backing, mode);
+
+	return b && atomic_load(&b->valid) && b->backing == backing && b->mode == mode &&
+			       b->cs_key == cs_key && b->page[1] == SOFT_NO_PAGE && b->jit &&
+			       b->jit->nops
+		       ? b
+		       : NULL;
+}
+
+void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b)
+{
+	*kin_slot(c, b->backing, b->mode) = b;
 }

@@ -118,6 +118,14 @@ struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu
 struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
 					gva_t lin, uint64_t backing);
 
+/*
+ * With the lock. Blocks of the same bytes at another linear address (jit_copy.c): one with host code of its own, or
+ * NULL; and there is one now.
+ */
+struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32_t mode,
+				  uint64_t cs_key);
+void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b);
+
 /* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
 bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);
 /* The code memory is full: drop the oldest part. The vCPU is inside and holds no block. */

@@ -371,6 +371,7 @@ static uint32_t emit_hop(struct xlat *x, uint32_t *known, uint32_t stub)
 		em8(e, (T2 & 7) << 3 | 5);
 		em32(e, x->cold_head - (e->pos + 4));
 		em_jmp_to(e, stub);
+		jit_note_jump(x, e->pos - 4, stub);
 	}
 	return *known;
 }
@@ -382,6 +383,7 @@ static void emit_other_way(struct xlat *x, unsigned i)
 	uint32_t miss[2];
 
 	em_patch_rel(e->rw, x->link[i].fail, e->pos);
+	jit_note_jump(x, x->link[i].fail, e->pos);
 	jit_emit_by_table(x, x->link[i].ip, miss);
 	em_patch_rel(e->rw, miss[0], e->pos);
 	em_patch_rel(e->rw, miss[1], e->pos);
@@ -396,6 +398,7 @@ static void emit_stubs(struct xlat *x, struct jit_block *jb)
 	jit_emit_far(x);
 	for (unsigned i = 0; i < x->nslow; i++) {
 		em_patch_rel(jc->rw, x->slow[i].rel, e->pos);
+		jit_note_jump(x, x->slow[i].rel, e->pos);
 		if (x->slow[i].by_entry)
 			em_gs_at(e, 1, 0x8b, T0, T1, (uint32_t)offsetof(struct soft_cpu, jit_jc));
 		em_mov_imm(e, T1, x->slow[i].op);
@@ -446,22 +449,17 @@ static void emit_words(struct xlat *x, struct jit_link *links)
 			continue;
 		links[i].word = e->pos;
 		em_patch_rel(e->rw, x->link[i].load, e->pos);
+		jit_note_jump(x, x->link[i].load, e->pos);
 		em64(e, ~0ull);
 	}
-}
-
-/* The head word of the next piece of code behind `used`. */
-static uint32_t next_head(const struct jit_range *r)
-{
-	return (((uint32_t)r->used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
 }
 
 static void start_code(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
 
-	x->head = next_head(&jc->hot);
-	x->cold_head = next_head(&jc->cold);
+	x->head = jit_next_head(&jc->hot);
+	x->cold_head = jit_next_head(&jc->cold);
 	x->e.rw = jc->rw;
 	x->e.pos = x->head + 8;
 	x->flags = FLAGS_HOST;
@@ -500,7 +498,6 @@ static uint16_t id_of(const struct jit_op *o, unsigned before)
 
 static void add_check_info(struct xlat *x, struct jit_block *jb)
 {
-	jb->flags = jit_meta_alloc(x->jc, x->n * sizeof(*jb->flags));
 	for (unsigned i = 0; i < x->n; i++) {
 		const struct jit_op *o = &x->ops[i];
 
@@ -517,10 +514,12 @@ static void add_check_info(struct xlat *x, struct jit_block *jb)
 static struct jit_block *alloc_block(struct xlat *x)
 {
 	unsigned n = x->n, nlinks = x->nlinks + x->nfar;
-	struct jit_block *jb = jit_meta_alloc(
-		x->jc, sizeof(*jb) + nlinks * sizeof(*jb->links) + (n + 1) * sizeof(*jb->off) +
-			       n * (sizeof(*jb->ids) + sizeof(*jb->rip)));
+	size_t bytes = sizeof(struct jit_block) + nlinks * sizeof(struct jit_link) +
+		       (n + 1) * sizeof(uint32_t) + n * (sizeof(uint16_t) + sizeof(int16_t));
+	size_t check = x->cpu->check ? n * sizeof(struct jit_op_flags) : 0;
+	struct jit_block *jb = jit_meta_alloc(x->jc, bytes + check);
 
+	jb->flags = check ? (struct jit_op_flags *)((uint8_t *)jb + bytes) : NULL;
 	jb->links = (struct jit_link *)(jb + 1);
 	jb->off = (uint32_t *)(jb->links + nlinks);
 	jb->ids = (uint16_t *)(jb->off + n + 1);
@@ -553,7 +552,6 @@ static void fill_block(struct xlat *x, struct jit_block *jb)
 	jb->older = jb->entries = jb->next_entry = NULL;
 	jb->last_op = last->op->flags & SOFT_OP_END ? 0 : last->insn.op;
 	jb->in = NULL;
-	jb->flags = NULL;
 }
 
 /* Where the block begins for whom flags come in otherwise than its code expects them. */
@@ -567,6 +565,24 @@ static void emit_other_start(struct xlat *x, struct jit_block *jb)
 		em_unpark(&x->e, T1);
 	}
 	em_jmp_to(&x->e, jb->code);
+	jit_note_jump(x, x->e.pos - 4, jb->code);
+}
+
+/* What jit_copy.c needs, behind the other arrays. */
+static void add_fixes(struct xlat *x, struct jit_block *jb)
+{
+	size_t bytes = x->nfix * sizeof(*jb->fix);
+
+	jb->cold_end = x->e.pos;
+	jb->fixed = x->fixed || !x->m64 || crosses(x);
+	jb->nfix = 0;
+	jb->fix = NULL;
+	if (jb->fixed)
+		return;
+	jb->nfix = (uint16_t)x->nfix;
+	jb->fix = jit_meta_alloc(x->jc, bytes);
+	jb->info_bytes = (uint32_t)((uint8_t *)jb->fix + bytes - (uint8_t *)jb);
+	gp_memcpy(jb->fix, x->fix, bytes);
 }
 
 static struct jit_block *place(struct xlat *x)
@@ -577,13 +593,14 @@ static struct jit_block *place(struct xlat *x)
 	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
-	if (x->cpu->check)
+	if (jb->flags)
 		add_check_info(x, jb);
 	emit_stubs(x, jb);
 	if (jb->needs_flags && !crosses(x))
 		emit_other_start(x, jb);
 	jb->end = x->e.pos;
 	emit_words(x, jb->links);
+	add_fixes(x, jb);
 	return jb;
 }
 
@@ -611,6 +628,7 @@ static struct jit_block *translate_locked(struct xlat *x)
 	jb = place(x);
 	jb->cold = x->cold_head + 8;
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
+	soft_cache_note_kin(x->cpu->e->cache, b);
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
@@ -656,7 +674,8 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.b = b;
 	x.mode = b->mode;
 	x.m64 = b->mode & SOFT_MODE_CS64;
-	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
+	x.nlinks = x.nslow = x.ncold = x.nfar = x.nfix = 0;
+	x.fixed = false;
 	x.view = cpu->view;
 	x.lines = 0;
 	x.run = (struct jit_run){.on = false};
@@ -667,6 +686,9 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	if (soft_cache_in_flux(cpu, b->page[0]) ||
 	    (crosses(&x) && soft_cache_in_flux(cpu, b->page[1])))
 		return NULL;
+	jb = jit_copy_for(cpu, b);
+	if (jb)
+		return jb;
 	x.e.pos = 0;
 	x.bd = soft_built(cpu, b, cpu->s.rip);
 	x.n = x.bd->nops;
@@ -686,7 +708,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 /* For whom flags come in by another way than the code at `to` expects them: `park` them first, or take them. */
 static uint32_t emit_entry(struct jit_cache *jc, struct jit_block *in, bool park, uint32_t to)
 {
-	uint32_t head = next_head(&jc->cold);
+	uint32_t head = jit_next_head(&jc->cold);
 	struct emit e = {.rw = jc->rw, .pos = head + 8};
 
 	if (park)

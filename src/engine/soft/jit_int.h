@@ -67,6 +67,26 @@ struct jit_link {
 	bool parked;		  /* flags are in cpu->hflags here */
 };
 
+/* What of a copied block's code depends on where it is (jit_copy.c). */
+enum jit_fix_kind {
+	/* Constants that are addresses: 8 bytes, 4 to be extended, or 4 of which the rest is not wanted. */
+	JIT_FIX_WHOLE,
+	JIT_FIX_ZERO_EXTENDED,
+	JIT_FIX_SIGN_EXTENDED,
+	JIT_FIX_CUT,
+	/* Displacements: to the block's other half, or to a common stub. */
+	JIT_FIX_ACROSS,
+	JIT_FIX_TO_STUB,
+	JIT_FIX_TABLE, /* offset of the jump table's entry for the address noted before it */
+	JIT_FIX_EXEC,  /* displacement of a page's soft_exec_word() */
+};
+
+struct jit_fix {
+	uint16_t at; /* from the head word on */
+	uint8_t kind;
+	bool cold; /* in the code out of line */
+};
+
 /* Metadata of a block of host code. */
 struct jit_block {
 	struct soft_block *sb;
@@ -89,9 +109,14 @@ struct jit_block {
 	int16_t *rip;	     /* of each operation, from ip on */
 	uint32_t *off;	     /* nops + 1 code offsets, with JIT_OFF_PARKED */
 	uint16_t *ids;	     /* nops times enum x86_op, with JIT_ID_* */
+	uint32_t cold, end,
+		cold_end; /* offsets of its code out of line, and with the links' words */
+	bool fixed;	  /* is not to be copied */
+	uint16_t nfix;
+	struct jit_fix *fix;
+	uint32_t info_bytes; /* of this and its arrays, which are behind it */
 	/* For lockstep. */
-	uint32_t cold, end; /* offsets of its code out of line */
-	bool fpu;	    /* has x87, SSE or AVX instructions */
+	bool fpu; /* has x87, SSE or AVX instructions */
 	struct jit_op_flags {
 		uint16_t live, exit;	    /* live before it, and where it leaves the block */
 		uint16_t writes, undefined; /* written for certain; left undefined */
@@ -177,6 +202,19 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b);
  * behind it is not translated twice. NULL: there is none. Passes no safepoint.
  */
 struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing);
+
+/* ---- jit_copy.c ----------------------------------------------------------------------------- */
+
+/* Host code for `b` copied from that of its kin, or NULL. Called by the vCPU that runs it. */
+struct jit_block *jit_copy_for(struct soft_cpu *cpu, struct soft_block *b);
+/* A block for the vCPU's mode at `lin` with a copy of its kin's code, or NULL. Passes no safepoint. */
+struct soft_block *jit_copy_block(struct soft_cpu *cpu, gva_t lin, uint64_t backing);
+
+/* The head word of the next piece of code in the part. */
+static inline uint32_t jit_next_head(const struct jit_range *r)
+{
+	return (((uint32_t)r->used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
+}
 
 /* Can blocks of this mode be translated? */
 static inline bool jit_mode_ok(uint32_t mode)

@@ -208,6 +208,8 @@ static void cycles_to_ns(struct soft_engine *e)
 
 	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
 		e->cpus[i]->stats.jit_ns = e->cpus[i]->stats.jit_ns * per_1024 >> 10;
+	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
+		e->cpus[i]->stats.copy_ns = e->cpus[i]->stats.copy_ns * per_1024 >> 10;
 	if (e->start_tsc)
 		e->stats.longest_drop = e->stats.longest_drop * per_1024 >> 10;
 }

@@ -27,6 +27,9 @@ struct soft_event;
 	X(insns_decoded, "instructions decoded")                               \
 	X(jit_blocks, "blocks translated")                                     \
 	X(jit_insns, "instructions translated")                                \
+	X(jit_copies, "blocks copied from another linear address")             \
+	X(jit_copied_insns, "instructions copied")                             \
+	X(copy_ns, "nanoseconds spent copying")                                \
 	X(jit_joins, "entries into the middle of a block")                     \
 	X(jit_bytes, "bytes of code generated")                                \
 	X(jit_lone, "ranges of operands given up, since they cross pages")     \
