@@ -19,7 +19,7 @@
 #define ARENA_PART_BYTES (2ull << 20) /* operations */
 #define ARENA_BYTES (ARENA_PARTS * ARENA_PART_BYTES)
 #define BLOCKS_OF_S1 (512u << 10)
-#define CODE_PER_BLOCK 256u /* bytes, at least: blocks do not run out before code memory does */
+#define CODE_PER_BLOCK 128u /* bytes, at least: blocks do not run out before code memory does */
 #define CACHE_HASH_BITS 18
 #define CACHE_KIN_BITS 17
 #define KIN_BYTES (sizeof(struct soft_block *) << CACHE_KIN_BITS)
@@ -664,16 +664,19 @@ static void use_next_arena_part(struct soft_cache *c)
 /* Make room, unless another vCPU has while this one waited. `bd`: for this; NULL: for code. */
 static void make_room(struct soft_cache *c, struct soft_cpu *cpu, const struct soft_build *bd)
 {
-	uint64_t start = __builtin_ia32_rdtsc(), took;
+	struct soft_stats_all *st = &c->e->stats;
+	uint64_t asked = __builtin_ia32_rdtsc(), start, end;
 
 	soft_exclusive_begin(cpu);
+	start = __builtin_ia32_rdtsc();
 	pthread_mutex_lock(&c->lock);
 	if (heads_full(c) || (c->e->jit && jit_full(c->e->jit)))
 		use_next_part(c);
 	if (c->arena_short || (bd && arena_full(c, bd)))
 		use_next_arena_part(c);
-	took = __builtin_ia32_rdtsc() - start;
-	c->e->stats.longest_drop = max_u64(c->e->stats.longest_drop, took);
+	end = __builtin_ia32_rdtsc();
+	st->longest_drop = max_u64(st->longest_drop, end - start);
+	st->longest_stop = max_u64(st->longest_stop, end - asked);
 	pthread_mutex_unlock(&c->lock);
 	soft_exclusive_end(cpu);
 }

@@ -210,8 +210,10 @@ static void cycles_to_ns(struct soft_engine *e)
 		e->cpus[i]->stats.jit_ns = e->cpus[i]->stats.jit_ns * per_1024 >> 10;
 	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
 		e->cpus[i]->stats.copy_ns = e->cpus[i]->stats.copy_ns * per_1024 >> 10;
-	if (e->start_tsc)
-		e->stats.longest_drop = e->stats.longest_drop * per_1024 >> 10;
+	if (!e->start_tsc)
+		return;
+	e->stats.longest_drop = e->stats.longest_drop * per_1024 >> 10;
+	e->stats.longest_stop = e->stats.longest_stop * per_1024 >> 10;
 }
 
 void soft_stats_print(struct soft_engine *e)

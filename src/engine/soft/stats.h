@@ -88,7 +88,8 @@ struct soft_event;
 	X(parts_dropped, "parts of the code cache dropped")  \
 	X(blocks_dropped, "blocks killed by that")           \
 	X(arena_dropped, "parts of S1's operations dropped") \
-	X(longest_drop, "longest time all vCPUs stood for it, ns")
+	X(longest_drop, "longest time it took, ns")          \
+	X(longest_stop, "the same from the first vCPU's stop on, ns")
 
 #define SOFT_STATS_FIELD(name, what) uint64_t name;
 #define SOFT_STATS_NONE(section)
