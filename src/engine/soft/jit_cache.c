@@ -12,8 +12,6 @@
 #include "engine/soft/jit_xlat.h"
 
 #define META_SHARE 2u /* bytes of metadata address space per byte of code */
-/* No block has more code, or code out of line, or metadata. */
-#define MAX_BYTES (24u << 10)
 
 /* ---- Life ----------------------------------------------------------------------------------- */
 
@@ -81,7 +79,7 @@ void jit_cache_use_part(struct jit_cache *jc, unsigned part)
 
 static bool has_room(const struct jit_range *r)
 {
-	return r->used + MAX_BYTES <= r->end;
+	return r->used + JIT_MAX_BYTES <= r->end;
 }
 
 bool jit_full(const struct jit_cache *jc)
@@ -91,7 +89,7 @@ bool jit_full(const struct jit_cache *jc)
 
 static size_t used_of(const struct jit_range *r, size_t whole)
 {
-	return (r->used - r->start) * whole / (r->end - r->start - MAX_BYTES);
+	return (r->used - r->start) * whole / (r->end - r->start - JIT_MAX_BYTES);
 }
 
 size_t jit_used(const struct jit_cache *jc, size_t whole)

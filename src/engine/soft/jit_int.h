@@ -47,6 +47,8 @@ _Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
 
 /* The code memory, with its metadata, is used in so many parts, each dropped as a whole. */
 #define JIT_PARTS 8u
+/* No block has more code, or code out of line, or metadata. */
+#define JIT_MAX_BYTES (24u << 10)
 
 /* So often may runs of a block cross a page before it is translated without the last of them. */
 #define JIT_MAX_CROSSINGS 16u
