@@ -308,13 +308,14 @@ static void failed(struct qcow2 *q)
 /* Flush, switch, flush: without the lock. */
 static int switch_over(struct qcow2 *q, const struct q_header *h)
 {
+	bool sync = q->b->cache != BLK_CACHE_UNSAFE;
 	int r;
 
 	pthread_mutex_unlock(&q->lock);
-	r = blk_file_flush(q->b->file);
+	r = sync ? blk_file_flush(q->b->file) : 0;
 	if (!r)
 		r = q_header_write(q->b->file, h);
-	if (!r)
+	if (!r && sync)
 		r = blk_file_flush(q->b->file);
 	pthread_mutex_lock(&q->lock);
 	return r;

@@ -517,3 +517,39 @@ int q_snapshot_list(struct blk *b, struct q_snapshots *out, struct lodge_err *er
 	pthread_mutex_unlock(&q->lock);
 	return r;
 }
+
+int q_snapshot_view(struct blk *b, const char *which, struct lodge_err *err)
+{
+	struct qcow2 *q = b->priv;
+	struct q_snapshots list;
+	struct q_snapshot *s;
+	uint64_t *l1 = NULL, size;
+	int r = q_snapshot_list(b, &list, err);
+
+	if (r)
+		return r;
+	s = find(&list, which);
+	if (!s) {
+		q_snapshots_free(&list);
+		return err_set(err, -ENOENT, "'%s' has no snapshot '%s'", b->path, which);
+	}
+	size = s->disk_size;
+	if (size > INT64_MAX || s->l1_size > Q_MAX_L1_BYTES / 8 || s->l1_off % q->cluster_size)
+		r = -EINVAL;
+	if (!r)
+		r = q_load_entries(q, s->l1_off, s->l1_size, &l1);
+	if (r) {
+		free(l1);
+		r = err_set(err, r, "snapshot '%s' of '%s' is damaged", which, b->path);
+	} else {
+		pthread_mutex_lock(&q->lock);
+		free(q->l1);
+		q->l1 = l1;
+		q->h.l1_size = s->l1_size;
+		q_cache_drop_all(&q->l2);
+		pthread_mutex_unlock(&q->lock);
+		b->size = size;
+	}
+	q_snapshots_free(&list);
+	return r;
+}
