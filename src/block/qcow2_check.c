@@ -73,6 +73,9 @@ static void count_entry(struct checker *c, uint64_t e, bool active)
 			bad(c, "a compressed cluster marked as its owner's", off);
 		refer(c, off, len, "a compressed cluster beyond the file's end");
 		c->res->compressed_clusters += active;
+		c->res->fragmented_clusters += active;
+		c->res->allocated_clusters += active;
+		return;
 	} else if (!off) {
 		return;
 	} else if (off % q->cluster_size) {
@@ -104,6 +107,7 @@ static int count_l2(struct checker *c, uint64_t off, bool active)
 	if (c->budget < q->l2_entries)
 		return -E2BIG;
 	c->budget -= q->l2_entries;
+	c->next_host = 0;
 	refer(c, off, q->cluster_size, "an L2 table");
 	r = blk_file_read(q->b->file, off, c->table, q->cluster_size);
 	for (uint64_t i = 0; i < q->l2_entries && !r; i++)
