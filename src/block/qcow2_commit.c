@@ -34,6 +34,10 @@ int q_corrupt(struct qcow2 *q, const char *fmt, ...)
 	q->corrupt = true;
 	if (was || q->b->read_only)
 		return -EIO;
+	if (!q->committing)
+		mark_corrupt(q);
+	if (q->quiet)
+		return -EIO;
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
@@ -41,8 +45,6 @@ int q_corrupt(struct qcow2 *q, const char *fmt, ...)
 		"lodge: the image '%s' is damaged: %s; it is not written to any more, 'lodge img "
 		"check' says what is wrong\n",
 		q->b->path, what);
-	if (!q->committing)
-		mark_corrupt(q);
 	return -EIO;
 }
 

@@ -15,6 +15,7 @@
 #include "block/tools.h"
 
 #define PIECE (2ull << 20)
+#define PACK_PIECE (256ull << 10) /* smaller, so that nobody waits long for his turn */
 #define MAX_THREADS 16u
 
 struct convert {
@@ -73,6 +74,7 @@ static struct blk *source_at(const struct blk_convert *how, uint64_t *off)
 static void bound_piece(const struct convert *c, struct piece *p, uint64_t room)
 {
 	uint64_t end = p->off + p->len;
+	uint64_t most = c->how->compress ? max_u64(PACK_PIECE, c->cluster) : PIECE;
 
 	if (c->how->compress && p->len < room) {
 		if (p->what != DATA && align_down(end, c->cluster) > p->off) {
@@ -83,7 +85,7 @@ static void bound_piece(const struct convert *c, struct piece *p, uint64_t room)
 		}
 	}
 	if (p->what == DATA)
-		p->len = min_u64(p->len, align_down(p->off + PIECE, c->cluster) - p->off);
+		p->len = min_u64(p->len, align_down(p->off + most, c->cluster) - p->off);
 }
 
 /* Takes the next piece, with the lock. */
