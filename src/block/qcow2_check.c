@@ -24,7 +24,7 @@ struct checker {
 	uint64_t clusters;
 	struct q_set blocks; /* of refcounts, that what was counted needs */
 	uint64_t blocks_end; /* behind the last of them */
-	uint64_t budget; /* entries that may still be looked at */
+	uint64_t budget;     /* entries that may still be looked at */
 	uint64_t next_host;
 	bool no_memory;
 	uint8_t *table; /* room for one */
@@ -318,7 +318,7 @@ static int check_copied(struct checker *c, unsigned repair)
 
 	for (uint64_t i = 0; i < q->h.l1_size && !r; i++) {
 		uint64_t off = q->l1[i] & Q_OFFSET_MASK, e, mended, bitmap;
-		struct q_table *t;
+		struct q_table *t = NULL;
 
 		if (!off || off % q->cluster_size || off / q->cluster_size >= c->clusters)
 			continue;

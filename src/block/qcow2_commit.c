@@ -140,7 +140,7 @@ static int place_one_l2(struct qcow2 *q, struct q_table *t, bool keep)
 /* `keep` in memory, in case that the flush fails. */
 static int place_l2(struct qcow2 *q, bool keep)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	list_for_each_entry (t, &q->l2.lru, lru) {
 		int r = t->dirty ? place_one_l2(q, t, keep) : 0;
@@ -253,7 +253,7 @@ static int place_refs(struct qcow2 *q)
 
 static int write_refs(struct qcow2 *q)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	list_for_each_entry (t, &q->refs.lru, lru) {
 		int r;
@@ -290,7 +290,7 @@ static int prepare(struct qcow2 *q)
 
 static void unplace(struct q_cache *c, bool dirty)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	list_for_each_entry (t, &c->lru, lru) {
 		if (t->placed && dirty)

@@ -230,7 +230,7 @@ static int renew_copied(struct qcow2 *q)
 	int r = 0;
 
 	for (uint64_t i = 0; i < q->h.l1_size && !r; i++) {
-		struct q_table *t;
+		struct q_table *t = NULL;
 
 		r = q_l2_get(q, i, false, &t);
 		for (uint64_t k = 0; t && k < q->l2_entries && !r; k++) {
@@ -254,7 +254,7 @@ static int renew_copied(struct qcow2 *q)
 static int renew_copied_l1(struct qcow2 *q)
 {
 	for (uint64_t i = 0; i < q->h.l1_size; i++) {
-		uint64_t off = q->l1[i] & Q_OFFSET_MASK, n, e;
+		uint64_t off = q->l1[i] & Q_OFFSET_MASK, n = 0, e;
 		int r = off ? q_ref_get(q, off / q->cluster_size, &n) : 0;
 
 		if (r)
@@ -332,7 +332,7 @@ static int copy_l1(struct qcow2 *q, uint64_t *off)
 
 static int create(struct qcow2 *q, struct q_snapshots *list, uint64_t bytes, const char *name)
 {
-	uint64_t l1_off;
+	uint64_t l1_off = 0;
 	int r = add_data_refs(q, q->l1, q->h.l1_size, 1);
 
 	/* Tables that change move, and then have two references where they are. */

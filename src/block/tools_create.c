@@ -56,7 +56,7 @@ static int fill_zeros(struct blk_file *f, uint64_t size)
 static int create_raw(const struct blk_create *c, uint64_t size, struct lodge_err *err)
 {
 	unsigned prealloc = 0;
-	struct blk_file *f;
+	struct blk_file *f = NULL;
 	int r = 0;
 
 	if (c->backing)
