@@ -185,6 +185,7 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
 	&board_ahci,
+	&board_nvme,
 	NULL,
 };
 

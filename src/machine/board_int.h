@@ -22,6 +22,7 @@
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/nvme.h"
 #include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
@@ -132,7 +133,7 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 

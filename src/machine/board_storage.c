@@ -228,6 +228,58 @@ const struct board_kind board_ahci = {
 	.make = make_ahci,
 };
 
+/* ---- NVMe --------------------------------------------------------------------------------------- */
+
+static void free_nvme(void *obj)
+{
+	nvme_free(obj);
+}
+
+static int make_nvme(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct drive *dr = drive_of(b, p, err);
+	const char *id = props_get(p, "id"), *serial = props_get(p, "serial");
+	struct nvme_config cfg = {.mem = b->vm->mem};
+	char path[64];
+	struct nvme *n;
+	uint8_t devfn;
+	int r;
+
+	if (!dr)
+		return -EINVAL;
+	cfg.serial = serial ? serial : dr->serial;
+	if (!dr->queue)
+		return err_set(err, -EINVAL,
+			       "%s: a disk needs an image: give it one with file=", props_what(p));
+	if (!*cfg.serial)
+		return err_set(err, -EINVAL,
+			       "%s: serial= is missing; any text of up to 20 "
+			       "characters will do",
+			       props_what(p));
+	cfg.queue = dr->queue;
+	cfg.read_only = dr->read_only;
+	r = board_pci_place(b, p, &devfn, err);
+	if (r)
+		return r;
+	/* Firmware looks for this vendor and device here, whatever the function's own are. */
+	if (devfn & 7)
+		snprintf(path, sizeof(path), "pci8086,5845@%x,%x/namespace@1,0", devfn >> 3,
+			 devfn & 7);
+	else
+		snprintf(path, sizeof(path), "pci8086,5845@%x/namespace@1,0", devfn >> 3);
+	r = board_bootable(b, p, path, err);
+	if (r)
+		return r;
+	n = nvme_new(b->pci, devfn, &cfg, err);
+	return n ? board_adopt(b, id, nvme_device(n), n, free_nvme, err) : -EINVAL;
+}
+
+const struct board_kind board_nvme = {
+	.name = "nvme",
+	.help = "NVMe disk: drive=, serial=, id=, addr=, bootindex=",
+	.make = make_nvme,
+};
+
 /* ---- Drives of if=ide --------------------------------------------------------------------------- */
 
 static int add_ide_drive(struct board *b, struct drive *dr, struct lodge_err *err)
