@@ -186,6 +186,7 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_cd,
 	&board_ahci,
 	&board_nvme,
+	&board_floppy,
 	NULL,
 };
 

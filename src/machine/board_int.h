@@ -22,6 +22,7 @@
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/fdc.h"
 #include "devices/storage/nvme.h"
 #include "devices/storage/piix3_ide.h"
 #include "base/props.h"
@@ -48,6 +49,7 @@ struct board {
 	struct mc146818 *rtc;
 	struct i8042 *kbc;
 	struct i8237_pair *dma;
+	struct fdc *fdc;
 	struct port61 *port61;
 	struct port92 *port92;
 	struct uart16550 *uart[VM_SERIALS];
@@ -133,7 +135,8 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme,
+	board_floppy;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 

@@ -303,6 +303,62 @@ static int add_ide_drive(struct board *b, struct drive *dr, struct lodge_err *er
 	return attach(b, &at, d);
 }
 
+/* ---- Floppies ----------------------------------------------------------------------------------- */
+
+static int make_floppy(struct board *b, struct props *p, struct lodge_err *err)
+{
+	static const char *const types[] = {"auto", "120", "144", "288", NULL};
+	static const enum fdc_type cmos[] = {FDC_TYPE_NONE, FDC_TYPE_1M2, FDC_TYPE_1M44,
+					     FDC_TYPE_2M88};
+	struct drive *dr = NULL;
+	uint64_t unit = UINT64_MAX;
+	unsigned type = 0;
+	char path[64];
+	int r;
+
+	if (props_has(p, "drive")) {
+		dr = drive_of(b, p, err);
+		if (!dr)
+			return -EINVAL;
+	}
+	r = props_u64(p, "unit", FDC_DRIVES - 1, &unit, err);
+	if (!r)
+		r = props_choice(p, "drive-type", types, &type, err);
+	if (r)
+		return r;
+	props_get(p, "id");
+	for (unsigned i = 0; i < FDC_DRIVES && unit == UINT64_MAX; i++) {
+		if (!fdc_drive_type(b->fdc, i) && !drive_at(b, DRIVE_FLOPPY, 0, i))
+			unit = i;
+	}
+	if (unit == UINT64_MAX)
+		return err_set(err, -EBUSY, "%s: there are two floppy drives already",
+			       props_what(p));
+	snprintf(path, sizeof(path), "isa@1/fdc@%04x/floppy@%u", FDC_PORT, (unsigned)unit);
+	r = board_bootable(b, p, path, err);
+	if (r)
+		return r;
+	return fdc_add_drive(b->fdc, (unsigned)unit, dr ? dr->queue : NULL, dr && dr->read_only,
+			     cmos[type], err);
+}
+
+const struct board_kind board_floppy = {
+	.name = "floppy",
+	.help = "floppy drive: drive=, unit=0|1, drive-type=120|144|288|auto, bootindex=",
+	.make = make_floppy,
+};
+
+/* A drive of if=floppy. */
+static int add_floppy_drive(struct board *b, struct drive *dr, struct lodge_err *err)
+{
+	if (dr->unit >= FDC_DRIVES)
+		return err_set(err, -EINVAL,
+			       "-drive if=floppy: there are two floppy drives, "
+			       "index=0 and index=1");
+	dr->used = true;
+	return fdc_add_drive(b->fdc, dr->unit, dr->queue, dr->read_only, FDC_TYPE_NONE, err);
+}
+
 /* ---- CMOS --------------------------------------------------------------------------------------- */
 
 static unsigned cylinders(struct ata_drive *d)
@@ -352,9 +408,12 @@ int board_add_storage(struct board *b, struct lodge_err *err)
 	list_for_each_entry (dr, &b->drives, link) {
 		if (!dr->used && dr->iface == DRIVE_IDE)
 			r = add_ide_drive(b, dr, err);
+		else if (!dr->used && dr->iface == DRIVE_FLOPPY)
+			r = add_floppy_drive(b, dr, err);
 		if (r)
 			return r;
 	}
 	cmos_disks(b);
+	mc146818_set_floppies(b->rtc, fdc_drive_type(b->fdc, 0), fdc_drive_type(b->fdc, 1));
 	return 0;
 }
