@@ -29,22 +29,17 @@ enum {
 #define DSR_RESET 0x80u
 #define DIR_CHANGED 0x80u
 
-#define RATE_500K 0u
-#define RATE_300K 1u
-#define RATE_250K 2u
-#define RATE_1M 3u
-
-/* What images are, by their size. 5.25" double density is read in 1.2 MB drives, at 300 kb/s. */
+/* What images are, by their size. */
 static const struct fdc_format formats[] = {
-	{163840, 40, 1, 8, RATE_300K, FDC_TYPE_1M2},
-	{184320, 40, 1, 9, RATE_300K, FDC_TYPE_1M2},
-	{327680, 40, 2, 8, RATE_300K, FDC_TYPE_1M2},
-	{368640, 40, 2, 9, RATE_300K, FDC_TYPE_1M2},
-	{737280, 80, 2, 9, RATE_250K, FDC_TYPE_1M44},
-	{1228800, 80, 2, 15, RATE_500K, FDC_TYPE_1M2},
-	{1474560, 80, 2, 18, RATE_500K, FDC_TYPE_1M44},
-	{1720320, 80, 2, 21, RATE_500K, FDC_TYPE_1M44},
-	{2949120, 80, 2, 36, RATE_1M, FDC_TYPE_2M88},
+	{163840, 40, 1, 8, FDC_RATE_250K, FDC_TYPE_360K},
+	{184320, 40, 1, 9, FDC_RATE_250K, FDC_TYPE_360K},
+	{327680, 40, 2, 8, FDC_RATE_250K, FDC_TYPE_360K},
+	{368640, 40, 2, 9, FDC_RATE_250K, FDC_TYPE_360K},
+	{737280, 80, 2, 9, FDC_RATE_250K, FDC_TYPE_1M44},
+	{1228800, 80, 2, 15, FDC_RATE_500K, FDC_TYPE_1M2},
+	{1474560, 80, 2, 18, FDC_RATE_500K, FDC_TYPE_1M44},
+	{1720320, 80, 2, 21, FDC_RATE_500K, FDC_TYPE_1M44},
+	{2949120, 80, 2, 36, FDC_RATE_1M, FDC_TYPE_2M88},
 };
 #define FORMAT_1M44 6u
 
@@ -289,7 +284,7 @@ static void fdc_reset(struct device *dev)
 	f->lock = 0;
 	soft_reset(f);
 	f->dor = f->tdr = 0;
-	f->rate = RATE_250K;
+	f->rate = FDC_RATE_250K;
 	f->reset_senses = 0;
 	f->perpendicular = 0;
 	f->last = f->formatting = 0;

@@ -41,6 +41,9 @@ static bool by_dma(const struct fdc *f)
 
 bool fdc_rate_fits(const struct fdc *f, const struct fdc_drive *d)
 {
+	/* 40 tracks: 250 kb/s at 300 turns a minute is 300 kb/s at 360, and firmware means either. */
+	if (d->format.tracks == 40 && f->rate == FDC_RATE_300K)
+		return true;
 	return d->format.rate == f->rate;
 }
 

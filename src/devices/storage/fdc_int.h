@@ -16,6 +16,12 @@
 #define FDC_FIFO 16u
 #define FDC_UNITS 4u /* that commands can name; the last two are never there */
 
+/* Data rates, as CCR and DSR have them. */
+#define FDC_RATE_500K 0u
+#define FDC_RATE_300K 1u
+#define FDC_RATE_250K 2u
+#define FDC_RATE_1M 3u
+
 enum fdc_phase { FDC_COMMAND, FDC_EXECUTE, FDC_RESULT, FDC_PHASES };
 enum fdc_step {
 	STEP_NONE,
