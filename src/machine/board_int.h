@@ -32,6 +32,9 @@
 
 /* The 128 KiB below 1 MiB, and again at the top of 4 GiB, where the reset vector is. */
 #define BOARD_FW_BYTES 0x20000u
+#define BOARD_FLASHES 2u
+
+struct board_flash;
 
 struct board {
 	struct vm *vm;
@@ -39,6 +42,9 @@ struct board {
 	struct list added;   /* struct board_added: those of -device and its kin */
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
+	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
+	unsigned net_cards;  /* that were given a MAC address */
+	struct list roms;    /* struct pci_rom */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -64,10 +70,11 @@ struct board {
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
 	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
-	struct fw_loader tables;    /* ACPI tables for firmware, read by fw_cfg */
-	bool booted;		    /* -boot once= is over */
-	unsigned uart_irq;	    /* which UARTs ask for an interrupt */
-	bool nmi_line, nmi_masked;  /* port 0x61's output, bit 7 of port 0x70 */
+	struct board_flash *flash[BOARD_FLASHES];
+	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
+	bool booted;		   /* -boot once= is over */
+	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
+	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
 };
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
@@ -90,12 +97,41 @@ int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* Into the ROM below 4 GiB. Once, after board_map_memory(). */
 int board_load_rom(struct board *b, struct lodge_err *err) MUST_CHECK;
 
+/* ---- board_flash.c: -drive if=pflash ------------------------------------------------------------ */
+
+/* Read the images, say how big they are (rom_bytes). After drives_open(), before board_map_memory(). */
+int board_open_flash(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The devices. -ENOMEM. */
+int board_wire_flash(struct board *b) MUST_CHECK;
+void board_free_flash(struct board *b);
+
 /* ---- board_fwcfg.c: what firmware is told ------------------------------------------------------- */
 
 /* Give firmware the items it asks for, and `-fw_cfg`. Once. */
 int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* -boot order= and once= into CMOS, at each reset. */
 void board_set_boot_order(struct board *b);
+
+/* ---- board_kernel.c ----------------------------------------------------------------------------- */
+
+/* -kernel for firmware to boot, if there are both. After board_load_rom(). */
+int board_add_kernel(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_oprom.c: option ROMs ----------------------------------------------------------------- */
+
+/* A ROM for the BIOS to run, to be booted from first, or where bootindex= of `p` (may be NULL) says. */
+int board_add_option_rom(struct board *b, const char *name, bool first, struct props *p,
+			 struct lodge_err *err) MUST_CHECK;
+/* Those of -option-rom. */
+int board_add_option_roms(struct board *b, struct lodge_err *err) MUST_CHECK;
+/*
+ * The ROM BAR of a PCI device: the file romfile= of `p` names ("": none), or else the file `usual`
+ * (may be NULL: none) if firmware is there to run it and its package is installed; rombar=0: none. After
+ * pci_dev_init() and before the device's reset.
+ */
+int board_pci_rom(struct board *b, struct props *p, struct pci_dev *d, const char *usual,
+		  struct lodge_err *err) MUST_CHECK;
+void board_free_roms(struct board *b);
 
 /* ---- board_dev.c: devices of -device ------------------------------------------------------------
  */
@@ -105,9 +141,14 @@ struct board_kind {
 	const char *name;  /* as QEMU spells it */
 	const char *alias; /* another name, or NULL */
 	const char *help;  /* for `-device help`, with its settings */
+	bool virtio;	   /* it is also called NAME-transitional and NAME-non-transitional */
 	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
+
+/* board_virtio.c */
+extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
+	board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -115,6 +156,8 @@ struct board_kind {
  */
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err) MUST_CHECK;
+/* The last device of -device that is of this class (and has this id, unless it is NULL), or NULL. */
+struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id);
 /* The place of a new PCI function: addr=SLOT[.FUNC] (hexadecimal, as QEMU) if given, else the first free slot. */
 int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
 		    struct lodge_err *err) MUST_CHECK;
@@ -125,6 +168,8 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
  */
 int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
+/* Before all others. */
+int board_boot_first(struct board *b, const char *path, struct lodge_err *err) MUST_CHECK;
 /* What board_adopt() has kept under this id, if its class is named so; else NULL. */
 struct device *board_find_device(struct board *b, const char *id, const char *class_name);
 /* The path of the one to be tried as number `n`, or NULL. */
@@ -139,5 +184,18 @@ extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvm
 	board_floppy;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* ---- board_net.c: the network -------------------------------------------------------------------
+ */
+
+/*
+ * Open the back ends of -netdev and -nic, and make the cards of -nic. After wire(), before
+ * board_add_devices.
+ */
+int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Say which back ends no card uses. Once, after board_add_devices. */
+void board_check_nets(struct board *b);
+/* Close the back ends, once the cards are gone. */
+void board_close_nets(struct board *b);
+extern const struct board_kind board_kind_e1000, board_virtio_net;
 
 #endif

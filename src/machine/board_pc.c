@@ -467,6 +467,8 @@ static int wire(struct board *b, struct lodge_err *err)
 	b->fw_cfg = fw_cfg_new(b->vm->mem);
 	if (!b->fw_cfg || plug(b, fw_cfg_device(b->fw_cfg), fw_cfg_map(b->fw_cfg, bus, 0x510)))
 		return -ENOMEM;
+	if (board_wire_flash(b))
+		return -ENOMEM;
 	return wire_debug(b, err);
 }
 
@@ -487,24 +489,35 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->added);
 	list_init(&b->drives);
 	list_init(&b->boot);
-	r = board_map_memory(b, err);
+	list_init(&b->nets);
+	list_init(&b->roms);
+	err->msg[0] = '\0';
+	r = drives_open(b, err);
+	if (!r)
+		r = board_open_flash(b, err);
+	if (!r)
+		r = board_map_memory(b, err);
 	if (!r)
 		r = board_load_rom(b, err);
-	if (!r) {
-		err->msg[0] = '\0';
-		r = drives_open(b, err);
-	}
 	if (!r) {
 		r = wire(b, err);
 		if (r && !err->msg[0])
 			err_set(err, r, "no memory for the board's devices");
 	}
 	if (!r)
+		r = board_open_nets(b, err);
+	if (!r)
 		r = board_add_devices(b, err);
 	if (!r)
 		r = board_add_storage(b, err);
 	if (!r)
 		r = drives_check(b, err);
+	if (!r)
+		board_check_nets(b);
+	if (!r)
+		r = board_add_option_roms(b, err);
+	if (!r)
+		r = board_add_kernel(b, err);
 	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
@@ -523,8 +536,11 @@ void board_free(struct board *b)
 	drives_drain(b);
 	drives_drop_held(b);
 	board_free_added(b);
+	board_close_nets(b);
+	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
+	board_free_flash(b);
 	fw_cfg_free(b->fw_cfg);
 	fw_loader_free(&b->tables);
 	for (unsigned i = 0; i < VM_SERIALS; i++)

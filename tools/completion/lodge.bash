@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
--bios -fw_cfg -no-reboot -no-shutdown -nographic -serial -debugcon -device -display -vga -monitor
+-bios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -no-reboot -no-shutdown -nographic -serial -debugcon -device -display -vga -monitor
 -parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
@@ -12,7 +12,8 @@ _lodge_words() {
 
 _lodge_run_value() {
 	case $prev in
-	-kernel | --kernel | -initrd | --initrd | -bios | --bios | -D | --D | -pidfile | --pidfile)
+	-kernel | --kernel | -initrd | --initrd | -bios | --bios | \
+		-hd? | --hd? | -cdrom | --cdrom | -fd? | --fd? | -pflash | --pflash | -D | --D | -pidfile | --pidfile)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		compopt -o filenames 2>/dev/null
 		;;
@@ -27,6 +28,10 @@ _lodge_run_value() {
 	-rtc | --rtc) _lodge_words "base=utc base=localtime" ;;
 	-serial | --serial | -debugcon | --debugcon)
 		_lodge_words "stdio mon:stdio file: unix: tcp: pty null none"
+		compopt -o nospace 2>/dev/null
+		;;
+	-drive | --drive)
+		_lodge_words "file= if=virtio if=ide if=none format=raw format=qcow2 cache=none readonly=on"
 		compopt -o nospace 2>/dev/null
 		;;
 	-device | --device) _lodge_words "isa-debug-exit help" ;;
