@@ -76,6 +76,7 @@ static void jc_fill(struct soft_cpu *cpu, uint64_t ip, const struct jit_block *j
 	j->ip = ip;
 	j->host = (uint64_t)(uintptr_t)(cpu->e->jit->rx + jb->pad);
 	j->page = (uint64_t)(uintptr_t)cpu->e->ram + (jb->sb->page[0] << PAGE_BITS);
+	soft_space_note_exec(cpu, jb->sb->lin, jb->sb->page[0]);
 	__atomic_store_n(&j->key, cpu->code_key, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&jb->dead, __ATOMIC_SEQ_CST)))
 		__atomic_store_n(&j->key, 0, __ATOMIC_RELAXED); /* partner: jit_kill */
@@ -104,6 +105,7 @@ static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
 		return false;
 	SOFT_COUNT(cpu, jit_renewed);
 	soft_code_page_seen(cpu, lin);
+	soft_space_note_exec(cpu, lin, (j->page - (uint64_t)(uintptr_t)cpu->e->ram) >> PAGE_BITS);
 	return __atomic_compare_exchange_n(&j->key, &key, cpu->code_key, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
 }
@@ -267,7 +269,6 @@ static bool allow_cross(struct soft_cpu *cpu, const struct jit_link *l, const st
 	jc_fill(cpu, l->ip, to);
 	if (!word)
 		return false;
-	soft_space_note_exec(cpu, to->sb->lin, to->sb->page[0]);
 	if (*at == ~0ull)
 		__atomic_store_n(at, word, __ATOMIC_RELEASE);
 	return *at == word;
