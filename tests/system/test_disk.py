@@ -240,6 +240,16 @@ def test_error_when_stopped_expect_it_can_be_ended(tmp_path, short):
     assert read_at(short, 0, 4 * MIB) == data()[:4 * MIB]
 
 
+def flat(tmp_path, path, kind):
+    """The image as a raw file, by qemu-img, which must find it clean."""
+    if kind == "raw":
+        return path
+    out = tmp_path / "flat.raw"
+    subprocess.run(["qemu-img", "check", "-q", str(path)], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "raw", str(path), str(out)], check=True)
+    return out
+
+
 @contextlib.contextmanager
 def small_disk(path, mib):
     path.mkdir()
@@ -253,14 +263,15 @@ def small_disk(path, mib):
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path):
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path, kind):
     """werror=enospc is what is meant when nothing is said."""
     with small_disk(tmp_path / "small", 6) as small:
         path = small / "disk.img"
-        with open(path, "wb") as f:
-            f.truncate(16 * MIB)
+        subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(path), "16M"], check=True)
         (small / "filler").write_bytes(bytes(3 * MIB))
-        with guest(tmp_path, WRITE_ALL, "-drive", "if=virtio,format=raw,file=%s" % path) as vm:
+        with guest(tmp_path, WRITE_ALL, "-drive",
+                   "if=virtio,format=%s,file=%s" % (kind, path)) as vm:
             vm.expect("READY")
             vm.send("\r")
             vm.expect("No space left on device. The machine is stopped")
@@ -269,19 +280,22 @@ def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path):
             os.kill(vm.pid, signal.SIGCONT)
             vm.expect("WRITTEN")
             assert vm.wait_exit() == 0
-        assert read_at(path, 0, 8 * MIB) == data()
+        assert read_at(flat(tmp_path, path, kind), 0, 8 * MIB) == data()
 
 
-def test_machine_when_terminated_expect_what_was_written_in_the_file(tmp_path, image):
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_machine_when_terminated_expect_what_was_written_in_the_file(tmp_path, kind):
+    image = tmp_path / "disk.img"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(image), "32M"], check=True)
     script = """
 dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null
 echo READY; sleep 1000
 """
-    with guest(tmp_path, script, "-drive", "if=virtio,format=raw,file=%s" % image) as vm:
+    with guest(tmp_path, script, "-drive", "if=virtio,format=%s,file=%s" % (kind, image)) as vm:
         vm.expect("READY")
         os.kill(vm.pid, signal.SIGTERM)
         assert vm.wait_exit() == 0
-    assert read_at(image, 0, 8 * MIB) == data()
+    assert read_at(flat(tmp_path, image, kind), 0, 8 * MIB) == data()
 
 
 def test_blockdev_when_named_by_a_device_expect_it_there(tmp_path, image):

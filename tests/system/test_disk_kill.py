@@ -17,7 +17,7 @@ from vm import TOP
 
 MIB = 1 << 20
 WRITERS, BLOCKS, BYTES = 4, 512, 4096
-KILLS = int(os.environ.get("LODGE_KILLS", "2"))
+KILLS = int(os.environ.get("LODGE_KILLS", "1"))
 
 
 def blocks_of(seed, n):

@@ -574,7 +574,9 @@ static void drain_when_disk_is_slow_expect_all_done(void **state)
 	usleep(20000);
 	pthread_mutex_lock(&lock);
 	assert_int_equal(seen.done, 0);
+	pthread_mutex_lock(&fake.lock);
 	assert_true(fake.inside > 1 && fake.inside <= 16);
+	pthread_mutex_unlock(&fake.lock);
 	assert_int_equal(pthread_create(&helper, NULL, (void *(*)(void *))let_go, NULL), 0);
 	blk_queue_drain(q);
 	assert_int_equal(seen.done, 100);
