@@ -213,6 +213,8 @@ static const struct board_kind *const kinds[] = {
 	&board_virtio_blk,
 	&board_virtio_rng,
 	&board_ahci,
+	&board_nvme,
+	&board_floppy,
 	&board_virtio_serial,
 	&board_virtconsole,
 	&board_virtserialport,
