@@ -99,15 +99,16 @@ static int bind_tftp(int dir)
 	return 0;
 }
 
-/* The new root, in a memory file system over /tmp, then in the place of the old one. */
-static int new_root(int dir)
+/* In a mount namespace of its own: the new root, in a memory file system over /tmp, in the place of the old. */
+static int new_root(const char *tftp)
 {
 	static char resolv[RESOLV_MAX];
 	size_t len = read_resolv(resolv, sizeof(resolv));
-	int r = unshare_mounts();
+	int dir = -1, r;
 
-	if (r)
-		return r;
+	/* Of this namespace, before /tmp is covered. */
+	if (tftp && (dir = open(tftp, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -errno;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  "size=256k,nr_inodes=16,mode=0555") ||
@@ -118,6 +119,7 @@ static int new_root(int dir)
 		r = bind_tftp(dir);
 	if (r)
 		return r;
+	close(dir);
 	if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/") ||
 	    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 		return -errno;
@@ -192,23 +194,35 @@ static void limit(int what, rlim_t most)
 	setrlimit(what, &now);
 }
 
+/* The folder, or -1 without one. */
+static int open_folder(const char *tftp, struct lodge_err *err)
+{
+	int dir = tftp ? open(tftp, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (tftp && dir < 0)
+		return err_set(err, -errno, "tftp=%s: cannot open the folder: %s", tftp,
+			       strerror(errno));
+	return dir;
+}
+
 int net_confine_files(const char *tftp, struct lodge_err *err)
 {
-	int dir = -1, root, landlock;
+	int dir = open_folder(tftp, err), root, landlock, r;
 
-	if (tftp) {
-		dir = open(tftp, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			return err_set(err, -errno, "tftp=%s: cannot open the folder: %s", tftp,
-				       strerror(errno));
+	if (tftp && dir < 0)
+		return dir;
+	root = unshare_mounts();
+	if (!root) {
+		if (dir >= 0)
+			close(dir);
+		r = new_root(tftp);
+		if (r)
+			return err_set(err, r, "cannot give the NAT process a root of its own: %s",
+				       strerror(-r));
+		dir = tftp ? open("/tftp", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	}
-	root = new_root(dir);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_set(err, -errno, "cannot give up new privileges: %s", strerror(errno));
-	if (!root && dir >= 0) {
-		close(dir);
-		dir = open("/tftp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
 	landlock = landlock_files(dir);
 	if (dir >= 0)
 		close(dir);
