@@ -299,7 +299,7 @@ struct net_backend *net_stream_open(struct props *p, const struct net_host *host
 {
 	struct net_stream *s = net_stream_new("stream", host, err);
 	bool server = false;
-	int fd, r;
+	int fd = 0, r;
 
 	if (!s)
 		return NULL;

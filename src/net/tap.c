@@ -206,7 +206,7 @@ static int open_named(struct net_tap *t, struct props *p, bool vnet, struct lodg
 static int open_tap(struct net_tap *t, struct props *p, struct lodge_err *err)
 {
 	const char *fd = props_get(p, "fd");
-	uint64_t n, sndbuf = 0;
+	uint64_t n = 0, sndbuf = 0;
 	bool vnet = true;
 	int r = refuse(p, err), size;
 
