@@ -11,6 +11,7 @@
 
 #include "base/props.h"
 #include "base/range.h"
+#include "machine/board_pc.h"
 
 #define DEFAULT_BIOS "bios-256k.bin"
 #define DEFAULT_RAM (128ull << 20) /* as QEMU */
@@ -64,6 +65,7 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.blockdevs);
 	free_options(&o->vm.netdevs);
 	free_options(&o->vm.devices);
+	free_options(&o->vm.chardevs);
 	free_options(&o->vm.option_roms);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
@@ -122,7 +124,7 @@ static void default_console(struct run_opts *o)
 /* SeaBIOS, unless the kernel or other firmware was given. */
 static void default_bios(struct run_opts *o)
 {
-	if (!o->vm.kernel && !o->vm.bios)
+	if (!o->vm.kernel && !o->vm.bios && !board_has_flash(&o->vm))
 		o->vm.bios = DEFAULT_BIOS;
 }
 

@@ -21,6 +21,8 @@
 #include "devices/legacy/port61.h"
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/storage/ahci.h"
+#include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
 #include "firmware/loader.h"
@@ -28,6 +30,9 @@
 
 /* The 128 KiB below 1 MiB, and again at the top of 4 GiB, where the reset vector is. */
 #define BOARD_FW_BYTES 0x20000u
+#define BOARD_FLASHES 2u
+
+struct board_flash;
 
 struct board {
 	struct vm *vm;
@@ -57,14 +62,16 @@ struct board {
 	struct pci_bus *pci;
 	struct i440fx *host_bridge;
 	struct piix3 *isa_bridge;
+	struct piix3_ide *ide;
 	struct piix4_pm *pm;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
 	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
-	struct fw_loader tables;    /* ACPI tables for firmware, read by fw_cfg */
-	bool booted;		    /* -boot once= is over */
-	unsigned uart_irq;	    /* which UARTs ask for an interrupt */
-	bool nmi_line, nmi_masked;  /* port 0x61's output, bit 7 of port 0x70 */
+	struct board_flash *flash[BOARD_FLASHES];
+	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
+	bool booted;		   /* -boot once= is over */
+	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
+	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
 };
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
@@ -86,6 +93,14 @@ int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* Into the ROM below 4 GiB. Once, after board_map_memory(). */
 int board_load_rom(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_flash.c: -drive if=pflash ------------------------------------------------------------ */
+
+/* Read the images, say how big they are (rom_bytes). After drives_open(), before board_map_memory(). */
+int board_open_flash(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The devices. -ENOMEM. */
+int board_wire_flash(struct board *b) MUST_CHECK;
+void board_free_flash(struct board *b);
 
 /* ---- board_fwcfg.c: what firmware is told ------------------------------------------------------- */
 
@@ -123,13 +138,14 @@ struct board_kind {
 	const char *name;  /* as QEMU spells it */
 	const char *alias; /* another name, or NULL */
 	const char *help;  /* for `-device help`, with its settings */
+	bool virtio;	   /* it is also called NAME-transitional and NAME-non-transitional */
 	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
 /* board_virtio.c */
-extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
-	board_virtio_blk_modern;
+extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
+	board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -137,6 +153,8 @@ extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
  */
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err) MUST_CHECK;
+/* The last device of -device that is of this class (and has this id, unless it is NULL), or NULL. */
+struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id);
 /* The place of a new PCI function: addr=SLOT[.FUNC] (hexadecimal, as QEMU) if given, else the first free slot. */
 int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
 		    struct lodge_err *err) MUST_CHECK;
@@ -149,12 +167,19 @@ int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
 /* Before all others. */
 int board_boot_first(struct board *b, const char *path, struct lodge_err *err) MUST_CHECK;
+/* What board_adopt() has kept under this id, if its class is named so; else NULL. */
+struct device *board_find_device(struct board *b, const char *id, const char *class_name);
 /* The path of the one to be tried as number `n`, or NULL. */
 const char *board_boot_path(const struct board *b, unsigned n);
 /* All -device options, in order. Once, after wire(). */
 int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_free_added(struct board *b);
 
+/* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
+
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
+/* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
+int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* ---- board_net.c: the network -------------------------------------------------------------------
  */
 
@@ -167,8 +192,6 @@ int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_check_nets(struct board *b);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
-extern const struct board_kind board_kind_e1000;
-extern const struct board_kind board_virtio_net, board_virtio_net_transitional,
-	board_virtio_net_modern;
+extern const struct board_kind board_kind_e1000, board_virtio_net;
 
 #endif

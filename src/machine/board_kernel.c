@@ -157,7 +157,7 @@ static int add_items(struct board *b, uint8_t *kernel, uint32_t len, const char 
 /* An EFI firmware volume begins the image: it needs no option ROM for a kernel. */
 static bool rom_is_uefi(const struct board *b)
 {
-	const uint8_t *rom = mem_base(b->vm->mem) + mem_ram_bytes(b->vm->mem);
+	const uint8_t *rom = mem_base(b->vm->mem) + mem_backing_bytes(b->vm->mem) - b->rom_bytes;
 
 	return !memcmp(rom + 40, "_FVH", 4);
 }

@@ -248,24 +248,12 @@ const struct board_kind board_virtio_net = {
 	.name = "virtio-net-pci",
 	.alias = "virtio-net",
 	.help = "network: netdev=ID,mac=MAC,rx_queue_size=N,tx_queue_size=N,host_mtu=N,...",
+	.virtio = true,
 	.make = make_virtio,
 };
-const struct board_kind board_virtio_net_transitional = {
-	.name = "virtio-net-pci-transitional",
-	.help = "the same",
-	.make = make_virtio,
-};
-const struct board_kind board_virtio_net_modern = {
-	.name = "virtio-net-pci-non-transitional",
-	.help = "the same, virtio 1 only",
-	.make = make_virtio,
-};
-
 static const struct board_kind *const cards[] = {
 	&board_kind_e1000,
 	&board_virtio_net,
-	&board_virtio_net_transitional,
-	&board_virtio_net_modern,
 };
 
 /* ---- -netdev and -nic -----------------------------------------------------------------------------
