@@ -13,8 +13,6 @@ CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 TIMEOUT = 120
 
-pytestmark = pytest.mark.skipif(not os.path.exists(CODE), reason="needs the package ovmf")
-
 
 def flash(folder):
     """Options for flash with variables of its own."""
