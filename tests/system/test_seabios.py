@@ -20,7 +20,7 @@ def test_seabios_when_no_disk_expect_it_says_so(cpus):
         vm.expect(r"SeaBIOS \(version 1\.\d+")
         vm.expect(r"Running on QEMU \(i440fx\)")
         vm.expect(r"QEMU fw_cfg DMA interface supported")
-        vm.expect(r"Found 3 PCI devices")
+        vm.expect(r"Found [1-9] PCI devices")
         vm.expect(r"PIIX3/PIIX4 init")
         vm.expect(r"Found %d cpu\(s\) max supported %d cpu" % (cpus, cpus))
         vm.expect(r"ACPI: parse DSDT at 0x")
