@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "net/helper.h"
 
 const struct cli_verb cli_verbs[] = {
 	{"run", "build a PC and run an operating system in it", cli_run, cli_run_help},
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
 	const struct cli_verb *verb;
 	const char *name, *alias;
 
+	net_helper_main(argc, argv);
 	fill_std_descriptors();
 	if (argc < 2) {
 		cli_help(1, argv);

@@ -4,14 +4,13 @@
 
 #include "cli/run_opts.h"
 
-#define NETWORK "the network is not there yet; leave it out or write '-nic none'"
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
 #define MONITOR "the monitor is not there yet; leave it out or write '-monitor none'"
 #define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
 #define MIGRATION "saving, restoring and migrating are not there yet"
-#define OBJECTS "objects and named back ends are not there yet; use -serial and -debugcon"
+#define OBJECTS "objects are not there yet; -drive, -netdev and -chardev name back ends"
 #define TABLES "firmware tables of your own are not there yet"
 #define MEMORY "memory back ends are not there yet; '-m SIZE' is all there is"
 #define PRIVILEGE "dropping privileges is not there yet; start lodge as the user it shall be"
@@ -24,7 +23,6 @@ static const struct {
 	{"mtdblock", "flash disks are not there; use -drive"},
 	{"virtfs", "shared folders are not there yet"},
 	{"fsdev", "shared folders are not there yet"},
-	{"netdev", NETWORK},
 	{"display", DISPLAYS},
 	{"vnc", DISPLAYS},
 	{"spice", DISPLAYS},
@@ -50,7 +48,6 @@ static const struct {
 	{"loadvm", MIGRATION},
 	{"only-migratable", MIGRATION},
 	{"object", OBJECTS},
-	{"chardev", OBJECTS},
 	{"add-fd", OBJECTS},
 	{"acpitable", TABLES},
 	{"smbios", TABLES},
@@ -83,7 +80,8 @@ static const struct {
 	{"preconfig", MONITOR},
 	{"compat", CONFIG},
 	{"echr", "the escape key is Ctrl-A and cannot be changed yet"},
-	{"virtioconsole", "virtio is not there yet; use -serial"},
+	{"virtioconsole",
+	 "write '-chardev BACKEND,id=ID -device virtio-serial-pci -device virtconsole,chardev=ID'"},
 };
 
 const char *run_opt_missing(const char *name)

@@ -35,6 +35,11 @@ static int set_serial(struct run_opts *o, const char *val, struct lodge_err *err
 	return 0;
 }
 
+static int set_chardev(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return run_opts_add(&o->vm.chardevs, "-chardev", val, "backend", err);
+}
+
 static int set_debugcon(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)err;
@@ -67,18 +72,6 @@ static int set_vga(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)o;
 	return only_none("vga", "video adapters are", val, err);
-}
-
-static int set_nic(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	(void)o;
-	return only_none("nic", "the network is", val, err);
-}
-
-static int set_net(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	(void)o;
-	return only_none("net", "the network is", val, err);
 }
 
 static int set_parallel(struct run_opts *o, const char *val, struct lodge_err *err)
@@ -155,8 +148,12 @@ const struct run_opt run_opts_console[] = {
 	 set_nographic},
 	{"serial", "DEV",
 	 "a serial port's other end, up to four times: stdio, mon:stdio, file:PATH, "
-	 "unix:PATH[,server=on[,wait=off]], tcp:HOST:PORT[,...], pty, null, none",
+	 "unix:PATH[,server=on[,wait=off]], tcp:HOST:PORT[,...], pty, null, chardev:ID, none",
 	 set_serial},
+	{"chardev", "BACKEND,id=ID[,SETTING=VALUE]",
+	 "another end for -device virtconsole, virtserialport and -serial: stdio[,mux=on], "
+	 "file,path=, socket,path=|host=,port=[,server=on[,wait=off]], pty, null",
+	 set_chardev},
 	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
 	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]", "one more device; 'help' lists them",
 	 set_device},
@@ -164,8 +161,6 @@ const struct run_opt run_opts_console[] = {
 	{"vga", "none", "no video adapter", set_vga},
 	{"monitor", "none", "no monitor", set_monitor},
 	{"parallel", "none", "no parallel port", set_parallel},
-	{"nic", "none", "no network", set_nic},
-	{"net", "none", "the same", set_net},
 	{"nodefaults", NULL, "no device that was not asked for", set_nodefaults},
 	{NULL, NULL, NULL, NULL},
 };

@@ -25,6 +25,7 @@ static const struct {
 	{"firmware", run_opts_firmware},
 	{"disks", run_opts_disks},
 	{"consoles and devices", run_opts_console},
+	{"network", run_opts_net},
 	{"process", run_opts_process},
 };
 
@@ -64,6 +65,7 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.blockdevs);
 	free_options(&o->vm.netdevs);
 	free_options(&o->vm.devices);
+	free_options(&o->vm.chardevs);
 	free_options(&o->vm.option_roms);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);

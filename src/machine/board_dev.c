@@ -41,6 +41,18 @@ struct device *board_find_device(struct board *b, const char *id, const char *cl
 	return a && !strcmp(a->dev->cls->name, class_name) ? a->dev : NULL;
 }
 
+struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id)
+{
+	struct board_added *a;
+	struct device *found = NULL;
+
+	list_for_each_entry (a, &b->added, link) {
+		if (a->dev->cls == cls && (!id || (a->id && !strcmp(a->id, id))))
+			found = a->dev;
+	}
+	return found;
+}
+
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err)
 {
@@ -196,16 +208,32 @@ static void free_boot_order(struct board *b)
 static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
+	&board_kind_e1000,
+	&board_virtio_net,
 	&board_virtio_blk,
-	&board_virtio_blk_transitional,
-	&board_virtio_blk_modern,
+	&board_virtio_rng,
+	&board_ahci,
+	&board_virtio_serial,
+	&board_virtconsole,
+	&board_virtserialport,
 	NULL,
 };
+
+/* NAME, or of a virtio device NAME-transitional and NAME-non-transitional. */
+static bool is_called(const struct board_kind *k, const char *name)
+{
+	size_t n = strlen(k->name);
+
+	if (!strcmp(k->name, name) || (k->alias && !strcmp(k->alias, name)))
+		return true;
+	return k->virtio && !strncmp(k->name, name, n) &&
+	       (!strcmp(name + n, "-transitional") || !strcmp(name + n, "-non-transitional"));
+}
 
 static const struct board_kind *find_kind(const char *name)
 {
 	for (const struct board_kind *const *k = kinds; *k; k++) {
-		if (!strcmp((*k)->name, name) || ((*k)->alias && !strcmp((*k)->alias, name)))
+		if (is_called(*k, name))
 			return *k;
 	}
 	return NULL;

@@ -21,6 +21,7 @@
 #include "devices/legacy/port61.h"
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/storage/ahci.h"
 #include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
@@ -39,6 +40,8 @@ struct board {
 	struct list added;   /* struct board_added: those of -device and its kin */
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
+	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
+	unsigned net_cards;  /* that were given a MAC address */
 	struct list roms;    /* struct pci_rom */
 
 	struct apic_bus *apics;
@@ -135,13 +138,14 @@ struct board_kind {
 	const char *name;  /* as QEMU spells it */
 	const char *alias; /* another name, or NULL */
 	const char *help;  /* for `-device help`, with its settings */
+	bool virtio;	   /* it is also called NAME-transitional and NAME-non-transitional */
 	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
 /* board_virtio.c */
-extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
-	board_virtio_blk_modern;
+extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
+	board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -149,6 +153,8 @@ extern const struct board_kind board_virtio_blk, board_virtio_blk_transitional,
  */
 int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 		void (*free_obj)(void *obj), struct lodge_err *err) MUST_CHECK;
+/* The last device of -device that is of this class (and has this id, unless it is NULL), or NULL. */
+struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id);
 /* The place of a new PCI function: addr=SLOT[.FUNC] (hexadecimal, as QEMU) if given, else the first free slot. */
 int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
 		    struct lodge_err *err) MUST_CHECK;
@@ -171,8 +177,21 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* ---- board_net.c: the network -------------------------------------------------------------------
+ */
+
+/*
+ * Open the back ends of -netdev and -nic, and make the cards of -nic. After wire(), before
+ * board_add_devices.
+ */
+int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Say which back ends no card uses. Once, after board_add_devices. */
+void board_check_nets(struct board *b);
+/* Close the back ends, once the cards are gone. */
+void board_close_nets(struct board *b);
+extern const struct board_kind board_kind_e1000, board_virtio_net;
 
 #endif

@@ -483,6 +483,7 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->added);
 	list_init(&b->drives);
 	list_init(&b->boot);
+	list_init(&b->nets);
 	list_init(&b->roms);
 	err->msg[0] = '\0';
 	r = drives_open(b, err);
@@ -498,11 +499,15 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 			err_set(err, r, "no memory for the board's devices");
 	}
 	if (!r)
+		r = board_open_nets(b, err);
+	if (!r)
 		r = board_add_devices(b, err);
 	if (!r)
 		r = board_add_storage(b, err);
 	if (!r)
 		r = drives_check(b, err);
+	if (!r)
+		board_check_nets(b);
 	if (!r)
 		r = board_add_option_roms(b, err);
 	if (!r)
@@ -525,6 +530,7 @@ void board_free(struct board *b)
 	drives_drain(b);
 	drives_drop_held(b);
 	board_free_added(b);
+	board_close_nets(b);
 	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);

@@ -10,7 +10,10 @@
 
 #include "base/range.h"
 #include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_console.h"
+#include "devices/virtio/virtio_rng.h"
 #include "machine/board_virtio.h"
+#include "machine/chardevs.h"
 #include "machine/drive.h"
 
 static bool ends_with(const char *s, const char *end)
@@ -179,15 +182,136 @@ const struct board_kind board_virtio_blk = {
 	.name = "virtio-blk-pci",
 	.alias = "virtio-blk",
 	.help = "disk: drive=ID [,num-queues=N,queue-size=N,serial=S,bootindex=N,addr=SLOT,...]",
+	.virtio = true,
 	.make = make_blk,
 };
-const struct board_kind board_virtio_blk_transitional = {
-	.name = "virtio-blk-pci-transitional",
-	.help = "the same",
-	.make = make_blk,
+/* ---- virtio-rng ----------------------------------------------------------------------------------- */
+
+static void free_rng(void *obj)
+{
+	virtio_rng_free(obj);
+}
+
+static int make_rng(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct virtio_rng_config c = {.period_ms = 65536};
+	struct virtio_rng *s;
+	int r = board_virtio_config(b, p, 1, 8, &c.virtio, err);
+
+	if (!r)
+		r = props_u64(p, "max-bytes", INT64_MAX, &c.max_bytes, err);
+	if (!r)
+		r = read_number(p, "period", INT32_MAX, &c.period_ms, err);
+	if (r)
+		return r;
+	s = virtio_rng_new(&c, err);
+	if (!s)
+		return -EINVAL;
+	return board_adopt(b, props_get(p, "id"), virtio_rng_device(s), s, free_rng, err);
+}
+
+const struct board_kind board_virtio_rng = {
+	.name = "virtio-rng-pci",
+	.alias = "virtio-rng",
+	.help = "random bytes of the host [max-bytes=N,period=MS]",
+	.virtio = true,
+	.make = make_rng,
 };
-const struct board_kind board_virtio_blk_modern = {
-	.name = "virtio-blk-pci-non-transitional",
-	.help = "the same, virtio 1 only",
-	.make = make_blk,
+
+/* ---- virtio-serial and its ports -------------------------------------------------------------------- */
+
+static void free_serial(void *obj)
+{
+	virtio_console_free(obj);
+}
+
+static int make_serial(struct board *b, struct props *p, struct lodge_err *err)
+{
+	unsigned ports = VIRTIO_CONSOLE_PORTS;
+	struct virtio_config vc;
+	struct virtio_console *s;
+	int r = read_number(p, "max_ports", VIRTIO_CONSOLE_PORTS, &ports, err);
+
+	/* Two vectors: one for the ports together. */
+	if (!r)
+		r = board_virtio_config(b, p, 1, 128, &vc, err);
+	if (r)
+		return r;
+	s = virtio_console_new(&vc, ports, err);
+	if (!s)
+		return -EINVAL;
+	return board_adopt(b, props_get(p, "id"), virtio_console_device(s), s, free_serial, err);
+}
+
+/* bus=ID.0 of a virtio-serial-pci; without it, the last one. */
+static struct virtio_console *serial_of(struct board *b, struct props *p, struct lodge_err *err)
+{
+	const char *bus = props_get(p, "bus");
+	char id[64];
+	struct device *dev;
+
+	if (bus && !ends_with(bus, ".0")) {
+		err_set(err, -EINVAL, "%s: bus=%s: write ID.0, with the id of a virtio-serial-pci",
+			props_what(p), bus);
+		return NULL;
+	}
+	if (bus)
+		snprintf(id, sizeof(id), "%.*s", (int)strlen(bus) - 2, bus);
+	dev = board_find_added(b, &virtio_console_class, bus ? id : NULL);
+	if (!dev) {
+		err_set(err, -ENOENT, "%s: there is no %s%s; put '-device virtio-serial-pci' first",
+			props_what(p), bus ? "virtio-serial-pci for bus=" : "virtio-serial-pci",
+			bus ? bus : "");
+		return NULL;
+	}
+	return virtio_console_of(dev);
+}
+
+static int make_port(struct board *b, struct props *p, bool console, struct lodge_err *err)
+{
+	struct virtio_console *s = serial_of(b, p, err);
+	const char *id = props_get(p, "chardev");
+	struct virtio_console_port port = {.console = console, .name = props_get(p, "name")};
+	uint64_t nr = UINT64_MAX;
+
+	if (!s || props_u64(p, "nr", VIRTIO_CONSOLE_PORTS - 1, &nr, err))
+		return -EINVAL;
+	if (id) {
+		struct named_chardev *n = chardevs_take(b->vm, id, err);
+
+		if (!n)
+			return -EINVAL;
+		port.chr = n->chr;
+		port.waits = n->waits;
+	}
+	props_get(p, "id");
+	return virtio_console_add(s, nr == UINT64_MAX ? -1 : (int)nr, &port, err) < 0 ? -EINVAL : 0;
+}
+
+static int make_virtconsole(struct board *b, struct props *p, struct lodge_err *err)
+{
+	return make_port(b, p, true, err);
+}
+
+static int make_virtserialport(struct board *b, struct props *p, struct lodge_err *err)
+{
+	return make_port(b, p, false, err);
+}
+
+const struct board_kind board_virtio_serial = {
+	.name = "virtio-serial-pci",
+	.alias = "virtio-serial",
+	.help = "consoles and serial channels [max_ports=N]",
+	.virtio = true,
+	.make = make_serial,
+};
+const struct board_kind board_virtconsole = {
+	.name = "virtconsole",
+	.help = "a console on virtio-serial: chardev=ID [,name=NAME,nr=N,bus=ID.0]",
+	.make = make_virtconsole,
+};
+const struct board_kind board_virtserialport = {
+	.name = "virtserialport",
+	.help = "a channel on virtio-serial: chardev=ID,name=NAME [,nr=N,bus=ID.0]",
+	.make = make_virtserialport,
 };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "machine/drive.h"
+#include "machine/chardevs.h"
 #include "machine/vm_int.h"
 
 #define IO_STACK_BYTES (256u << 10)
@@ -118,9 +119,23 @@ static int open_chardevs(struct vm *vm, struct lodge_err *err)
 	};
 	char label[16];
 
+	if (chardevs_open(vm, &host, err))
+		return -EINVAL;
 	for (unsigned i = 0; i < VM_SERIALS; i++) {
+		static const char named[] = "chardev:";
+
 		if (!vm->cfg.serial[i])
 			continue;
+		if (!strncmp(vm->cfg.serial[i], named, sizeof(named) - 1)) {
+			const char *id = vm->cfg.serial[i] + sizeof(named) - 1;
+			struct named_chardev *n = chardevs_take(vm, id, err);
+
+			if (!n)
+				return -EINVAL;
+			vm->serial[i] = n->chr;
+			vm->serial_named[i] = true;
+			continue;
+		}
 		snprintf(label, sizeof(label), "serial%u", i);
 		vm->serial[i] = chardev_open(vm->cfg.serial[i], label, &host, err);
 		if (!vm->serial[i] && err->msg[0])
@@ -222,6 +237,7 @@ struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err)
 	}
 	vm->cfg = *cfg;
 	vm->event_fd = -1;
+	list_init(&vm->chardevs);
 	if (set_up(vm, err)) {
 		vm_free(vm);
 		return NULL;
@@ -348,8 +364,11 @@ void vm_free(struct vm *vm)
 		return;
 	vm_stop(vm);
 	board_free(vm->board);
-	for (unsigned i = 0; i < VM_SERIALS; i++)
-		chardev_free(vm->serial[i]);
+	for (unsigned i = 0; i < VM_SERIALS; i++) {
+		if (!vm->serial_named[i])
+			chardev_free(vm->serial[i]);
+	}
+	chardevs_close(vm);
 	chardev_free(vm->debugcon);
 	if (vm->engine)
 		vm->ops->destroy(vm->engine);

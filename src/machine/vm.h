@@ -80,6 +80,7 @@ struct vm_config {
 	const char *cidata; /* a cloud-init seed: a folder, or the user-data */
 	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
 	struct vm_options drives, blockdevs, netdevs, devices;
+	struct vm_options chardevs; /* -chardev */
 	bool snapshot; /* what guests write to -drive goes when the machine ends */
 };
 

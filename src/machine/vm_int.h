@@ -58,6 +58,8 @@ struct vm {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	struct chardev *serial[VM_SERIALS], *debugcon;
+	bool serial_named[VM_SERIALS]; /* it belongs to chardevs */
+	struct list chardevs;	       /* struct named_chardev */
 	bool stdio_taken;
 	struct board *board;
 	struct vm_cpu *cpus;

@@ -296,14 +296,14 @@ static int available(struct virtqueue *vq, uint16_t *n)
 
 bool virtqueue_has(struct virtqueue *vq)
 {
-	uint16_t n;
+	uint16_t n = 0;
 
 	return vq->enabled && !usable(vq) && !available(vq, &n) && n;
 }
 
 int virtqueue_pop(struct virtqueue *vq, struct vq_chain **c)
 {
-	uint16_t n, head;
+	uint16_t n = 0, head;
 	int r;
 
 	if (!vq->enabled)
