@@ -41,6 +41,7 @@ struct blk_open {
 	bool discard;	 /* discards free space; otherwise they do nothing */
 	bool check; /* open even if marked corrupt, and change nothing: for `lodge img check` */
 	enum blk_cache cache;
+	const struct blk_open *on_behalf; /* a backing file: the image that stands on it; else NULL */
 };
 
 /*

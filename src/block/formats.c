@@ -3,6 +3,7 @@
 #include "block/block_int.h"
 
 const struct blk_format *const blk_formats[] = {
+	&blk_qcow2,
 	&blk_raw,
 	NULL,
 };

@@ -73,6 +73,13 @@ static int set_pflash(struct run_opts *o, const char *val, struct lodge_err *err
 	return add_file(o, "-pflash", "if=pflash", val, err);
 }
 
+static int set_cidata(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)err;
+	o->vm.cidata = val;
+	return 0;
+}
+
 static int set_snapshot(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)val;
@@ -102,6 +109,10 @@ const struct run_opt run_opts_disks[] = {
 	{"pflash", "FILE", "flash memory with firmware", set_pflash},
 	{"blockdev", "DRIVER,node-name=ID,file.driver=file,file.filename=PATH",
 	 "an image for -device ...,drive=ID", set_blockdev},
+	{"cidata", "FILE|DIR",
+	 "a cloud-init seed as one more disk: user-data, or a folder with user-data, meta-data, "
+	 "vendor-data, network-config",
+	 set_cidata},
 	{"snapshot", NULL, "what guests write to -drive is thrown away at the end", set_snapshot},
 	{NULL, NULL, NULL, NULL},
 };

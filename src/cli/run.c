@@ -38,6 +38,8 @@ static int block_signals(void)
 		sigaddset(&set, taken[i]);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* 'ulimit -f' is a full disk, and no reason to die. */
+	signal(SIGXFSZ, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/props.h"
 #include "base/range.h"
+#include "machine/board_pc.h"
 
 #define DEFAULT_BIOS "bios-256k.bin"
 #define DEFAULT_RAM (128ull << 20) /* as QEMU */
@@ -122,7 +123,7 @@ static void default_console(struct run_opts *o)
 /* SeaBIOS, unless the kernel or other firmware was given. */
 static void default_bios(struct run_opts *o)
 {
-	if (!o->vm.kernel && !o->vm.bios)
+	if (!o->vm.kernel && !o->vm.bios && !board_has_flash(&o->vm))
 		o->vm.bios = DEFAULT_BIOS;
 }
 

@@ -16,6 +16,8 @@
 #include "firmware/tables.h"
 #include "machine/board_int.h"
 
+#define BMDMA_PORT 0xc000u /* IDE's DMA registers, when no firmware places them */
+
 /* ---- Without firmware: what it would have programmed -------------------------------------------
  */
 
@@ -67,6 +69,7 @@ static void program_pci(struct board *b)
 	uint16_t pm = pci_devfn(PC_PIIX_SLOT, 3);
 
 	piix3_set_pirqs(b->isa_bridge, pirqs);
+	piix3_ide_program(b->ide, BMDMA_PORT);
 	piix4_pm_program(b->pm);
 	pci_config_write(b->pci, pm, PCI_INT_LINE, PC_SCI_IRQ, 1);
 	i440fx_set_pam(b->host_bridge, I440FX_PAM_READ_RAM | I440FX_PAM_WRITE_RAM);

@@ -34,6 +34,13 @@ static struct board_added *find_id(struct board *b, const char *id)
 	return NULL;
 }
 
+struct device *board_find_device(struct board *b, const char *id, const char *class_name)
+{
+	struct board_added *a = find_id(b, id);
+
+	return a && !strcmp(a->dev->cls->name, class_name) ? a->dev : NULL;
+}
+
 struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id)
 {
 	struct board_added *a;
@@ -133,24 +140,21 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn, struct lod
 
 struct board_boot_entry {
 	struct list link;
-	uint64_t index;
+	int64_t index;
 	char path[];
 };
 
-int board_bootable(struct board *b, struct props *p, const char *path, struct lodge_err *err)
+static int add_boot_entry(struct board *b, int64_t index, const char *path, const char *what,
+			  struct lodge_err *err)
 {
 	struct board_boot_entry *e, *other;
-	uint64_t index = UINT64_MAX;
-	int r = props_u64(p, "bootindex", 0x7fffffff, &index, err);
 
-	if (r || index == UINT64_MAX)
-		return r;
 	list_for_each_entry (other, &b->boot, link) {
 		if (other->index > index)
 			break;
 		if (other->index == index)
-			return err_set(err, -EINVAL, "%s: bootindex=%llu comes twice",
-				       props_what(p), (unsigned long long)index);
+			return err_set(err, -EINVAL, "%s: bootindex=%lld comes twice", what,
+				       (long long)index);
 	}
 	e = malloc(sizeof(*e) + strlen(path) + 1);
 	if (!e)
@@ -160,6 +164,21 @@ int board_bootable(struct board *b, struct props *p, const char *path, struct lo
 	/* In front of the first one with a higher index, or at the end. */
 	list_add_tail(&other->link, &e->link);
 	return 0;
+}
+
+int board_bootable(struct board *b, struct props *p, const char *path, struct lodge_err *err)
+{
+	uint64_t index = UINT64_MAX;
+	int r = props_u64(p, "bootindex", 0x7fffffff, &index, err);
+
+	if (r || index == UINT64_MAX)
+		return r;
+	return add_boot_entry(b, (int64_t)index, path, props_what(p), err);
+}
+
+int board_boot_first(struct board *b, const char *path, struct lodge_err *err)
+{
+	return add_boot_entry(b, -1, path, "the first to boot", err);
 }
 
 const char *board_boot_path(const struct board *b, unsigned n)
@@ -187,8 +206,11 @@ static void free_boot_order(struct board *b)
 /* ---- Kinds -------------------------------------------------------------------------------------- */
 
 static const struct board_kind *const kinds[] = {
+	&board_ide_hd,
+	&board_ide_cd,
 	&board_virtio_blk,
 	&board_virtio_rng,
+	&board_ahci,
 	&board_virtio_serial,
 	&board_virtconsole,
 	&board_virtserialport,

@@ -21,6 +21,8 @@
 #include "devices/legacy/port61.h"
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
+#include "devices/storage/ahci.h"
+#include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
 #include "firmware/loader.h"
@@ -28,6 +30,9 @@
 
 /* The 128 KiB below 1 MiB, and again at the top of 4 GiB, where the reset vector is. */
 #define BOARD_FW_BYTES 0x20000u
+#define BOARD_FLASHES 2u
+
+struct board_flash;
 
 struct board {
 	struct vm *vm;
@@ -35,6 +40,7 @@ struct board {
 	struct list added;   /* struct board_added: those of -device and its kin */
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
+	struct list roms;    /* struct pci_rom */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -54,14 +60,16 @@ struct board {
 	struct pci_bus *pci;
 	struct i440fx *host_bridge;
 	struct piix3 *isa_bridge;
+	struct piix3_ide *ide;
 	struct piix4_pm *pm;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
 	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
-	struct fw_loader tables;    /* ACPI tables for firmware, read by fw_cfg */
-	bool booted;		    /* -boot once= is over */
-	unsigned uart_irq;	    /* which UARTs ask for an interrupt */
-	bool nmi_line, nmi_masked;  /* port 0x61's output, bit 7 of port 0x70 */
+	struct board_flash *flash[BOARD_FLASHES];
+	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
+	bool booted;		   /* -boot once= is over */
+	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
+	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
 };
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
@@ -84,12 +92,41 @@ int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* Into the ROM below 4 GiB. Once, after board_map_memory(). */
 int board_load_rom(struct board *b, struct lodge_err *err) MUST_CHECK;
 
+/* ---- board_flash.c: -drive if=pflash ------------------------------------------------------------ */
+
+/* Read the images, say how big they are (rom_bytes). After drives_open(), before board_map_memory(). */
+int board_open_flash(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The devices. -ENOMEM. */
+int board_wire_flash(struct board *b) MUST_CHECK;
+void board_free_flash(struct board *b);
+
 /* ---- board_fwcfg.c: what firmware is told ------------------------------------------------------- */
 
 /* Give firmware the items it asks for, and `-fw_cfg`. Once. */
 int board_fill_fw_cfg(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* -boot order= and once= into CMOS, at each reset. */
 void board_set_boot_order(struct board *b);
+
+/* ---- board_kernel.c ----------------------------------------------------------------------------- */
+
+/* -kernel for firmware to boot, if there are both. After board_load_rom(). */
+int board_add_kernel(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_oprom.c: option ROMs ----------------------------------------------------------------- */
+
+/* A ROM for the BIOS to run, to be booted from first, or where bootindex= of `p` (may be NULL) says. */
+int board_add_option_rom(struct board *b, const char *name, bool first, struct props *p,
+			 struct lodge_err *err) MUST_CHECK;
+/* Those of -option-rom. */
+int board_add_option_roms(struct board *b, struct lodge_err *err) MUST_CHECK;
+/*
+ * The ROM BAR of a PCI device: the file romfile= of `p` names ("": none), or else the file `usual`
+ * (may be NULL: none) if firmware is there to run it and its package is installed; rombar=0: none. After
+ * pci_dev_init() and before the device's reset.
+ */
+int board_pci_rom(struct board *b, struct props *p, struct pci_dev *d, const char *usual,
+		  struct lodge_err *err) MUST_CHECK;
+void board_free_roms(struct board *b);
 
 /* ---- board_dev.c: devices of -device ------------------------------------------------------------
  */
@@ -126,10 +163,20 @@ int board_pci_place(struct board *b, struct props *p, uint8_t *devfn,
  */
 int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
+/* Before all others. */
+int board_boot_first(struct board *b, const char *path, struct lodge_err *err) MUST_CHECK;
+/* What board_adopt() has kept under this id, if its class is named so; else NULL. */
+struct device *board_find_device(struct board *b, const char *id, const char *class_name);
 /* The path of the one to be tried as number `n`, or NULL. */
 const char *board_boot_path(const struct board *b, unsigned n);
 /* All -device options, in order. Once, after wire(). */
 int board_add_devices(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_free_added(struct board *b);
+
+/* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
+
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
+/* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
+int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 #endif

@@ -7,7 +7,7 @@
  *   0xc0000    – 0xfffff      RAM, ROM or nothing, 13 regions by the host bridge's PAM registers
  *   0x100000   – RAM's end    RAM, up to 3 GiB
  *   0xc0000000 –              PCI, APICs, HPET
- *   … – 0xffffffff            -bios, its end here; or 128 KiB of what lies below 1 MiB
+ *   … – 0xffffffff            firmware, its end here; or 128 KiB of what lies below 1 MiB
  *   0x100000000 –             the rest of the RAM
  *
  * Source: Intel 82441FX data sheet (290549) §3.2.19 (PAM), §4.1. Threads: with the VM lock held.
@@ -21,12 +21,12 @@
 
 #define VGA_END 0xc0000u
 
-/* -bios with its end at `end`; the first `len` bytes counted from there. */
+/* Firmware with its end at `end`; the last `len` bytes of it. */
 static int map_rom(struct board *b, gpa_t end, uint64_t len)
 {
 	struct mem *mem = b->vm->mem;
 
-	return mem_map(mem, end - len, len, MEM_ROM, mem_ram_bytes(mem) + b->rom_bytes - len);
+	return mem_map(mem, end - len, len, MEM_ROM, mem_backing_bytes(mem) - len);
 }
 
 int board_map_memory(struct board *b, struct lodge_err *err)
@@ -37,7 +37,8 @@ int board_map_memory(struct board *b, struct lodge_err *err)
 
 	b->ram_low = min_u64(ram, PC_LOW_RAM_MAX);
 	b->ram_high = ram - b->ram_low;
-	b->rom_bytes = mem_backing_bytes(mem) - ram;
+	if (!b->flash[0])
+		b->rom_bytes = mem_backing_bytes(mem) - ram;
 	r = mem_map(mem, 0, PC_VGA_START, MEM_RAM, 0);
 	if (!r)
 		r = mem_map(mem, PC_HIGH_MEM, b->ram_low - PC_HIGH_MEM, MEM_RAM, PC_HIGH_MEM);
@@ -50,7 +51,7 @@ int board_map_memory(struct board *b, struct lodge_err *err)
 	return r ? err_set(err, r, "cannot map the guest's memory: %s", strerror(-r)) : 0;
 }
 
-/* What is on the ISA bus there: the end of -bios below 1 MiB, else nothing. */
+/* What is on the ISA bus there: the end of firmware below 1 MiB, else nothing. */
 static int map_isa(struct board *b, gpa_t gpa, uint32_t len)
 {
 	struct mem *mem = b->vm->mem;
@@ -59,8 +60,7 @@ static int map_isa(struct board *b, gpa_t gpa, uint32_t len)
 
 	if (gpa < rom_start)
 		return mem_map(mem, gpa, len, MEM_MMIO, 0);
-	return mem_map(mem, gpa, len, MEM_ROM,
-		       mem_ram_bytes(mem) + b->rom_bytes - (PC_FW_END - gpa));
+	return mem_map(mem, gpa, len, MEM_ROM, mem_backing_bytes(mem) - (PC_FW_END - gpa));
 }
 
 /*

@@ -246,6 +246,9 @@ static int wire_pci(struct board *b, struct lodge_err *err)
 					   .power_off = power_off,
 					   .opaque = b};
 
+	const struct piix3_ide_config ide = {.irq = {isa_irq(b, 14), isa_irq(b, 15)},
+					     .mem = b->vm->mem};
+
 	for (unsigned n = 0; n < ARRAY_SIZE(isa.isa_irq); n++)
 		isa.isa_irq[n] = isa_irq(b, n);
 	b->pci = pci_bus_new(bus);
@@ -262,6 +265,10 @@ static int wire_pci(struct board *b, struct lodge_err *err)
 	if (!b->isa_bridge)
 		return -EINVAL;
 	plug(b, piix3_device(b->isa_bridge), 0);
+	b->ide = piix3_ide_new(b->pci, &ide, err); /* 00:01.1 */
+	if (!b->ide)
+		return -EINVAL;
+	plug(b, piix3_ide_device(b->ide), 0);
 	b->pm = piix4_pm_new(b->pci, b->vm->loop, &pm, err); /* 00:01.3 */
 	if (!b->pm)
 		return -EINVAL;
@@ -326,9 +333,13 @@ static const struct {
 	{0xb2, 0xb3, "power management"},
 	{0xc0, 0xdf, "a DMA controller"},
 	{0xf0, 0xf0, "the x87 error latch"},
+	{0x170, 0x177, "the second IDE channel"},
+	{0x1f0, 0x1f7, "the first IDE channel"},
 	{0x2e8, 0x2ef, "COM4"},
 	{0x2f8, 0x2ff, "COM2"},
+	{0x376, 0x376, "the second IDE channel"},
 	{0x3e8, 0x3ef, "COM3"},
+	{0x3f6, 0x3f6, "the first IDE channel"},
 	{0x3f8, 0x3ff, "COM1"},
 	{0x4d0, 0x4d1, "an interrupt controller"},
 	{0x510, 0x51b, "fw_cfg"},
@@ -394,7 +405,7 @@ static int wire(struct board *b, struct lodge_err *err)
 	if (!b->pic || plug(b, i8259_device(b->pic), i8259_map(b->pic, bus)))
 		return -ENOMEM;
 
-	/* 00:00.0 440FX, 00:01.0 PIIX3, 00:01.3 PIIX4 power management. */
+	/* 00:00.0 440FX, 00:01.0 PIIX3, 00:01.1 its IDE, 00:01.3 PIIX4 power management. */
 	r = wire_pci(b, err);
 	if (r)
 		return r;
@@ -450,6 +461,8 @@ static int wire(struct board *b, struct lodge_err *err)
 	b->fw_cfg = fw_cfg_new(b->vm->mem);
 	if (!b->fw_cfg || plug(b, fw_cfg_device(b->fw_cfg), fw_cfg_map(b->fw_cfg, bus, 0x510)))
 		return -ENOMEM;
+	if (board_wire_flash(b))
+		return -ENOMEM;
 	return wire_debug(b, err);
 }
 
@@ -470,13 +483,15 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->added);
 	list_init(&b->drives);
 	list_init(&b->boot);
-	r = board_map_memory(b, err);
+	list_init(&b->roms);
+	err->msg[0] = '\0';
+	r = drives_open(b, err);
+	if (!r)
+		r = board_open_flash(b, err);
+	if (!r)
+		r = board_map_memory(b, err);
 	if (!r)
 		r = board_load_rom(b, err);
-	if (!r) {
-		err->msg[0] = '\0';
-		r = drives_open(b, err);
-	}
 	if (!r) {
 		r = wire(b, err);
 		if (r && !err->msg[0])
@@ -485,7 +500,13 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	if (!r)
 		r = board_add_devices(b, err);
 	if (!r)
+		r = board_add_storage(b, err);
+	if (!r)
 		r = drives_check(b, err);
+	if (!r)
+		r = board_add_option_roms(b, err);
+	if (!r)
+		r = board_add_kernel(b, err);
 	if (!r)
 		r = board_fill_fw_cfg(b, err);
 	if (r) {
@@ -504,8 +525,10 @@ void board_free(struct board *b)
 	drives_drain(b);
 	drives_drop_held(b);
 	board_free_added(b);
+	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
+	board_free_flash(b);
 	fw_cfg_free(b->fw_cfg);
 	fw_loader_free(&b->tables);
 	for (unsigned i = 0; i < VM_SERIALS; i++)
@@ -518,6 +541,7 @@ void board_free(struct board *b)
 	i8254_free(b->pit);
 	hpet_free(b->hpet);
 	piix4_pm_free(b->pm);
+	piix3_ide_free(b->ide);
 	piix3_free(b->isa_bridge);
 	i440fx_free(b->host_bridge);
 	pci_bus_free(b->pci);

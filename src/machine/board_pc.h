@@ -8,6 +8,7 @@
 #ifndef LODGE_MACHINE_BOARD_PC_H
 #define LODGE_MACHINE_BOARD_PC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -22,6 +23,9 @@ struct vm_config;
 
 /* Bytes of firmware (a multiple of 4 KiB) behind the RAM; for mem_new. 0 without firmware. */
 int board_rom_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
+
+/* Firmware comes by -drive if=pflash. */
+bool board_has_flash(const struct vm_config *cfg);
 
 /*
  * Make and wire all devices of `vm`, whose loop, memory, bus, engine and character devices are

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "firmware/platform.h"
+#include "devices/legacy/pflash.h"
 #include "machine/board_int.h"
 #include "machine/datafile.h"
 
@@ -34,8 +34,9 @@ int board_rom_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_e
 	char *path;
 	int r;
 
-	*bytes = 0;
-	if (!cfg->bios)
+	/* How much of it the flash takes is seen when its images are open. */
+	*bytes = board_has_flash(cfg) ? PFLASH_MAX : 0;
+	if (!cfg->bios || *bytes)
 		return 0;
 	path = data_file_find(cfg, cfg->bios, "firmware", err);
 	if (!path)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/range.h"
+#include "machine/cidata.h"
 #include "machine/drive_int.h"
 
 /* So many errors of a drive are told; a broken disk has thousands. */
@@ -318,6 +319,29 @@ static int add(struct board *b, const struct drive_spec *s, struct lodge_err *er
 	return 0;
 }
 
+/* A cloud-init seed is one more disk. */
+static int add_cidata(struct board *b, struct lodge_err *err)
+{
+	char path[32];
+	struct drive_spec s = {
+		.what = "-cidata",
+		.id = "cidata",
+		.iface = DRIVE_VIRTIO,
+		.bus = UINT64_MAX,
+		.unit = UINT64_MAX,
+		.index = UINT64_MAX,
+		.open = {.path = path, .format = "raw", .read_only = true},
+	};
+	int fd = cidata_volume(b->vm->cfg.cidata, err), r;
+
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	r = add(b, &s, err);
+	close(fd);
+	return r;
+}
+
 int drives_open(struct board *b, struct lodge_err *err)
 {
 	const struct vm_config *cfg = &b->vm->cfg;
@@ -333,7 +357,7 @@ int drives_open(struct board *b, struct lodge_err *err)
 		if (!r)
 			r = add(b, &s, err);
 	}
-	return r;
+	return !r && cfg->cidata ? add_cidata(b, err) : r;
 }
 
 int drives_flush(struct board *b)

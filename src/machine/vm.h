@@ -77,6 +77,7 @@ struct vm_config {
 	bool no_stdio; /* the process has no terminal: refuse stdio back ends */
 	struct vm_fwcfg_item fwcfg[VM_FWCFG_ITEMS];
 	unsigned fwcfg_items;
+	const char *cidata; /* a cloud-init seed: a folder, or the user-data */
 	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
 	struct vm_options drives, blockdevs, netdevs, devices;
 	struct vm_options chardevs; /* -chardev */

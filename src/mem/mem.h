@@ -19,7 +19,7 @@
 enum mem_kind {
 	MEM_MMIO, /* no backing: the bus answers */
 	MEM_RAM,
-	MEM_ROM,  /* backed; guest writes are dropped */
+	MEM_ROM,  /* backed; guest writes go to the bus */
 };
 
 /* One page-aligned range of the map. `ram_off` is the offset into the backing. */

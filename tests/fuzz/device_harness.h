@@ -13,37 +13,9 @@
 #include "bus/bus.h"
 #include "bus/device.h"
 #include "fake_time.h"
-
-/* A broken invariant: the sanitizer's report shows where. */
-#define FUZZ_CHECK(cond)         \
-	do {                     \
-		if (!(cond))     \
-			abort(); \
-	} while (0)
+#include "fuzz_in.h"
 
 #define FUZZ_MAX_STEPS 4096u
-
-struct fuzz_in {
-	const uint8_t *p;
-	size_t left;
-};
-
-static inline uint8_t fuzz_u8(struct fuzz_in *in)
-{
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static inline uint64_t fuzz_uint(struct fuzz_in *in, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- > 0)
-		v = v << 8 | fuzz_u8(in);
-	return v;
-}
 
 /* A port or size out of few choices: every byte value means something. */
 static inline void fuzz_port_access(struct fuzz_in *in, struct bus *bus, const uint16_t *ports,

@@ -3,8 +3,10 @@
 
 Run: make t T=system/seabios
 """
+import os
+
 import pytest
-from vm import LODGE, Vm
+from vm import LODGE, Vm, bad_lines, linux
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 
@@ -55,3 +57,23 @@ def test_firmware_when_missing_expect_package_named():
     with vm:
         assert vm.wait_exit() == 1
         assert "install the package seabios" in vm.text
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/share/qemu/linuxboot_dma.bin"),
+                    reason="needs linuxboot_dma.bin of qemu-system-data")
+def test_seabios_when_it_boots_linux_expect_no_complaint_about_its_tables():
+    with linux("cloud-amd64", "panic=-1", args=("-bios", "bios-256k.bin", "-smp", "2",
+               "-uuid", "7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f10")) as vm:
+        vm.expect(r"Booting from ROM")
+        vm.expect(r"DMI: Lodge PC \(i440FX\), BIOS 1\.16")
+        vm.expect(r"ACPI: PM: \(supports S0 S5\)")
+        vm.expect(r"guest# ")
+        vm.send("cat /sys/class/dmi/id/product_uuid\r")
+        vm.expect(r"7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f10\r+\n")
+        vm.expect(r"guest# ")
+        vm.send("echo cpus=$(nproc)\r")
+        vm.expect(r"cpus=2\r+\n")
+        vm.expect(r"guest# ")
+        vm.send("poweroff -f\r")
+        assert vm.wait_exit() == 0
+        assert not bad_lines(vm.text)

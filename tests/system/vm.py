@@ -28,7 +28,7 @@ def kernel(name):
 def initrd(arch="amd64", *files):
     """An initramfs as `make demo` has it, with `files` in its /bin."""
     os.makedirs(WORK, exist_ok=True)
-    tag = "-".join([arch] + [os.path.basename(f) for f in files])
+    tag = "-".join([arch] + [os.path.basename(f) for f in files])[:80]
     out = os.path.join(WORK, "initrd-%s-%d" % (tag, os.getpid()))
     subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), out,
                     kernel("busybox-" + arch), os.path.join(TOP, "tools/guest_init.sh"), *files],

@@ -135,7 +135,7 @@ bool ata_dma_wanted(const struct ata_drive *d)
 void ata_execute(struct ata_drive *d, uint8_t cmd)
 {
 	const struct ata_cmd *c = &ata_cmds[cmd];
-	void (*fn)(struct ata_drive *d) = d->kind == ATA_CDROM ? c->cdrom : c->disk;
+	void (*fn)(struct ata_drive * d) = d->kind == ATA_CDROM ? c->cdrom : c->disk;
 
 	if (cmd == ATA_CMD_DEVICE_RESET && d->kind == ATA_CDROM) {
 		ata_soft_reset(d, true);
@@ -185,6 +185,8 @@ static void finish_reset(struct ata_drive *d)
 	if (d->kind == ATA_CDROM && !d->diagnose)
 		d->attention = ASC_RESET;
 	d->diagnose = 0;
+	if (d->host.reset_done)
+		d->host.reset_done(d->host.opaque, d);
 }
 
 static void begin_reset(struct ata_drive *d)
@@ -243,7 +245,7 @@ static void ata_reset(struct device *dev)
 	d->mult = 0;
 	d->xfer_mode = 0;
 	d->look_ahead = 1;
-	d->cache = 1;
+	d->cache = d->default_cache;
 	d->heads = 16;
 	d->spt = 63;
 	d->left = d->chunk = d->pos = d->len = d->end = d->remain = 0;
@@ -255,7 +257,7 @@ static void ata_reset(struct device *dev)
 	memset(d->packet, 0, sizeof(d->packet));
 	memset(d->buf, 0, sizeof(d->buf));
 	if (d->queue && d->kind == ATA_DISK)
-		blk_queue_set_write_cache(d->queue, true);
+		blk_queue_set_write_cache(d->queue, d->default_cache);
 	begin_reset(d);
 	finish_reset(d);
 }
@@ -270,8 +272,8 @@ static bool bool_ok(uint8_t v)
 static bool fields_ok(const struct ata_drive *d)
 {
 	static const uint8_t status_of[ATA_PHASES] = {
-		[ATA_PIO_IN] = ATA_STATUS_DRQ,	 [ATA_PIO_OUT] = ATA_STATUS_DRQ,
-		[ATA_DMA] = ATA_STATUS_DRQ,	 [ATA_IO] = ATA_STATUS_BSY,
+		[ATA_PIO_IN] = ATA_STATUS_DRQ,	  [ATA_PIO_OUT] = ATA_STATUS_DRQ,
+		[ATA_DMA] = ATA_STATUS_DRQ,	  [ATA_IO] = ATA_STATUS_BSY,
 		[ATA_RESETTING] = ATA_STATUS_BSY,
 	};
 	const uint8_t bits = ATA_STATUS_BSY | ATA_STATUS_DRQ;
@@ -332,50 +334,28 @@ static int ata_post_load(struct device *dev)
 }
 
 static const struct state_field ata_fields[] = {
-	STATE_BUFFER(struct ata_drive, r.feature),
-	STATE_BUFFER(struct ata_drive, r.count),
-	STATE_BUFFER(struct ata_drive, r.lba0),
-	STATE_BUFFER(struct ata_drive, r.lba1),
-	STATE_BUFFER(struct ata_drive, r.lba2),
-	STATE_FIELD(struct ata_drive, r.device),
-	STATE_FIELD(struct ata_drive, r.status),
-	STATE_FIELD(struct ata_drive, r.error),
-	STATE_FIELD(struct ata_drive, cmd),
-	STATE_FIELD(struct ata_drive, phase),
-	STATE_FIELD(struct ata_drive, job),
-	STATE_FIELD(struct ata_drive, dma),
-	STATE_FIELD(struct ata_drive, srst),
-	STATE_FIELD(struct ata_drive, diagnose),
-	STATE_FIELD(struct ata_drive, standby),
-	STATE_FIELD(struct ata_drive, mult),
-	STATE_FIELD(struct ata_drive, xfer_mode),
-	STATE_FIELD(struct ata_drive, look_ahead),
-	STATE_FIELD(struct ata_drive, cache),
-	STATE_FIELD(struct ata_drive, fua),
-	STATE_FIELD(struct ata_drive, heads),
-	STATE_FIELD(struct ata_drive, spt),
-	STATE_FIELD(struct ata_drive, lba48),
-	STATE_FIELD(struct ata_drive, left),
-	STATE_FIELD(struct ata_drive, chunk),
-	STATE_FIELD(struct ata_drive, most),
-	STATE_FIELD(struct ata_drive, lba),
-	STATE_FIELD(struct ata_drive, moved),
-	STATE_FIELD(struct ata_drive, pos),
-	STATE_FIELD(struct ata_drive, len),
-	STATE_FIELD(struct ata_drive, end),
-	STATE_BUFFER(struct ata_drive, ncq_error),
-	STATE_BUFFER(struct ata_drive, packet),
-	STATE_FIELD(struct ata_drive, sense_key),
-	STATE_FIELD(struct ata_drive, asc),
-	STATE_FIELD(struct ata_drive, ascq),
-	STATE_FIELD(struct ata_drive, attention),
-	STATE_FIELD(struct ata_drive, media_event),
-	STATE_FIELD(struct ata_drive, tray_open),
-	STATE_FIELD(struct ata_drive, locked),
-	STATE_FIELD(struct ata_drive, limit),
-	STATE_FIELD(struct ata_drive, remain),
-	STATE_BUFFER(struct ata_drive, buf),
-	STATE_END,
+	STATE_BUFFER(struct ata_drive, r.feature), STATE_BUFFER(struct ata_drive, r.count),
+	STATE_BUFFER(struct ata_drive, r.lba0),	   STATE_BUFFER(struct ata_drive, r.lba1),
+	STATE_BUFFER(struct ata_drive, r.lba2),	   STATE_FIELD(struct ata_drive, r.device),
+	STATE_FIELD(struct ata_drive, r.status),   STATE_FIELD(struct ata_drive, r.error),
+	STATE_FIELD(struct ata_drive, cmd),	   STATE_FIELD(struct ata_drive, phase),
+	STATE_FIELD(struct ata_drive, job),	   STATE_FIELD(struct ata_drive, dma),
+	STATE_FIELD(struct ata_drive, srst),	   STATE_FIELD(struct ata_drive, diagnose),
+	STATE_FIELD(struct ata_drive, standby),	   STATE_FIELD(struct ata_drive, mult),
+	STATE_FIELD(struct ata_drive, xfer_mode),  STATE_FIELD(struct ata_drive, look_ahead),
+	STATE_FIELD(struct ata_drive, cache),	   STATE_FIELD(struct ata_drive, fua),
+	STATE_FIELD(struct ata_drive, heads),	   STATE_FIELD(struct ata_drive, spt),
+	STATE_FIELD(struct ata_drive, lba48),	   STATE_FIELD(struct ata_drive, left),
+	STATE_FIELD(struct ata_drive, chunk),	   STATE_FIELD(struct ata_drive, most),
+	STATE_FIELD(struct ata_drive, lba),	   STATE_FIELD(struct ata_drive, moved),
+	STATE_FIELD(struct ata_drive, pos),	   STATE_FIELD(struct ata_drive, len),
+	STATE_FIELD(struct ata_drive, end),	   STATE_BUFFER(struct ata_drive, ncq_error),
+	STATE_BUFFER(struct ata_drive, packet),	   STATE_FIELD(struct ata_drive, sense_key),
+	STATE_FIELD(struct ata_drive, asc),	   STATE_FIELD(struct ata_drive, ascq),
+	STATE_FIELD(struct ata_drive, attention),  STATE_FIELD(struct ata_drive, media_event),
+	STATE_FIELD(struct ata_drive, tray_open),  STATE_FIELD(struct ata_drive, locked),
+	STATE_FIELD(struct ata_drive, limit),	   STATE_FIELD(struct ata_drive, remain),
+	STATE_BUFFER(struct ata_drive, buf),	   STATE_END,
 };
 
 static const struct device_class ata_class = {
@@ -430,6 +410,7 @@ struct ata_drive *ata_drive_new(const struct ata_config *cfg, struct lodge_err *
 	d->kind = (uint8_t)cfg->kind;
 	d->queue = cfg->queue;
 	d->read_only = cfg->read_only;
+	d->default_cache = !cfg->queue || blk_queue_write_cache(cfg->queue);
 	make_serial(d, cfg);
 	ata_measure(d);
 	ata_reset(&d->dev);
@@ -441,6 +422,8 @@ void ata_drive_free(struct ata_drive *d)
 	if (!d)
 		return;
 	quiesce(d);
+	if (d->host.gone)
+		d->host.gone(d->host.opaque, d);
 	free(d->bounce);
 	free(d);
 }
@@ -484,4 +467,9 @@ bool ata_drive_read_only(const struct ata_drive *d)
 bool ata_drive_idle(const struct ata_drive *d)
 {
 	return d->phase == ATA_IDLE;
+}
+
+bool ata_drive_busy(const struct ata_drive *d)
+{
+	return d->busy;
 }

@@ -71,6 +71,10 @@ struct ata_host {
 			     uint32_t len, bool to_guest);
 	/* A command has ended; status is final. */
 	void (*done)(void *opaque, struct ata_drive *d, bool irq);
+	/* A soft reset has ended; the registers hold the signature. May be NULL. */
+	void (*reset_done)(void *opaque, struct ata_drive *d);
+	/* The drive is about to be freed. */
+	void (*gone)(void *opaque, struct ata_drive *d);
 };
 
 /* NULL and a sentence on failure. The configuration is copied. */
@@ -88,6 +92,8 @@ uint64_t ata_drive_sectors(const struct ata_drive *d); /* of 512 bytes; disks */
 bool ata_drive_read_only(const struct ata_drive *d);
 /* Neither a command nor a reset is under way. */
 bool ata_drive_idle(const struct ata_drive *d);
+/* A request to the image is under way. */
+bool ata_drive_busy(const struct ata_drive *d);
 
 /* The command register was written. Ignored while another is under way, but for DEVICE RESET. */
 void ata_execute(struct ata_drive *d, uint8_t cmd);

@@ -192,8 +192,8 @@ static void cmd_read_log(struct ata_drive *d)
 	{                                        \
 		.disk = ata_cmd_rw, .flags = (f) \
 	}
-#define BOTH(fn)                   \
-	{                          \
+#define BOTH(fn)                        \
+	{                               \
 		.disk = fn, .cdrom = fn \
 	}
 #define DISK(fn, f)                      \

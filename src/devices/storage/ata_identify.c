@@ -59,11 +59,12 @@ static void put_modes(struct ata_drive *d)
 static void put_sata(struct ata_drive *d, bool ncq)
 {
 	if (!d->sata) {
-		put(d, 93, 0x6001 | (d->r.device & ATA_DEVICE_DEV ? 0x4b00 : 0x000a)); /* 80 wires */
+		put(d, 93,
+		    0x6001 | (d->r.device & ATA_DEVICE_DEV ? 0x4b00 : 0x000a)); /* 80 wires */
 		return;
 	}
 	if (ncq)
-		put(d, 75, 31); /* queue depth less one */
+		put(d, 75, 31);			 /* queue depth less one */
 	put(d, 76, 0x0006 | (ncq ? 0x0100 : 0)); /* 1.5 and 3 Gb/s, NCQ */
 }
 
@@ -109,7 +110,7 @@ void ata_cmd_identify(struct ata_drive *d)
 	put(d, 87, 0x4060);
 	st_le64(d->buf + 200, d->sectors);
 	put(d, 105, ATA_TRIM_BLOCKS);
-	put(d, 106, 0x4000); /* physical sectors are logical ones */
+	put(d, 106, 0x4000);		   /* physical sectors are logical ones */
 	put(d, 169, d->read_only ? 0 : 1); /* TRIM */
 	put_checksum(d);
 	ata_send(d, ATA_SECTOR, false);

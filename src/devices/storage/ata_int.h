@@ -60,32 +60,33 @@ struct ata_drive {
 	struct blk_queue *queue;
 	uint8_t kind;
 	bool sata, read_only;
+	bool default_cache; /* write cache after a reset */
 	char serial[21];
-	uint64_t sectors; /* of 512 bytes; a CD's of 2048 */
+	uint64_t sectors;   /* of 512 bytes; a CD's of 2048 */
 	uint16_t cylinders; /* the default CHS geometry: 16 heads, 63 sectors */
 
 	/* Saved from here on. */
 	struct ata_regs r;
 	uint8_t cmd; /* the last command */
 	uint8_t phase, job;
-	uint8_t dma;	 /* this command moves its data by DMA */
-	uint8_t srst;	 /* the SRST bit is up */
+	uint8_t dma;	  /* this command moves its data by DMA */
+	uint8_t srst;	  /* the SRST bit is up */
 	uint8_t diagnose; /* the reset under way is a diagnostic */
 	uint8_t standby;
-	uint8_t mult;	 /* SET MULTIPLE MODE; 0: none */
+	uint8_t mult;	   /* SET MULTIPLE MODE; 0: none */
 	uint8_t xfer_mode; /* SET FEATURES 03h: 0x20 | n multiword, 0x40 | n ultra, 0: PIO */
 	uint8_t look_ahead;
 	uint8_t cache; /* write cache on */
 	uint8_t fua;
-	uint8_t heads, spt; /* INITIALIZE DEVICE PARAMETERS */
-	uint8_t lba48; /* how the command addresses, for what an error tells */
-	uint32_t left;	/* sectors still to do */
-	uint32_t chunk; /* sectors of the step under way */
-	uint32_t most;	/* most sectors a step: 1 once a step failed, to find the bad one */
-	uint64_t lba;	/* first sector of the step */
-	uint64_t moved; /* bytes moved by DMA in this command before the step */
+	uint8_t heads, spt;	/* INITIALIZE DEVICE PARAMETERS */
+	uint8_t lba48;		/* how the command addresses, for what an error tells */
+	uint32_t left;		/* sectors still to do */
+	uint32_t chunk;		/* sectors of the step under way */
+	uint32_t most;		/* most sectors a step: 1 once a step failed, to find the bad one */
+	uint64_t lba;		/* first sector of the step */
+	uint64_t moved;		/* bytes moved by DMA in this command before the step */
 	uint32_t pos, len, end; /* PIO: block [pos, pos + len) of buf[0, end) */
-	uint8_t ncq_error[16]; /* READ LOG EXT page 10h, its first bytes */
+	uint8_t ncq_error[16];	/* READ LOG EXT page 10h, its first bytes */
 	/* CD-ROM. */
 	uint8_t packet[16];
 	uint8_t sense_key, asc, ascq;
@@ -135,7 +136,7 @@ struct ata_cmd {
 	void (*cdrom)(struct ata_drive *d);
 	uint8_t flags;
 };
-#define ATA_CMD_EXT 1u	 /* 48-bit */
+#define ATA_CMD_EXT 1u /* 48-bit */
 #define ATA_CMD_DMA 2u
 #define ATA_CMD_MULT 4u
 #define ATA_CMD_WRITE 8u

@@ -383,9 +383,10 @@ const struct ata_job_ops ata_disk_jobs[ATA_JOBS] = {
 /* What the jobs rely on. */
 bool ata_job_restorable(const struct ata_drive *d)
 {
-	uint64_t most = d->dma || d->job == JOB_VERIFY ? ATA_BOUNCE_BYTES / ATA_SECTOR : ATA_MULT_MAX;
-	bool step_ok = d->chunk && d->chunk <= d->left && d->chunk <= d->most &&
-		       d->most <= most && range_ok(d->lba, d->left, d->sectors);
+	uint64_t most =
+		d->dma || d->job == JOB_VERIFY ? ATA_BOUNCE_BYTES / ATA_SECTOR : ATA_MULT_MAX;
+	bool step_ok = d->chunk && d->chunk <= d->left && d->chunk <= d->most && d->most <= most &&
+		       range_ok(d->lba, d->left, d->sectors);
 
 	if (d->kind == ATA_CDROM)
 		return atapi_job_restorable(d);

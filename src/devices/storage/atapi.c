@@ -190,7 +190,9 @@ const struct ata_job_ops ata_cd_jobs[ATA_JOBS] = {
 	[JOB_SEND] = {.moved = ata_send_moved, .go = ata_send_go},
 	[JOB_PACKET] = {.moved = packet_moved},
 	[JOB_CD_REPLY] = {.moved = reply_moved, .go = reply_go},
-	[JOB_CD_READ] = {.moved = read_moved, .go = read_submit, .submit = read_submit,
+	[JOB_CD_READ] = {.moved = read_moved,
+			 .go = read_submit,
+			 .submit = read_submit,
 			 .io = read_io},
 };
 
@@ -207,8 +209,8 @@ bool atapi_job_restorable(const struct ata_drive *d)
 	if (d->job != JOB_CD_READ)
 		return true;
 	return d->chunk && d->chunk <= d->left && d->chunk <= d->most &&
-	       d->most <= (d->dma ? CD_DMA_SECTORS : CD_PIO_SECTORS) &&
-	       d->lba <= UINT32_MAX && d->moved < 1ull << 43;
+	       d->most <= (d->dma ? CD_DMA_SECTORS : CD_PIO_SECTORS) && d->lba <= UINT32_MAX &&
+	       d->moved < 1ull << 43;
 }
 
 /* ---- The medium --------------------------------------------------------------------------------- */

@@ -313,12 +313,12 @@ static void get_configuration(struct ata_drive *d)
 		uint8_t n;
 		uint8_t data[8];
 	} features[] = {
-		{0x0001, 2 << 2 | 3, 8, {0, 0, 0, 2, 1}},	/* core: ATAPI */
-		{0x0002, 1 << 2 | 3, 4, {2}},			/* morphing: polled events */
-		{0x0003, 3, 4, {0x29}},				/* removable: tray, eject, lock */
+		{0x0001, 2 << 2 | 3, 8, {0, 0, 0, 2, 1}},	 /* core: ATAPI */
+		{0x0002, 1 << 2 | 3, 4, {2}},			 /* morphing: polled events */
+		{0x0003, 3, 4, {0x29}},				 /* removable: tray, eject, lock */
 		{0x0010, cd | dvd, 8, {0, 0, 8, 0, 0, 1, 0, 0}}, /* random reading, 2 KiB blocks */
-		{0x001e, (uint8_t)(2 << 2 | cd), 4, {0}},	/* CD */
-		{0x001f, (uint8_t)(1 << 2 | dvd), 4, {0}},	/* DVD */
+		{0x001e, (uint8_t)(2 << 2 | cd), 4, {0}},	 /* CD */
+		{0x001f, (uint8_t)(1 << 2 | dvd), 4, {0}},	 /* DVD */
 	};
 	uint8_t *b = reply_buf(d, 256), rt = d->packet[1] & 3;
 	uint16_t first = ld_be16(d->packet + 2);
@@ -333,9 +333,9 @@ static void get_configuration(struct ata_drive *d)
 			n += put_feature(b + n, 0, 3, profiles, 8);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
-		bool wanted = rt == 2 ? features[i].code == first
-				      : features[i].code >= first &&
-						(rt == 0 || features[i].flags & 1);
+		bool wanted =
+			rt == 2 ? features[i].code == first
+				: features[i].code >= first && (rt == 0 || features[i].flags & 1);
 
 		if (wanted)
 			n += put_feature(b + n, features[i].code, features[i].flags,
@@ -359,11 +359,10 @@ static void mode_sense(struct ata_drive *d)
 {
 	static const uint8_t recovery[6] = {0, 5};
 	static const uint8_t audio[14] = {4};
+	/* Reads CD-R, CD-RW, DVD; forms 1 and 2, sessions; a tray that ejects and locks; 5632 KB/s. */
 	const uint8_t caps[20] = {
-		0x3b, 0,    0x70, (uint8_t)(0x29 | (d->locked ? 2 : 0)),
-		0,    0,    0x16, 0x00, /* 5632 KB/s */
-		0,    2,    2,	  0, /* 512 KB of buffer */
-		0x16, 0x00, 0,	  0,
+		0x3b, 0,    0x70, 0,	(uint8_t)(0x29 | (d->locked ? 2 : 0)), 0, 0x16, 0x00, 0, 2,
+		0x02, 0x00, 0x16, 0x00,
 	};
 	uint8_t *b = reply_buf(d, 128), code = d->packet[2] & 0x3f;
 	uint32_t n = 8;

@@ -35,8 +35,8 @@ enum { REG_DATA, REG_ERROR, REG_COUNT, REG_LBA0, REG_LBA1, REG_LBA2, REG_DEVICE,
 
 /* How far a command has come through its table of physical regions. */
 struct prd_cursor {
-	uint64_t off;  /* bytes of the command moved */
-	uint32_t next; /* the next entry */
+	uint64_t off;	     /* bytes of the command moved */
+	uint32_t next;	     /* the next entry */
 	uint32_t addr, left; /* of the present one */
 	uint8_t last;	     /* it is the last */
 };
@@ -47,13 +47,13 @@ struct ide_channel {
 	struct bus_region *cmd_io, *ctl_io;
 	struct irq_line irq;
 	/* Saved. */
-	uint8_t device;	 /* what was last written there: who is selected */
-	uint8_t control; /* nIEN, SRST, HOB */
+	uint8_t device;		    /* what was last written there: who is selected */
+	uint8_t control;	    /* nIEN, SRST, HOB */
 	uint8_t pending[IDE_UNITS]; /* a drive asks for an interrupt */
 	uint8_t line;
 	uint8_t bm_cmd, bm_status;
 	uint32_t dtpr;
-	uint32_t data_pos; /* within the selected drive's block */
+	uint32_t data_pos;	     /* within the selected drive's block */
 	struct prd_cursor cur, prev; /* now, and before the last move */
 };
 
@@ -205,6 +205,16 @@ static void host_done(void *opaque, struct ata_drive *d, bool irq)
 {
 	if (irq)
 		set_pending(opaque, d, true);
+}
+
+static void host_gone(void *opaque, struct ata_drive *d)
+{
+	struct ide_channel *c = opaque;
+
+	for (unsigned i = 0; i < IDE_UNITS; i++) {
+		if (c->drive[i] == d)
+			c->drive[i] = NULL;
+	}
 }
 
 static void bm_write_cmd(struct ide_channel *c, uint8_t val)
@@ -530,19 +540,18 @@ static int ide_post_load(struct device *dev)
 	return 0;
 }
 
-#define CURSOR_FIELDS(m)                               \
-	STATE_FIELD(struct piix3_ide, m.off),          \
-		STATE_FIELD(struct piix3_ide, m.next), \
-		STATE_FIELD(struct piix3_ide, m.addr), \
-		STATE_FIELD(struct piix3_ide, m.left), STATE_FIELD(struct piix3_ide, m.last)
-#define CHANNEL_FIELDS(i)                                                                   \
+#define CURSOR_FIELDS(m)                                                                      \
+	STATE_FIELD(struct piix3_ide, m.off), STATE_FIELD(struct piix3_ide, m.next),          \
+		STATE_FIELD(struct piix3_ide, m.addr), STATE_FIELD(struct piix3_ide, m.left), \
+		STATE_FIELD(struct piix3_ide, m.last)
+#define CHANNEL_FIELDS(i)                                                                          \
 	STATE_FIELD(struct piix3_ide, ch[i].device), STATE_FIELD(struct piix3_ide, ch[i].control), \
-		STATE_BUFFER(struct piix3_ide, ch[i].pending),                              \
-		STATE_FIELD(struct piix3_ide, ch[i].line),                                  \
-		STATE_FIELD(struct piix3_ide, ch[i].bm_cmd),                                \
-		STATE_FIELD(struct piix3_ide, ch[i].bm_status),                             \
-		STATE_FIELD(struct piix3_ide, ch[i].dtpr),                                  \
-		STATE_FIELD(struct piix3_ide, ch[i].data_pos), CURSOR_FIELDS(ch[i].cur),    \
+		STATE_BUFFER(struct piix3_ide, ch[i].pending),                                     \
+		STATE_FIELD(struct piix3_ide, ch[i].line),                                         \
+		STATE_FIELD(struct piix3_ide, ch[i].bm_cmd),                                       \
+		STATE_FIELD(struct piix3_ide, ch[i].bm_status),                                    \
+		STATE_FIELD(struct piix3_ide, ch[i].dtpr),                                         \
+		STATE_FIELD(struct piix3_ide, ch[i].data_pos), CURSOR_FIELDS(ch[i].cur),           \
 		CURSOR_FIELDS(ch[i].prev)
 
 static const struct state_field ide_fields[] = {
@@ -635,6 +644,7 @@ int piix3_ide_attach(struct piix3_ide *s, unsigned channel, unsigned unit, struc
 		.dma = host_dma,
 		.dma_move = dma_move,
 		.done = host_done,
+		.gone = host_gone,
 	};
 
 	if (c->drive[unit])
@@ -642,14 +652,6 @@ int piix3_ide_attach(struct piix3_ide *s, unsigned channel, unsigned unit, struc
 	c->drive[unit] = d;
 	ata_drive_attach(d, &host, false);
 	return 0;
-}
-
-void piix3_ide_detach(struct piix3_ide *s, const struct ata_drive *d)
-{
-	for (unsigned i = 0; i < IDE_CHANNELS * IDE_UNITS; i++) {
-		if (s->ch[i / 2].drive[i % 2] == d)
-			s->ch[i / 2].drive[i % 2] = NULL;
-	}
 }
 
 struct ata_drive *piix3_ide_drive(struct piix3_ide *s, unsigned channel, unsigned unit)

@@ -33,8 +33,6 @@ struct device *piix3_ide_device(struct piix3_ide *s);
 /* Connect a drive (borrowed; its reset comes before the controller's). -EBUSY when the place is taken. */
 int piix3_ide_attach(struct piix3_ide *s, unsigned channel, unsigned unit,
 		     struct ata_drive *d) MUST_CHECK;
-/* The drive is about to be freed. */
-void piix3_ide_detach(struct piix3_ide *s, const struct ata_drive *d);
 struct ata_drive *piix3_ide_drive(struct piix3_ide *s, unsigned channel, unsigned unit);
 /* What firmware would have done: ports on, bus master on, DMA registers at `bmdma`. */
 void piix3_ide_program(struct piix3_ide *s, uint16_t bmdma);

@@ -176,8 +176,7 @@ static void piece_write(struct soft_cpu *cpu, const struct soft_page *pg, const 
 		after_write(cpu, pg, len);
 		return;
 	}
-	if (pg->kind == MEM_ROM)
-		return;
+	/* Writes to ROM are somebody's commands (flash), or nobody's. */
 	for (unsigned done = 0; done < len;) {
 		unsigned n = soft_mmio_chunk(pg->gpa + done, len - done);
 		uint64_t v = 0;
@@ -262,9 +261,9 @@ static void store_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uin
 
 	if (!value_in_ram(cpu, view, lin, size, SOFT_WRITE, &pg)) {
 		access_slow(cpu, view, lin, (uint8_t *)&val, size, SOFT_WRITE);
-	} else if (pg.kind == MEM_MMIO) {
+	} else if (pg.kind != MEM_RAM) {
 		piece_write(cpu, &pg, (const uint8_t *)&val, size);
-	} else if (pg.kind == MEM_RAM) {
+	} else {
 		soft_check_write(cpu, pg.host, size);
 		soft_host_store(pg.host, val, size);
 		after_write(cpu, &pg, size);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reference counts of host clusters, and who gets a free one.
+ * Source: QEMU docs/interop/qcow2.txt, "Host cluster management". Threads: the image's lock is held.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2_int.h"
+
+uint64_t q_ref_load(const uint8_t *block, uint32_t order, uint64_t i)
+{
+	switch (order) {
+	case 4:
+		return ld_be16(block + i * 2);
+	case 5:
+		return ld_be32(block + i * 4);
+	case 6:
+		return ld_be64(block + i * 8);
+	default: {
+		unsigned bits = 1u << order, per = 8 / bits;
+
+		return block[i / per] >> (i % per * bits) & ((1u << bits) - 1);
+	}
+	}
+}
+
+void q_ref_store(uint8_t *block, uint32_t order, uint64_t i, uint64_t val)
+{
+	switch (order) {
+	case 4:
+		st_be16(block + i * 2, (uint16_t)val);
+		break;
+	case 5:
+		st_be32(block + i * 4, (uint32_t)val);
+		break;
+	case 6:
+		st_be64(block + i * 8, val);
+		break;
+	default: {
+		unsigned bits = 1u << order, per = 8 / bits, at = (unsigned)(i % per) * bits;
+		unsigned mask = ((1u << bits) - 1) << at;
+
+		block[i / per] = (uint8_t)((block[i / per] & ~mask) | ((unsigned)val << at));
+	}
+	}
+}
+
+/* ---- Counts ------------------------------------------------------------------------------------ */
+
+int q_ref_get(struct qcow2 *q, uint64_t cluster, uint64_t *out)
+{
+	struct q_table *t;
+	int r = q_refs_get(q, cluster / q->ref_entries, false, &t);
+
+	*out = t ? q_ref_load(t->data, q->h.refcount_order, cluster % q->ref_entries) : 0;
+	return r;
+}
+
+/* The refcount table in memory has an entry `index`. */
+static int widen(struct qcow2 *q, uint64_t index)
+{
+	uint64_t room = q->reftable_room ? q->reftable_room : 64, *p;
+
+	if (index < q->reftable_size)
+		return 0;
+	if (index >= Q_MAX_REFTABLE_BYTES / 8)
+		return -EFBIG;
+	while (room <= index)
+		room *= 2;
+	if (room != q->reftable_room) {
+		p = realloc(q->reftable, room * 8);
+		if (!p)
+			return -ENOMEM;
+		q->reftable = p;
+		q->reftable_room = room;
+	}
+	memset(q->reftable + q->reftable_size, 0, (index + 1 - q->reftable_size) * 8);
+	q->reftable_size = index + 1;
+	q->reftable_dirty = true;
+	return 0;
+}
+
+int q_ref_set(struct qcow2 *q, uint64_t cluster, uint64_t val)
+{
+	struct q_table *t;
+	int r = widen(q, cluster / q->ref_entries);
+
+	if (!r)
+		r = q_refs_get(q, cluster / q->ref_entries, true, &t);
+	if (r)
+		return r;
+	q_ref_store(t->data, q->h.refcount_order, cluster % q->ref_entries, val);
+	q_table_dirty(&q->refs, t);
+	return 0;
+}
+
+int q_ref_inc(struct qcow2 *q, uint64_t cluster)
+{
+	uint64_t n;
+	int r = q_ref_get(q, cluster, &n);
+
+	if (!r && n >= q->ref_max)
+		return -EMLINK;
+	return r ? r : q_ref_set(q, cluster, n + 1);
+}
+
+int q_ref_dec(struct qcow2 *q, uint64_t cluster, bool data)
+{
+	uint64_t n;
+	int r = q_ref_get(q, cluster, &n);
+
+	if (!r && !n)
+		return q_corrupt(q, "cluster %llu is used, but its reference count is 0",
+				 (unsigned long long)cluster);
+	/* First the note that it must not be used again yet; it does no harm alone. */
+	if (!r && n == 1) {
+		r = q_set_add(&q->freed[0], cluster);
+		q->freed_data[0] |= data;
+	}
+	if (!r && q->packed_off && q->packed_off / q->cluster_size == cluster && n == 1)
+		q->packed_off = 0;
+	return r ? r : q_ref_set(q, cluster, n - 1);
+}
+
+int q_free_bytes(struct qcow2 *q, uint64_t off, uint64_t len, bool data)
+{
+	uint64_t first = off / q->cluster_size, last = (off + len - 1) / q->cluster_size;
+	int r = 0;
+
+	for (uint64_t c = first; len && c <= last && !r; c++)
+		r = q_ref_dec(q, c, data);
+	return r;
+}
+
+/* ---- Allocation -------------------------------------------------------------------------------- */
+
+/* Above this no L2 entry can point. */
+static uint64_t cluster_limit(const struct qcow2 *q)
+{
+	return 1ull << (56 - q->h.cluster_bits);
+}
+
+/* How many clusters from `c` on are free for certain since no block counts them? */
+static uint64_t uncounted(struct qcow2 *q, uint64_t c)
+{
+	uint64_t i = c / q->ref_entries;
+
+	if ((i < q->reftable_size && q->reftable[i]) || q_cache_find(&q->refs, i))
+		return 0;
+	return q->ref_entries - c % q->ref_entries;
+}
+
+static bool is_held(const struct qcow2 *q, uint64_t c)
+{
+	return q_set_has(&q->freed[0], c) || q_set_has(&q->freed[1], c);
+}
+
+/* 1 if cluster `c` may be handed out. */
+static int is_free(struct qcow2 *q, uint64_t c)
+{
+	uint64_t n;
+	int r;
+
+	if (uncounted(q, c)) {
+		n = 0;
+	} else {
+		r = q_ref_get(q, c, &n);
+		if (r)
+			return r;
+	}
+	if (n || is_held(q, c))
+		return 0;
+	if (!c || q_set_has(&q->meta, c))
+		return q_corrupt(q, "cluster %llu holds a table, but its reference count is 0",
+				 (unsigned long long)c);
+	return 1;
+}
+
+/* Steps over clusters in use, a block at a time where it can; the first that is not counted, or `c`. */
+static int skip_used(struct qcow2 *q, uint64_t *c)
+{
+	struct q_table *t;
+	uint64_t i = *c % q->ref_entries;
+	int r;
+
+	if (uncounted(q, *c))
+		return 0;
+	r = q_refs_get(q, *c / q->ref_entries, false, &t);
+	if (r || !t)
+		return r;
+	if (q->h.refcount_order == 4) {
+		for (; i < q->ref_entries && (t->data[i * 2] | t->data[i * 2 + 1]); i++)
+			;
+	} else {
+		for (; i < q->ref_entries && q_ref_load(t->data, q->h.refcount_order, i); i++)
+			;
+	}
+	*c += i - *c % q->ref_entries;
+	return 0;
+}
+
+/* A free run from *hint on: at most `want`, and all of it if `whole`. */
+static int find_run(struct qcow2 *q, uint64_t *hint, uint64_t want, bool whole, uint64_t *first,
+		    uint64_t *got)
+{
+	uint64_t c = *hint, start = 0, n = 0;
+	bool hint_holds = true;
+	int r;
+
+	for (;;) {
+		uint64_t before = c;
+
+		if (!n) {
+			r = skip_used(q, &c);
+			if (r)
+				return r;
+			if (c != before && c % q->ref_entries == 0)
+				continue; /* the next block */
+		}
+		if (c >= cluster_limit(q))
+			return -EFBIG;
+		r = is_free(q, c);
+		if (r < 0)
+			return r;
+		if (!r && n && !whole)
+			break;
+		if (!r) {
+			/* Held ones become free later: the hint stays below them. */
+			if (n || is_held(q, c)) {
+				if (hint_holds)
+					*hint = n ? start : c;
+				hint_holds = false;
+			}
+			n = 0;
+			c++;
+			continue;
+		}
+		start = n++ ? start : c;
+		c++;
+		if (n == want)
+			break;
+	}
+	*first = start;
+	*got = n;
+	if (hint_holds)
+		*hint = start + n;
+	return 0;
+}
+
+static int take(struct qcow2 *q, uint64_t first, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		int r = q_ref_set(q, first + i, 1);
+
+		if (r) {
+			while (i--)
+				(void)!q_ref_dec(q, first + i, true);
+			return r;
+		}
+	}
+	return 0;
+}
+
+int q_alloc(struct qcow2 *q, uint64_t want, uint64_t *first, uint64_t *got)
+{
+	int r = find_run(q, &q->data_hint, want, false, first, got);
+
+	return r ? r : take(q, *first, *got);
+}
+
+int q_alloc_meta(struct qcow2 *q, uint64_t n, uint64_t *first)
+{
+	uint64_t got, hint = q->meta_hint;
+	int r = find_run(q, n == 1 ? &q->meta_hint : &hint, n, true, first, &got);
+
+	return r ? r : take(q, *first, n);
+}
+
+int q_alloc_packed(struct qcow2 *q, uint64_t len, uint64_t *off)
+{
+	uint64_t in = q->packed_off % q->cluster_size, first, got, n;
+	int r;
+
+	if (in && len <= q->cluster_size - in) {
+		r = q_ref_get(q, q->packed_off / q->cluster_size, &n);
+		if (r)
+			return r;
+		if (n < q->ref_max) {
+			r = q_ref_set(q, q->packed_off / q->cluster_size, n + 1);
+			if (r)
+				return r;
+			*off = q->packed_off;
+			q->packed_off += len;
+			return 0;
+		}
+	}
+	r = q_alloc(q, 1, &first, &got);
+	if (r)
+		return r;
+	*off = first * q->cluster_size;
+	/* Compressed data ends anywhere, readers want whole sectors: the file reaches to the cluster's end. */
+	r = blk_file_write(q->b->file, *off + q->cluster_size - 1, "", 1);
+	if (r) {
+		(void)!q_ref_dec(q, first, false);
+		return r;
+	}
+	q->packed_off = *off + len;
+	return 0;
+}
+
+void q_release_freed(struct qcow2 *q)
+{
+	struct q_set *s = &q->freed[1];
+
+	for (size_t i = 0; i < s->size; i++) {
+		struct q_chunk *k = &s->slot[i];
+
+		for (unsigned w = 0; k->key && w < 8; w++) {
+			for (uint64_t m = k->bits[w]; m; m &= m - 1) {
+				uint64_t c =
+					(k->key - 1) * 512 + w * 64 + (unsigned)__builtin_ctzll(m);
+
+				/* Data stays in long runs if it keeps out of the tables' holes. */
+				if (q->freed_data[1])
+					q->data_hint = min_u64(q->data_hint, c);
+				q->meta_hint = min_u64(q->meta_hint, c);
+				if (q->b->discard && q->freed_data[1])
+					(void)!blk_file_punch(q->b->file, c * q->cluster_size,
+							      q->cluster_size);
+			}
+		}
+	}
+	q_set_free(s);
+	q->freed_data[1] = false;
+}
