@@ -210,6 +210,7 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_cd,
 	&board_virtio_blk,
 	&board_virtio_rng,
+	&board_virtio_balloon,
 	&board_ahci,
 	&board_virtio_serial,
 	&board_virtconsole,

@@ -156,3 +156,53 @@ def read_line(s):
         assert piece, "the line ends early: %r" % got[:100]
         got += piece
     return got
+
+
+def host_mib(vm):
+    """Host memory behind the guest's."""
+    with open("/proc/%d/status" % vm.pid) as f:
+        return int(re.search(r"RssShmem:\s+(\d+)", f.read()).group(1)) >> 10
+
+
+def test_balloon_when_inflated_expect_the_guest_with_less(tmp_path):
+    script = """
+n=0
+while [ $(awk '/^MemTotal/ { print $2 }' /proc/meminfo) -gt 155000 ] && [ $n -lt 200 ]; do
+	sleep 0.1; n=$((n + 1))
+done
+awk '/^MemTotal/ { print "total", int($2 / 1024) }' /proc/meminfo
+head -c 30000000 /dev/urandom >/tmp/a && md5sum /tmp/a && md5sum /tmp/a
+"""
+    with guest(tmp_path, script, "-device", "virtio-balloon-pci,target=160M",
+               mods=["virtio_balloon"]) as vm:
+        vm.expect(r"total (\d+)")
+        # Of 256, 96 have gone; the kernel's own are not counted.
+        assert 80 < int(vm.child.match.group(1)) < 160
+        finish(vm)
+        sums = re.findall(r"(\w{32})  /tmp/a", vm.text)
+        assert len(sums) == 2 and sums[0] == sums[1]
+
+
+def test_balloon_when_pages_are_free_expect_them_with_the_host(tmp_path):
+    script = """
+mount -t tmpfs -o size=200m none /mnt
+head -c 120000000 /dev/zero | tr '\\0' x >/mnt/a && echo FILLED; read go
+rm /mnt/a && echo FREED; read go
+head -c 50000000 /dev/zero | tr '\\0' y >/mnt/b
+tr -d y </mnt/b | wc -c
+"""
+    with guest(tmp_path, script, "-device", "virtio-balloon-pci,free-page-reporting=on",
+               mods=["virtio_balloon"]) as vm:
+        vm.expect("FILLED")
+        full = host_mib(vm)
+        assert full > 115
+        vm.send("\r")
+        vm.expect("FREED")
+        for _ in range(300):
+            if host_mib(vm) < full - 80:
+                break
+            time.sleep(0.2)
+        assert host_mib(vm) < full - 80
+        vm.send("\r")
+        finish(vm)
+        assert re.search(r"\n0\r", vm.text)
