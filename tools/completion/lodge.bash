@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
--bios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -no-reboot -no-shutdown -nographic -serial -debugcon -device -display -vga -monitor
+-bios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -debugcon -device -display -vga -monitor
 -parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
@@ -34,7 +34,13 @@ _lodge_run_value() {
 		_lodge_words "file= if=virtio if=ide if=none format=raw format=qcow2 cache=none readonly=on"
 		compopt -o nospace 2>/dev/null
 		;;
-	-device | --device) _lodge_words "isa-debug-exit help" ;;
+	-device | --device)
+		_lodge_words "help $(lodge run -device help 2>/dev/null | awk '{ sub(/,.*/, "", $1); print $1 }')"
+		;;
+	-chardev | --chardev)
+		_lodge_words "stdio,id= file,id= socket,id= pty,id= null,id="
+		compopt -o nospace 2>/dev/null
+		;;
 	-display | --display | -vga | --vga | -monitor | --monitor | -parallel | --parallel | \
 		-nic | --nic | -net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
