@@ -51,6 +51,7 @@ cd)
 	mount -t iso9660 -o ro "$dev" /mnt && fail "the tray is open"
 	cdctl "$dev" close || fail "close tray"
 	mount -t iso9660 -o ro "$dev" /mnt || fail "mount again"
+	(cd /mnt && md5sum -c sums) || fail "sums again"
 	;;
 floppy)
 	mount -t ext4 "$dev" /mnt || fail mount
