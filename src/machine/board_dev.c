@@ -212,6 +212,7 @@ static const struct board_kind *const kinds[] = {
 	&board_virtio_net,
 	&board_virtio_blk,
 	&board_virtio_rng,
+	&board_virtio_balloon,
 	&board_ahci,
 	&board_nvme,
 	&board_floppy,

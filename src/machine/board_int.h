@@ -148,7 +148,7 @@ struct board_kind {
 
 /* board_virtio.c */
 extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
-	board_virtconsole, board_virtserialport;
+	board_virtio_balloon, board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
