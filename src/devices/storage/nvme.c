@@ -509,7 +509,7 @@ static bool requests_ok(const struct nvme *n)
 			return false;
 	}
 	return n->enabled <= 1 && n->fatal <= 1 && n->shutdown <= 2 && n->aers <= NVME_AERS &&
-	       n->events <= 3 && n->event_masked <= 1 && (n->cc >> 7 & 15) <= MPS_MAX;
+	       n->events <= 3 && n->event_masked <= 1;
 }
 
 /* Make again what was under way; each has its place in its completion queue. */
