@@ -8,7 +8,7 @@ import shutil
 import pytest
 from vm import Vm
 
-WAIT = 240
+WAIT = 90
 OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
 
 
