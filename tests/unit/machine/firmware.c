@@ -88,6 +88,8 @@ static int teardown(void **state)
 	vm_free(t->vm);
 	while (t->cfg.drives.n)
 		props_free(t->cfg.drives.p[--t->cfg.drives.n]);
+	while (t->cfg.smbios.n)
+		props_free(t->cfg.smbios.p[--t->cfg.smbios.n]);
 	while (t->cfg.option_roms.n)
 		props_free(t->cfg.option_roms.p[--t->cfg.option_roms.n]);
 	unlink(t->code);
@@ -317,6 +319,83 @@ static void boot_order_when_once_expect_it_gone_after_a_reset(void **state)
 	assert_int_equal(fake_in(0, 0x71, 1), 0x40);
 }
 
+static void add_smbios(struct env *t, const char *text)
+{
+	add(&t->cfg.smbios, "-smbios", NULL, "%s", text);
+}
+
+static void smbios_when_strings_given_expect_them(void **state)
+{
+	static const uint8_t uuid[16] = {0x52, 0x8a, 0x3c, 0x7f, 0x6b, 0x0d, 0x1e, 0x4b,
+					 0x9a, 0x5f, 0x2b, 0x9c, 0x4e, 0x6d, 0x8f, 0x10};
+	struct env *t = *state;
+	uint32_t len;
+	uint8_t *s;
+
+	t->cfg.bios = t->code;
+	t->cfg.uuid = "7f3c8a52-0d6b-4B1E-9a5f-2b9c4e6d8f10";
+	add_smbios(t, "type=1,serial=ds=nocloud,,x,product=Toaster");
+	add_smbios(t, "type=0,vendor=Somebody,release=3.7");
+	add_smbios(t, "type=2,asset=42");
+	add_smbios(t, "type=11,value=first");
+	add_smbios(t, "type=11,value=second");
+	start(t);
+	s = read_file("etc/smbios/smbios-tables", &len);
+	assert_non_null(s);
+	assert_int_equal(s[0], 0);
+	assert_int_equal(s[20], 3);
+	assert_int_equal(s[21], 7);
+	assert_non_null(memmem(s, len, "Somebody", 9));
+	assert_non_null(memmem(s, len, "Lodge\0Toaster\0", 14));
+	assert_non_null(memmem(s, len, "\0ds=nocloud,x", 14));
+	assert_non_null(memmem(s, len, uuid, 16));
+	assert_non_null(memmem(s, len,
+			       "\x0b\x05\x00\x0b\x02"
+			       "first\0second\0",
+			       19));
+	assert_non_null(memmem(s, len, "\x02\x0f\x00\x02", 4));
+	free(s);
+}
+
+static void smbios_when_wrong_expect_sentence(void **state)
+{
+	static const struct {
+		const char *text, *word;
+	} wrong[] = {
+		{"type=4,sock_pfx=x", "there are type=0"},
+		{"file=/x", "file="},
+		{"type=1,colour=red", "colour"},
+		{"type=0,release=1", "MAJOR.MINOR"},
+		{"type=1,uuid=12345678", "no UUID"},
+		{"type=11", "value="},
+		{"type=1,uuid=7f3c8a5200d6b-4b1e-9a5f-2b9c4e6d8f10", "no UUID"},
+		{"type=1,uuid=7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f1", "no UUID"},
+		{"type=1,uuid=7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f1012", "no UUID"},
+	};
+	struct env *t = *state;
+
+	t->cfg.bios = t->code;
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		add_smbios(t, wrong[i].text);
+		refused(t, wrong[i].word);
+		props_free(t->cfg.smbios.p[--t->cfg.smbios.n]);
+	}
+}
+
+static void smbios_when_too_long_expect_sentence(void **state)
+{
+	struct env *t = *state;
+	char text[240];
+
+	t->cfg.bios = t->code;
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "type=11,value=", 14);
+	text[sizeof(text) - 1] = '\0';
+	for (unsigned i = 0; i < 63; i++)
+		add_smbios(t, text);
+	start(t); /* 14 KiB */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -329,6 +408,9 @@ int main(void)
 		T(option_rom_when_wrong_expect_sentence),
 		T(tables_when_pm_block_is_moved_expect_its_place_in_the_fadt),
 		T(boot_order_when_once_expect_it_gone_after_a_reset),
+		T(smbios_when_strings_given_expect_them),
+		T(smbios_when_wrong_expect_sentence),
+		T(smbios_when_too_long_expect_sentence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
