@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
--bios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -debugcon -device -display -vga -monitor
+-bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -debugcon -device -display -vga -monitor
 -parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
@@ -12,7 +12,7 @@ _lodge_words() {
 
 _lodge_run_value() {
 	case $prev in
-	-kernel | --kernel | -initrd | --initrd | -bios | --bios | \
+	-kernel | --kernel | -initrd | --initrd | -bios | --bios | -L | --L | -option-rom | --option-rom | \
 		-hd? | --hd? | -cdrom | --cdrom | -fd? | --fd? | -pflash | --pflash | -D | --D | -pidfile | --pidfile)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		compopt -o filenames 2>/dev/null
