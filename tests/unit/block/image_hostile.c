@@ -48,10 +48,27 @@ static long peak_kib(void)
 /* A number a table or header may hold, or rather should not. */
 static uint64_t odd_number(uint64_t *rnd)
 {
-	static const uint64_t odd[] = {0, 1, 2, 0xff, 0x200, 0x1000, 0x4000, 0x10000, 0xffffffff,
-				       0x80000000, 0x7fffffff, 1ull << 31, 1ull << 40, 1ull << 55,
-				       1ull << 56, 1ull << 62, 1ull << 63, ~0ull, ~0ull >> 1,
-				       0x00fffffffffffe00, 0x8000000000001000};
+	static const uint64_t odd[] = {0,
+				       1,
+				       2,
+				       0xff,
+				       0x200,
+				       0x1000,
+				       0x4000,
+				       0x10000,
+				       0xffffffff,
+				       0x80000000,
+				       0x7fffffff,
+				       1ull << 31,
+				       1ull << 40,
+				       1ull << 55,
+				       1ull << 56,
+				       1ull << 62,
+				       1ull << 63,
+				       ~0ull,
+				       ~0ull >> 1,
+				       0x00fffffffffffe00,
+				       0x8000000000001000};
 	uint64_t v = odd[next(rnd) % ARRAY_SIZE(odd)];
 
 	switch (next(rnd) % 4) {
@@ -75,7 +92,7 @@ static void mutate(struct hostile *h, unsigned shape, uint64_t *rnd)
 		uint8_t v[8];
 
 		/* The header most of all; then where tables begin; then anywhere. */
-		off = where < 4 ? next(rnd) % 120
+		off = where < 4	  ? next(rnd) % 120
 		      : where < 7 ? (next(rnd) % 24) * 512 * (shape == 1 ? 1 : 8) + next(rnd) % 96
 				  : next(rnd) % h->len[shape];
 		off = align_down(off, bytes);
