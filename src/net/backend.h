@@ -37,6 +37,8 @@ struct net_backend *net_stream_open(struct props *p, const struct net_host *host
 				    struct lodge_err *err);
 struct net_backend *net_dgram_open(struct props *p, const struct net_host *host,
 				   struct lodge_err *err);
+struct net_backend *net_socket_dgram_open(struct props *p, const struct net_host *host,
+					  struct lodge_err *err);
 struct net_backend *net_passt_open(struct props *p, const struct net_host *host,
 				   struct lodge_err *err);
 

@@ -99,15 +99,16 @@ static int bind_tftp(int dir)
 	return 0;
 }
 
-/* The new root, in a memory file system over /tmp, then in the place of the old one. */
-static int new_root(int dir)
+/* In a mount namespace of its own: the new root, in a memory file system over /tmp, in the place of the old. */
+static int new_root(const char *tftp)
 {
 	static char resolv[RESOLV_MAX];
 	size_t len = read_resolv(resolv, sizeof(resolv));
-	int r = unshare_mounts();
+	int dir = -1, r;
 
-	if (r)
-		return r;
+	/* Of this namespace, before /tmp is covered. */
+	if (tftp && (dir = open(tftp, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -errno;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  "size=256k,nr_inodes=16,mode=0555") ||
@@ -118,6 +119,7 @@ static int new_root(int dir)
 		r = bind_tftp(dir);
 	if (r)
 		return r;
+	close(dir);
 	if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/") ||
 	    mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 		return -errno;
@@ -181,7 +183,7 @@ static void drop_rights(void)
 	syscall(SYS_capset, &head, cap);
 }
 
-static void limit(int what, rlim_t most)
+static void limit(__rlimit_resource_t what, rlim_t most)
 {
 	struct rlimit now;
 
@@ -192,23 +194,35 @@ static void limit(int what, rlim_t most)
 	setrlimit(what, &now);
 }
 
+/* The folder, or -1 without one. */
+static int open_folder(const char *tftp, struct lodge_err *err)
+{
+	int dir = tftp ? open(tftp, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (tftp && dir < 0)
+		return err_set(err, -errno, "tftp=%s: cannot open the folder: %s", tftp,
+			       strerror(errno));
+	return dir;
+}
+
 int net_confine_files(const char *tftp, struct lodge_err *err)
 {
-	int dir = -1, root, landlock;
+	int dir = open_folder(tftp, err), root, landlock, r;
 
-	if (tftp) {
-		dir = open(tftp, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			return err_set(err, -errno, "tftp=%s: cannot open the folder: %s", tftp,
-				       strerror(errno));
+	if (tftp && dir < 0)
+		return dir;
+	root = unshare_mounts();
+	if (!root) {
+		if (dir >= 0)
+			close(dir);
+		r = new_root(tftp);
+		if (r)
+			return err_set(err, r, "cannot give the NAT process a root of its own: %s",
+				       strerror(-r));
+		dir = tftp ? open("/tftp", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	}
-	root = new_root(dir);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_set(err, -errno, "cannot give up new privileges: %s", strerror(errno));
-	if (!root && dir >= 0) {
-		close(dir);
-		dir = open("/tftp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	}
 	landlock = landlock_files(dir);
 	if (dir >= 0)
 		close(dir);
@@ -318,24 +332,39 @@ static const struct {
 	{IPPROTO_IP, IP_RECVERR},   {IPPROTO_IPV6, IPV6_RECVERR}, {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
 };
 
+static struct scmp_arg_cmp arg_is(unsigned arg, uint64_t mask, uint64_t val)
+{
+	return (struct scmp_arg_cmp){.arg = arg,
+				     .op = SCMP_CMP_MASKED_EQ,
+				     .datum_a = mask,
+				     .datum_b = val};
+}
+
+static int add_rule(scmp_filter_ctx ctx, uint32_t action, int call, struct scmp_arg_cmp a,
+		    struct scmp_arg_cmp b)
+{
+	const struct scmp_arg_cmp both[2] = {a, b};
+
+	return seccomp_rule_add_array(ctx, action, call, 2, both);
+}
+
 static int add_socket_rules(scmp_filter_ctx ctx)
 {
+	static const int families[] = {AF_INET, AF_INET6};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sockets) && !r; i++)
-		r = seccomp_rule_add(
-			ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-			SCMP_A0_64(SCMP_CMP_EQ, (uint64_t)sockets[i].domain),
-			SCMP_A1_64(SCMP_CMP_MASKED_EQ, TYPE_MASK, (uint64_t)sockets[i].type));
+		r = add_rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket),
+			     arg_is(0, ANY, (uint64_t)sockets[i].domain),
+			     arg_is(1, TYPE_MASK, (uint64_t)sockets[i].type));
 	/* The library tries raw sockets where "ping sockets" are not allowed, and does without. */
-	for (unsigned i = 0; i < 2 && !r; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2,
-				     SCMP_A0_64(SCMP_CMP_EQ, i ? AF_INET6 : AF_INET),
-				     SCMP_A1_64(SCMP_CMP_MASKED_EQ, TYPE_MASK, SOCK_RAW));
+	for (size_t i = 0; i < ARRAY_SIZE(families) && !r; i++)
+		r = add_rule(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket),
+			     arg_is(0, ANY, (uint64_t)families[i]), arg_is(1, TYPE_MASK, SOCK_RAW));
 	for (size_t i = 0; i < ARRAY_SIZE(options) && !r; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-				     SCMP_A1_64(SCMP_CMP_EQ, (uint64_t)options[i].level),
-				     SCMP_A2_64(SCMP_CMP_EQ, (uint64_t)options[i].name));
+		r = add_rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt),
+			     arg_is(1, ANY, (uint64_t)options[i].level),
+			     arg_is(2, ANY, (uint64_t)options[i].name));
 	return r;
 }
 
@@ -361,8 +390,10 @@ int net_confine_calls(bool files, struct lodge_err *err)
 
 		if (c->call == SCMP_SYS(openat) && !files)
 			continue;
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, c->call, 1,
-				     SCMP_CMP64(c->arg, SCMP_CMP_MASKED_EQ, c->mask, c->val));
+
+		const struct scmp_arg_cmp cmp = arg_is(c->arg, c->mask, c->val);
+
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, c->call, 1, &cmp);
 	}
 	if (!r)
 		r = add_socket_rules(ctx);

@@ -16,6 +16,11 @@ static const struct {
 	const char *why;
 } types[] = {
 	{"user", net_user_open, NULL},
+	{"passt", net_passt_open, NULL},
+	{"tap", net_tap_open, NULL},
+	{"socket", net_socket_open, NULL},
+	{"stream", net_stream_open, NULL},
+	{"dgram", net_dgram_open, NULL},
 	{"bridge", NULL, "there is no bridge helper; make a tap device and use tap,ifname=NAME"},
 	{"hubport", NULL, "there are no hubs; connect each card to a back end of its own"},
 	{"l2tpv3", NULL, "L2TPv3 is not there; use user, passt, tap, socket, stream or dgram"},

@@ -240,6 +240,42 @@ def test_error_when_stopped_expect_it_can_be_ended(tmp_path, short):
     assert read_at(short, 0, 4 * MIB) == data()[:4 * MIB]
 
 
+@contextlib.contextmanager
+def block_device(path):
+    """A loop device: where its file has lost its end, reads are errors."""
+    r = subprocess.run(["losetup", "-f", "--show", str(path)], stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, text=True, check=False)
+    if r.returncode:
+        pytest.skip("loop devices cannot be made here")
+    try:
+        yield r.stdout.strip()
+    finally:
+        subprocess.run(["losetup", "-d", r.stdout.strip()], check=True)
+
+
+READ_ALL = """
+echo READY; read go
+dd if=/dev/vda bs=64k iflag=direct of=/dev/null && echo ALL-READ || echo READ-FAILED
+"""
+
+
+@pytest.mark.parametrize("policy", ["report", "stop"])
+def test_error_when_a_read_fails_expect_what_rerror_says(tmp_path, short, policy):
+    with block_device(short) as dev, \
+         guest(tmp_path, READ_ALL, "-drive",
+               "if=virtio,format=raw,cache=none,rerror=%s,file=%s" % (policy, dev)) as vm:
+        vm.expect("READY")
+        os.truncate(short, 4 * MIB)
+        vm.send("\r")
+        vm.expect("a read failed: Input/output error")
+        if policy == "stop":
+            vm.expect("The machine is stopped")
+            os.truncate(short, 16 * MIB)
+            os.kill(vm.pid, signal.SIGCONT)
+        vm.expect("READ-FAILED" if policy == "report" else "ALL-READ")
+        assert vm.wait_exit() == 0
+
+
 def flat(tmp_path, path, kind):
     """The image as a raw file, by qemu-img, which must find it clean."""
     if kind == "raw":

@@ -390,12 +390,22 @@ static unsigned op_at(const struct jit_cache *jc, const struct jit_block *jb, ui
 	return lo;
 }
 
-/* A range that was to be checked at once keeps crossing pages: operation `i` goes alone. */
+/* The operations, by bit, that are checked with `i` as a group. */
+static uint64_t group_at(const struct jit_block *jb, unsigned i)
+{
+	uint64_t bits = 1ull << i;
+
+	while (++i < jb->nops && (jb->off[i] & JIT_OFF_GROUPED))
+		bits |= 1ull << i;
+	return bits;
+}
+
+/* A range that was to be checked at once keeps crossing pages: operation `i`, or each of its group, goes alone. */
 static void give_up_run(struct soft_cpu *cpu, struct jit_block *jb, unsigned i)
 {
 	SOFT_COUNT(cpu, jit_lone);
 	soft_cache_lock(cpu->e->cache);
-	jb->sb->lone |= 1ull << i;
+	jb->sb->lone |= group_at(jb, i);
 	if (jb->sb->jit == jb) {
 		jb->sb->jit = NULL;
 		jb->older = jb->sb->old;
@@ -424,7 +434,7 @@ static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum so
 		cpu->s.rip = rip_of(cpu, jb, i); /* it may go no further */
 		return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 	}
-	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & JIT_OFF_RUN) &&
+	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & (JIT_OFF_RUN | JIT_OFF_GROUPED)) &&
 	    ++jb->crossings == JIT_MAX_CROSSINGS)
 		give_up_run(cpu, jb, i);
 	return on_op(cpu, jb, i);
@@ -655,9 +665,9 @@ void jit_emit_stubs(struct jit_cache *jc)
 	}
 	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
 	jc->stub_fault = unused;
-	jc->split = jc->bytes / 2 & ~(JIT_ALIGN - 1);
-	jc->cold_used = jc->split;
-	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
+	jc->split = jc->bytes / 2;
+	jc->stubs_end = (e.pos + 63) & ~63u;
+	jit_cache_use_part(jc, 0);
 }
 
 static void enter(struct soft_cpu *cpu, const void *code)
