@@ -70,8 +70,6 @@ static void wait_for_io(struct qcow2 *q)
 	q->io_epoch = !old;
 	while (q->io_count[old])
 		pthread_cond_wait(&q->cond, &q->lock);
-	if (q->exclusive)
-		return; /* quick ones are held back already */
 	pthread_mutex_unlock(&q->lock);
 	blk_quick_hold(q->b);
 	blk_quick_release(q->b);
