@@ -208,6 +208,9 @@ int q_commit_if_dirty(struct qcow2 *q) MUST_CHECK;
 bool q_must_relieve(const struct qcow2 *q);
 /* Write changed L2 tables to their new places, without a commit. */
 int q_place_l2(struct qcow2 *q) MUST_CHECK;
+/* A table of `bytes` bytes at `off`: `n` entries, each with `mask`, then zeros. */
+int q_write_entries(struct qcow2 *q, uint64_t off, const uint64_t *entries, uint64_t n,
+		    uint64_t mask, uint64_t bytes) MUST_CHECK;
 void q_exclusive_begin(struct qcow2 *q);
 void q_exclusive_end(struct qcow2 *q);
 unsigned q_io_begin(struct qcow2 *q);
