@@ -139,7 +139,7 @@ struct qcow2 {
 	struct q_set freed[2]; /* [0]: since the last commit began; [1]: by the commit under way */
 	bool freed_data[2];    /* guest data among them */
 	uint64_t data_hint, meta_hint; /* nothing is free below */
-	uint64_t file_end; /* nothing was ever written from here on */
+	uint64_t file_end;	       /* nothing was ever written from here on */
 	uint64_t packed_off;	       /* next byte for compressed data, or 0 */
 
 	struct list inflight;
