@@ -50,16 +50,44 @@ _lodge_run_value() {
 	esac
 }
 
+_lodge_img() {
+	if [ "$COMP_CWORD" -eq 2 ]; then
+		_lodge_words "create info check convert resize snapshot rebase map commit compare"
+		return
+	fi
+	case $prev in
+	-f | -F | -O) _lodge_words "raw qcow2 vmdk vpc vdi" ;;
+	-t | -T) _lodge_words "none writeback writethrough directsync unsafe" ;;
+	-r) _lodge_words "leaks all" ;;
+	-o)
+		_lodge_words "cluster_size= compat= lazy_refcounts= refcount_bits= compression_type= \
+extended_l2= preallocation= help"
+		compopt -o nospace 2>/dev/null
+		;;
+	*)
+		case $cur in
+		-*) _lodge_words "-f -F -O -b -B -o -c -p -q -n -S -U -W -r -l -a -d -u -m -t -T -s \
+--json --output=json --backing-chain --shrink --target-is-zero" ;;
+		*)
+			COMPREPLY=($(compgen -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+			;;
+		esac
+		;;
+	esac
+}
+
 _lodge() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run new doctor help version"
+		_lodge_words "run img new doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _lodge_run_value || _lodge_words "$_lodge_run_options" ;;
+	img) _lodge_img ;;
 	doctor) _lodge_words "--json" ;;
 	new)
 		case $prev in
@@ -79,7 +107,7 @@ _lodge() {
 			;;
 		esac
 		;;
-	help) _lodge_words "run new doctor help version" ;;
+	help) _lodge_words "run img new doctor help version" ;;
 	esac
 }
 
