@@ -15,7 +15,7 @@ import fetch_kernels  # noqa: E402
 # What of lib/modules is kept, below kernel/.
 KEEP = ("drivers/ata", "drivers/virtio", "drivers/net", "drivers/nvme", "drivers/scsi", "drivers/block", "drivers/cdrom", "fs/ext4",
         "fs/jbd2", "fs/isofs", "fs/fat", "fs/nls", "fs/mbcache.ko", "lib", "crypto", "arch/x86/crypto",
-        "drivers/usb/storage", "drivers/usb/core", "drivers/usb/common", "block")
+        "drivers/usb/storage", "drivers/usb/core", "drivers/usb/common", "block", "net/core")
 
 
 def folder(name):

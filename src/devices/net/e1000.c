@@ -412,6 +412,12 @@ static int e1000_post_load(struct device *dev)
 	return 0;
 }
 
+/* The registers from `first` to before `end`. */
+#define REGS(what, first, end)                                                                 \
+	{                                                                                      \
+		.name = what, .offset = offsetof(struct e1000, reg) + (first), .elem_size = 4, \
+		.kind = STATE_UINT, .count = ((end) - (first)) / 4, .since = 1                 \
+	}
 #define CTX_FIELDS(i)                                                                              \
 	STATE_FIELD(struct e1000, ctx[i].ipcss), STATE_FIELD(struct e1000, ctx[i].ipcso),          \
 		STATE_FIELD(struct e1000, ctx[i].tucss), STATE_FIELD(struct e1000, ctx[i].tucso),  \
@@ -422,7 +428,20 @@ static int e1000_post_load(struct device *dev)
 
 static const struct state_field e1000_fields[] = {
 	PCI_STATE_FIELDS(struct e1000, pci),
-	STATE_ARRAY(struct e1000, reg),
+	REGS("reg-general", CTRL, 0x0200),
+	REGS("reg-transmit", TCTL, 0x0480),
+	REGS("reg-led", LEDCTL, LEDCTL + 4),
+	REGS("reg-pba", PBA, PBA + 4),
+	REGS("reg-flow", FCRTL, FCRTH + 4),
+	REGS("reg-rx-ring", RDBAL, RADV + 4),
+	REGS("reg-rsrpd", RSRPD, RSRPD + 4),
+	REGS("reg-txdmac", TXDMAC, TXDMAC + 4),
+	REGS("reg-tx-ring", TDBAL, TSPMT + 4),
+	REGS("reg-counters", STATS, STATS_END),
+	REGS("reg-rxcsum", RXCSUM, RXCSUM + 4),
+	REGS("reg-filters", MTA, RA_END),
+	REGS("reg-vlans", VFTA, VFTA_END),
+	REGS("reg-wakeup", WUC, MANC + 4),
 	STATE_ARRAY(struct e1000, phy),
 	STATE_FIELD(struct e1000, ioaddr),
 	STATE_FIELD(struct e1000, ee_in),
