@@ -32,7 +32,7 @@ chmod 755 /tmp/lease
 ifconfig lo 127.0.0.1 up
 ifconfig eth0 up
 dhcp() { udhcpc -i eth0 -s /tmp/lease -n -q -t 8 -T 1 2>&1 | grep -v '^udhcpc'; }
-fetch() { wget -q -T 20 -O $2 $1 && echo "@@sha $(sha256sum <$2 | cut -d' ' -f1)" || echo "@@no"; }
+fetch() { wget -q -O $2 $1 && echo "@@sha $(sha256sum <$2 | cut -d' ' -f1)" || echo "@@no"; }
 """
 
 

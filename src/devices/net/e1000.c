@@ -369,8 +369,7 @@ static void soft_reset(struct e1000 *s)
 	s->throttle_ns = s->rx_abs_ns = s->tx_abs_ns = 0;
 	memset(s->reg, 0, sizeof(s->reg));
 	memset(s->ctx, 0, sizeof(s->ctx));
-	s->ee_in = s->ee_out = 0;
-	s->ee_bits = s->ee_left = s->ee_addr = 0;
+	eeprom93_set(&s->eeprom, false, false, false);
 	*e1000_reg(s, CTRL) = CTRL_FD | CTRL_SLU;
 	*e1000_reg(s, VET) = NET_ETHERTYPE_VLAN;
 	*e1000_reg(s, PBA) = 0x00100030;
@@ -396,8 +395,7 @@ static int e1000_post_load(struct device *dev)
 {
 	struct e1000 *s = container_of(dev, struct e1000, pci.dev);
 
-	if (pci_dev_loaded(&s->pci) || s->ee_bits > 9 || s->ee_left > 16 ||
-	    s->ee_addr >= EEPROM_WORDS || s->link_up > 1)
+	if (pci_dev_loaded(&s->pci) || !eeprom93_ok(&s->eeprom) || s->link_up > 1)
 		return -EINVAL;
 	io_timer_cancel(&s->rx_timer);
 	io_timer_cancel(&s->tx_timer);
@@ -444,11 +442,7 @@ static const struct state_field e1000_fields[] = {
 	REGS("reg-wakeup", WUC, MANC + 4),
 	STATE_ARRAY(struct e1000, phy),
 	STATE_FIELD(struct e1000, ioaddr),
-	STATE_FIELD(struct e1000, ee_in),
-	STATE_FIELD(struct e1000, ee_out),
-	STATE_FIELD(struct e1000, ee_bits),
-	STATE_FIELD(struct e1000, ee_left),
-	STATE_FIELD(struct e1000, ee_addr),
+	EEPROM93_STATE_FIELDS(struct e1000, eeprom),
 	CTX_FIELDS(0),
 	CTX_FIELDS(1),
 	STATE_FIELD(struct e1000, delayed),
