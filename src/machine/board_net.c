@@ -370,18 +370,29 @@ static int open_nic(struct board *b, struct props *p, unsigned n, struct lodge_e
 	return r;
 }
 
+static bool is_nic(const struct props *p)
+{
+	return strcmp(props_what(p), "-netdev") != 0;
+}
+
 int board_open_nets(struct board *b, struct lodge_err *err)
 {
 	const struct vm_options *o = &b->vm->cfg.netdevs;
 	int r = 0;
 
 	for (unsigned i = 0; i < o->n && !r; i++) {
-		if (strcmp(props_what(o->p[i]), "-nic"))
+		if (!is_nic(o->p[i]))
 			r = open_net(b, o->p[i], err);
 	}
 	for (unsigned i = 0; i < o->n && !r; i++) {
-		if (!strcmp(props_what(o->p[i]), "-nic"))
-			r = open_nic(b, o->p[i], i, err);
+		if (!is_nic(o->p[i]))
+			continue;
+		r = open_nic(b, o->p[i], i, err);
+		if (r && !strcmp(props_what(o->p[i]), VM_DEFAULT_NIC)) {
+			fprintf(stderr, "lodge: no network: %s\n", err->msg);
+			err->msg[0] = '\0';
+			r = 0;
+		}
 	}
 	return r;
 }

@@ -18,7 +18,7 @@ MIB = 1 << 20
 DATA = random.Random(1).randbytes(20 * MIB)
 
 
-@pytest.mark.parametrize("card", ["virtio", "e1000"])
+@pytest.mark.parametrize("card", ["virtio", "e1000", "rtl8139"])
 def test_nat_when_guest_fetches_and_host_connects_expect_every_byte(tmp_path, card):
     port = free_port()
     with server(DATA) as (http, _):
