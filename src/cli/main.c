@@ -12,6 +12,7 @@
 const struct cli_verb cli_verbs[] = {
 	{"run", "build a PC and run an operating system in it", cli_run, cli_run_help},
 	{"new", "make a disk image with an operating system on it", cli_new, cli_new_help},
+	{"img", "create, convert, check and change disk images", cli_img, cli_img_help},
 	{"doctor", "say what this host can do for guests", cli_doctor, cli_doctor_help},
 	{"help", "explain a command", cli_help, cli_help_help},
 	{"version", "print the version", cli_version, cli_version_help},

@@ -22,6 +22,8 @@
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/fdc.h"
+#include "devices/storage/nvme.h"
 #include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
@@ -53,6 +55,7 @@ struct board {
 	struct mc146818 *rtc;
 	struct i8042 *kbc;
 	struct i8237_pair *dma;
+	struct fdc *fdc;
 	struct port61 *port61;
 	struct port92 *port92;
 	struct uart16550 *uart[VM_SERIALS];
@@ -145,7 +148,7 @@ struct board_kind {
 
 /* board_virtio.c */
 extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
-	board_virtconsole, board_virtserialport;
+	board_virtio_balloon, board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -177,7 +180,8 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme,
+	board_floppy;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* ---- board_net.c: the network -------------------------------------------------------------------

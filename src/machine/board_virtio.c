@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/range.h"
+#include "devices/virtio/virtio_balloon.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
 #include "devices/virtio/virtio_rng.h"
@@ -314,4 +315,42 @@ const struct board_kind board_virtserialport = {
 	.name = "virtserialport",
 	.help = "a channel on virtio-serial: chardev=ID,name=NAME [,nr=N,bus=ID.0]",
 	.make = make_virtserialport,
+};
+
+/* ---- virtio-balloon ----------------------------------------------------------------------------------- */
+
+static void free_balloon(void *obj)
+{
+	virtio_balloon_free(obj);
+}
+
+static int make_balloon(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct virtio_balloon_config c = {0};
+	struct virtio_balloon *s;
+	int r = board_virtio_config(b, p, 4, 128, &c.virtio, err);
+
+	if (!r)
+		r = props_bool(p, "deflate-on-oom", &c.deflate_on_oom, err);
+	if (!r)
+		r = props_bool(p, "free-page-reporting", &c.reporting, err);
+	if (!r)
+		r = read_number(p, "guest-stats-polling-interval", 86400, &c.stats_s, err);
+	if (!r)
+		r = props_size(p, "target", &c.target_bytes, err);
+	if (r)
+		return r;
+	s = virtio_balloon_new(&c, err);
+	if (!s)
+		return -EINVAL;
+	return board_adopt(b, props_get(p, "id"), virtio_balloon_device(s), s, free_balloon, err);
+}
+
+const struct board_kind board_virtio_balloon = {
+	.name = "virtio-balloon-pci",
+	.alias = "virtio-balloon",
+	.help = "the guest gives memory back "
+		"[target=SIZE,free-page-reporting=on,deflate-on-oom=on]",
+	.virtio = true,
+	.make = make_balloon,
 };

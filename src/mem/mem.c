@@ -459,6 +459,32 @@ void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len)
 	}
 }
 
+uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len)
+{
+	uint64_t end, sum = 0;
+
+	if (!add_ok(gpa, len, &end) || !add_ok(gpa, PAGE_BYTES - 1, &gpa) || !mem_a20(mem))
+		return 0;
+	gpa &= PAGE_MASK;
+	end &= PAGE_MASK;
+	while (gpa < end) {
+		struct mem_range r = mem_lookup(mem, gpa);
+		uint64_t skip = gpa - r.gpa, part;
+
+		if (skip >= r.len)
+			break;
+		part = min_u64(r.len - skip, end - gpa);
+		if (r.kind == MEM_RAM &&
+		    !fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       (off_t)(r.ram_off + skip), (off_t)part)) {
+			mem_wrote(mem, gpa, part);
+			sum += part;
+		}
+		gpa += part;
+	}
+	return sum;
+}
+
 int mem_read(const struct mem *mem, gpa_t gpa, void *buf, uint64_t len)
 {
 	uint8_t *out = buf;

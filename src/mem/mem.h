@@ -19,7 +19,7 @@
 enum mem_kind {
 	MEM_MMIO, /* no backing: the bus answers */
 	MEM_RAM,
-	MEM_ROM,  /* backed; guest writes go to the bus */
+	MEM_ROM, /* backed; guest writes go to the bus */
 };
 
 /* One page-aligned range of the map. `ram_off` is the offset into the backing. */
@@ -31,8 +31,8 @@ struct mem_range {
 };
 
 /* Page flags, one byte a backing page, set and read with atomics. */
-#define MEM_PAGE_CODE 1u  /* the engine holds decoded code of this page */
-#define MEM_PAGE_DIRTY 2u /* written since the flag was last cleared */
+#define MEM_PAGE_CODE 1u     /* the engine holds decoded code of this page */
+#define MEM_PAGE_DIRTY 2u    /* written since the flag was last cleared */
 #define MEM_PAGE_WRITABLE 4u /* a vCPU may hold a translation it writes by (the engine's own) */
 #define MEM_PAGE_MARKING 8u  /* the engine takes such translations away (its own) */
 
@@ -53,11 +53,11 @@ struct mem; /* the backing and the map */
 struct mem *mem_new(uint64_t ram_bytes, uint64_t rom_bytes, struct lodge_err *err);
 void mem_free(struct mem *mem);
 
-uint8_t *mem_base(const struct mem *mem);     /* host address of backing offset 0 */
+uint8_t *mem_base(const struct mem *mem); /* host address of backing offset 0 */
 uint64_t mem_ram_bytes(const struct mem *mem);
 uint64_t mem_backing_bytes(const struct mem *mem); /* RAM and ROM */
 int mem_fd(const struct mem *mem);
-uint8_t *mem_page_flags(struct mem *mem);     /* indexed by backing offset >> 12 */
+uint8_t *mem_page_flags(struct mem *mem); /* indexed by backing offset >> 12 */
 
 void mem_set_listener(struct mem *mem, const struct mem_listener *l); /* copied */
 
@@ -65,8 +65,8 @@ void mem_set_listener(struct mem *mem, const struct mem_listener *l); /* copied 
  * Map [gpa, gpa+len) as `kind`, replacing what was there (which may split older ranges). For
  * MEM_MMIO `ram_off` is ignored. Page-aligned. -EINVAL if it is not, or leaves the backing.
  */
-int mem_map(struct mem *mem, gpa_t gpa, uint64_t len, enum mem_kind kind, uint64_t ram_off)
-	MUST_CHECK;
+int mem_map(struct mem *mem, gpa_t gpa, uint64_t len, enum mem_kind kind,
+	    uint64_t ram_off) MUST_CHECK;
 /* With the A20 gate closed (on = false), bit 20 of every physical address reads as 0. */
 void mem_set_a20(struct mem *mem, bool on);
 bool mem_a20(const struct mem *mem);
@@ -83,6 +83,12 @@ struct mem_range mem_lookup(const struct mem *mem, gpa_t gpa);
 uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len, bool write);
 /* After writing by mem_ptr: sets dirty flags, tells the listener of code pages. */
 void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len);
+
+/*
+ * The guest does not need what is in [gpa, gpa+len): whole pages of it that are RAM go back to the host and read as
+ * zeros from now on. The mapping stays as it is. With the VM lock. How many bytes went.
+ */
+uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len);
 
 /*
  * Checked copies for DMA and loaders: any length, across ranges. -EFAULT where the guest named no

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Virtio devices with the drivers of Debian's kernels, modules of the very package.
+
+Run: make t T=system/virtio
+"""
+import os
+import re
+import socket
+import subprocess
+import time
+
+import pytest
+from modules import modules
+from vm import Vm, bad_lines, initrd, kernel
+
+LOAD = """#!/bin/busybox sh
+for m in $(cat /bin/modlist); do insmod /bin/$m || echo "FAIL insmod $m"; done
+"""
+
+# Mount, read what the host put there, write with both processors at once, look again, leave clean.
+FILES = """
+n=0
+while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+mount -t ext4 /dev/vda /mnt || echo "FAIL mount"
+(cd /mnt && md5sum -c sums) || echo "FAIL sums"
+for cpu in 0 1; do
+	(taskset $((cpu + 1)) sh -c "
+		for i in 1 2 3 4; do
+			dd if=/dev/urandom of=/mnt/cpu$cpu-\\$i bs=64k count=24 conv=fsync 2>/dev/null
+		done") &
+done
+wait
+(cd /mnt && md5sum cpu* >newsums && sync)
+umount /mnt && echo 3 >/proc/sys/vm/drop_caches && mount -t ext4 /dev/vda /mnt
+(cd /mnt && md5sum -c newsums >/dev/null && wc -l newsums) || echo "FAIL newsums"
+fstrim /mnt && echo TRIMMED
+umount /mnt || echo "FAIL umount"
+echo "queues $(ls /sys/block/vda/mq | wc -l)"
+grep virtio /proc/interrupts
+"""
+
+
+def guest(tmp_path, script, *args, name="cloud-amd64", mods=(), append="", **more):
+    """A guest that loads modules, runs `script`, and powers off."""
+    paths = modules(name, "virtio_pci", *mods)
+    (tmp_path / "virtiojob").write_text(LOAD + "mkdir -p /mnt\n" + script)
+    (tmp_path / "modlist").write_text(" ".join(os.path.basename(m) for m in paths))
+    return Vm("-kernel", kernel(name), "-initrd",
+              initrd("amd64", str(tmp_path / "virtiojob"), str(tmp_path / "modlist"), *paths),
+              "-append", "console=ttyS0 quiet cryptomgr.notests lodge.cmd=virtiojob " + append,
+              *args, **more)
+
+
+def finish(vm):
+    """The guest has ended well, and complained of nothing."""
+    assert vm.wait_exit() == 0
+    assert "FAIL" not in vm.text
+    assert bad_lines(vm.text) == []
+
+
+@pytest.fixture
+def ext4(tmp_path):
+    """A file system with a file of a megabyte and its sum."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "big").write_bytes(os.urandom(1 << 20))
+    sums = subprocess.run(["md5sum", "big"], cwd=tree, stdout=subprocess.PIPE, check=True).stdout
+    (tree / "sums").write_bytes(sums)
+    path = tmp_path / "disk.img"
+    with open(path, "wb") as f:
+        f.truncate(64 << 20)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), str(path)], check=True)
+    return path
+
+
+# Both interfaces, each way of interrupts, each form of ring.
+@pytest.mark.parametrize("how,queues,interrupts", [
+    ("virtio-blk-pci", 2, "PCI-MSI"),
+    ("virtio-blk-pci-non-transitional,num-queues=2,event_idx=off", 2, "PCI-MSI"),
+    ("virtio-blk-pci-transitional,indirect_desc=off,queue-size=64", 2, "PCI-MSI"),
+    ("virtio-blk-pci,disable-modern=on,num-queues=1", 1, "PCI-MSI"),
+    ("virtio-blk-pci,vectors=0,disable-legacy=on", 2, "IO-APIC"),
+])
+def test_blk_when_ext4_is_written_by_two_processors_expect_it_clean(tmp_path, ext4, how, queues,
+                                                                   interrupts):
+    with guest(tmp_path, FILES, "-smp", "2", "-drive", "if=none,id=d,format=raw,file=%s" % ext4,
+               "-device", how + ",drive=d", mods=["virtio_blk"]) as vm:
+        finish(vm)
+        assert "big: OK" in vm.text and "8 newsums" in vm.text and "TRIMMED" in vm.text
+        assert "queues %d\r" % queues in vm.text
+        assert re.search(interrupts + r".*virtio0", vm.text)
+    check = subprocess.run(["e2fsck", "-fn", str(ext4)], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, check=False)
+    assert check.returncode == 0, check.stdout
+
+
+def test_rng_when_read_expect_different_bytes(tmp_path):
+    script = """
+cat /sys/class/misc/hw_random/rng_current
+for i in 1 2; do dd if=/dev/hwrng bs=512 count=32 2>/dev/null | md5sum; done
+dd if=/dev/hwrng bs=512 count=32 2>/dev/null | wc -c
+"""
+    with guest(tmp_path, script, "-device", "virtio-rng-pci", mods=["virtio_rng"]) as vm:
+        finish(vm)
+        assert "virtio_rng.0" in vm.text and "16384" in vm.text
+        sums = re.findall(r"(\w{32})  -", vm.text)
+        assert len(sums) == 2 and sums[0] != sums[1]
+
+
+def test_console_when_ports_are_used_expect_bytes_both_ways(tmp_path):
+    script = """
+sleep 0.5
+cat /sys/class/virtio-ports/vport*p1/name
+echo "words on hvc0" >/dev/hvc0
+exec 3<>/dev/vport0p1
+echo "hello host" >&3
+read line <&3
+echo "guest got: $line"
+dd if=/dev/zero bs=64k count=20 2>/dev/null | tr '\\0' x >&3
+echo >&3
+read line <&3
+"""
+    path, console = str(tmp_path / "port"), tmp_path / "console"
+    with guest(tmp_path, script, "-chardev", "file,id=c,path=%s" % console, "-chardev",
+               "socket,id=p,path=%s,server=on,wait=off" % path, "-device", "virtio-serial-pci",
+               "-device", "virtconsole,chardev=c", "-device",
+               "virtserialport,chardev=p,name=org.lodge.test", mods=["virtio_console"]) as vm:
+        client = connect(path)
+        assert read_line(client) == b"hello host\n"
+        client.sendall(b"answer\n")
+        assert read_line(client) == b"x" * (20 << 16) + b"\n"
+        client.sendall(b"enough\n")
+        finish(vm)
+        assert "org.lodge.test" in vm.text and "guest got: answer" in vm.text
+    assert b"words on hvc0" in console.read_bytes()
+
+
+def connect(path):
+    """A stream to the socket that the machine makes."""
+    for _ in range(600):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(120)
+        try:
+            s.connect(path)
+            return s
+        except OSError:
+            s.close()
+            time.sleep(0.1)
+    raise AssertionError("nobody listens on " + path)
+
+
+def read_line(s):
+    got = b""
+    while not got.endswith(b"\n"):
+        piece = s.recv(65536)
+        assert piece, "the line ends early: %r" % got[:100]
+        got += piece
+    return got
+
+
+def host_mib(vm):
+    """Host memory behind the guest's."""
+    with open("/proc/%d/status" % vm.pid) as f:
+        return int(re.search(r"RssShmem:\s+(\d+)", f.read()).group(1)) >> 10
+
+
+def test_balloon_when_inflated_expect_the_guest_with_less(tmp_path):
+    script = """
+n=0
+while [ $(awk '/^MemTotal/ { print $2 }' /proc/meminfo) -gt 155000 ] && [ $n -lt 200 ]; do
+	sleep 0.1; n=$((n + 1))
+done
+awk '/^MemTotal/ { print "total", int($2 / 1024) }' /proc/meminfo
+head -c 30000000 /dev/urandom >/tmp/a && md5sum /tmp/a && md5sum /tmp/a
+"""
+    with guest(tmp_path, script, "-device", "virtio-balloon-pci,target=160M",
+               mods=["virtio_balloon"]) as vm:
+        vm.expect(r"total (\d+)")
+        # Of 256, 96 have gone; the kernel's own are not counted.
+        assert 80 < int(vm.child.match.group(1)) < 160
+        finish(vm)
+        sums = re.findall(r"(\w{32})  /tmp/a", vm.text)
+        assert len(sums) == 2 and sums[0] == sums[1]
+
+
+def test_balloon_when_pages_are_free_expect_them_with_the_host(tmp_path):
+    script = """
+mount -t tmpfs -o size=200m none /mnt
+head -c 120000000 /dev/zero | tr '\\0' x >/mnt/a && echo FILLED; read go
+rm /mnt/a && echo FREED; read go
+head -c 50000000 /dev/zero | tr '\\0' y >/mnt/b
+tr -d y </mnt/b | wc -c
+"""
+    with guest(tmp_path, script, "-device", "virtio-balloon-pci,free-page-reporting=on",
+               mods=["virtio_balloon"]) as vm:
+        vm.expect("FILLED")
+        full = host_mib(vm)
+        assert full > 115
+        vm.send("\r")
+        vm.expect("FREED")
+        for _ in range(300):
+            if host_mib(vm) < full - 80:
+                break
+            time.sleep(0.2)
+        assert host_mib(vm) < full - 80
+        vm.send("\r")
+        finish(vm)
+        assert re.search(r"\n0\r", vm.text)
