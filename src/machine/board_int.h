@@ -202,6 +202,6 @@ int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_check_nets(struct board *b);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
-extern const struct board_kind board_kind_e1000, board_virtio_net;
+extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virtio_net;
 
 #endif

@@ -22,6 +22,9 @@
 #define VM_RAM_MIN (8ull << 20)
 #define VM_RAM_MAX (1ull << 40)
 
+/* props_what() of a card that nobody asked for: where it cannot be had, the machine goes without. */
+#define VM_DEFAULT_NIC "-nic (of itself)"
+
 struct engine_ops;
 struct props;
 

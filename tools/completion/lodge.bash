@@ -3,7 +3,7 @@
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
 -bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -debugcon -device -display -vga -monitor
--parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
+-parallel -nic -netdev -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
 	# The words of $1 that begin with the current one; none of them is a file name.
@@ -41,8 +41,16 @@ _lodge_run_value() {
 		_lodge_words "stdio,id= file,id= socket,id= pty,id= null,id="
 		compopt -o nospace 2>/dev/null
 		;;
+	-nic | --nic)
+		_lodge_words "user passt tap stream dgram socket none help model=help"
+		compopt -o nospace 2>/dev/null
+		;;
+	-netdev | --netdev)
+		_lodge_words "user,id= passt,id= tap,id= stream,id= dgram,id= socket,id= help"
+		compopt -o nospace 2>/dev/null
+		;;
 	-display | --display | -vga | --vga | -monitor | --monitor | -parallel | --parallel | \
-		-nic | --nic | -net | --net) _lodge_words "none" ;;
+		-net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
 	-smp | --smp) _lodge_words "1 2 4 8" ;;
 	-append | --append | -name | --name | -fw_cfg | --fw_cfg) COMPREPLY=() ;;
