@@ -206,3 +206,54 @@ tr -d y </mnt/b | wc -c
         vm.send("\r")
         finish(vm)
         assert re.search(r"\n0\r", vm.text)
+
+
+def test_9p_when_folders_are_mounted_expect_them_shared(tmp_path):
+    script = """
+o=trans=virtio,version=9p2000.L,msize=131072
+mkdir /ro /rw
+mount -t 9p -o $o,ro ro /ro || mount -t 9p -o $o ro /ro || echo "FAIL mount ro"
+mount -t 9p -o $o rw /rw || echo "FAIL mount rw"
+(cd /ro && md5sum -c sums) || echo "FAIL sums"
+find /ro -type f | wc -l
+ls -l /ro/link
+cat /ro/link 2>/dev/null && echo "FAIL the outside"
+mount -o remount,rw /ro
+echo x >/ro/new 2>/dev/null && echo "FAIL write to ro"
+cd /rw
+mkdir dir && cp /ro/big dir/big && cmp /ro/big dir/big || echo "FAIL copy"
+mv dir/big dir/moved && ln -s moved dir/s && ln dir/moved hard && chmod 640 hard
+for i in $(seq 100); do echo $i >dir/n$i; done
+cat dir/n* | sort -n | tail -1
+rm dir/n? && ls dir | wc -l
+echo more >>hard && tail -c 5 dir/moved
+sync && cd / && umount /rw && mount -t 9p -o $o,cache=loose rw /rw && tail -c 5 /rw/dir/s
+"""
+    ro, rw = tmp_path / "ro", tmp_path / "rw"
+    ro.mkdir()
+    rw.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (ro / "big").write_bytes(os.urandom(3 << 20))
+    sums = subprocess.run(["md5sum", "big"], cwd=ro, stdout=subprocess.PIPE, check=True).stdout
+    (ro / "sums").write_bytes(sums)
+    (ro / "link").symlink_to("../secret")
+    deep = ro
+    for n in range(20):
+        deep = deep / ("d%d" % n)
+        deep.mkdir()
+        (deep / "file").write_text(str(n))
+    with guest(tmp_path, script, "-virtfs", "local,path=%s,mount_tag=ro,security_model=none" % ro,
+               "-fsdev", "local,id=f,path=%s,security_model=none,readonly=off" % rw, "-device",
+               "virtio-9p-pci,fsdev=f,mount_tag=rw", name="amd64", memory="512M",
+               mods=["9pnet_virtio", "9p"]) as vm:
+        finish(vm)
+        assert "big: OK" in vm.text
+        assert re.search(r"\n22\r", vm.text)  # files
+        assert re.search(r"\n100\r", vm.text)
+        assert re.search(r"\n93\r", vm.text)  # entries left
+        assert vm.text.count("more\r") >= 2
+    assert (rw / "hard").read_bytes() == (ro / "big").read_bytes() + b"more\n"
+    assert (rw / "dir/moved").stat().st_ino == (rw / "hard").stat().st_ino
+    assert (rw / "hard").stat().st_mode & 0o777 == 0o640
+    assert os.readlink(rw / "dir/s") == "moved"
+    assert not (ro / "new").exists()
