@@ -18,7 +18,7 @@ endif
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(WARN) $(CFLAGS) $(SAN) -fno-strict-aliasing -fno-common -pthread \
 	-D_GNU_SOURCE -DLODGE_VERSION='"$(VERSION)"' -Isrc
-LDLIBS  := -pthread -luring -lz -lzstd
+LDLIBS  := -pthread -luring -lz -lzstd -lseccomp -ljansson
 
 # Folders from the bottom up; docs/layers.txt says who may include whom.
 FOLDERS := base x86 mem io bus block net share chardev engine/soft devices/legacy devices/virtio \

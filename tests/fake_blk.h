@@ -68,6 +68,13 @@ bool blk_queue_write_cache(const struct blk_queue *q)
 	return q->cache;
 }
 
+void blk_queue_get_stats(const struct blk_queue *q, struct blk_queue_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->ops[BLK_READ] = q->reads;
+	out->ops[BLK_WRITE] = q->writes;
+}
+
 void blk_queue_plug(struct blk_queue *q)
 {
 	(void)q;

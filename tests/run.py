@@ -14,6 +14,7 @@ What is a test:
   lockstep/DIR/NAME the same with both tiers compared after each block (-accel soft,check=on)
   fuzz/NAME         tests/fuzz: a libFuzzer target, run for some seconds (FUZZ_SECONDS)
   DIR/X             tests/DIR/test_X.py: pytest (system, tools); each function counts
+  systems/X         the same, but long: only when asked for (`make check-systems`)
 
 PATTERN is a shell wildcard or the beginning of a name. A test that cannot run, because something
 is missing, fails with a sentence. Nothing is skipped silently.
@@ -36,6 +37,7 @@ FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "3"))
 # libFuzzer's runs are short, but the machine may be busy: every limit is generous.
 TIMEOUTS = {"check": 120, "unit": 300, "isa": 300, "oracle": 600, "golden": 60, "guest": 240, "fuzz": 120}
 PYTEST_TIMEOUT = 900
+SYSTEMS_TIMEOUT = 3 * 3600
 
 
 class Job:
@@ -204,8 +206,9 @@ def pytest_jobs():
     for path in sorted(glob.glob("tests/*/test_*.py")):
         name = path[len("tests/"):-3].replace("/test_", "/")
         cmd = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", path]
-        jobs.append(Job(name, cmd, PYTEST_TIMEOUT, parse_pytest,
-                        cost=100 if name.startswith("system/") else 5))
+        long = name.startswith("systems/")
+        jobs.append(Job(name, cmd, SYSTEMS_TIMEOUT if long else PYTEST_TIMEOUT, parse_pytest,
+                        cost=1000 if long else 100 if name.startswith("system/") else 5))
     return jobs
 
 
@@ -214,6 +217,8 @@ def all_jobs(only):
         programs("oracle", parse_lines(0)) + programs("golden", parse_lines(0)) + guest_jobs() + fuzz_jobs() + pytest_jobs()
     if only:
         jobs = [j for j in jobs if any(matches(j.name, p) for p in only)]
+    else:
+        jobs = [j for j in jobs if not j.name.startswith("systems/")]
     return jobs
 
 

@@ -27,6 +27,11 @@ ITEMS = {
     "686-pae": ("i386", "linux-image-686-pae", r"linux-image-\d.*-686-pae$",
                 r"\./boot/vmlinuz-.*", "vmlinuz"),
     "gnumach": ("i386", "gnumach-image-1.8-486", None, r"\./boot/gnumach-.*\.gz", "gnumach.gz"),
+    "memtest": ("amd64", "memtest86+", None, r"\./boot/memtest86\+x64\.bin", "memtest.bin"),
+    "memtest-efi": ("amd64", "memtest86+", None, r"\./boot/memtest86\+x64\.efi", "memtest.efi"),
+    "linuxboot": ("amd64", "qemu-system-data", None, r"\./usr/share/qemu/linuxboot_dma\.bin",
+                  "linuxboot_dma.bin"),
+    "memdisk": ("amd64", "syslinux-common", None, r"\./usr/lib/syslinux/memdisk", "memdisk"),
     "busybox-amd64": ("amd64", "busybox-static", None, r"\./bin/busybox", "busybox"),
     "busybox-i386": ("i386", "busybox-static", None, r"\./bin/busybox", "busybox"),
 }

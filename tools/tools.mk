@@ -7,6 +7,7 @@ help:
 	@echo "make           build build/lodge"
 	@echo "make demo      install what is needed, build, boot Debian's kernel to a shell"
 	@echo "make check     install what is needed, build with gcc and clang, run every test"
+	@echo "make check-systems   whole systems for a long time: installations, memtest86+ (tests/systems)"
 	@echo "make t T=x     one test: T=x86/decode, fuzz/decode, guest/pm64/paging, system/boot_cloud"
 	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
 	@echo "make soak      real programs, stress-ng, clocks in a guest, for as long as you like (docs/soak.md)"
@@ -43,6 +44,12 @@ check: deps
 	step "Building with $(CLANG)" $(MAKE) -j$(JOBS) CC=$(CLANG) LINK_NAME=lodge-clang all && \
 	step "Building the fuzz targets" $(MAKE) -j$(JOBS) fuzz-bins
 	@B=$(B) NOSIMD="$(NOSIMD)" $(PYTHON) tests/run.py
+
+# Long tests of whole systems; T=systems/memtest is one of them.
+.PHONY: check-systems
+check-systems: deps
+	@STEP_LOG=build/build.log; . tools/step.sh; step "Building with $(CC)" $(MAKE) -j$(JOBS) all
+	@$(PYTHON) tests/run.py -j 1 --only systems/
 
 .PHONY: clean
 clean:

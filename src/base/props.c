@@ -31,24 +31,35 @@ static struct prop *find(const struct props *p, const char *key)
 	return NULL;
 }
 
-int props_set(struct props *p, const char *key, const char *val)
+static int append(struct props *p, const char *key, const char *val)
 {
-	struct prop *at = find(p, key);
-	char *copy = strdup(val), *name;
+	char *copy, *name;
 
-	if (!copy)
+	if (p->n == PROPS_MAX)
 		return -ENOMEM;
-	if (at) {
-		free(at->val);
-		at->val = copy;
-		return 0;
-	}
-	name = p->n < PROPS_MAX ? strdup(key) : NULL;
-	if (!name) {
+	copy = strdup(val);
+	name = strdup(key);
+	if (!copy || !name) {
 		free(copy);
+		free(name);
 		return -ENOMEM;
 	}
 	p->p[p->n++] = (struct prop){name, copy, false};
+	return 0;
+}
+
+int props_set(struct props *p, const char *key, const char *val)
+{
+	struct prop *at = find(p, key);
+	char *copy;
+
+	if (!at)
+		return append(p, key, val);
+	copy = strdup(val);
+	if (!copy)
+		return -ENOMEM;
+	free(at->val);
+	at->val = copy;
 	return 0;
 }
 
@@ -64,9 +75,7 @@ struct props *props_parse(const char *what, const char *text, const char *implie
 	p->what = what;
 	keyval_init(&kv, text, implied);
 	while ((r = keyval_next(&kv, err)) > 0) {
-		if (find(p, kv.key))
-			r = err_set(err, -EINVAL, "%s %s: '%s' comes twice", what, text, kv.key);
-		else if (props_set(p, kv.key, kv.val))
+		if (append(p, kv.key, kv.val))
 			r = err_set(err, -ENOMEM, "%s: at most %u settings", what, PROPS_MAX);
 		if (r < 0)
 			break;
@@ -101,6 +110,17 @@ const char *props_get(struct props *p, const char *key)
 		return NULL;
 	at->used = true;
 	return at->val;
+}
+
+const char *props_next(struct props *p, const char *key)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		if (!p->p[i].used && !strcmp(p->p[i].key, key)) {
+			p->p[i].used = true;
+			return p->p[i].val;
+		}
+	}
+	return NULL;
 }
 
 bool props_has(const struct props *p, const char *key)
@@ -167,8 +187,10 @@ int props_done(const struct props *p, struct lodge_err *err)
 {
 	for (unsigned i = 0; i < p->n; i++) {
 		if (!p->p[i].used)
-			return err_set(err, -EINVAL, "%s: there is no '%s' here", p->what,
-				       p->p[i].key);
+			return err_set(err, -EINVAL,
+				       find(p, p->p[i].key)->used ? "%s: '%s' comes twice"
+								  : "%s: there is no '%s' here",
+				       p->what, p->p[i].key);
 	}
 	return 0;
 }

@@ -15,7 +15,8 @@ struct props;
 
 /*
  * Parse `text`; `what` names the option in messages ("-drive") and is borrowed, as nothing else is.
- * NULL and a sentence when it cannot be read or a key comes twice. props_free is due.
+ * NULL and a sentence when it cannot be read. props_free is due. A key that comes twice is refused by
+ * props_done, but if it is asked for by props_next.
  */
 struct props *props_parse(const char *what, const char *text, const char *implied,
 			  struct lodge_err *err);
@@ -26,6 +27,11 @@ int props_set(struct props *p, const char *key, const char *val) MUST_CHECK;
 const char *props_what(const struct props *p);
 /* The value, which lives as long as `p`, or NULL; the key counts as understood. */
 const char *props_get(struct props *p, const char *key);
+/*
+ * For keys that may come several times: the next value that has not been asked for, NULL after the
+ * last.
+ */
+const char *props_next(struct props *p, const char *key);
 /* Is it there? It does not count as understood by that. */
 bool props_has(const struct props *p, const char *key);
 /* The same as numbers and switches. *out is left alone where the key is missing. -EINVAL with a sentence. */

@@ -194,6 +194,18 @@ int blk_preadv(struct blk *b, uint64_t off, const struct iovec *iov, unsigned n)
 	return r || !len ? r : b->format->preadv(b, off, iov, n, len);
 }
 
+/*
+ * What completes blocks under O_DIRECT must not cross a quick write to one of them. True: quick requests are
+ * kept out, and blk_quick_release() is due.
+ */
+static bool hold_for(struct blk *b, uint64_t off, uint64_t len)
+{
+	if (!b->file || !((off | len) & (blk_file_align(b->file) - 1)))
+		return false;
+	blk_quick_hold(b);
+	return true;
+}
+
 int blk_pwritev(struct blk *b, uint64_t off, const struct iovec *iov, unsigned n)
 {
 	uint64_t len = blk_iov_len(iov, n);
@@ -202,10 +214,7 @@ int blk_pwritev(struct blk *b, uint64_t off, const struct iovec *iov, unsigned n
 
 	if (r || !len)
 		return r;
-	/* What completes blocks must not cross a quick write to one of them. */
-	hold = b->file && ((off | len) & (blk_file_align(b->file) - 1));
-	if (hold)
-		blk_quick_hold(b);
+	hold = hold_for(b, off, len);
 	r = b->format->pwritev(b, off, iov, n, len);
 	if (hold)
 		blk_quick_release(b);
@@ -252,12 +261,16 @@ static int write_zeros(struct blk *b, uint64_t off, uint64_t len)
 int blk_zero(struct blk *b, uint64_t off, uint64_t len, bool unmap)
 {
 	int r = check(b, true, off, len);
+	bool hold;
 
 	if (r || !len)
 		return r;
+	hold = hold_for(b, off, len);
 	r = b->format->zero ? b->format->zero(b, off, len, unmap && b->discard) : -ENOTSUP;
 	if (r == -ENOTSUP)
 		r = write_zeros(b, off, len);
+	if (hold)
+		blk_quick_release(b);
 	return r ? r : written(b);
 }
 

@@ -40,6 +40,7 @@ struct blk_open {
 	bool no_lock;	 /* do not lock the file against other processes (info -U) */
 	bool discard;	 /* discards free space; otherwise they do nothing */
 	bool check; /* open even if marked corrupt, and change nothing: for `lodge img check` */
+	bool quiet; /* say nothing on standard error, whatever is found damaged later */
 	enum blk_cache cache;
 	const struct blk_open *on_behalf; /* a backing file: the image that stands on it; else NULL */
 };

@@ -4,6 +4,9 @@
 
 const struct blk_format *const blk_formats[] = {
 	&blk_qcow2,
+	&blk_vmdk,
+	&blk_vhd,
+	&blk_vdi,
 	&blk_raw,
 	NULL,
 };

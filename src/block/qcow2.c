@@ -258,6 +258,7 @@ static int q_open(struct blk *b, const struct blk_open *how, struct lodge_err *e
 	list_init(&q->l2.lru);
 	list_init(&q->refs.lru);
 	q->b = b;
+	q->quiet = how->quiet;
 	b->priv = q;
 	r = q_header_read(b->file, &q->h, &why);
 	if (r) {

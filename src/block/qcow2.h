@@ -88,6 +88,9 @@ int q_snapshot_create(struct blk *b, const char *name, struct lodge_err *err) MU
 int q_snapshot_apply(struct blk *b, const char *which, struct lodge_err *err) MUST_CHECK;
 int q_snapshot_delete(struct blk *b, const char *which, struct lodge_err *err) MUST_CHECK;
 
+/* Show the snapshot instead of the image, which is open for reading only and stays so. */
+int q_snapshot_view(struct blk *b, const char *which, struct lodge_err *err) MUST_CHECK;
+
 /* ---- Backing files ---- */
 
 /* The path a backing file's name means, seen from the image. */

@@ -22,8 +22,11 @@ struct checker {
 	struct q_check_result *res;
 	uint32_t *count; /* references, by cluster of the file */
 	uint64_t clusters;
-	uint64_t budget; /* entries that may still be looked at */
+	struct q_set blocks; /* of refcounts, that what was counted needs */
+	uint64_t blocks_end; /* behind the last of them */
+	uint64_t budget;     /* entries that may still be looked at */
 	uint64_t next_host;
+	bool no_memory;
 	uint8_t *table; /* room for one */
 };
 
@@ -58,8 +61,14 @@ static void refer(struct checker *c, uint64_t off, uint64_t len, const char *wha
 		bad(c, what, off);
 		return;
 	}
-	for (uint64_t k = off >> bits; k <= (off + len - 1) >> bits; k++)
+	for (uint64_t k = off >> bits; k <= (off + len - 1) >> bits; k++) {
+		uint64_t block = k / c->q->ref_entries;
+
 		c->count[k] += c->count[k] < UINT32_MAX;
+		c->blocks_end = max_u64(c->blocks_end, block + 1);
+		if (!q_set_has(&c->blocks, block) && q_set_add(&c->blocks, block))
+			c->no_memory = true;
+	}
 }
 
 static void count_entry(struct checker *c, uint64_t e, bool active)
@@ -73,14 +82,17 @@ static void count_entry(struct checker *c, uint64_t e, bool active)
 			bad(c, "a compressed cluster marked as its owner's", off);
 		refer(c, off, len, "a compressed cluster beyond the file's end");
 		c->res->compressed_clusters += active;
-	} else if (!off) {
+		c->res->fragmented_clusters += active;
+		c->res->allocated_clusters += active;
 		return;
-	} else if (off % q->cluster_size) {
+	}
+	if (!off)
+		return;
+	if (off % q->cluster_size) {
 		bad(c, "guest data where no cluster begins", off);
 		return;
-	} else {
-		refer(c, off, q->cluster_size, "guest data beyond the file's end");
 	}
+	refer(c, off, q->cluster_size, "guest data beyond the file's end");
 	if (!active)
 		return;
 	c->res->allocated_clusters++;
@@ -104,6 +116,7 @@ static int count_l2(struct checker *c, uint64_t off, bool active)
 	if (c->budget < q->l2_entries)
 		return -E2BIG;
 	c->budget -= q->l2_entries;
+	c->next_host = 0;
 	refer(c, off, q->cluster_size, "an L2 table");
 	r = blk_file_read(q->b->file, off, c->table, q->cluster_size);
 	for (uint64_t i = 0; i < q->l2_entries && !r; i++)
@@ -257,13 +270,21 @@ static int compare_one(struct checker *c, uint64_t k, unsigned repair)
 	return r;
 }
 
+/* Where no refcounts are and none are needed there is nothing to look at: files may be sparse. */
 static int compare_all(struct checker *c, unsigned repair)
 {
-	int r = 0;
+	const struct qcow2 *q = c->q;
+	uint64_t blocks = max_u64(c->blocks_end, q->reftable_size);
+	int r = c->no_memory ? -ENOMEM : 0;
 
-	for (uint64_t k = 0; k < c->clusters && !r; k++) {
-		/* A whole block that is not there and not needed is nothing to look at. */
-		r = compare_one(c, k, repair);
+	for (uint64_t i = 0; i < blocks && !r; i++) {
+		uint64_t first = i * q->ref_entries;
+		bool there = i < q->reftable_size && q->reftable[i];
+
+		if (!there && !q_set_has(&c->blocks, i))
+			continue;
+		for (uint64_t k = first; k < first + q->ref_entries && k < c->clusters && !r; k++)
+			r = compare_one(c, k, repair);
 	}
 	return r;
 }
@@ -297,7 +318,7 @@ static int check_copied(struct checker *c, unsigned repair)
 
 	for (uint64_t i = 0; i < q->h.l1_size && !r; i++) {
 		uint64_t off = q->l1[i] & Q_OFFSET_MASK, e, mended, bitmap;
-		struct q_table *t;
+		struct q_table *t = NULL;
 
 		if (!off || off % q->cluster_size || off / q->cluster_size >= c->clusters)
 			continue;
@@ -383,6 +404,7 @@ int q_check(struct qcow2 *q, unsigned repair, int how, struct q_check_result *ou
 	if (c.count != MAP_FAILED)
 		munmap(c.count, bytes);
 	free(c.table);
+	q_set_free(&c.blocks);
 	if (r == -E2BIG)
 		return err_set(
 			err, r,

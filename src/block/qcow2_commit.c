@@ -34,6 +34,10 @@ int q_corrupt(struct qcow2 *q, const char *fmt, ...)
 	q->corrupt = true;
 	if (was || q->b->read_only)
 		return -EIO;
+	if (!q->committing)
+		mark_corrupt(q);
+	if (q->quiet)
+		return -EIO;
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
@@ -41,8 +45,6 @@ int q_corrupt(struct qcow2 *q, const char *fmt, ...)
 		"lodge: the image '%s' is damaged: %s; it is not written to any more, 'lodge img "
 		"check' says what is wrong\n",
 		q->b->path, what);
-	if (!q->committing)
-		mark_corrupt(q);
 	return -EIO;
 }
 
@@ -138,7 +140,7 @@ static int place_one_l2(struct qcow2 *q, struct q_table *t, bool keep)
 /* `keep` in memory, in case that the flush fails. */
 static int place_l2(struct qcow2 *q, bool keep)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	list_for_each_entry (t, &q->l2.lru, lru) {
 		int r = t->dirty ? place_one_l2(q, t, keep) : 0;
@@ -251,7 +253,7 @@ static int place_refs(struct qcow2 *q)
 
 static int write_refs(struct qcow2 *q)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	list_for_each_entry (t, &q->refs.lru, lru) {
 		int r;
@@ -288,7 +290,7 @@ static int prepare(struct qcow2 *q)
 
 static void unplace(struct q_cache *c, bool dirty)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	list_for_each_entry (t, &c->lru, lru) {
 		if (t->placed && dirty)
@@ -308,13 +310,14 @@ static void failed(struct qcow2 *q)
 /* Flush, switch, flush: without the lock. */
 static int switch_over(struct qcow2 *q, const struct q_header *h)
 {
+	bool sync = q->b->cache != BLK_CACHE_UNSAFE;
 	int r;
 
 	pthread_mutex_unlock(&q->lock);
-	r = blk_file_flush(q->b->file);
+	r = sync ? blk_file_flush(q->b->file) : 0;
 	if (!r)
 		r = q_header_write(q->b->file, h);
-	if (!r)
+	if (!r && sync)
 		r = blk_file_flush(q->b->file);
 	pthread_mutex_lock(&q->lock);
 	return r;

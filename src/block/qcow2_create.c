@@ -227,7 +227,7 @@ int q_write_compressed(struct blk *b, uint64_t off, const uint8_t *data, uint64_
 	struct qcow2 *q = b->priv;
 	uint64_t cluster = off / q->cluster_size, at, bitmap, old = 0;
 	struct q_inflight f;
-	struct q_table *t;
+	struct q_table *t = NULL;
 	int r;
 
 	pthread_mutex_lock(&q->lock);

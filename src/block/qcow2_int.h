@@ -145,7 +145,7 @@ struct qcow2 {
 	bool preparing, committing, exclusive;
 	unsigned io_count[2], io_epoch;
 	bool corrupt; /* met or marked: no more writes */
-	bool closing;
+	bool quiet;   /* do not say so on standard error */
 };
 
 /* qcow2_header.c */

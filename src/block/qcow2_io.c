@@ -161,7 +161,7 @@ static int plan_fill(struct qcow2 *q, struct fresh *w, uint64_t bitmap)
 static int plan(struct qcow2 *q, uint64_t max, struct fresh *w)
 {
 	uint64_t i = w->f.first % q->l2_entries, e, bitmap, n = 1;
-	struct q_table *t;
+	struct q_table *t = NULL;
 	int r = q_l2_get(q, w->f.first / q->l2_entries, false, &t);
 
 	if (r)
@@ -230,7 +230,7 @@ static void link_fill(struct qcow2 *q, struct q_table *t, const struct fresh *w)
 /* The data is there, or could not be written (`r`). */
 static int fresh_end(struct qcow2 *q, struct fresh *w, int r)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 
 	if (!r)
 		r = q_l2_get(q, w->f.first / q->l2_entries, true, &t);

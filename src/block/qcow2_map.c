@@ -132,7 +132,7 @@ static void run_in(const struct qcow2 *q, const struct q_table *t, uint64_t off,
 
 int q_lookup(struct qcow2 *q, uint64_t off, uint64_t len, struct q_map *m)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 	int r = q_l2_get(q, off / q->l2_span, false, &t);
 
 	if (r)
@@ -152,7 +152,7 @@ int q_lookup(struct qcow2 *q, uint64_t off, uint64_t len, struct q_map *m)
 bool q_quick(struct blk *b, bool write, uint64_t off, uint64_t len, int *fd, uint64_t *host_off)
 {
 	struct qcow2 *q = b->priv;
-	struct q_table *t;
+	struct q_table *t = NULL;
 	struct q_map m;
 	bool ok = false;
 

@@ -51,7 +51,7 @@ void q_ref_store(uint8_t *block, uint32_t order, uint64_t i, uint64_t val)
 
 int q_ref_get(struct qcow2 *q, uint64_t cluster, uint64_t *out)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 	int r = q_refs_get(q, cluster / q->ref_entries, false, &t);
 
 	*out = t ? q_ref_load(t->data, q->h.refcount_order, cluster % q->ref_entries) : 0;
@@ -84,7 +84,7 @@ static int widen(struct qcow2 *q, uint64_t index)
 
 int q_ref_set(struct qcow2 *q, uint64_t cluster, uint64_t val)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 	int r = widen(q, cluster / q->ref_entries);
 
 	if (!r)
@@ -181,7 +181,7 @@ static int is_free(struct qcow2 *q, uint64_t c)
 /* Steps over clusters in use, a block at a time where it can; the first that is not counted, or `c`. */
 static int skip_used(struct qcow2 *q, uint64_t *c)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 	uint64_t i = *c % q->ref_entries;
 	int r;
 

@@ -230,7 +230,7 @@ static int renew_copied(struct qcow2 *q)
 	int r = 0;
 
 	for (uint64_t i = 0; i < q->h.l1_size && !r; i++) {
-		struct q_table *t;
+		struct q_table *t = NULL;
 
 		r = q_l2_get(q, i, false, &t);
 		for (uint64_t k = 0; t && k < q->l2_entries && !r; k++) {
@@ -254,7 +254,7 @@ static int renew_copied(struct qcow2 *q)
 static int renew_copied_l1(struct qcow2 *q)
 {
 	for (uint64_t i = 0; i < q->h.l1_size; i++) {
-		uint64_t off = q->l1[i] & Q_OFFSET_MASK, n, e;
+		uint64_t off = q->l1[i] & Q_OFFSET_MASK, n = 0, e;
 		int r = off ? q_ref_get(q, off / q->cluster_size, &n) : 0;
 
 		if (r)
@@ -332,7 +332,7 @@ static int copy_l1(struct qcow2 *q, uint64_t *off)
 
 static int create(struct qcow2 *q, struct q_snapshots *list, uint64_t bytes, const char *name)
 {
-	uint64_t l1_off;
+	uint64_t l1_off = 0;
 	int r = add_data_refs(q, q->l1, q->h.l1_size, 1);
 
 	/* Tables that change move, and then have two references where they are. */
@@ -515,5 +515,41 @@ int q_snapshot_list(struct blk *b, struct q_snapshots *out, struct lodge_err *er
 	pthread_mutex_lock(&q->lock);
 	r = q_snapshots_load(q, out, &bytes, err);
 	pthread_mutex_unlock(&q->lock);
+	return r;
+}
+
+int q_snapshot_view(struct blk *b, const char *which, struct lodge_err *err)
+{
+	struct qcow2 *q = b->priv;
+	struct q_snapshots list;
+	struct q_snapshot *s;
+	uint64_t *l1 = NULL, size;
+	int r = q_snapshot_list(b, &list, err);
+
+	if (r)
+		return r;
+	s = find(&list, which);
+	if (!s) {
+		q_snapshots_free(&list);
+		return err_set(err, -ENOENT, "'%s' has no snapshot '%s'", b->path, which);
+	}
+	size = s->disk_size;
+	if (size > INT64_MAX || s->l1_size > Q_MAX_L1_BYTES / 8 || s->l1_off % q->cluster_size)
+		r = -EINVAL;
+	if (!r)
+		r = q_load_entries(q, s->l1_off, s->l1_size, &l1);
+	if (r) {
+		free(l1);
+		r = err_set(err, r, "snapshot '%s' of '%s' is damaged", which, b->path);
+	} else {
+		pthread_mutex_lock(&q->lock);
+		free(q->l1);
+		q->l1 = l1;
+		q->h.l1_size = s->l1_size;
+		q_cache_drop_all(&q->l2);
+		pthread_mutex_unlock(&q->lock);
+		b->size = size;
+	}
+	q_snapshots_free(&list);
 	return r;
 }

@@ -21,7 +21,7 @@ static bool has_backing(const struct qcow2 *q, uint64_t cluster)
 /* Whole clusters of one L2 table to zeros. -ENOTSUP where only writing them helps. */
 static int zero_entries(struct qcow2 *q, uint64_t first, uint64_t n, bool unmap)
 {
-	struct q_table *t;
+	struct q_table *t = NULL;
 	int r = q_l2_get(q, first / q->l2_entries, false, &t);
 
 	if (!r && !t && has_backing(q, first))
@@ -169,8 +169,8 @@ int q_preallocate(struct qcow2 *q)
 	int r = 0;
 
 	for (uint64_t c = 0; c < end && !r;) {
-		uint64_t n = min_u64(end - c, q->l2_entries - c % q->l2_entries), host, got = 0;
-		struct q_table *t;
+		uint64_t n = min_u64(end - c, q->l2_entries - c % q->l2_entries), host = 0, got = 0;
+		struct q_table *t = NULL;
 
 		if (q_must_relieve(q))
 			r = q_commit(q);
@@ -206,7 +206,7 @@ static int drop_clusters(struct qcow2 *q, uint64_t first, uint64_t end)
 
 	for (uint64_t c = first; c < end && !r;) {
 		uint64_t n = min_u64(end - c, q->l2_entries - c % q->l2_entries);
-		struct q_table *t;
+		struct q_table *t = NULL;
 
 		r = q_l2_get(q, c / q->l2_entries, false, &t);
 		for (uint64_t i = c; t && i < c + n && !r; i++) {

@@ -21,6 +21,8 @@ int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 int cli_run(int argc, char **argv);
 void cli_run_help(void);
+int cli_img(int argc, char **argv);
+void cli_img_help(void);
 int cli_doctor(int argc, char **argv);
 void cli_doctor_help(void);
 int cli_new(int argc, char **argv);

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "net/helper.h"
 
 const struct cli_verb cli_verbs[] = {
 	{"run", "build a PC and run an operating system in it", cli_run, cli_run_help},
 	{"new", "make a disk image with an operating system on it", cli_new, cli_new_help},
+	{"img", "create, convert, check and change disk images", cli_img, cli_img_help},
 	{"doctor", "say what this host can do for guests", cli_doctor, cli_doctor_help},
 	{"help", "explain a command", cli_help, cli_help_help},
 	{"version", "print the version", cli_version, cli_version_help},
@@ -73,6 +75,7 @@ int main(int argc, char **argv)
 	const struct cli_verb *verb;
 	const char *name, *alias;
 
+	net_helper_main(argc, argv);
 	fill_std_descriptors();
 	if (argc < 2) {
 		cli_help(1, argv);

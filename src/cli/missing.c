@@ -4,7 +4,6 @@
 
 #include "cli/run_opts.h"
 
-#define NETWORK "the network is not there yet; leave it out or write '-nic none'"
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
 #define MONITOR "the monitor is not there yet; leave it out or write '-monitor none'"
 #define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
@@ -22,7 +21,6 @@ static const struct {
 } missing[] = {
 	{"sd", "SD cards are not there; use -drive"},
 	{"mtdblock", "flash disks are not there; use -drive"},
-	{"netdev", NETWORK},
 	{"display", DISPLAYS},
 	{"vnc", DISPLAYS},
 	{"spice", DISPLAYS},

@@ -84,18 +84,6 @@ static int set_vga(struct run_opts *o, const char *val, struct lodge_err *err)
 	return only_none("vga", "video adapters are", val, err);
 }
 
-static int set_nic(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	(void)o;
-	return only_none("nic", "the network is", val, err);
-}
-
-static int set_net(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	(void)o;
-	return only_none("net", "the network is", val, err);
-}
-
 static int set_parallel(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)o;
@@ -189,8 +177,6 @@ const struct run_opt run_opts_console[] = {
 	{"vga", "none", "no video adapter", set_vga},
 	{"monitor", "none", "no monitor", set_monitor},
 	{"parallel", "none", "no parallel port", set_parallel},
-	{"nic", "none", "no network", set_nic},
-	{"net", "none", "the same", set_net},
 	{"nodefaults", NULL, "no device that was not asked for", set_nodefaults},
 	{NULL, NULL, NULL, NULL},
 };

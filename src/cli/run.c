@@ -100,6 +100,17 @@ static void on_alarm(int sig)
 	_exit(1);
 }
 
+/* A disk that takes long at the end is worth waiting for, and a word. */
+static void on_slow_disk(int sig)
+{
+	static const char msg[] =
+		"lodge: still writing to a disk; what the guest wrote is lost if this is killed\n";
+
+	(void)sig;
+	if (write(STDERR_FILENO, msg, sizeof(msg) - 1) < 0)
+		return;
+}
+
 static void end_within(unsigned seconds)
 {
 	signal(SIGALRM, on_alarm);
@@ -124,7 +135,8 @@ static int run_vm(struct run_opts *o, int signals, int ready_fd)
 	end_within(END_TIMEOUT_S);
 	vm_stop(vm);
 	/* A slow disk may have much to write, and all of it counts. */
-	alarm(0);
+	signal(SIGALRM, on_slow_disk);
+	alarm(END_TIMEOUT_S);
 	if (vm_flush(vm) && !end.code)
 		end.code = 1;
 	end_within(END_TIMEOUT_S);
@@ -191,6 +203,8 @@ void cli_run_help(void)
 	puts("\n"
 	     "On a console at this terminal (mon:stdio): Ctrl-A x ends the machine, Ctrl-A h "
 	     "lists\n"
-	     "the keys. SIGTERM ends it, too. Exit code: 0 after a power-off, or what\n"
+	     "the keys. SIGTERM ends it, too. SIGCONT or Ctrl-A r lets a machine go on that a "
+	     "disk\n"
+	     "error stopped (werror=stop). Exit code: 0 after a power-off, or what\n"
 	     "isa-debug-exit was told; 1 when something went wrong.");
 }

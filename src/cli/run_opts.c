@@ -25,6 +25,7 @@ static const struct {
 	{"firmware", run_opts_firmware},
 	{"disks", run_opts_disks},
 	{"consoles and devices", run_opts_console},
+	{"network", run_opts_net},
 	{"process", run_opts_process},
 };
 

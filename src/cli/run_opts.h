@@ -18,6 +18,7 @@ struct run_opts {
 	bool accel_kvm, accel_soft, accel_auto; /* which ones -accel and -machine named */
 	bool nographic, nodefaults, no_display;
 	unsigned serials; /* -serial options so far */
+	bool nic_said;	  /* there was a -nic or -net: no card of its own accord */
 	bool daemonize, help;
 	const char *pidfile;
 	char engine_reason[160];	/* "because ..." */
@@ -46,7 +47,7 @@ struct run_opt {
 };
 /* End with a NULL name. */
 extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_firmware[],
-	run_opts_disks[], run_opts_console[], run_opts_process[];
+	run_opts_disks[], run_opts_console[], run_opts_net[], run_opts_process[];
 
 /* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
 const char *run_opts_keep(struct run_opts *o, const char *s);

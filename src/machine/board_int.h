@@ -22,6 +22,8 @@
 #include "devices/legacy/port92.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/fdc.h"
+#include "devices/storage/nvme.h"
 #include "devices/storage/piix3_ide.h"
 #include "base/props.h"
 #include "firmware/fwfile.h"
@@ -40,6 +42,8 @@ struct board {
 	struct list added;   /* struct board_added: those of -device and its kin */
 	struct list drives;  /* struct drive */
 	struct list boot;    /* struct board_boot_entry */
+	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
+	unsigned net_cards;  /* that were given a MAC address */
 	struct list roms;    /* struct pci_rom */
 
 	struct apic_bus *apics;
@@ -51,6 +55,7 @@ struct board {
 	struct mc146818 *rtc;
 	struct i8042 *kbc;
 	struct i8237_pair *dma;
+	struct fdc *fdc;
 	struct port61 *port61;
 	struct port92 *port92;
 	struct uart16550 *uart[VM_SERIALS];
@@ -177,8 +182,22 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme,
+	board_floppy;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* ---- board_net.c: the network -------------------------------------------------------------------
+ */
+
+/*
+ * Open the back ends of -netdev and -nic, and make the cards of -nic. After wire(), before
+ * board_add_devices.
+ */
+int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Say which back ends no card uses. Once, after board_add_devices. */
+void board_check_nets(struct board *b);
+/* Close the back ends, once the cards are gone. */
+void board_close_nets(struct board *b);
+extern const struct board_kind board_kind_e1000, board_virtio_net;
 
 #endif

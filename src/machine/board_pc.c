@@ -339,7 +339,9 @@ static const struct {
 	{0x2f8, 0x2ff, "COM2"},
 	{0x376, 0x376, "the second IDE channel"},
 	{0x3e8, 0x3ef, "COM3"},
+	{0x3f0, 0x3f5, "the floppy controller"},
 	{0x3f6, 0x3f6, "the first IDE channel"},
+	{0x3f7, 0x3f7, "the floppy controller"},
 	{0x3f8, 0x3ff, "COM1"},
 	{0x4d0, 0x4d1, "an interrupt controller"},
 	{0x510, 0x51b, "fw_cfg"},
@@ -429,7 +431,7 @@ static int wire(struct board *b, struct lodge_err *err)
 	mc146818_set_memory(b->rtc, b->ram_low, b->ram_high);
 	mc146818_set_cpus(b->rtc, b->vm->cfg.cpus);
 
-	/* Keyboard controller, system control ports, DMA controllers, the x87's error latch. */
+	/* Keyboard controller, system control ports, DMA, floppies, the x87's error latch. */
 	const struct i8042_config kbc = {
 		.irq1 = isa_irq(b, 1),
 		.irq12 = isa_irq(b, 12),
@@ -448,8 +450,12 @@ static int wire(struct board *b, struct lodge_err *err)
 		port92_new((struct irq_line){set_a20, b, 0}, (struct irq_line){reset_line, b, 0});
 	if (!b->port92 || plug(b, port92_device(b->port92), port92_map(b->port92, bus, 0x92)))
 		return -ENOMEM;
-	b->dma = i8237_new();
+	b->dma = i8237_new(b->vm->mem);
 	if (!b->dma || plug(b, i8237_device(b->dma), i8237_map(b->dma, bus)))
+		return -ENOMEM;
+	const struct fdc_config fdc = {.irq = isa_irq(b, FDC_IRQ), .dma = b->dma};
+	b->fdc = fdc_new(&fdc);
+	if (!b->fdc || plug(b, fdc_device(b->fdc), fdc_map(b->fdc, bus, FDC_PORT)))
 		return -ENOMEM;
 	if (!bus_map_pio(bus, 0xf0, 1, &f0_ops, b, "ferr"))
 		return -ENOMEM;
@@ -483,6 +489,7 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->added);
 	list_init(&b->drives);
 	list_init(&b->boot);
+	list_init(&b->nets);
 	list_init(&b->roms);
 	err->msg[0] = '\0';
 	r = drives_open(b, err);
@@ -498,11 +505,15 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 			err_set(err, r, "no memory for the board's devices");
 	}
 	if (!r)
+		r = board_open_nets(b, err);
+	if (!r)
 		r = board_add_devices(b, err);
 	if (!r)
 		r = board_add_storage(b, err);
 	if (!r)
 		r = drives_check(b, err);
+	if (!r)
+		board_check_nets(b);
 	if (!r)
 		r = board_add_option_roms(b, err);
 	if (!r)
@@ -525,6 +536,7 @@ void board_free(struct board *b)
 	drives_drain(b);
 	drives_drop_held(b);
 	board_free_added(b);
+	board_close_nets(b);
 	board_free_roms(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
@@ -533,6 +545,7 @@ void board_free(struct board *b)
 	fw_loader_free(&b->tables);
 	for (unsigned i = 0; i < VM_SERIALS; i++)
 		uart16550_free(b->uart[i]);
+	fdc_free(b->fdc);
 	i8237_free(b->dma);
 	port92_free(b->port92);
 	port61_free(b->port61);

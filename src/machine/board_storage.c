@@ -228,6 +228,58 @@ const struct board_kind board_ahci = {
 	.make = make_ahci,
 };
 
+/* ---- NVMe --------------------------------------------------------------------------------------- */
+
+static void free_nvme(void *obj)
+{
+	nvme_free(obj);
+}
+
+static int make_nvme(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct drive *dr = drive_of(b, p, err);
+	const char *id = props_get(p, "id"), *serial = props_get(p, "serial");
+	struct nvme_config cfg = {.mem = b->vm->mem};
+	char path[64];
+	struct nvme *n;
+	uint8_t devfn;
+	int r;
+
+	if (!dr)
+		return -EINVAL;
+	cfg.serial = serial ? serial : dr->serial;
+	if (!dr->queue)
+		return err_set(err, -EINVAL,
+			       "%s: a disk needs an image: give it one with file=", props_what(p));
+	if (!*cfg.serial)
+		return err_set(err, -EINVAL,
+			       "%s: serial= is missing; any text of up to 20 "
+			       "characters will do",
+			       props_what(p));
+	cfg.queue = dr->queue;
+	cfg.read_only = dr->read_only;
+	r = board_pci_place(b, p, &devfn, err);
+	if (r)
+		return r;
+	/* Firmware looks for this vendor and device here, whatever the function's own are. */
+	if (devfn & 7)
+		snprintf(path, sizeof(path), "pci8086,5845@%x,%x/namespace@1,0", devfn >> 3,
+			 devfn & 7);
+	else
+		snprintf(path, sizeof(path), "pci8086,5845@%x/namespace@1,0", devfn >> 3);
+	r = board_bootable(b, p, path, err);
+	if (r)
+		return r;
+	n = nvme_new(b->pci, devfn, &cfg, err);
+	return n ? board_adopt(b, id, nvme_device(n), n, free_nvme, err) : -EINVAL;
+}
+
+const struct board_kind board_nvme = {
+	.name = "nvme",
+	.help = "NVMe disk: drive=, serial=, id=, addr=, bootindex=",
+	.make = make_nvme,
+};
+
 /* ---- Drives of if=ide --------------------------------------------------------------------------- */
 
 static int add_ide_drive(struct board *b, struct drive *dr, struct lodge_err *err)
@@ -249,6 +301,62 @@ static int add_ide_drive(struct board *b, struct drive *dr, struct lodge_err *er
 	if (r)
 		return r;
 	return attach(b, &at, d);
+}
+
+/* ---- Floppies ----------------------------------------------------------------------------------- */
+
+static int make_floppy(struct board *b, struct props *p, struct lodge_err *err)
+{
+	static const char *const types[] = {"auto", "120", "144", "288", NULL};
+	static const enum fdc_type cmos[] = {FDC_TYPE_NONE, FDC_TYPE_1M2, FDC_TYPE_1M44,
+					     FDC_TYPE_2M88};
+	struct drive *dr = NULL;
+	uint64_t unit = UINT64_MAX;
+	unsigned type = 0;
+	char path[64];
+	int r;
+
+	if (props_has(p, "drive")) {
+		dr = drive_of(b, p, err);
+		if (!dr)
+			return -EINVAL;
+	}
+	r = props_u64(p, "unit", FDC_DRIVES - 1, &unit, err);
+	if (!r)
+		r = props_choice(p, "drive-type", types, &type, err);
+	if (r)
+		return r;
+	props_get(p, "id");
+	for (unsigned i = 0; i < FDC_DRIVES && unit == UINT64_MAX; i++) {
+		if (!fdc_drive_type(b->fdc, i) && !drive_at(b, DRIVE_FLOPPY, 0, i))
+			unit = i;
+	}
+	if (unit == UINT64_MAX)
+		return err_set(err, -EBUSY, "%s: there are two floppy drives already",
+			       props_what(p));
+	snprintf(path, sizeof(path), "isa@1/fdc@%04x/floppy@%u", FDC_PORT, (unsigned)unit);
+	r = board_bootable(b, p, path, err);
+	if (r)
+		return r;
+	return fdc_add_drive(b->fdc, (unsigned)unit, dr ? dr->queue : NULL, dr && dr->read_only,
+			     cmos[type], err);
+}
+
+const struct board_kind board_floppy = {
+	.name = "floppy",
+	.help = "floppy drive: drive=, unit=0|1, drive-type=120|144|288|auto, bootindex=",
+	.make = make_floppy,
+};
+
+/* A drive of if=floppy. */
+static int add_floppy_drive(struct board *b, struct drive *dr, struct lodge_err *err)
+{
+	if (dr->unit >= FDC_DRIVES)
+		return err_set(err, -EINVAL,
+			       "-drive if=floppy: there are two floppy drives, "
+			       "index=0 and index=1");
+	dr->used = true;
+	return fdc_add_drive(b->fdc, dr->unit, dr->queue, dr->read_only, FDC_TYPE_NONE, err);
 }
 
 /* ---- CMOS --------------------------------------------------------------------------------------- */
@@ -300,9 +408,12 @@ int board_add_storage(struct board *b, struct lodge_err *err)
 	list_for_each_entry (dr, &b->drives, link) {
 		if (!dr->used && dr->iface == DRIVE_IDE)
 			r = add_ide_drive(b, dr, err);
+		else if (!dr->used && dr->iface == DRIVE_FLOPPY)
+			r = add_floppy_drive(b, dr, err);
 		if (r)
 			return r;
 	}
 	cmos_disks(b);
+	mc146818_set_floppies(b->rtc, fdc_drive_type(b->fdc, 0), fdc_drive_type(b->fdc, 1));
 	return 0;
 }

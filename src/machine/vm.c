@@ -86,8 +86,8 @@ static void continue_locked(struct vm *vm)
 {
 	if (!(atomic_load(&vm->pause) & VM_PAUSE_IO))
 		return;
-	vm_resume(vm, VM_PAUSE_IO);
 	drives_resume(vm->board);
+	vm_resume(vm, VM_PAUSE_IO);
 }
 
 static void chr_resume(void *opaque)
@@ -298,6 +298,8 @@ static bool serve(struct vm *vm, uint32_t what)
 		if (!vm->cfg.no_shutdown)
 			return true;
 		vm_pause(vm, VM_PAUSE_STOPPED);
+		/* It may stay so for long: what it wrote is on the disk meanwhile. */
+		(void)!vm_flush(vm);
 	} else if (what & VM_REQ_RESET) {
 		if (vm->cfg.no_reboot)
 			return true;

@@ -65,6 +65,7 @@ struct net_end {
 	bool full;	      /* it refused the last frame */
 	bool link_down;	      /* set by whoever owns it; frames of both ways are lost then */
 	uint64_t tx_frames, tx_bytes, tx_dropped; /* what this end has sent */
+	struct net_work *work; /* private to net.c: a frame that is being cut up */
 };
 
 void net_end_init(struct net_end *e, const struct net_end_ops *ops, void *opaque, unsigned can);

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	fake_begin();
 
-	struct i8237_pair *p = i8237_new();
+	struct i8237_pair *p = i8237_new(NULL);
 
 	FUZZ_CHECK(bus && p && i8237_map(p, bus) == 0);
 	for (uint16_t i = 0; i < 16; i++)

@@ -150,13 +150,13 @@ static void translate(void)
 		return;
 	}
 	b = soft_find_block(cpu);
-	before = jc->used;
-	cold.start = (jc->cold_used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
+	before = (uint32_t)jc->hot.used;
+	cold.start = ((uint32_t)jc->cold.used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
 	if (!b->jit && jit_warm(jc, b)) {
 		jb = jit_translate(cpu, b);
 		cold.end = jb ? jb->end : 0;
-		cold.words = jc->cold_used;
-		if (jb && jc->used > before && cold.end >= cold.start)
+		cold.words = (uint32_t)jc->cold.used;
+		if (jb && (uint32_t)jc->hot.used > before && cold.end >= cold.start)
 			check_block(jc, jb, &cold);
 	}
 	soft_leave(cpu);

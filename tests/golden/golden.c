@@ -418,7 +418,7 @@ static char *translate(const struct record *r, const char *name, const uint8_t *
 	size_t size;
 
 	jc = m->cpu->e->jit;
-	l.cold = (jc->cold_used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
+	l.cold = ((uint32_t)jc->cold.used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
 	soft_enter(m->cpu);
 	b = soft_find_block(m->cpu);
 	l.jb = jit_translate(m->cpu, b);

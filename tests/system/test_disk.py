@@ -36,14 +36,15 @@ def data():
     return b"".join(b"%d\n" % n for n in range(1, 2000001))[:8 * MIB]
 
 
-def guest(tmp_path, script, *args):
+def guest(tmp_path, script, *args, files=()):
     """A guest that runs `script` with its disk in /dev/vda, and powers off."""
     mods = modules("cloud-amd64", "virtio_pci", "virtio_blk")
     name = "diskjob"
     (tmp_path / name).write_text(LOAD + script)
     (tmp_path / "modlist").write_text(" ".join(os.path.basename(m) for m in mods))
     return Vm("-kernel", kernel("cloud-amd64"), "-initrd",
-              initrd("amd64", str(tmp_path / name), str(tmp_path / "modlist"), *mods), "-append",
+              initrd("amd64", str(tmp_path / name), str(tmp_path / "modlist"),
+                     *[str(f) for f in files], *mods), "-append",
               "console=ttyS0 quiet cryptomgr.notests lodge.cmd=" + name, *args)
 
 
@@ -240,6 +241,52 @@ def test_error_when_stopped_expect_it_can_be_ended(tmp_path, short):
 
 
 @contextlib.contextmanager
+def block_device(path):
+    """A loop device: where its file has lost its end, reads are errors."""
+    r = subprocess.run(["losetup", "-f", "--show", str(path)], stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, text=True, check=False)
+    if r.returncode:
+        pytest.skip("loop devices cannot be made here")
+    try:
+        yield r.stdout.strip()
+    finally:
+        subprocess.run(["losetup", "-d", r.stdout.strip()], check=True)
+
+
+READ_ALL = """
+echo READY; read go
+dd if=/dev/vda bs=64k iflag=direct of=/dev/null && echo ALL-READ || echo READ-FAILED
+"""
+
+
+@pytest.mark.parametrize("policy", ["report", "stop"])
+def test_error_when_a_read_fails_expect_what_rerror_says(tmp_path, short, policy):
+    with block_device(short) as dev, \
+         guest(tmp_path, READ_ALL, "-drive",
+               "if=virtio,format=raw,cache=none,rerror=%s,file=%s" % (policy, dev)) as vm:
+        vm.expect("READY")
+        os.truncate(short, 4 * MIB)
+        vm.send("\r")
+        vm.expect("a read failed: Input/output error")
+        if policy == "stop":
+            vm.expect("The machine is stopped")
+            os.truncate(short, 16 * MIB)
+            os.kill(vm.pid, signal.SIGCONT)
+        vm.expect("READ-FAILED" if policy == "report" else "ALL-READ")
+        assert vm.wait_exit() == 0
+
+
+def flat(tmp_path, path, kind):
+    """The image as a raw file, by qemu-img, which must find it clean."""
+    if kind == "raw":
+        return path
+    out = tmp_path / "flat.raw"
+    subprocess.run(["qemu-img", "check", "-q", str(path)], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "raw", str(path), str(out)], check=True)
+    return out
+
+
+@contextlib.contextmanager
 def small_disk(path, mib):
     path.mkdir()
     r = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % mib, "lodge-test", str(path)],
@@ -252,14 +299,15 @@ def small_disk(path, mib):
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path):
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path, kind):
     """werror=enospc is what is meant when nothing is said."""
     with small_disk(tmp_path / "small", 6) as small:
         path = small / "disk.img"
-        with open(path, "wb") as f:
-            f.truncate(16 * MIB)
+        subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(path), "16M"], check=True)
         (small / "filler").write_bytes(bytes(3 * MIB))
-        with guest(tmp_path, WRITE_ALL, "-drive", "if=virtio,format=raw,file=%s" % path) as vm:
+        with guest(tmp_path, WRITE_ALL, "-drive",
+                   "if=virtio,format=%s,file=%s" % (kind, path)) as vm:
             vm.expect("READY")
             vm.send("\r")
             vm.expect("No space left on device. The machine is stopped")
@@ -268,19 +316,22 @@ def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path):
             os.kill(vm.pid, signal.SIGCONT)
             vm.expect("WRITTEN")
             assert vm.wait_exit() == 0
-        assert read_at(path, 0, 8 * MIB) == data()
+        assert read_at(flat(tmp_path, path, kind), 0, 8 * MIB) == data()
 
 
-def test_machine_when_terminated_expect_what_was_written_in_the_file(tmp_path, image):
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_machine_when_terminated_expect_what_was_written_in_the_file(tmp_path, kind):
+    image = tmp_path / "disk.img"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(image), "32M"], check=True)
     script = """
 dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null
 echo READY; sleep 1000
 """
-    with guest(tmp_path, script, "-drive", "if=virtio,format=raw,file=%s" % image) as vm:
+    with guest(tmp_path, script, "-drive", "if=virtio,format=%s,file=%s" % (kind, image)) as vm:
         vm.expect("READY")
         os.kill(vm.pid, signal.SIGTERM)
         assert vm.wait_exit() == 0
-    assert read_at(image, 0, 8 * MIB) == data()
+    assert read_at(flat(tmp_path, image, kind), 0, 8 * MIB) == data()
 
 
 def test_blockdev_when_named_by_a_device_expect_it_there(tmp_path, image):

@@ -6,7 +6,7 @@ Run: make t T=system/seabios
 import os
 
 import pytest
-from vm import LODGE, Vm, bad_lines, linux
+from vm import LODGE, Vm, bad_lines, kernel, linux
 
 BIOS = "/usr/share/seabios/bios-256k.bin"
 
@@ -20,7 +20,7 @@ def test_seabios_when_no_disk_expect_it_says_so(cpus):
         vm.expect(r"SeaBIOS \(version 1\.\d+")
         vm.expect(r"Running on QEMU \(i440fx\)")
         vm.expect(r"QEMU fw_cfg DMA interface supported")
-        vm.expect(r"Found 3 PCI devices")
+        vm.expect(r"Found [1-9] PCI devices")
         vm.expect(r"PIIX3/PIIX4 init")
         vm.expect(r"Found %d cpu\(s\) max supported %d cpu" % (cpus, cpus))
         vm.expect(r"ACPI: parse DSDT at 0x")
@@ -59,11 +59,10 @@ def test_firmware_when_missing_expect_package_named():
         assert "install the package seabios" in vm.text
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/share/qemu/linuxboot_dma.bin"),
-                    reason="needs linuxboot_dma.bin of qemu-system-data")
 def test_seabios_when_it_boots_linux_expect_no_complaint_about_its_tables():
-    with linux("cloud-amd64", "panic=-1", args=("-bios", "bios-256k.bin", "-smp", "2",
-               "-uuid", "7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f10")) as vm:
+    with linux("cloud-amd64", "panic=-1", args=(
+            "-bios", "bios-256k.bin", "-L", os.path.dirname(kernel("linuxboot")), "-smp", "2",
+            "-uuid", "7f3c8a52-0d6b-4b1e-9a5f-2b9c4e6d8f10")) as vm:
         vm.expect(r"Booting from ROM")
         vm.expect(r"DMI: Lodge PC \(i440FX\), BIOS 1\.16")
         vm.expect(r"ACPI: PM: \(supports S0 S5\)")

@@ -52,3 +52,17 @@ def test_smp_when_processes_on_all_cpus_expect_one_result():
         assert "@@wrong" not in vm.text
         assert len(set(re.findall(r"@@worker \d sum (\w{16})", vm.text))) == 1
         assert bad_lines(vm.text) == []
+
+
+def test_smp_when_code_cache_is_small_expect_parts_dropped_and_right_sums(tmp_path):
+    script = os.path.join(TOP, "tests/system/smp_load.sh")
+    trace = str(tmp_path / "stats")
+    with linux("cloud-amd64", "quiet cryptomgr.notests lodge.cmd=smp_load.sh", script,
+               args=("-smp", "2", "-accel", "soft,tb-size=4", "-d", "stats", "-D", trace)) as vm:
+        vm.expect(r"@@done")
+        assert vm.wait_exit() == 0
+        assert "@@wrong" not in vm.text
+        assert len(set(re.findall(r"@@worker \d sum (\w{16})", vm.text))) == 1
+        assert bad_lines(vm.text) == []
+    with open(trace) as f:
+        assert int(re.search(r"parts of the code cache dropped +(\d+)", f.read()).group(1)) > 8

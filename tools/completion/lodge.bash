@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
--bios -fw_cfg -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -fsdev -debugcon -device -display -vga -monitor
+-bios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -fsdev -debugcon -device -display -vga -monitor
 -parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
@@ -12,7 +12,8 @@ _lodge_words() {
 
 _lodge_run_value() {
 	case $prev in
-	-kernel | --kernel | -initrd | --initrd | -bios | --bios | -D | --D | -pidfile | --pidfile)
+	-kernel | --kernel | -initrd | --initrd | -bios | --bios | \
+		-hd? | --hd? | -cdrom | --cdrom | -fd? | --fd? | -pflash | --pflash | -D | --D | -pidfile | --pidfile)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		compopt -o filenames 2>/dev/null
 		;;
@@ -27,6 +28,10 @@ _lodge_run_value() {
 	-rtc | --rtc) _lodge_words "base=utc base=localtime" ;;
 	-serial | --serial | -debugcon | --debugcon)
 		_lodge_words "stdio mon:stdio file: unix: tcp: pty null none"
+		compopt -o nospace 2>/dev/null
+		;;
+	-drive | --drive)
+		_lodge_words "file= if=virtio if=ide if=none format=raw format=qcow2 cache=none readonly=on"
 		compopt -o nospace 2>/dev/null
 		;;
 	-device | --device)
@@ -54,13 +59,31 @@ _lodge() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run doctor help version"
+		_lodge_words "run new doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _lodge_run_value || _lodge_words "$_lodge_run_options" ;;
 	doctor) _lodge_words "--json" ;;
-	help) _lodge_words "run doctor help version" ;;
+	new)
+		case $prev in
+		--ssh-key)
+			COMPREPLY=($(compgen -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+			;;
+		-f | --format) _lodge_words "qcow2 raw" ;;
+		--kernel) _lodge_words "amd64 cloud-amd64" ;;
+		-*) _lodge_words "--size --user --ssh-key --password --hostname --packages --release --kernel --append
+--timeout --mirror --format --force --quiet --help" ;;
+		new) _lodge_words "debian" ;;
+		*)
+			COMPREPLY=($(compgen -W "--size --user --ssh-key --password --hostname --packages --release --kernel
+--append --timeout --mirror --format --force --quiet --help" -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+			;;
+		esac
+		;;
+	help) _lodge_words "run new doctor help version" ;;
 	esac
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Two 8237A DMA controllers, page registers and the POST port: registers only.
+ * Two 8237A DMA controllers, page registers and the POST port.
  * Source: Intel 8237A data sheet (231466); 82371SB (PIIX3) data sheet (290550) §2.5.1.
  * Register table: docs/devices/i8237.md. Saved state: version 1.
  * Threads: with the VM lock held.
@@ -11,7 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/range.h"
+
 #define CHANNELS 4u
+
+#define COMMAND_DISABLE 0x04u
+#define MODE_DECREMENT 0x20u
+#define MODE_AUTOINIT 0x10u
+#define MODE_TRANSFER 0x0cu
+#define TRANSFER_VERIFY 0x00u
+#define TRANSFER_TO_MEMORY 0x04u
+#define TRANSFER_FROM_MEMORY 0x08u
+#define PIECE 256u /* bytes copied at a time */
 
 /* Registers 8..15 of a controller. */
 enum {
@@ -37,7 +48,16 @@ struct i8237_pair {
 	struct device dev;
 	struct chip chip[2];
 	uint8_t page[16]; /* ports 0x80..0x8f, 0x80 being the POST code */
+	/* Not saved. */
+	struct mem *mem;
+	struct {
+		void (*ready)(void *opaque);
+		void *opaque;
+	} listener[2 * CHANNELS];
 };
+
+/* Page register of each channel: its port less 0x80. */
+static const uint8_t page_of[2 * CHANNELS] = {7, 3, 1, 2, 15, 11, 9, 10};
 
 static void master_clear(struct chip *c)
 {
@@ -125,6 +145,99 @@ static uint8_t chip_read(struct chip *c, unsigned reg)
 	return reg == REG_MASK_ALL ? c->mask | 0xf0 : 0;
 }
 
+/* ---- Transfers ---------------------------------------------------------------------------------- */
+
+static bool channel_ready(const struct chip *c, unsigned ch)
+{
+	return !(c->command & COMMAND_DISABLE) && !(c->mask & 1u << ch);
+}
+
+/* The count has run out: reload, or mask. */
+static void terminal_count(struct chip *c, unsigned ch)
+{
+	c->status |= (uint8_t)(1u << ch);
+	c->request &= (uint8_t) ~(1u << ch);
+	if (c->mode[ch] & MODE_AUTOINIT) {
+		c->addr[ch] = c->base_addr[ch];
+		c->count[ch] = c->base_count[ch];
+	} else {
+		c->mask |= (uint8_t)(1u << ch);
+	}
+}
+
+/* `n` bytes at the channel's address, which wraps within its page of 64 K units. */
+static void move_units(struct i8237_pair *p, unsigned channel, uint8_t *buf, uint32_t units,
+		       bool to_memory)
+{
+	struct chip *c = &p->chip[channel / CHANNELS];
+	unsigned ch = channel % CHANNELS, shift = channel / CHANNELS;
+	uint32_t page = (uint32_t)p->page[page_of[channel]] << 16, size = 1u << shift;
+	bool down = c->mode[ch] & MODE_DECREMENT;
+
+	if (shift)
+		page &= ~0x1ffffu;
+	while (units) {
+		uint32_t n = 1;
+		gpa_t at = page + ((uint32_t)c->addr[ch] << shift);
+		int r = 0;
+
+		/* Downwards unit by unit; upwards up to the end of the page. */
+		if (!down)
+			n = (uint32_t)min_u64(min_u64(units, 0x10000u - c->addr[ch]), PIECE);
+		if ((c->mode[ch] & MODE_TRANSFER) == TRANSFER_VERIFY)
+			r = 0;
+		else if (to_memory)
+			r = mem_write(p->mem, at, buf, n * size);
+		else
+			r = mem_read(p->mem, at, buf, n * size);
+		if (r && !to_memory)
+			memset(buf, 0xff, n * size); /* nobody drives the bus */
+		buf += n * size;
+		c->addr[ch] = (uint16_t)(down ? c->addr[ch] - n : c->addr[ch] + n);
+		units -= n;
+	}
+}
+
+uint32_t i8237_transfer(struct i8237_pair *p, unsigned channel, uint8_t *buf, uint32_t len,
+			bool to_memory, bool *tc)
+{
+	struct chip *c = &p->chip[channel / CHANNELS];
+	unsigned ch = channel % CHANNELS, shift = channel / CHANNELS;
+	uint8_t type = c->mode[ch] & MODE_TRANSFER;
+	uint32_t units;
+
+	*tc = false;
+	if (!p->mem || !channel_ready(c, ch) ||
+	    type == (to_memory ? TRANSFER_FROM_MEMORY : TRANSFER_TO_MEMORY) ||
+	    type == MODE_TRANSFER)
+		return 0;
+	units = (uint32_t)min_u64(len >> shift, c->count[ch] + 1u);
+	move_units(p, channel, buf, units, to_memory);
+	*tc = units == c->count[ch] + 1u;
+	c->count[ch] = (uint16_t)(c->count[ch] - units);
+	if (*tc)
+		terminal_count(c, ch);
+	return units << shift;
+}
+
+void i8237_set_listener(struct i8237_pair *p, unsigned channel, void (*ready)(void *opaque),
+			void *opaque)
+{
+	p->listener[channel].ready = ready;
+	p->listener[channel].opaque = opaque;
+}
+
+/* After a register write: whoever waits for a channel looks again. */
+static void tell_listeners(struct i8237_pair *p, unsigned chip)
+{
+	for (unsigned ch = 0; ch < CHANNELS; ch++) {
+		unsigned n = chip * CHANNELS + ch;
+
+		if (p->listener[n].ready && channel_ready(&p->chip[chip], ch))
+			p->listener[n].ready(p->listener[n].opaque);
+	}
+}
+
 static uint64_t first_read(void *dev, uint64_t off, unsigned size)
 {
 	(void)size;
@@ -135,6 +248,8 @@ static void first_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
 	(void)size;
 	chip_write(&((struct i8237_pair *)dev)->chip[0], (unsigned)off & 15, (uint8_t)val);
+	if (off >= REG_STATUS)
+		tell_listeners(dev, 0);
 }
 
 /* The 16-bit controller has its registers at even ports. */
@@ -148,6 +263,8 @@ static void second_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
 	(void)size;
 	chip_write(&((struct i8237_pair *)dev)->chip[1], (unsigned)off >> 1 & 15, (uint8_t)val);
+	if (off >> 1 >= REG_STATUS)
+		tell_listeners(dev, 1);
 }
 
 static uint64_t page_read(void *dev, uint64_t off, unsigned size)
@@ -211,13 +328,14 @@ static const struct device_class i8237_class = {
 	.fields = i8237_fields,
 };
 
-struct i8237_pair *i8237_new(void)
+struct i8237_pair *i8237_new(struct mem *mem)
 {
 	struct i8237_pair *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
 	p->dev.cls = &i8237_class;
+	p->mem = mem;
 	i8237_reset(&p->dev);
 	return p;
 }

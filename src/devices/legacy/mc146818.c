@@ -34,6 +34,7 @@ enum {
 	RTC_B,
 	RTC_C,
 	RTC_D,
+	CMOS_FLOPPIES = 0x10,
 	CMOS_EQUIPMENT = 0x14,
 	CMOS_BASE_KB = 0x15,
 	CMOS_EXT_KB = 0x17,
@@ -543,8 +544,19 @@ void mc146818_set_memory(struct mc146818 *r, uint64_t low, uint64_t high)
 	r->cmos[CMOS_HIGH_64K] = (uint8_t)high_64k;
 	r->cmos[CMOS_HIGH_64K + 1] = (uint8_t)(high_64k >> 8);
 	r->cmos[CMOS_HIGH_64K + 2] = (uint8_t)(high_64k >> 16);
-	/* A coprocessor and a PS/2 mouse; no floppies, display chosen by its own ROM. */
+	/* A coprocessor and a PS/2 mouse; no floppies yet, display chosen by its own ROM. */
 	r->cmos[CMOS_EQUIPMENT] = 0x06;
+	update_checksum(r);
+}
+
+void mc146818_set_floppies(struct mc146818 *r, uint8_t first, uint8_t second)
+{
+	unsigned n = (first ? 1u : 0u) + (second ? 1u : 0u);
+
+	r->cmos[CMOS_FLOPPIES] = (uint8_t)((first & 15) << 4 | (second & 15));
+	r->cmos[CMOS_EQUIPMENT] &= 0x3e;
+	if (n)
+		r->cmos[CMOS_EQUIPMENT] |= (uint8_t)(1 | (n - 1) << 6);
 	update_checksum(r);
 }
 

@@ -41,6 +41,8 @@ void mc146818_set_memory(struct mc146818 *rtc, uint64_t low_bytes, uint64_t high
  * needs a signature to be booted: 0x3d, 0x38.
  */
 void mc146818_set_boot_order(struct mc146818 *rtc, const uint8_t order[3], bool floppy_check);
+/* Types of the two floppy drives (0: none) in 0x10, and their number in the equipment byte. */
+void mc146818_set_floppies(struct mc146818 *rtc, uint8_t first, uint8_t second);
 /* Number of processors less one, 0x5f. */
 void mc146818_set_cpus(struct mc146818 *rtc, unsigned cpus);
 

@@ -68,8 +68,9 @@ static const struct {
 } ports[IDE_CHANNELS] = {{0x1f0, 0x3f6}, {0x170, 0x376}};
 
 static const struct reg_desc config_regs[] = {
-	{"IDETIM0", CFG_IDETIM, 2, 0, 0xffff, 0, 0},
-	{"IDETIM1", CFG_IDETIM + 2, 2, 0, 0xffff, 0, 0},
+	/* The chip is reset with decoding off; firmware for virtual machines (OVMF) takes it to be on. */
+	{"IDETIM0", CFG_IDETIM, 2, IDETIM_DECODE, 0xffff, 0, 0},
+	{"IDETIM1", CFG_IDETIM + 2, 2, IDETIM_DECODE, 0xffff, 0, 0},
 	{"SIDETIM", 0x44, 1, 0, 0xff, 0, 0},
 };
 

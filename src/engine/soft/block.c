@@ -14,32 +14,66 @@
 #include "engine/soft/jit_int.h"
 
 #define RECENT_WRITES 64
-#define CACHE_ARENA_BYTES (32ull << 20) /* operations */
-#define CACHE_HEAD_BYTES (64ull << 20)	/* blocks */
+#define PARTS JIT_PARTS
+#define ARENA_PARTS 16u
+#define ARENA_PART_BYTES (2ull << 20) /* operations */
+#define ARENA_BYTES (ARENA_PARTS * ARENA_PART_BYTES)
+#define BLOCKS_OF_S1 (512u << 10)
+#define CODE_PER_BLOCK 128u /* bytes, at least: blocks do not run out before code memory does */
 #define CACHE_HASH_BITS 18
+#define CACHE_KIN_BITS 17
+#define KIN_BYTES (sizeof(struct soft_block *) << CACHE_KIN_BITS)
 #define OP_STARTS_BYTES (PAGE_BYTES / 8)
 #define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
+
+/* In the arena, in front of a block's operations. */
+struct ops_head {
+	_Alignas(64) struct soft_block *owner; /* if its `ops` still are these */
+	gva_t lin;
+	size_t bytes; /* of both */
+};
 
 struct soft_cache {
 	struct soft_engine *e;
 	pthread_mutex_t lock;
-	uint8_t *arena; /* operations: may be dropped alone, generated code has no need of them */
-	size_t used;
+	/* Operations, in parts that go round by themselves. */
+	uint8_t *arena;
+	unsigned arena_part;
+	size_t arena_used[ARENA_PARTS];
+	bool arena_short; /* operations found no room where nothing could be dropped */
+	/* Blocks, in parts that go round with those of the code memory. */
 	struct soft_block *heads;
+	unsigned part; /* the one being filled; the next one is the oldest */
+	size_t part_blocks, blocks[PARTS],
+		swept;		   /* so many of the next one's are dead for certain */
 	pthread_mutex_t mark_lock; /* who takes write entries away, and waits for their users */
 	_Atomic uint64_t epoch;	   /* counts writes to pages with code */
 	struct {
 		uint64_t page, lines;
 	} recent[RECENT_WRITES]; /* the last writes, by epoch */
 	struct soft_block **hash;
+	struct soft_block **
+		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
-	struct soft_block **by_page;
+	uint32_t *by_page; /* number of its newest block, 0: none */
 	uint64_t *lines;
-	uint64_t *op_starts;	  /* a bit for each byte: jit_join(); stale ones are harmless */
-	size_t blocks, block_cap; /* every block since the last reset, for clearing page flags */
-	struct soft_block **all;
+	uint64_t *op_starts; /* a bit for each byte: jit_join(); stale ones are harmless */
 };
+
+/* Code memory of so many bytes may have so many blocks in a part. */
+static size_t blocks_in_part(const struct soft_engine *e)
+{
+	bool s2 = e->cfg.soft.tier == 2;
+
+	return (s2 ? ((size_t)e->cfg.soft.tb_size_mib << 20) / CODE_PER_BLOCK : BLOCKS_OF_S1) /
+	       PARTS;
+}
+
+static size_t head_bytes(const struct soft_cache *c)
+{
+	return PARTS * c->part_blocks * sizeof(struct soft_block);
+}
 
 struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 {
@@ -51,18 +85,18 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	}
 	c->e = e;
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
-	c->block_cap = CACHE_HEAD_BYTES / sizeof(struct soft_block);
-	c->heads = soft_map_tables(CACHE_HEAD_BYTES, true);
+	c->part_blocks = blocks_in_part(e);
+	c->heads = soft_map_tables(head_bytes(c), true);
 	c->hash = soft_map_tables(HASH_BYTES, true);
-	c->arena = soft_map_tables(CACHE_ARENA_BYTES, false);
+	c->kin = soft_map_tables(KIN_BYTES, false);
+	c->arena = soft_map_tables(ARENA_BYTES, false);
 	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
 	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
 	c->op_starts = soft_map_tables(c->pages * OP_STARTS_BYTES, false);
-	c->all = soft_map_tables(c->block_cap * sizeof(*c->all), false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->heads || !c->hash || !c->arena || !c->by_page || !c->lines || !c->op_starts ||
-	    !c->all) {
+	if (!c->heads || !c->hash || !c->kin || !c->arena || !c->by_page || !c->lines ||
+	    !c->op_starts) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -75,12 +109,12 @@ void soft_cache_free(struct soft_cache *c)
 	if (!c)
 		return;
 	soft_unmap_tables(c->hash, HASH_BYTES);
-	soft_unmap_tables(c->arena, CACHE_ARENA_BYTES);
-	soft_unmap_tables(c->heads, CACHE_HEAD_BYTES);
+	soft_unmap_tables(c->kin, KIN_BYTES);
+	soft_unmap_tables(c->arena, ARENA_BYTES);
+	soft_unmap_tables(c->heads, head_bytes(c));
 	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
 	soft_unmap_tables(c->lines, c->pages * sizeof(*c->lines));
 	soft_unmap_tables(c->op_starts, c->pages * OP_STARTS_BYTES);
-	soft_unmap_tables(c->all, c->block_cap * sizeof(*c->all));
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->mark_lock);
 	free(c);
@@ -166,15 +200,70 @@ static unsigned slot_of(const struct soft_block *b, uint64_t page)
 	return b->page[0] == page ? 0 : 1;
 }
 
+/* The block of that number, or NULL. */
+static struct soft_block *numbered(const struct soft_cache *c, uint32_t number)
+{
+	return number ? &c->heads[number - 1] : NULL;
+}
+
+static uint32_t number_of(const struct soft_cache *c, const struct soft_block *b)
+{
+	return (uint32_t)(b - c->heads) + 1;
+}
+
+static struct soft_block *first_of(const struct soft_cache *c, uint64_t page)
+{
+	return numbered(c, c->by_page[page]);
+}
+
+/* The next older block of the page. */
+static struct soft_block *next_of(const struct soft_cache *c, const struct soft_block *b,
+				  uint64_t page)
+{
+	return numbered(c, b->page_next[slot_of(b, page)]);
+}
+
+static void page_link(struct soft_cache *c, struct soft_block *b, unsigned slot)
+{
+	uint64_t page = b->page[slot];
+	struct soft_block *next = first_of(c, page);
+
+	b->page_next[slot] = c->by_page[page];
+	b->page_prev[slot] = 0;
+	c->by_page[page] = number_of(c, b);
+	if (next)
+		next->page_prev[slot_of(next, page)] = number_of(c, b);
+	c->lines[page] |= b->lines[slot];
+}
+
 static void page_unlink(struct soft_cache *c, struct soft_block *b, unsigned slot)
 {
 	uint64_t page = b->page[slot];
-	struct soft_block **at = &c->by_page[page];
+	struct soft_block *next = numbered(c, b->page_next[slot]);
+	struct soft_block *prev = numbered(c, b->page_prev[slot]);
 
-	while (*at && *at != b)
-		at = &(*at)->page_next[slot_of(*at, page)];
-	if (*at)
-		*at = b->page_next[slot];
+	if (prev)
+		prev->page_next[slot_of(prev, page)] = b->page_next[slot];
+	else
+		c->by_page[page] = b->page_next[slot];
+	if (next)
+		next->page_prev[slot_of(next, page)] = b->page_prev[slot];
+}
+
+/* Has it a second page, in whose list it is too? */
+static bool in_two_lists(const struct soft_block *b)
+{
+	return b->page[1] != SOFT_NO_PAGE && b->page[1] != b->page[0];
+}
+
+/* Entries into the code live no longer than it does; all of them are younger. */
+static void code_kill(struct soft_cache *c, struct jit_block *jb)
+{
+	jit_kill(c->e->jit, jb);
+	for (struct jit_block *in = jb->entries; in; in = in->next_entry) {
+		if (atomic_load(&in->sb->valid))
+			block_kill(c, in->sb);
+	}
 }
 
 static void block_kill(struct soft_cache *c, struct soft_block *b)
@@ -183,14 +272,14 @@ static void block_kill(struct soft_cache *c, struct soft_block *b)
 	atomic_store(&b->valid, false);
 	for (uint32_t i = 0; b->ops && i < b->nops; i++)
 		atomic_store_explicit(&b->ops[i].fn, stale, memory_order_relaxed);
-	if (b->jit)
-		jit_kill(c->e->jit, b->jit);
-	for (struct jit_block *old = b->old; old; old = old->older)
-		jit_kill(c->e->jit, old);
 	hash_unlink(c, b);
 	page_unlink(c, b, 0);
-	if (b->page[1] != SOFT_NO_PAGE)
+	if (in_two_lists(b))
 		page_unlink(c, b, 1);
+	if (b->jit)
+		code_kill(c, b->jit);
+	for (struct jit_block *old = b->old; old; old = old->older)
+		code_kill(c, old);
 }
 
 /* With the lock. */
@@ -206,7 +295,7 @@ static void page_refresh(struct soft_cache *c, uint64_t page)
 {
 	uint64_t lines = 0;
 
-	for (struct soft_block *b = c->by_page[page]; b; b = b->page_next[slot_of(b, page)])
+	for (struct soft_block *b = first_of(c, page); b; b = next_of(c, b, page))
 		lines |= b->lines[slot_of(b, page)];
 	c->lines[page] = lines;
 	if (c->by_page[page])
@@ -229,68 +318,29 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 {
 	uint64_t page = backing >> PAGE_BITS, mask = line_mask(backing & ~PAGE_MASK, len);
 	struct soft_block *next;
-	bool killed = false;
+	bool hit;
 
 	SOFT_COUNT_ALL(c->e, code_writes);
 	pthread_mutex_lock(&c->lock);
 	note_write(c, page, mask);
-	for (struct soft_block *b = c->lines[page] & mask ? c->by_page[page] : NULL; b; b = next) {
-		next = b->page_next[slot_of(b, page)];
+	hit = c->lines[page] & mask;
+	/* What dies with a block is younger, so not the next one. */
+	for (struct soft_block *b = hit ? first_of(c, page) : NULL; b; b = next) {
+		next = next_of(c, b, page);
 		if (b->lines[slot_of(b, page)] & mask) {
 			uint64_t other = b->page[1 - slot_of(b, page)];
 
 			block_kill(c, b);
 			if (other != SOFT_NO_PAGE && other != page)
 				page_refresh(c, other);
-			killed = true;
 		}
 	}
-	if (killed || !c->by_page[page])
+	if (hit || !c->by_page[page])
 		page_refresh(c, page);
 	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- Building ------------------------------------------------------------------------------- */
-
-/* Forget everything. With the lock, in an exclusive section. */
-static void cache_reset(struct soft_cache *c)
-{
-	uint8_t *flags = mem_page_flags(c->e->mem);
-
-	SOFT_COUNT_ALL(c->e, cache_resets);
-	for (size_t i = 0; i < c->blocks; i++) {
-		struct soft_block *b = c->all[i];
-
-		for (unsigned k = 0; k < 2; k++) {
-			if (b->page[k] == SOFT_NO_PAGE)
-				continue;
-			c->by_page[b->page[k]] = NULL;
-			c->lines[b->page[k]] = 0;
-			__atomic_fetch_and(&flags[b->page[k]], (uint8_t)~MEM_PAGE_CODE,
-					   __ATOMIC_RELEASE);
-		}
-	}
-	c->blocks = 0;
-	c->used = 0;
-	gp_memset(c->hash, 0, HASH_BYTES);
-	atomic_fetch_add(&c->epoch, RECENT_WRITES + 1); /* no block being built comes through */
-	c->e->freed++;
-	if (c->e->jit)
-		jit_cache_reset(c->e->jit);
-	for (unsigned i = 0; i < c->e->cfg.cpus; i++) {
-		soft_code_new_epoch(c->e->cpus[i]);
-		soft_code_key_changed(c->e->cpus[i]);
-	}
-}
-
-void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu)
-{
-	soft_exclusive_begin(cpu);
-	pthread_mutex_lock(&c->lock);
-	cache_reset(c);
-	pthread_mutex_unlock(&c->lock);
-	soft_exclusive_end(cpu);
-}
 
 void soft_cache_lock(struct soft_cache *c)
 {
@@ -456,11 +506,37 @@ static struct soft_block *find_same(struct soft_cache *c, const struct soft_bloc
 	return b;
 }
 
+/* Does the current part of the arena have no room for the block's operations? */
+static bool arena_full(const struct soft_cache *c, const struct soft_build *bd)
+{
+	return !bd->lean &&
+	       c->arena_used[c->arena_part] + sizeof(struct ops_head) + soft_build_bytes(bd) >
+		       ARENA_PART_BYTES;
+}
+
+static bool heads_full(const struct soft_cache *c)
+{
+	return c->blocks[c->part] == c->part_blocks;
+}
+
 /* Give the block its operations. */
 static void attach(struct soft_cache *c, const struct soft_build *bd, struct soft_block *b)
 {
-	soft_build_place(bd, b, c->arena + c->used);
-	c->used += soft_build_bytes(bd);
+	size_t *used = &c->arena_used[c->arena_part];
+	struct ops_head *h =
+		(struct ops_head *)(c->arena + c->arena_part * ARENA_PART_BYTES + *used);
+
+	h->owner = b;
+	h->lin = b->lin;
+	h->bytes = sizeof(*h) + soft_build_bytes(bd);
+	*used += h->bytes;
+	soft_build_place(bd, b, h + 1);
+}
+
+/* Room for a block, of which there is some. */
+static struct soft_block *new_block(struct soft_cache *c)
+{
+	return &c->heads[c->part * c->part_blocks + c->blocks[c->part]++];
 }
 
 /* Enter the block, which is complete but for its places in lists. */
@@ -471,61 +547,146 @@ static void add_block(struct soft_cache *c, struct soft_block *b)
 	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
 	*at = b;
-	for (unsigned k = 0; k < 2; k++) {
-		if (b->page[k] == SOFT_NO_PAGE)
-			continue;
-		b->page_next[k] = c->by_page[b->page[k]];
-		c->by_page[b->page[k]] = b;
-		c->lines[b->page[k]] |= b->lines[k];
-	}
-	c->all[c->blocks++] = b;
+	if (b->page[1] == b->page[0])
+		b->lines[0] |= b->lines[1];
+	page_link(c, b, 0);
+	if (in_two_lists(b))
+		page_link(c, b, 1);
 	atomic_store(&b->valid, true);
 }
 
 static struct soft_block *place(struct soft_cache *c, const struct soft_build *bd)
 {
-	struct soft_block *b = &c->heads[c->blocks];
+	struct soft_block *b = new_block(c);
 
 	*b = bd->head;
 	b->nops = bd->nops;
 	if (!bd->lean)
 		attach(c, bd, b);
 	add_block(c, b);
+	soft_cache_sweep(c);
 	return b;
 }
 
-static bool full(const struct soft_cache *c, const struct soft_build *bd)
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+static unsigned next_part(const struct soft_cache *c)
 {
-	return (!bd->lean && c->used + soft_build_bytes(bd) > CACHE_ARENA_BYTES) ||
-	       c->blocks == c->block_cap;
+	return (c->part + 1) % PARTS;
 }
 
-/* Blocks stay, with their generated code; S1 decodes them anew. In an exclusive section. */
-static void drop_ops(struct soft_cache *c)
+/* A block is too old. */
+static void drop(struct soft_cache *c, struct soft_block *b)
 {
-	SOFT_COUNT_ALL(c->e, cache_resets);
-	for (size_t i = 0; i < c->blocks; i++)
-		c->heads[i].ops = NULL;
-	c->used = 0;
-	c->e->freed++;
-	for (unsigned i = 0; i < c->e->cfg.cpus; i++) {
-		soft_code_new_epoch(c->e->cpus[i]);
-		soft_code_key_changed(c->e->cpus[i]);
+	SOFT_COUNT_ALL(c->e, blocks_dropped);
+	block_kill(c, b);
+	for (unsigned k = 0; k < 2; k++) {
+		if (b->page[k] != SOFT_NO_PAGE && !c->by_page[b->page[k]])
+			page_refresh(c, b->page[k]);
 	}
 }
 
-/* Make room, unless another vCPU has while this one waited. */
+/* The first `n` blocks of the next part are dead. With the lock. */
+static void sweep(struct soft_cache *c, size_t n)
+{
+	struct soft_block *first = &c->heads[next_part(c) * c->part_blocks];
+
+	for (; c->swept < n; c->swept++) {
+		if (atomic_load(&first[c->swept].valid))
+			drop(c, &first[c->swept]);
+	}
+}
+
+#define HALF 512u /* of a part */
+
+void soft_cache_sweep(struct soft_cache *c)
+{
+	size_t old = c->blocks[next_part(c)];
+	size_t full = c->blocks[c->part] * 2 * HALF / c->part_blocks, code;
+
+	if (!old)
+		return;
+	code = c->e->jit ? jit_used(c->e->jit, 2 * HALF) : 0;
+	full = max_u64(full, code);
+	if (full > HALF)
+		sweep(c, old * (full - HALF) / HALF);
+}
+
+/* With the lock, in an exclusive section. */
+static void use_next_part(struct soft_cache *c)
+{
+	SOFT_COUNT_ALL(c->e, parts_dropped);
+	sweep(c, c->blocks[next_part(c)]);
+	c->part = next_part(c);
+	c->blocks[c->part] = c->swept = 0;
+	c->e->freed++;
+	if (c->e->jit)
+		jit_cache_use_part(c->e->jit, c->part);
+}
+
+/* Forget operations, whose block decodes them anew if S1 is to run it; lockstep always has them. */
+static void drop_ops(struct soft_cache *c, struct ops_head *h)
+{
+	const struct soft_op *ops = (const struct soft_op *)(h + 1);
+
+	for (unsigned i = 0; i < c->e->cfg.cpus; i++) {
+		struct soft_jcache_ent *j = soft_jcache_slot(c->e->cpus[i], h->lin);
+
+		if (j->ops == ops)
+			j->key = 0;
+	}
+	if (h->owner->ops != ops)
+		return;
+	if (c->e->cfg.soft.check && atomic_load(&h->owner->valid))
+		drop(c, h->owner);
+	h->owner->ops = NULL;
+}
+
+/* With the lock, in an exclusive section. */
+static void use_next_arena_part(struct soft_cache *c)
+{
+	unsigned next = (c->arena_part + 1) % ARENA_PARTS;
+	uint8_t *at = c->arena + next * ARENA_PART_BYTES, *end = at + c->arena_used[next];
+
+	SOFT_COUNT_ALL(c->e, arena_dropped);
+	while (at < end) {
+		struct ops_head *h = (struct ops_head *)at;
+
+		at += h->bytes;
+		drop_ops(c, h);
+	}
+	c->arena_part = next;
+	c->arena_used[next] = 0;
+	c->arena_short = false;
+	c->e->freed++;
+}
+
+/* Make room, unless another vCPU has while this one waited. `bd`: for this; NULL: for code. */
 static void make_room(struct soft_cache *c, struct soft_cpu *cpu, const struct soft_build *bd)
 {
+	struct soft_stats_all *st = &c->e->stats;
+	uint64_t asked = __builtin_ia32_rdtsc(), start, end;
+
 	soft_exclusive_begin(cpu);
+	start = __builtin_ia32_rdtsc();
 	pthread_mutex_lock(&c->lock);
-	if (c->blocks == c->block_cap || (full(c, bd) && (!c->e->jit || c->e->cfg.soft.check)))
-		cache_reset(c);
-	else if (full(c, bd))
-		drop_ops(c);
+	if (heads_full(c) || (c->e->jit && jit_full(c->e->jit)))
+		use_next_part(c);
+	if (c->arena_short || (bd && arena_full(c, bd)))
+		use_next_arena_part(c);
+	end = __builtin_ia32_rdtsc();
+	st->longest_drop = max_u64(st->longest_drop, end - start);
+	st->longest_stop = max_u64(st->longest_stop, end - asked);
 	pthread_mutex_unlock(&c->lock);
 	soft_exclusive_end(cpu);
 }
+
+void soft_cache_next_part(struct soft_cache *c, struct soft_cpu *cpu)
+{
+	make_room(c, cpu, NULL);
+}
+
+/* ---- Placing -------------------------------------------------------------------------------- */
 
 struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 				     const struct soft_build *bd)
@@ -536,7 +697,8 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 	pthread_mutex_lock(&c->lock);
 	if (!overtaken(c, bd)) {
 		b = find_same(c, &bd->head);
-		no_room = (!b || !b->ops) && full(c, bd);
+		no_room = c->arena_short || (!b && heads_full(c)) ||
+			  ((!b || !b->ops) && arena_full(c, bd));
 		if (no_room)
 			b = NULL;
 		else if (!b)
@@ -553,7 +715,9 @@ struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct soft_build *bd)
 {
 	pthread_mutex_lock(&c->lock);
-	if (atomic_load(&b->valid) && !b->ops && !bd->lean && !overtaken(c, bd) && !full(c, bd))
+	c->arena_short |= arena_full(c, bd);
+	if (atomic_load(&b->valid) && !b->ops && !bd->lean && !overtaken(c, bd) &&
+	    !arena_full(c, bd))
 		attach(c, bd, b);
 	pthread_mutex_unlock(&c->lock);
 }
@@ -575,22 +739,23 @@ struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu
 {
 	uint64_t page = backing >> PAGE_BITS;
 	unsigned line = (unsigned)(backing & ~PAGE_MASK) >> 6;
-	struct soft_block *b = last ? last->page_next[slot_of(last, page)] : c->by_page[page];
+	struct soft_block *b = last ? next_of(c, last, page) : first_of(c, page);
 
 	while (b && (b->page[0] != page || b->page[1] != SOFT_NO_PAGE || b->mode != cpu->mode ||
 		     b->cs_key != cpu->cs_key || ((b->lin ^ lin) & PAGE_MASK) ||
 		     !(b->lines[0] >> line & 1)))
-		b = b->page_next[slot_of(b, page)];
+		b = next_of(c, b, page);
 	return b;
 }
 
 struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
 					gva_t lin, uint64_t backing)
 {
-	struct soft_block *b = &c->heads[c->blocks];
+	struct soft_block *b;
 
-	if (c->blocks == c->block_cap)
+	if (heads_full(c))
 		return NULL;
+	b = new_block(c);
 	*b = *in;
 	b->lin = lin;
 	b->backing = backing;
@@ -599,4 +764,30 @@ struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_
 	b->jit = b->old = NULL;
 	add_block(c, b);
 	return b;
+}
+
+/* ---- Kin ------------------------------------------------------------------------------------ */
+
+static struct soft_block **kin_slot(struct soft_cache *c, uint64_t backing, uint32_t mode)
+{
+	uint64_t h = (backing ^ (uint64_t)mode << 40) * 0x9e3779b97f4a7c15ull;
+
+	return &c->kin[h >> (64 - CACHE_KIN_BITS)];
+}
+
+struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32_t mode,
+				  uint64_t cs_key)
+{
+	struct soft_block *b = *kin_slot(c, backing, mode);
+
+	return b && atomic_load(&b->valid) && b->backing == backing && b->mode == mode &&
+			       b->cs_key == cs_key && b->page[1] == SOFT_NO_PAGE && b->jit &&
+			       b->jit->nops
+		       ? b
+		       : NULL;
+}
+
+void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b)
+{
+	*kin_slot(c, b->backing, b->mode) = b;
 }

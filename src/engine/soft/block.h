@@ -8,7 +8,13 @@
  * Locks: cache->lock protects the hash, the page lists and the arena; it is taken by vCPUs (lookup,
  * commit) and by whoever writes guest memory (soft_cache_written). A block's operations are patched
  * in place when it dies, so a vCPU in the middle of it leaves at the next instruction; its memory is
- * reused only after a reset, which is an exclusive section (exclusive.h).
+ * reused only in an exclusive section (exclusive.h).
+ *
+ * Room. Blocks and generated code are placed in parts, one after the other (struct soft_cache). While
+ * the second half of one is filled, the blocks of the next, the oldest, are killed a few at a time, as
+ * if their bytes had been written: so nothing is left of it, or little, when its memory is to be used
+ * again, and the exclusive section is short. A block's host code is in its own part or a younger one.
+ * S1's operations have parts of their own; generated code has no need of them.
  *
  * Writes to code. No store may reach a page unseen after its bytes were decoded:
  * - A store by a write entry of the TLB: soft_cache_mark_page takes the entries away and waits for
@@ -39,8 +45,8 @@ struct soft_block {
 	struct soft_block *hash_next;
 	struct jit_block *jit; /* the same as host code, or NULL */
 
-	uint64_t lines[2]; /* 64-byte lines of each page that hold its bytes */
-	struct soft_block *page_next[2];
+	uint64_t lines[2];		     /* 64-byte lines of each page that hold its bytes */
+	uint32_t page_next[2], page_prev[2]; /* other blocks of each page, by number; 0: none */
 	struct soft_op *ops;   /* NULL: not kept, to be decoded again if S1 is to run it */
 	_Atomic uint32_t runs; /* by S1; with host code: operations of it that S1 had to do */
 	_Atomic bool valid;
@@ -78,8 +84,8 @@ void soft_build_start(struct soft_cache *c, struct soft_build *bd);
 void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t page);
 /*
  * Place the block, or find that another vCPU has. NULL when memory under it may have been written
- * meanwhile, or the cache was full and has been reset: build again. Both functions may pass a
- * safepoint, so no block pointer may be held across them.
+ * meanwhile, or the cache was full and the oldest part has been dropped: build again. Both functions
+ * may pass a safepoint, so no block pointer may be held across them.
  */
 struct soft_block *soft_cache_commit(struct soft_cache *c, struct soft_cpu *cpu,
 				     const struct soft_build *bd);
@@ -112,10 +118,20 @@ struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu
 struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
 					gva_t lin, uint64_t backing);
 
+/*
+ * With the lock. Blocks of the same bytes at another linear address (jit_copy.c): one with host code of its own, or
+ * NULL; and there is one now.
+ */
+struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32_t mode,
+				  uint64_t cs_key);
+void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b);
+
 /* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
 bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);
-/* Empty the whole cache, generated code too. The vCPU is inside and holds no block. */
-void soft_cache_empty(struct soft_cache *c, struct soft_cpu *cpu);
+/* The code memory is full: drop the oldest part. The vCPU is inside and holds no block. */
+void soft_cache_next_part(struct soft_cache *c, struct soft_cpu *cpu);
+/* With the lock, after code has been placed: kill as many old blocks as is time for. */
+void soft_cache_sweep(struct soft_cache *c);
 
 /* The block at the vCPU's s.rip, decoded if need be; raises what fetching raises (run.c). */
 struct soft_block *soft_find_block(struct soft_cpu *cpu);

@@ -371,6 +371,7 @@ static uint32_t emit_hop(struct xlat *x, uint32_t *known, uint32_t stub)
 		em8(e, (T2 & 7) << 3 | 5);
 		em32(e, x->cold_head - (e->pos + 4));
 		em_jmp_to(e, stub);
+		jit_note_jump(x, e->pos - 4, stub);
 	}
 	return *known;
 }
@@ -382,6 +383,7 @@ static void emit_other_way(struct xlat *x, unsigned i)
 	uint32_t miss[2];
 
 	em_patch_rel(e->rw, x->link[i].fail, e->pos);
+	jit_note_jump(x, x->link[i].fail, e->pos);
 	jit_emit_by_table(x, x->link[i].ip, miss);
 	em_patch_rel(e->rw, miss[0], e->pos);
 	em_patch_rel(e->rw, miss[1], e->pos);
@@ -396,6 +398,7 @@ static void emit_stubs(struct xlat *x, struct jit_block *jb)
 	jit_emit_far(x);
 	for (unsigned i = 0; i < x->nslow; i++) {
 		em_patch_rel(jc->rw, x->slow[i].rel, e->pos);
+		jit_note_jump(x, x->slow[i].rel, e->pos);
 		if (x->slow[i].by_entry)
 			em_gs_at(e, 1, 0x8b, T0, T1, (uint32_t)offsetof(struct soft_cpu, jit_jc));
 		em_mov_imm(e, T1, x->slow[i].op);
@@ -446,27 +449,17 @@ static void emit_words(struct xlat *x, struct jit_link *links)
 			continue;
 		links[i].word = e->pos;
 		em_patch_rel(e->rw, x->link[i].load, e->pos);
+		jit_note_jump(x, x->link[i].load, e->pos);
 		em64(e, ~0ull);
 	}
-}
-
-/* The head word of the next piece of code behind `used`. */
-static uint32_t next_head(uint32_t used)
-{
-	return ((used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
-}
-
-static bool jit_full(const struct jit_cache *jc)
-{
-	return jc->used + JIT_MAX_BYTES > jc->split || jc->cold_used + JIT_MAX_BYTES > jc->bytes;
 }
 
 static void start_code(struct xlat *x)
 {
 	struct jit_cache *jc = x->jc;
 
-	x->head = next_head(jc->used);
-	x->cold_head = next_head(jc->cold_used);
+	x->head = jit_next_head(&jc->hot);
+	x->cold_head = jit_next_head(&jc->cold);
 	x->e.rw = jc->rw;
 	x->e.pos = x->head + 8;
 	x->flags = FLAGS_HOST;
@@ -503,11 +496,8 @@ static uint16_t id_of(const struct jit_op *o, unsigned before)
 	return (uint16_t)id;
 }
 
-static bool add_check_info(struct xlat *x, struct jit_block *jb)
+static void add_check_info(struct xlat *x, struct jit_block *jb)
 {
-	jb->flags = jit_meta_alloc(x->jc, x->n * sizeof(*jb->flags));
-	if (!jb->flags)
-		return false;
 	for (unsigned i = 0; i < x->n; i++) {
 		const struct jit_op *o = &x->ops[i];
 
@@ -518,19 +508,18 @@ static bool add_check_info(struct xlat *x, struct jit_block *jb)
 		if (o->emit && (o->insn.flags & X86_IF_HOST) && fpu_class_of(&o->insn) != FPU_NONE)
 			jb->fpu = true;
 	}
-	return true;
 }
 
 /* A block and its arrays, one behind the other. */
 static struct jit_block *alloc_block(struct xlat *x)
 {
 	unsigned n = x->n, nlinks = x->nlinks + x->nfar;
-	struct jit_block *jb = jit_meta_alloc(
-		x->jc, sizeof(*jb) + nlinks * sizeof(*jb->links) + (n + 1) * sizeof(*jb->off) +
-			       n * (sizeof(*jb->ids) + sizeof(*jb->rip)));
+	size_t bytes = sizeof(struct jit_block) + nlinks * sizeof(struct jit_link) +
+		       (n + 1) * sizeof(uint32_t) + n * (sizeof(uint16_t) + sizeof(int16_t));
+	size_t check = x->cpu->check ? n * sizeof(struct jit_op_flags) : 0;
+	struct jit_block *jb = jit_meta_alloc(x->jc, bytes + check);
 
-	if (!jb)
-		return NULL;
+	jb->flags = check ? (struct jit_op_flags *)((uint8_t *)jb + bytes) : NULL;
 	jb->links = (struct jit_link *)(jb + 1);
 	jb->off = (uint32_t *)(jb->links + nlinks);
 	jb->ids = (uint16_t *)(jb->off + n + 1);
@@ -560,10 +549,9 @@ static void fill_block(struct xlat *x, struct jit_block *jb)
 	jb->needs_flags = x->live_in != 0;
 	jb->dead = jb->fpu = false;
 	jb->crossings = 0;
-	jb->older = NULL;
+	jb->older = jb->entries = jb->next_entry = NULL;
 	jb->last_op = last->op->flags & SOFT_OP_END ? 0 : last->insn.op;
 	jb->in = NULL;
-	jb->flags = NULL;
 }
 
 /* Where the block begins for whom flags come in otherwise than its code expects them. */
@@ -577,25 +565,42 @@ static void emit_other_start(struct xlat *x, struct jit_block *jb)
 		em_unpark(&x->e, T1);
 	}
 	em_jmp_to(&x->e, jb->code);
+	jit_note_jump(x, x->e.pos - 4, jb->code);
+}
+
+/* What jit_copy.c needs, behind the other arrays. */
+static void add_fixes(struct xlat *x, struct jit_block *jb)
+{
+	size_t bytes = x->nfix * sizeof(*jb->fix);
+
+	jb->cold_end = x->e.pos;
+	jb->fixed = x->fixed || !x->m64 || crosses(x);
+	jb->nfix = 0;
+	jb->fix = NULL;
+	if (jb->fixed)
+		return;
+	jb->nfix = (uint16_t)x->nfix;
+	jb->fix = jit_meta_alloc(x->jc, bytes);
+	jb->info_bytes = (uint32_t)((uint8_t *)jb->fix + bytes - (uint8_t *)jb);
+	gp_memcpy(jb->fix, x->fix, bytes);
 }
 
 static struct jit_block *place(struct xlat *x)
 {
 	struct jit_block *jb = alloc_block(x);
 
-	if (!jb)
-		return NULL;
 	fill_block(x, jb);
 	x->e.pos = x->cold_head + 8;
 	for (unsigned i = 0; i < x->ncold; i++)
 		jit_emit_cold(x, &x->cold[i]);
-	if (x->cpu->check && !add_check_info(x, jb))
-		return NULL;
+	if (jb->flags)
+		add_check_info(x, jb);
 	emit_stubs(x, jb);
 	if (jb->needs_flags && !crosses(x))
 		emit_other_start(x, jb);
 	jb->end = x->e.pos;
 	emit_words(x, jb->links);
+	add_fixes(x, jb);
 	return jb;
 }
 
@@ -621,10 +626,9 @@ static struct jit_block *translate_locked(struct xlat *x)
 	start_code(x);
 	emit_ops(x);
 	jb = place(x);
-	if (!jb)
-		return NULL;
 	jb->cold = x->cold_head + 8;
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
+	soft_cache_note_kin(x->cpu->e->cache, b);
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
@@ -670,23 +674,28 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	x.b = b;
 	x.mode = b->mode;
 	x.m64 = b->mode & SOFT_MODE_CS64;
-	x.nlinks = x.nslow = x.ncold = x.nfar = 0;
+	x.nlinks = x.nslow = x.ncold = x.nfar = x.nfix = 0;
+	x.fixed = false;
 	x.view = cpu->view;
 	x.lines = 0;
 	x.run = (struct jit_run){.on = false};
 	if (jit_full(x.jc)) {
-		soft_cache_empty(cpu->e->cache, cpu);
+		soft_cache_next_part(cpu->e->cache, cpu);
 		return NULL;
 	}
 	if (soft_cache_in_flux(cpu, b->page[0]) ||
 	    (crosses(&x) && soft_cache_in_flux(cpu, b->page[1])))
 		return NULL;
+	jb = jit_copy_for(cpu, b);
+	if (jb)
+		return jb;
 	x.e.pos = 0;
 	x.bd = soft_built(cpu, b, cpu->s.rip);
 	x.n = x.bd->nops;
 	plan(&x);
 	soft_cache_lock(cpu->e->cache);
 	jb = translate_locked(&x);
+	soft_cache_sweep(cpu->e->cache);
 	soft_cache_unlock(cpu->e->cache);
 	SOFT_COUNT_ADD(cpu, jit_ns, __builtin_ia32_rdtsc() - start);
 	if (jb && x.e.pos)
@@ -699,7 +708,7 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 /* For whom flags come in by another way than the code at `to` expects them: `park` them first, or take them. */
 static uint32_t emit_entry(struct jit_cache *jc, struct jit_block *in, bool park, uint32_t to)
 {
-	uint32_t head = next_head(jc->cold_used);
+	uint32_t head = jit_next_head(&jc->cold);
 	struct emit e = {.rw = jc->rw, .pos = head + 8};
 
 	if (park)
@@ -718,9 +727,9 @@ static struct jit_block *make_entry(struct jit_cache *jc, struct jit_block *in, 
 	struct jit_block *jb = jit_meta_alloc(jc, sizeof(*jb));
 	uint32_t to = in->off[i] & JIT_OFF_MASK;
 
-	if (!jb)
-		return NULL;
 	gp_memset(jb, 0, sizeof(*jb));
+	jb->next_entry = in->entries;
+	in->entries = jb;
 	jb->code = jb->body = jb->pad = jb->checked = to;
 	jb->needs_flags = live;
 	if (live && parked)
@@ -757,10 +766,10 @@ struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing)
 
 		if (!i || jit_full(cpu->e->jit))
 			continue;
-		jb = make_entry(cpu->e->jit, in->jit, i);
-		b = jb ? soft_cache_add_entry(c, in, lin, backing) : NULL;
+		b = soft_cache_add_entry(c, in, lin, backing);
 		if (!b)
 			break;
+		jb = make_entry(cpu->e->jit, in->jit, i);
 		jb->sb = b;
 		jb->ip = cpu->s.rip;
 		b->jit = jb;

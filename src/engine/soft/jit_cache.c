@@ -3,6 +3,7 @@
  * The memory of generated code: one memfd mapped twice (W^X), metadata, links between blocks.
  * Threads and locks: jit_int.h.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,25 +52,59 @@ void jit_cache_free(struct jit_cache *jc)
 	free(jc);
 }
 
-void jit_cache_reset(struct jit_cache *jc)
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+static struct jit_range range_of(size_t from, size_t bytes, unsigned part)
 {
-	SOFT_COUNT_ALL(jc->e, jit_flushes);
-	gp_memset(jc->starts, 0, jc->used / JIT_ALIGN / 8 + 1);
-	gp_memset(jc->starts + jc->split / JIT_ALIGN / 8, 0,
-		  (jc->cold_used - jc->split) / JIT_ALIGN / 8 + 1);
-	jc->used = jc->stubs_end;
-	jc->cold_used = jc->split;
-	jc->meta_used = 0;
+	size_t start = from + bytes / JIT_PARTS * part;
+
+	return (struct jit_range){start, start, start + bytes / JIT_PARTS};
+}
+
+static void clear_starts(struct jit_cache *jc, const struct jit_range *r)
+{
+	gp_memset(jc->starts + r->start / JIT_ALIGN / 8, 0, (r->end - r->start) / JIT_ALIGN / 8);
+}
+
+void jit_cache_use_part(struct jit_cache *jc, unsigned part)
+{
+	jc->hot = range_of(0, jc->split, part);
+	jc->cold = range_of(jc->split, jc->split, part);
+	jc->info = range_of(0, jc->meta_bytes, part);
+	clear_starts(jc, &jc->hot);
+	clear_starts(jc, &jc->cold);
+	if (jc->hot.used < jc->stubs_end)
+		jc->hot.used = jc->stubs_end;
+}
+
+static bool has_room(const struct jit_range *r)
+{
+	return r->used + JIT_MAX_BYTES <= r->end;
+}
+
+bool jit_full(const struct jit_cache *jc)
+{
+	return !has_room(&jc->hot) || !has_room(&jc->cold) || !has_room(&jc->info);
+}
+
+static size_t used_of(const struct jit_range *r, size_t whole)
+{
+	return (r->used - r->start) * whole / (r->end - r->start - JIT_MAX_BYTES);
+}
+
+size_t jit_used(const struct jit_cache *jc, size_t whole)
+{
+	size_t code = max_u64(used_of(&jc->hot, whole), used_of(&jc->cold, whole));
+
+	return min_u64(max_u64(code, used_of(&jc->info, whole)), whole);
 }
 
 void *jit_meta_alloc(struct jit_cache *jc, size_t bytes)
 {
-	void *p = jc->meta + jc->meta_used;
+	void *p = jc->meta + jc->info.used;
 
-	bytes = (bytes + 7) & ~(size_t)7;
-	if (jc->meta_used + bytes > jc->meta_bytes)
-		return NULL;
-	jc->meta_used += bytes;
+	jc->info.used += align_up(bytes, 8);
+	assert(jc->info.used <= jc->info.end);
 	return p;
 }
 
@@ -82,9 +117,9 @@ void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint3
 	gp_memcpy(jc->rw + head, &jb, sizeof(jb));
 	__atomic_fetch_or(&jc->starts[unit / 8], (uint8_t)(1u << unit % 8), __ATOMIC_RELEASE);
 	if (head < jc->split)
-		jc->used = end;
+		jc->hot.used = end;
 	else
-		jc->cold_used = end;
+		jc->cold.used = end;
 }
 
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc)
@@ -105,14 +140,21 @@ struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc)
 
 /* ---- Links ---------------------------------------------------------------------------------- */
 
+static void link_in(struct jit_link *l, struct jit_block *to)
+{
+	l->to = to;
+	l->next_in = to->in;
+	l->at_in = &to->in;
+	if (to->in)
+		to->in->at_in = &l->next_in;
+	to->in = l;
+}
+
 static void unlink_in(struct jit_link *l)
 {
-	struct jit_link **at = &l->to->in;
-
-	while (*at && *at != l)
-		at = &(*at)->next_in;
-	if (*at)
-		*at = l->next_in;
+	*l->at_in = l->next_in;
+	if (l->next_in)
+		l->next_in->at_in = l->at_in;
 	l->to = NULL;
 }
 
@@ -139,9 +181,7 @@ void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to)
 	if (l->to != to) {
 		if (l->to)
 			unlink_in(l);
-		l->to = to;
-		l->next_in = to->in;
-		to->in = l;
+		link_in(l, to);
 	}
 	em_patch_rel(jc->rw, l->rel, l->parked ? to->pad : to->body);
 	hold_if_kicked(jc, l);
@@ -157,14 +197,15 @@ bool jit_is_linked(const struct jit_cache *jc, const struct jit_link *l)
 
 void jit_cut_off(struct jit_cache *jc, struct jit_block *jb)
 {
-	for (unsigned i = 0; i < jc->e->cfg.cpus; i++)
-		__atomic_store_n(&jit_jc_slot(jc->e->cpus[i], jb->ip)->key, 0, __ATOMIC_RELAXED);
-	while (jb->in) {
-		struct jit_link *l = jb->in;
+	for (unsigned i = 0; i < jc->e->cfg.cpus; i++) {
+		struct soft_jit_jc *j = jit_jc_slot(jc->e->cpus[i], jb->ip);
 
-		em_patch_rel(jc->rw, l->rel, l->stub);
-		jb->in = l->next_in;
-		l->to = NULL;
+		if (__atomic_load_n(&j->ip, __ATOMIC_RELAXED) == jb->ip)
+			__atomic_store_n(&j->key, 0, __ATOMIC_RELAXED);
+	}
+	while (jb->in) {
+		em_patch_rel(jc->rw, jb->in->rel, jb->in->stub);
+		unlink_in(jb->in);
 	}
 }
 
@@ -175,6 +216,10 @@ void jit_kill(struct jit_cache *jc, struct jit_block *jb)
 	/* Whoever fills an entry for it from now on sees that it is dead. */
 	jit_cut_off(jc, jb);
 	jit_unlink_exits(jc, jb); /* another vCPU may be in a loop of it */
+	for (unsigned i = 0; i < jb->nlinks; i++) {
+		if (jb->links[i].to)
+			unlink_in(&jb->links[i]);
+	}
 }
 
 void jit_unlink_exits(struct jit_cache *jc, struct jit_block *jb)

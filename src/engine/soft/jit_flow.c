@@ -7,6 +7,8 @@
 #include "engine/soft/jit_xlat.h"
 
 _Static_assert(SOFT_JIT_JC_BITS == 16, "an index is 16 bits by MOVZX");
+_Static_assert(offsetof(struct soft_space, exec) - offsetof(struct soft_space, win) > 127,
+	       "a word's displacement is 4 bytes");
 
 /* ---- Exits ---------------------------------------------------------------------------------- */
 
@@ -48,13 +50,16 @@ void jit_emit_by_table(struct xlat *x, uint64_t ip, uint32_t *miss)
 				  jit_jc_index(ip) * sizeof(struct soft_jit_jc));
 	struct emit *e = &x->e;
 
-	em_mov_imm(e, T0, ip);
+	jit_mov_moving(x, T0, ip);
 	em_gs(e, 1, 0x3b, T0, ent);
+	jit_note(x, e->pos - 4, JIT_FIX_TABLE);
 	miss[0] = em_jcc_later(e, 5);
 	em_load_gs(e, T1, GS_OFF(code_key));
 	em_gs(e, 1, 0x3b, T1, ent + 8);
+	jit_note(x, e->pos - 4, JIT_FIX_TABLE);
 	miss[1] = em_jcc_later(e, 5);
 	em_jmp_gs(e, ent + 16);
+	jit_note(x, e->pos - 4, JIT_FIX_TABLE);
 }
 
 /*
@@ -76,6 +81,7 @@ static void emit_cross(struct xlat *x, uint64_t ip)
 	em32(e, 0);
 	load = e->pos - 4;
 	em_at(e, 1, 0x3b, T0, BASE, X86_NO_REG, at);
+	jit_note(x, e->pos - 4, JIT_FIX_EXEC);
 	fail = em_jcc_later(e, 5);
 	em_align_rel(e, 1);
 	em8(e, 0xe9);
@@ -122,6 +128,7 @@ void jit_emit_far(struct xlat *x)
 		x->cur = x->far[i].op;
 		x->flags = FLAGS_HOST;
 		em_patch_rel(x->e.rw, x->far[i].rel, x->e.pos);
+		jit_note_jump(x, x->far[i].rel, x->e.pos);
 		emit_cross(x, x->far[i].ip);
 	}
 }
@@ -401,7 +408,10 @@ static void push_return(struct xlat *x, struct jit_op *o, bool keep)
 		jit_load_t0(x, size, T1);
 		em_store_gs(&x->e, T1, GS_OFF(jit_old));
 	}
-	em_mov_imm(&x->e, T1, size == 8 ? next : (uint32_t)next);
+	if (size == 8)
+		jit_mov_moving(x, T1, next);
+	else
+		em_mov_imm(&x->e, T1, (uint32_t)next);
 	jit_store_t0(x, size, T1);
 	jit_set_sp(x, R_RSP, -(int)size);
 }
@@ -526,7 +536,7 @@ unsigned jit_emit_group(struct xlat *x, unsigned i)
 	const struct jit_op *ret = &x->ops[i + pops];
 	bool with_ret;
 
-	if (!x->m64)
+	if (!x->m64 || (x->b->lone >> i & 1))
 		return 0;
 	if (pushes > 1) {
 		jit_stack_slot(x, R_RSP, -8 * (int)pushes, 8 * pushes, SOFT_WRITE);

@@ -45,6 +45,11 @@
 #define JIT_ID_OP 0x07ffu
 _Static_assert(X86_OP_COUNT <= JIT_ID_OP, "an operation fits beside its flags");
 
+/* The code memory, with its metadata, is used in so many parts, each dropped as a whole. */
+#define JIT_PARTS 8u
+/* No block has more code, or code out of line, or metadata. */
+#define JIT_MAX_BYTES (24u << 10)
+
 /* So often may runs of a block cross a page before it is translated without the last of them. */
 #define JIT_MAX_CROSSINGS 16u
 
@@ -55,12 +60,33 @@ struct jit_link {
 	struct jit_block *from;
 	struct jit_block *to;	  /* what it jumps to now, or NULL */
 	struct jit_link *next_in; /* the next link into `to` */
+	struct jit_link **at_in;  /* what points to this one there */
 	uint64_t ip;		  /* target */
 	uint32_t rel;		  /* where the displacement is; 0: by jit_jc only */
 	uint32_t word;		  /* to another page: where its soft_exec_word() is; else 0 */
 	uint32_t stub;		  /* offset of the unlinked target */
 	uint32_t inner;		  /* a jump back inside the block: its offset; else 0 */
 	bool parked;		  /* flags are in cpu->hflags here */
+};
+
+/* What of a copied block's code depends on where it is (jit_copy.c). */
+enum jit_fix_kind {
+	/* Constants that are addresses: 8 bytes, 4 to be extended, or 4 of which the rest is not wanted. */
+	JIT_FIX_WHOLE,
+	JIT_FIX_ZERO_EXTENDED,
+	JIT_FIX_SIGN_EXTENDED,
+	JIT_FIX_CUT,
+	/* Displacements: to the block's other half, or to a common stub. */
+	JIT_FIX_ACROSS,
+	JIT_FIX_TO_STUB,
+	JIT_FIX_TABLE, /* offset of the jump table's entry for the address noted before it */
+	JIT_FIX_EXEC,  /* displacement of a page's soft_exec_word() */
+};
+
+struct jit_fix {
+	uint16_t at; /* from the head word on */
+	uint8_t kind;
+	bool cold; /* in the code out of line */
 };
 
 /* Metadata of a block of host code. */
@@ -74,8 +100,10 @@ struct jit_block {
 	bool needs_flags;   /* flags are live at the start */
 	bool dead;
 	struct jit_block *older; /* of the same soft_block, given up before */
-	uint8_t crossings;	 /* runs that failed because they cross a page */
-	uint16_t last_op;	 /* enum x86_op of the last instruction */
+	struct jit_block *entries,
+		*next_entry; /* of jit_join, into this one; the next into the same */
+	uint8_t crossings;   /* runs that failed because they cross a page */
+	uint16_t last_op;    /* enum x86_op of the last instruction */
 	uint16_t nops,
 		nlinks; /* no operations: an entry into another block, which has all the rest */
 	struct jit_link *links;
@@ -83,9 +111,14 @@ struct jit_block {
 	int16_t *rip;	     /* of each operation, from ip on */
 	uint32_t *off;	     /* nops + 1 code offsets, with JIT_OFF_PARKED */
 	uint16_t *ids;	     /* nops times enum x86_op, with JIT_ID_* */
+	uint32_t cold, end,
+		cold_end; /* offsets of its code out of line, and with the links' words */
+	bool fixed;	  /* is not to be copied */
+	uint16_t nfix;
+	struct jit_fix *fix;
+	uint32_t info_bytes; /* of this and its arrays, which are behind it */
 	/* For lockstep. */
-	uint32_t cold, end; /* offsets of its code out of line */
-	bool fpu;	    /* has x87, SSE or AVX instructions */
+	bool fpu; /* has x87, SSE or AVX instructions */
 	struct jit_op_flags {
 		uint16_t live, exit;	    /* live before it, and where it leaves the block */
 		uint16_t writes, undefined; /* written for certain; left undefined */
@@ -94,12 +127,15 @@ struct jit_block {
 
 struct jit_cache {
 	struct soft_engine *e;
-	uint8_t *rw, *rx; /* two mappings of one memory: W^X */
-	uint32_t bytes, used, stubs_end;
-	uint32_t split, cold_used;     /* from `split` on: what is out of line */
-	uint32_t enter, resume, leave; /* offsets, jit_run.c */
-	uint8_t *meta;		       /* bump allocator for jit_block, jit_link, offsets */
-	size_t meta_bytes, meta_used;
+	uint8_t *rw, *rx;		  /* two mappings of one memory: W^X */
+	uint32_t bytes, stubs_end, split; /* from `split` on: what is out of line */
+	uint32_t enter, resume, leave;	  /* offsets, jit_run.c */
+	uint8_t *meta;			  /* for jit_block, jit_link, offsets */
+	size_t meta_bytes;
+	/* The current part's ranges of code, out of line code and metadata: filled from their starts. */
+	struct jit_range {
+		size_t start, used, end;
+	} hot, cold, info;
 	uint8_t *starts; /* one bit per JIT_ALIGN bytes of code */
 	/* Offsets of the common stubs. */
 	uint32_t stub_op, stub_op_parked;     /* r10 = op index, r11 = jit_block */
@@ -120,11 +156,15 @@ struct jit_cache {
 
 struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodge_err *err);
 void jit_cache_free(struct jit_cache *jc);
-/* Forget everything. No vCPU may be in generated code or hold a jit_block. */
-void jit_cache_reset(struct jit_cache *jc);
+/* Go on in part `part`, whose blocks are dead. No vCPU may be in generated code or hold a jit_block. */
+void jit_cache_use_part(struct jit_cache *jc, unsigned part);
+/* Is there no room for another block in the current part? */
+bool jit_full(const struct jit_cache *jc);
+/* How full it is, `whole` being full. */
+size_t jit_used(const struct jit_cache *jc, size_t whole);
 /* Code from `head` (the offset of the pointer to jb) up to `end` is complete. With the cache lock. */
 void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint32_t end);
-/* `bytes` of metadata with anything in them, or NULL when full. */
+/* `bytes` of metadata with anything in them. There is room if the part was not full before the block. */
 void *jit_meta_alloc(struct jit_cache *jc, size_t bytes);
 /* The block that host address `pc` is in, or NULL. Async-signal-safe. */
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc);
@@ -136,7 +176,7 @@ static inline bool jit_contains(const struct jit_cache *jc, uint64_t pc)
 void jit_link_to(struct jit_cache *jc, struct jit_link *l, struct jit_block *to);
 /* Does it, now? Only a hint: it may change at any time. */
 bool jit_is_linked(const struct jit_cache *jc, const struct jit_link *l);
-/* Its code must not be entered any more. With the cache lock. */
+/* Its code must not be entered any more; it is in no other block's lists afterwards. With the cache lock. */
 void jit_kill(struct jit_cache *jc, struct jit_block *jb);
 /* Nobody is to come to it any more, but its code stays good. With the cache lock. */
 void jit_cut_off(struct jit_cache *jc, struct jit_block *jb);
@@ -164,6 +204,19 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b);
  * behind it is not translated twice. NULL: there is none. Passes no safepoint.
  */
 struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing);
+
+/* ---- jit_copy.c ----------------------------------------------------------------------------- */
+
+/* Host code for `b` copied from that of its kin, or NULL. Called by the vCPU that runs it. */
+struct jit_block *jit_copy_for(struct soft_cpu *cpu, struct soft_block *b);
+/* A block for the vCPU's mode at `lin` with a copy of its kin's code, or NULL. Passes no safepoint. */
+struct soft_block *jit_copy_block(struct soft_cpu *cpu, gva_t lin, uint64_t backing);
+
+/* The head word of the next piece of code in the part. */
+static inline uint32_t jit_next_head(const struct jit_range *r)
+{
+	return (((uint32_t)r->used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1)) - 8;
+}
 
 /* Can blocks of this mode be translated? */
 static inline bool jit_mode_ok(uint32_t mode)

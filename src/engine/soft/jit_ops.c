@@ -63,6 +63,7 @@ struct jit_place jit_insn_place(const struct jit_op *o)
 	return (struct jit_place){.base = rip ? X86_NO_REG : insn->base,
 				  .index = insn->index,
 				  .scale = insn->scale,
+				  .moves = rip,
 				  .disp = rip ? insn->disp + (int64_t)(o->op->rip + insn->len)
 					      : insn->disp};
 }
@@ -85,7 +86,12 @@ void jit_address(struct xlat *x, const struct jit_place *at, unsigned addrsize)
 	if (base >= 16 && index >= 16) {
 		uint64_t mask = wide ? ~0ull : addrsize == 4 ? 0xffffffff : 0xffff;
 
-		em_mov_imm(e, T0, (uint64_t)disp & mask);
+		if (at->moves && wide)
+			jit_mov_moving(x, T0, (uint64_t)disp);
+		else if (at->moves)
+			jit_mov_moving32(x, T0, (uint32_t)disp);
+		else
+			em_mov_imm(e, T0, (uint64_t)disp & mask);
 	} else if (base < 16 && index >= 16 && disp == 0) {
 		if (base != T0 || !wide)
 			em_rr(e, wide, 0x89, base, T0);
@@ -155,15 +161,18 @@ void jit_emit_cold(struct xlat *x, const struct jit_cold *c)
 	struct emit *e = &x->e;
 
 	em_patch_rel(e->rw, c->rel, e->pos);
+	jit_note_jump(x, c->rel, e->pos);
 	em_rex(e, 1, T2, 0, 0); /* lea r11, [back] */
 	em8(e, 0x8d);
 	em8(e, (T2 & 7) << 3 | 5);
 	em32(e, c->back - (e->pos + 4));
+	jit_note_jump(x, e->pos - 4, c->back);
 	if (c->indexed)
 		em_lea(e, 0, T1, T1, X86_NO_REG, 0, (int32_t)c->how);
 	else
 		em_mov_imm(e, T1, c->how);
 	em_jmp_to(e, x->jc->miss[x->view][c->write]);
+	jit_note_jump(x, e->pos - 4, x->jc->miss[x->view][c->write]);
 }
 
 /* rcx = offset of the TLB entry of the address in T0, rax = what its tag has to be. */
@@ -581,6 +590,7 @@ static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 {
 	struct emit *e = &x->e;
 
+	x->fixed = true;
 	x->run.kept = 0;
 	em_mov_imm(e, T1, o->op->rip << 16 | SOFT_X87_IP | ((unsigned)o->op->imm & 0x7ff));
 	em_store_gs(e, T1, GS_OFF(x87_ip));
@@ -738,6 +748,10 @@ static void emit_lea_itself(struct xlat *x, const struct jit_op *o)
 		host = stand_in(x, dst, dst);
 	if (at.base < 16 || at.index < 16)
 		em_lea(&x->e, wide, host, at.base, at.index, at.scale, (int32_t)at.disp);
+	else if (at.moves && wide && insn->addrsize == 8)
+		jit_mov_moving(x, host, (uint64_t)at.disp);
+	else if (at.moves)
+		jit_mov_moving32(x, host, (uint32_t)at.disp);
 	else
 		em_mov_imm(&x->e, host,
 			   wide && insn->addrsize == 8 ? (uint64_t)at.disp : (uint32_t)at.disp);

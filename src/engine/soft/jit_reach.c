@@ -234,7 +234,7 @@ unsigned jit_choose_slot(const struct xlat *x, const struct jit_place *at)
 
 static bool same_registers(const struct jit_place *a, const struct jit_place *b)
 {
-	return a->base == b->base && a->index == b->index &&
+	return a->base == b->base && a->index == b->index && a->moves == b->moves &&
 	       (a->index == X86_NO_REG || a->scale == b->scale);
 }
 

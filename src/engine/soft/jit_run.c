@@ -76,6 +76,7 @@ static void jc_fill(struct soft_cpu *cpu, uint64_t ip, const struct jit_block *j
 	j->ip = ip;
 	j->host = (uint64_t)(uintptr_t)(cpu->e->jit->rx + jb->pad);
 	j->page = (uint64_t)(uintptr_t)cpu->e->ram + (jb->sb->page[0] << PAGE_BITS);
+	soft_space_note_exec(cpu, jb->sb->lin, jb->sb->page[0]);
 	__atomic_store_n(&j->key, cpu->code_key, __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&jb->dead, __ATOMIC_SEQ_CST)))
 		__atomic_store_n(&j->key, 0, __ATOMIC_RELAXED); /* partner: jit_kill */
@@ -104,6 +105,7 @@ static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
 		return false;
 	SOFT_COUNT(cpu, jit_renewed);
 	soft_code_page_seen(cpu, lin);
+	soft_space_note_exec(cpu, lin, (j->page - (uint64_t)(uintptr_t)cpu->e->ram) >> PAGE_BITS);
 	return __atomic_compare_exchange_n(&j->key, &key, cpu->code_key, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
 }
@@ -267,7 +269,6 @@ static bool allow_cross(struct soft_cpu *cpu, const struct jit_link *l, const st
 	jc_fill(cpu, l->ip, to);
 	if (!word)
 		return false;
-	soft_space_note_exec(cpu, to->sb->lin, to->sb->page[0]);
 	if (*at == ~0ull)
 		__atomic_store_n(at, word, __ATOMIC_RELEASE);
 	return *at == word;
@@ -389,12 +390,22 @@ static unsigned op_at(const struct jit_cache *jc, const struct jit_block *jb, ui
 	return lo;
 }
 
-/* A range that was to be checked at once keeps crossing pages: operation `i` goes alone. */
+/* The operations, by bit, that are checked with `i` as a group. */
+static uint64_t group_at(const struct jit_block *jb, unsigned i)
+{
+	uint64_t bits = 1ull << i;
+
+	while (++i < jb->nops && (jb->off[i] & JIT_OFF_GROUPED))
+		bits |= 1ull << i;
+	return bits;
+}
+
+/* A range that was to be checked at once keeps crossing pages: operation `i`, or each of its group, goes alone. */
 static void give_up_run(struct soft_cpu *cpu, struct jit_block *jb, unsigned i)
 {
 	SOFT_COUNT(cpu, jit_lone);
 	soft_cache_lock(cpu->e->cache);
-	jb->sb->lone |= 1ull << i;
+	jb->sb->lone |= group_at(jb, i);
 	if (jb->sb->jit == jb) {
 		jb->sb->jit = NULL;
 		jb->older = jb->sb->old;
@@ -423,7 +434,7 @@ static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum so
 		cpu->s.rip = rip_of(cpu, jb, i); /* it may go no further */
 		return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
 	}
-	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & JIT_OFF_RUN) &&
+	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & (JIT_OFF_RUN | JIT_OFF_GROUPED)) &&
 	    ++jb->crossings == JIT_MAX_CROSSINGS)
 		give_up_run(cpu, jb, i);
 	return on_op(cpu, jb, i);
@@ -654,9 +665,9 @@ void jit_emit_stubs(struct jit_cache *jc)
 	}
 	emit_stub(&e, (uint64_t)(uintptr_t)on_fault, &unused, jc->resume);
 	jc->stub_fault = unused;
-	jc->split = jc->bytes / 2 & ~(JIT_ALIGN - 1);
-	jc->cold_used = jc->split;
-	jc->used = jc->stubs_end = (e.pos + 63) & ~63u;
+	jc->split = jc->bytes / 2;
+	jc->stubs_end = (e.pos + 63) & ~63u;
+	jit_cache_use_part(jc, 0);
 }
 
 static void enter(struct soft_cpu *cpu, const void *code)

@@ -405,7 +405,7 @@ static void emit_syscall(struct xlat *x, struct jit_op *o)
 	em_rr(e, 0, 0x21, T0, T1);
 	slow_if_reg_bits(x, T1, FLAG_AC);
 	em_store_gs(e, T0, GS_GPR(R_R11));
-	em_mov_imm(e, R_RCX, o->op->rip + o->op->len);
+	jit_mov_moving(x, R_RCX, o->op->rip + o->op->len);
 	em_alu_imm(e, 0, 1, T1, FLAG_FIXED);
 	em_store_gs(e, T1, GS_OFF(s.rflags));
 	park_from(x, T1);

@@ -22,6 +22,7 @@ typedef void (*jit_emit_fn)(struct xlat *x, struct jit_op *o);
 /* Where a memory operand is: an offset in its segment. RIP-relative ones are absolute. */
 struct jit_place {
 	uint8_t base, index, scale; /* X86_NO_REG where there is none */
+	bool moves;		    /* RIP-relative */
 	int64_t disp;
 };
 
@@ -49,8 +50,7 @@ struct jit_op {
 
 #define JIT_MAX_LINKS (2 * SOFT_BLOCK_OPS + 2)
 #define JIT_MAX_SLOW (4 * SOFT_BLOCK_OPS + 8)
-/* No block's code is longer than this. */
-#define JIT_MAX_BYTES (64u << 10)
+#define JIT_MAX_FIXES (16 * SOFT_BLOCK_OPS)
 
 /* A memory operand's way out of line. */
 #define JIT_MISS_SIZE 22
@@ -115,6 +115,9 @@ struct xlat {
 		bool parked, indirect, recheck;
 		bool by_entry; /* indirect, and T0 is to be the address of entry T1 */
 	} slow[JIT_MAX_SLOW];
+	bool fixed; /* jit_copy.c cannot copy it */
+	unsigned nfix;
+	struct jit_fix fix[JIT_MAX_FIXES];
 	unsigned ncold;
 	struct jit_cold cold[2 * SOFT_BLOCK_OPS];
 	uint8_t crossing[X86_MAX_INSN_BYTES]; /* the instruction that runs into a second page */
@@ -124,6 +127,20 @@ struct xlat {
 	uint16_t live_before[SOFT_BLOCK_OPS + 1], live_exit[SOFT_BLOCK_OPS + 1];
 	struct jit_op ops[SOFT_BLOCK_OPS + 1];
 };
+
+/* ---- jit_copy.c ----------------------------------------------------------------------------- */
+
+/*
+ * Whatever is emitted that depends on the block's linear address, or on where its code lies, is to be noted, or the
+ * block is to be `fixed`. The instruction with the value ends in it; `at` is the value's offset. Links
+ * need no note but that of their table entry and word.
+ */
+void jit_note(struct xlat *x, uint32_t at, enum jit_fix_kind kind);
+/* A displacement to `target`, which may be in the block's other half or in the stubs. */
+void jit_note_jump(struct xlat *x, uint32_t at, uint32_t target);
+/* reg = an address that moves with the block, or the lower half of one. */
+void jit_mov_moving(struct xlat *x, unsigned reg, uint64_t v);
+void jit_mov_moving32(struct xlat *x, unsigned reg, uint32_t v);
 
 /* ---- jit_ops.c ------------------------------------------------------------------------------ */
 

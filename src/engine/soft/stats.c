@@ -200,7 +200,7 @@ void soft_stats_start(struct soft_engine *e)
 	e->start_ns = now_ns();
 }
 
-/* jit_ns was counted in cycles of the host's TSC. */
+/* These were counted in cycles of the host's TSC. */
 static void cycles_to_ns(struct soft_engine *e)
 {
 	uint64_t tsc = __builtin_ia32_rdtsc() - e->start_tsc, ns = now_ns() - e->start_ns;
@@ -208,6 +208,12 @@ static void cycles_to_ns(struct soft_engine *e)
 
 	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
 		e->cpus[i]->stats.jit_ns = e->cpus[i]->stats.jit_ns * per_1024 >> 10;
+	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
+		e->cpus[i]->stats.copy_ns = e->cpus[i]->stats.copy_ns * per_1024 >> 10;
+	if (!e->start_tsc)
+		return;
+	e->stats.longest_drop = e->stats.longest_drop * per_1024 >> 10;
+	e->stats.longest_stop = e->stats.longest_stop * per_1024 >> 10;
 }
 
 void soft_stats_print(struct soft_engine *e)

@@ -27,6 +27,9 @@ struct soft_event;
 	X(insns_decoded, "instructions decoded")                               \
 	X(jit_blocks, "blocks translated")                                     \
 	X(jit_insns, "instructions translated")                                \
+	X(jit_copies, "blocks copied from another linear address")             \
+	X(jit_copied_insns, "instructions copied")                             \
+	X(copy_ns, "nanoseconds spent copying")                                \
 	X(jit_joins, "entries into the middle of a block")                     \
 	X(jit_bytes, "bytes of code generated")                                \
 	X(jit_lone, "ranges of operands given up, since they cross pages")     \
@@ -78,12 +81,15 @@ struct soft_event;
 	X(exclusive, "times all other vCPUs were stopped")
 
 /* Those of the engine: what any thread may do. */
-#define SOFT_STATS_ALL(X, S)                            \
-	S("code cache")                                 \
-	X(code_writes, "writes to pages with code")     \
-	X(blocks_killed, "blocks killed by them")       \
-	X(cache_resets, "times S1's cache was emptied") \
-	X(jit_flushes, "times S2's cache was emptied, or a part of it")
+#define SOFT_STATS_ALL(X, S)                                 \
+	S("code cache")                                      \
+	X(code_writes, "writes to pages with code")          \
+	X(blocks_killed, "blocks killed")                    \
+	X(parts_dropped, "parts of the code cache dropped")  \
+	X(blocks_dropped, "blocks killed by that")           \
+	X(arena_dropped, "parts of S1's operations dropped") \
+	X(longest_drop, "longest time it took, ns")          \
+	X(longest_stop, "the same from the first vCPU's stop on, ns")
 
 #define SOFT_STATS_FIELD(name, what) uint64_t name;
 #define SOFT_STATS_NONE(section)

@@ -612,6 +612,8 @@ static struct soft_block *build(struct soft_cpu *cpu, gva_t lin, bool lean)
 
 	if (lean && pg.kind != MEM_MMIO)
 		block = jit_join(cpu, lin, pg.backing);
+	if (!block && lean && pg.kind != MEM_MMIO)
+		block = jit_copy_block(cpu, lin, pg.backing);
 	if (block)
 		return block;
 	for (unsigned i = 0; !block && i < TRIES_IN_PARALLEL; i++)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Option strings asked for key by key. Run: make t T=unit/base/props */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,8 +80,23 @@ static void values_of_the_wrong_kind_expect_a_refusal(void **state)
 	assert_string_equal(err.msg, "-device: there is no w=start; there are: none, stop");
 	assert_true(b && n == 1 && word == 1);
 	props_free(p);
-	assert_null(props_parse("-device", "x,a=1,a=2", "driver", &err));
-	assert_string_equal(err.msg, "-device x,a=1,a=2: 'a' comes twice");
+}
+
+static void key_that_comes_twice_expect_a_refusal_or_both_values(void **state)
+{
+	struct lodge_err err = {""};
+	struct props *p = props_parse("-netdev", "user,a=1,a=2,f=x,f=y", "type", &err);
+
+	(void)state;
+	assert_non_null(p);
+	assert_string_equal(props_get(p, "type"), "user");
+	assert_string_equal(props_next(p, "f"), "x");
+	assert_string_equal(props_next(p, "f"), "y");
+	assert_null(props_next(p, "f"));
+	assert_string_equal(props_get(p, "a"), "1");
+	assert_int_equal(props_done(p, &err), -EINVAL);
+	assert_string_equal(err.msg, "-netdev: 'a' comes twice");
+	props_free(p);
 }
 
 int main(void)
@@ -89,6 +105,7 @@ int main(void)
 		cmocka_unit_test(settings_when_asked_for_expect_their_values),
 		cmocka_unit_test(settings_nobody_asked_for_expect_a_refusal_by_name),
 		cmocka_unit_test(values_of_the_wrong_kind_expect_a_refusal),
+		cmocka_unit_test(key_that_comes_twice_expect_a_refusal_or_both_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,7 +181,7 @@ static const struct {
 	void (*op)(struct life *);
 	unsigned weight;
 } ops[] = {
-	{op_write, 40}, {op_read, 20},	 {op_zero, 8},	 {op_discard, 8}, {op_packed, 8},
+	{op_write, 40}, {op_read, 20},	{op_zero, 8},	{op_discard, 8},  {op_packed, 8},
 	{op_flush, 8},	{op_reopen, 3}, {op_resize, 2}, {op_snapshot, 4},
 };
 
@@ -299,7 +299,8 @@ struct worker {
 	struct blk *b;
 	unsigned me;
 	uint64_t rnd, count;
-	uint8_t *shadow; /* all of the image; this thread's sectors are those of its number modulo THREADS */
+	uint8_t *
+		shadow; /* all of the image; this thread's sectors are those of its number modulo THREADS */
 };
 
 static void *work(void *arg)

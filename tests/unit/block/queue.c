@@ -3,7 +3,12 @@
 #include "blk_env.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "base/range.h"
 #include "block/block_int.h"
@@ -304,6 +309,45 @@ static void flush_discard_zero_when_asked_expect_them_done(void **state)
 	end(q, b);
 }
 
+/* What a host with kernel.io_uring_disabled, or a container, says. */
+static void forbid_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {ARRAY_SIZE(code), code};
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+static void *without_uring(void *arg)
+{
+	struct blk *b = open_how((struct blk_open){.format = "raw"});
+	struct blk_queue *q;
+
+	forbid_uring(); /* for this thread */
+	cfg.aio = BLK_AIO_URING;
+	assert_null(blk_queue_new(b, &cfg, &err));
+	assert_non_null(strstr(err.msg, "aio=threads"));
+	q = queue_on(b, BLK_AIO_AUTO);
+	assert_false(blk_queue_uses_uring(q));
+	end(q, b);
+	return arg;
+}
+
+static void queue_when_uring_is_forbidden_expect_threads(void **state)
+{
+	pthread_t t;
+
+	tmp_make(MIB, 0);
+	assert_int_equal(pthread_create(&t, NULL, without_uring, NULL), 0);
+	pthread_join(t, NULL);
+}
+
 /* ---- A disk that does as it is told ------------------------------------------------------------ */
 
 static struct fake {
@@ -530,7 +574,9 @@ static void drain_when_disk_is_slow_expect_all_done(void **state)
 	usleep(20000);
 	pthread_mutex_lock(&lock);
 	assert_int_equal(seen.done, 0);
+	pthread_mutex_lock(&fake.lock);
 	assert_true(fake.inside > 1 && fake.inside <= 16);
+	pthread_mutex_unlock(&fake.lock);
 	assert_int_equal(pthread_create(&helper, NULL, (void *(*)(void *))let_go, NULL), 0);
 	blk_queue_drain(q);
 	assert_int_equal(seen.done, 100);
@@ -667,6 +713,7 @@ int main(void)
 		T(queue_when_direct_expect_bytes_there_and_back),
 		T(queue_when_writethrough_expect_bytes_there_and_back),
 		T(queue_when_threads_expect_bytes_there_and_back),
+		T(queue_when_uring_is_forbidden_expect_threads),
 		T(queue_when_odd_expect_what_was_asked),
 		T(submit_when_wrong_expect_einval_later),
 		T(flush_discard_zero_when_asked_expect_them_done),

@@ -19,7 +19,7 @@ static int setup(void **state)
 	struct fix *f = calloc(1, sizeof(*f));
 
 	f->bus = bus_new();
-	f->p = i8237_new();
+	f->p = i8237_new(NULL);
 	*state = f;
 	return i8237_map(f->p, f->bus);
 }

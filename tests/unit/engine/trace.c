@@ -161,7 +161,7 @@ static void stats_when_printed_expect_what_was_counted(void **state)
 	assert_int_equal(counter(t, "page walks, read "), 1);
 	assert_int_equal(counter(t, "page walks, write "), 2);
 	assert_int_equal(counter(t, "page walks, execute "), 3);
-	assert_int_equal(counter(t, "blocks killed by them "), 1);
+	assert_int_equal(counter(t, "blocks killed "), 1);
 	assert_int_equal(counter(t, "13 #GP protection "), 7);
 	assert_int_equal(counter(t, "translation: "), 200);
 	assert_null(strstr(t, "#PF"));

@@ -452,7 +452,7 @@ static void new_when_debug_exit_covers_a_device_expect_sentence(void **state)
 		uint16_t base, size;
 		const char *owner;
 	} bad[] = {{0x3f8, 1, "COM1"},
-		   {0x3f0, 16, "COM1"},
+		   {0x2f0, 16, "COM2"},
 		   {0xcfc, 4, "PCI"},
 		   {0x64, 1, "keyboard"}};
 	struct env *t = *state;

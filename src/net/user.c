@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * User-mode NAT, the VM's side: starts the helper process, moves frames, asks for host forwards, and goes on
+ * without it when it dies. What the helper sends is taken for hostile: it has a bounded length, and the card
+ * takes it as any frame from outside.
+ *
+ * Threads: with the VM lock held; frames come on the io thread. A request for a host forward waits for the
+ * helper's answer, REPLY_MS at most.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/range.h"
+#include "net/backend.h"
+#include "net/offload.h"
+#include "net/user_int.h"
+
+#define START_MS 20000
+#define REPLY_MS 2000
+#define SOCKET_BYTES (4 << 20)
+#define MSG_MAX (sizeof(struct net_user_head) + NET_FRAME_MAX)
+
+struct net_user {
+	struct net_backend nb;
+	pid_t pid; /* 0: there is no helper any more */
+	int pidfd, data, ctl;
+	struct io_watch *death, *frames;
+	bool want_out;	    /* waiting for room in the socket */
+	bool held;	    /* a frame waits for the card */
+	unsigned got, next; /* of the batch: messages there, the next to hand over */
+	struct mmsghdr msg[NET_BATCH];
+	struct iovec iov[NET_BATCH];
+	uint8_t buf[NET_BATCH][MSG_MAX];
+	uint8_t whole[NET_FRAME_MAX];
+};
+
+static struct net_user *of(struct net_backend *nb)
+{
+	return (struct net_user *)nb;
+}
+
+/* ---- Frames -------------------------------------------------------------------------------------
+ */
+
+static void set_events(struct net_user *u)
+{
+	uint32_t ev = (u->held ? 0u : (uint32_t)EPOLLIN) | (u->want_out ? (uint32_t)EPOLLOUT : 0u);
+
+	if (u->frames)
+		io_watch_mod(u->frames, ev);
+}
+
+static bool user_receive(void *opaque, const struct iovec *iov, unsigned n,
+			 const struct net_offload *off)
+{
+	struct net_user *u = opaque;
+	struct net_user_head head = {.zero = 0};
+	struct iovec v[64];
+	struct iovec whole = {u->whole, 0};
+	struct msghdr m = {.msg_iov = v};
+
+	if (!u->pid || net_iov_bytes(iov, n) > NET_FRAME_MAX)
+		return true; /* lost */
+	if (n >= ARRAY_SIZE(v)) {
+		/* Very many pieces: one. */
+		whole.iov_len = net_gather(iov, n, u->whole, sizeof(u->whole));
+		iov = &whole;
+		n = 1;
+	}
+	m.msg_iovlen = n + 1;
+	if (off)
+		head.off = *off;
+	v[0] = (struct iovec){&head, sizeof(head)};
+	memcpy(v + 1, iov, n * sizeof(*iov));
+	if (sendmsg(u->data, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	if (errno != EAGAIN && errno != ENOBUFS)
+		return true; /* gone; its pidfd tells */
+	u->want_out = true;
+	set_events(u);
+	return false;
+}
+
+/* Hand over what was read; stops at a frame that the card refuses. */
+static void hand_over(struct net_user *u)
+{
+	while (u->next < u->got) {
+		const struct mmsghdr *m = &u->msg[u->next];
+		struct iovec frame = {u->buf[u->next] + sizeof(struct net_user_head),
+				      m->msg_len - sizeof(struct net_user_head)};
+		struct net_user_head head;
+
+		if (!(m->msg_hdr.msg_flags & MSG_TRUNC) &&
+		    m->msg_len >= sizeof(head) + NET_ETH_BYTES) {
+			memcpy(&head, u->buf[u->next], sizeof(head));
+			if (!net_send(&u->nb.end, &frame, 1, &head.off)) {
+				u->held = true;
+				return;
+			}
+		}
+		u->next++;
+	}
+	u->held = false;
+}
+
+static void user_ready(void *opaque)
+{
+	struct net_user *u = opaque;
+
+	if (!u->held)
+		return;
+	hand_over(u);
+	if (!u->held)
+		set_events(u);
+}
+
+/* The helper's end is closed, or it sends nonsense: it ends, and its death is seen by the pidfd. */
+static void put_down(struct net_user *u)
+{
+	if (u->pid)
+		kill(u->pid, SIGKILL);
+	io_watch_del(u->frames);
+	u->frames = NULL;
+}
+
+static void user_frames(void *opaque, uint32_t events)
+{
+	struct net_user *u = opaque;
+	int n;
+
+	if (events & EPOLLOUT) {
+		u->want_out = false;
+		net_ready(&u->nb.end);
+		if (!u->frames)
+			return;
+		set_events(u);
+	}
+	if (u->held || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	for (unsigned i = 0; i < NET_BATCH; i++) {
+		u->iov[i] = (struct iovec){u->buf[i], MSG_MAX};
+		u->msg[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
+	}
+	n = recvmmsg(u->data, u->msg, NET_BATCH, MSG_DONTWAIT, NULL);
+	if ((n < 0 && errno != EAGAIN && errno != EINTR) || n == 0 ||
+	    (n > 0 && !u->msg[0].msg_len)) {
+		put_down(u);
+		return;
+	}
+	u->got = n < 0 ? 0 : (unsigned)n;
+	u->next = 0;
+	hand_over(u);
+	if (u->held)
+		set_events(u);
+}
+
+static const struct net_end_ops user_end_ops = {.receive = user_receive, .ready = user_ready};
+
+/* ---- The helper's life --------------------------------------------------------------------------
+ */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* It has ended, or is ended now: no descriptor, no watch, no process is left. */
+static int bury(struct net_user *u)
+{
+	int status = 0;
+
+	io_watch_del(u->death);
+	io_watch_del(u->frames);
+	u->death = u->frames = NULL;
+	if (u->pid) {
+		kill(u->pid, SIGKILL);
+		waitpid(u->pid, &status, 0);
+		u->pid = 0;
+	}
+	close_fd(&u->pidfd);
+	close_fd(&u->data);
+	close_fd(&u->ctl);
+	return status;
+}
+
+static void user_died(void *opaque, uint32_t events)
+{
+	struct net_user *u = opaque;
+	int status = bury(u);
+
+	(void)events;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		net_backend_say(&u->nb,
+				"the NAT process tried a system call that it may not make, and was "
+				"ended; the guest's cable is unplugged");
+	else
+		net_backend_say(&u->nb,
+				"the NAT process has ended (%s %d); the guest's cable is unplugged",
+				WIFSIGNALED(status) ? "signal" : "exit code",
+				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	u->held = u->want_out = false;
+	net_set_link(&u->nb.end, false);
+}
+
+static void user_close(struct net_backend *nb)
+{
+	struct net_user *u = of(nb);
+
+	bury(u);
+	free(u);
+}
+
+/* Between fork and exec: only what is safe there. */
+static void __attribute__((noreturn)) become_helper(int data, int ctl)
+{
+	static char name[] = "lodge", role[] = NET_HELPER_ROLE;
+	char *argv[] = {name, role, NULL}, *env[] = {NULL};
+
+	/* Out of the way of the numbers they get; dup2 also takes close-on-exec away. */
+	data = fcntl(data, F_DUPFD, 10);
+	ctl = fcntl(ctl, F_DUPFD, 10);
+	if (dup2(data, NET_HELPER_DATA) == NET_HELPER_DATA &&
+	    dup2(ctl, NET_HELPER_CTL) == NET_HELPER_CTL)
+		execve("/proc/self/exe", argv, env);
+	_exit(127);
+}
+
+static int start_helper(struct net_user *u, struct lodge_err *err)
+{
+	int data[2] = {-1, -1}, ctl[2] = {-1, -1}, bytes = SOCKET_BYTES;
+	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
+
+	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, data) || socketpair(AF_UNIX, type, 0, ctl))
+		goto fail;
+	for (unsigned i = 0; i < 2; i++) {
+		if (setsockopt(data[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+			setsockopt(data[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	}
+	u->pid = fork();
+	if (u->pid == 0)
+		become_helper(data[1], ctl[1]);
+	if (u->pid < 0) {
+		u->pid = 0;
+		goto fail;
+	}
+	u->data = data[0];
+	u->ctl = ctl[0];
+	close(data[1]);
+	close(ctl[1]);
+	u->pidfd = (int)syscall(SYS_pidfd_open, u->pid, 0);
+	if (u->pidfd < 0)
+		return err_set(err, -errno, "cannot watch the NAT process: %s", strerror(errno));
+	return 0;
+fail:
+	err_set(err, -errno, "cannot start the NAT process: %s", strerror(errno));
+	for (unsigned i = 0; i < 2; i++) {
+		close_fd(&data[i]);
+		close_fd(&ctl[i]);
+	}
+	return -EIO;
+}
+
+/* Send a request and wait for its answer. */
+static int ask(struct net_user *u, const void *req, size_t len, int ms, struct net_user_answer *a,
+	       struct lodge_err *err)
+{
+	struct pollfd p = {.fd = u->ctl, .events = POLLIN};
+
+	if (!u->pid || send(u->ctl, req, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return err_set(err, -EPIPE, "the NAT process has ended");
+	if (poll(&p, 1, ms) <= 0)
+		return err_set(err, -ETIMEDOUT, "the NAT process does not answer");
+	if (recv(u->ctl, a, sizeof(*a), MSG_DONTWAIT) != sizeof(*a))
+		return err_set(err, -EPIPE, "the NAT process has ended before it answered");
+	a->msg[sizeof(a->msg) - 1] = '\0';
+	return 0;
+}
+
+/* ---- Host forwards ------------------------------------------------------------------------------
+ */
+
+static int forward(struct net_user *u, bool add, const char *rule, struct lodge_err *err)
+{
+	struct net_user_answer a;
+	struct net_user_fwd f;
+	char addr[INET_ADDRSTRLEN];
+	int r = net_user_parse_fwd(&f, add, rule, err);
+
+	if (!r)
+		r = ask(u, &f, sizeof(f), REPLY_MS, &a, err);
+	if (r || !a.error)
+		return r;
+	inet_ntop(AF_INET, &f.host_addr, addr, sizeof(addr));
+	if (!add)
+		return err_set(err, -ENOENT, "hostfwd=%s: there is no such forward", rule);
+	return err_set(err, -EADDRINUSE, "hostfwd=%s: cannot listen on %s port %u of %s: %s", rule,
+		       f.udp ? "UDP" : "TCP", f.host_port, addr, strerror(a.error));
+}
+
+static int user_hostfwd(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err)
+{
+	return forward(of(nb), add, rule, err);
+}
+
+static const struct net_backend_ops user_ops = {
+	.type = "user", .close = user_close, .hostfwd = user_hostfwd};
+
+/* ---- Opening ------------------------------------------------------------------------------------
+ */
+
+static int user_start(struct net_user *u, struct props *p, struct lodge_err *err)
+{
+	static struct net_user_config c;
+	struct net_user_answer a;
+	const char *rule;
+	int r = net_user_parse(&c, p, err);
+
+	if (r)
+		return r;
+	r = start_helper(u, err);
+	if (!r)
+		r = ask(u, &c, sizeof(c), START_MS, &a, err);
+	if (!r && a.error)
+		r = err_set(err, -EINVAL, "%s user: %s", props_what(p), a.msg);
+	while (!r && (rule = props_next(p, "hostfwd")))
+		r = forward(u, true, rule, err);
+	return r;
+}
+
+struct net_backend *net_user_open(struct props *p, const struct net_host *host,
+				  struct lodge_err *err)
+{
+	struct net_user *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		err_set(err, -ENOMEM, "no memory for user-mode NAT");
+		return NULL;
+	}
+	u->nb.ops = &user_ops;
+	u->pidfd = u->data = u->ctl = -1;
+	net_end_init(&u->nb.end, &user_end_ops, u,
+		     NET_CAN_CSUM | NET_CAN_TSO4 | NET_CAN_TSO6 | NET_CAN_ECN);
+	if (user_start(u, p, err))
+		goto fail;
+	u->death = io_watch_add(host->loop, u->pidfd, EPOLLIN, user_died, u);
+	u->frames = io_watch_add(host->loop, u->data, EPOLLIN, user_frames, u);
+	if (u->death && u->frames)
+		return &u->nb;
+	err_set(err, -ENOMEM, "cannot watch the NAT process");
+fail:
+	user_close(&u->nb);
+	return NULL;
+}
