@@ -150,7 +150,8 @@ struct board_kind {
 int board_add_virtfs(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* board_virtio.c, board_share.c */
 extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
-	board_virtio_balloon, board_virtio_9p, board_virtconsole, board_virtserialport;
+	board_virtio_balloon, board_virtio_9p, board_virtio_vsock, board_virtconsole,
+	board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -182,8 +183,7 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme,
-	board_floppy;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme, board_floppy;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* ---- board_net.c: the network -------------------------------------------------------------------

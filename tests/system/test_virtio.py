@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -40,13 +41,13 @@ grep virtio /proc/interrupts
 """
 
 
-def guest(tmp_path, script, *args, name="cloud-amd64", mods=(), append="", **more):
+def guest(tmp_path, script, *args, name="cloud-amd64", mods=(), append="", files=(), **more):
     """A guest that loads modules, runs `script`, and powers off."""
     paths = modules(name, "virtio_pci", *mods)
     (tmp_path / "virtiojob").write_text(LOAD + "mkdir -p /mnt\n" + script)
     (tmp_path / "modlist").write_text(" ".join(os.path.basename(m) for m in paths))
     return Vm("-kernel", kernel(name), "-initrd",
-              initrd("amd64", str(tmp_path / "virtiojob"), str(tmp_path / "modlist"), *paths),
+              initrd("amd64", str(tmp_path / "virtiojob"), str(tmp_path / "modlist"), *paths, *files),
               "-append", "console=ttyS0 quiet cryptomgr.notests lodge.cmd=virtiojob " + append,
               *args, **more)
 
@@ -257,3 +258,66 @@ sync && cd / && umount /rw && mount -t 9p -o $o,cache=loose rw /rw && tail -c 5 
     assert (rw / "hard").stat().st_mode & 0o777 == 0o640
     assert os.readlink(rw / "dir/s") == "moved"
     assert not (ro / "new").exists()
+
+
+def read_all(s):
+    got = []
+    while True:
+        piece = s.recv(65536)
+        if not piece:
+            return b"".join(got)
+        got.append(piece)
+
+
+def test_vsock_when_both_sides_connect_expect_streams(tmp_path):
+    script = """
+vsocktool echo 5000 &
+sleep 0.5
+echo READY; read go
+vsocktool cat 6000 </bin/busybox | md5sum
+md5sum </bin/busybox
+echo x | vsocktool cat 6001
+echo ENDED; read go
+"""
+    tool = str(tmp_path / "vsocktool")
+    subprocess.run(["gcc", "-static", "-O1", "-o", tool,
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "vsocktool.c")],
+                   check=True)
+    path = str(tmp_path / "vsock")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path + "_6000")
+    server.listen(1)
+    server.settimeout(120)
+    with guest(tmp_path, script, "-device", "virtio-vsock-pci,guest-cid=7,path=" + path,
+               mods=["vmw_vsock_virtio_transport"], files=[tool]) as vm:
+        vm.expect("READY")
+        nobody = connect(path)
+        nobody.sendall(b"CONNECT 9999\n")
+        assert nobody.recv(100) == b""
+        data = os.urandom(3 << 20)
+        streams = [connect(path) for _ in range(3)]
+        for s in streams:
+            s.sendall(b"CONNECT 5000\nearly")  # what is behind the line belongs to the stream
+        # One after the other is served; all may send at once.
+        for s in streams:
+            line = b""
+            while not line.endswith(b"\n"):
+                line += s.recv(1)
+            assert re.match(rb"OK \d+\n", line)
+            sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+            sender.start()
+            assert read_all(s) == b"early" + data
+            sender.join()
+        vm.send("\r")
+        client, _ = server.accept()
+        client.settimeout(120)
+        got = read_all(client)
+        client.sendall(got)
+        client.close()
+        vm.expect("ENDED")
+        vm.send("\r")
+        finish(vm)
+        sums = re.findall(r"(\w{32})  -", vm.text)
+        assert len(sums) == 2 and sums[0] == sums[1]
+        assert "connect: Connection reset" in vm.text
+    assert not os.path.exists(path)
