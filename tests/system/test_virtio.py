@@ -12,7 +12,7 @@ import time
 
 import pytest
 from modules import modules
-from vm import Vm, bad_lines, initrd, kernel
+from vm import LODGE, Vm, bad_lines, initrd, kernel
 
 LOAD = """#!/bin/busybox sh
 for m in $(cat /bin/modlist); do insmod /bin/$m || echo "FAIL insmod $m"; done
@@ -321,3 +321,41 @@ echo ENDED; read go
         assert len(sums) == 2 and sums[0] == sums[1]
         assert "connect: Connection reset" in vm.text
     assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("args,sentence", [
+    (["-device", "virtio-blk-pci"], "drive"),
+    (["-device", "virtio-blk-pci,drive=none"], "none"),
+    (["-device", "virtio-rng-pci,rng=rng0"], "rng"),
+    (["-device", "virtio-rng-pci,max-bytes=1,period=0"], "period"),
+    (["-device", "virtio-rng-pci,disable-legacy=on,disable-modern=on"], "leave nothing"),
+    (["-device", "virtio-rng-pci,vectors=999"], "vectors"),
+    (["-device", "virtio-rng-pci,addr=1f.9"], "addr"),
+    (["-device", "virtio-serial-pci,max_ports=32"], "max_ports"),
+    (["-device", "virtconsole"], "virtio-serial-pci"),
+    (["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c"], "id=c"),
+    (["-device", "virtio-serial-pci,id=s", "-device", "virtserialport,bus=t.0"], "t.0"),
+    (["-device", "virtio-serial-pci", "-device", "virtserialport,nr=0"], "port 0"),
+    (["-chardev", "null,id=a", "-chardev", "null,id=a"], "taken"),
+    (["-chardev", "null"], "id="),
+    (["-chardev", "spicevmc,id=a"], "spicevmc"),
+    (["-chardev", "file,id=a"], "path="),
+    (["-chardev", "socket,id=a,port=1,fd=3"], "fd"),
+    (["-serial", "chardev:none"], "id=none"),
+    (["-virtfs", "local,path=/nonexistent,mount_tag=t"], "/nonexistent"),
+    (["-virtfs", "local,path=/tmp"], "mount_tag"),
+    (["-virtfs", "local,path=/tmp,mount_tag=t,security_model=mapped-file"], "mapped-file"),
+    (["-virtfs", "local,path=/tmp,mount_tag=t,writeout=immediate"], "writeout"),
+    (["-virtfs", "proxy,socket=x,mount_tag=t"], "proxy"),
+    (["-device", "virtio-9p-pci,fsdev=f,mount_tag=t"], "id=f"),
+    (["-device", "virtio-vsock-pci"], "path="),
+    (["-device", "virtio-vsock-pci,path=/tmp/x,guest-cid=2"], "guest-cid"),
+    (["-device", "virtio-balloon-pci,target=x"], "target"),
+    (["-device", "virtio-nothing-pci"], "virtio-nothing-pci"),
+])
+def test_options_when_impossible_expect_sentence(args, sentence):
+    r = subprocess.run([*LODGE, "-kernel", kernel("cloud-amd64"), "-display", "none", *args],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, timeout=60, check=False)
+    assert r.returncode == 1
+    assert sentence in r.stdout, r.stdout
