@@ -400,15 +400,14 @@ static void disks_when_given_expect_drives_in_order(void **state)
 	run_opts_free(&o);
 	expect_refusal("-blockdev {\"driver\":\"raw\"}", "JSON");
 	expect_refusal("-snapshot -blockdev raw,node-name=n", "-snapshot");
-	expect_refusal("-drive file=a,file=b", "twice");
 }
 
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-mtdblock", "-chardev", "-qmp",    "-gdb",	     "-s",
-		"-S",	     "-usb",	"-vnc",	    "-object", "-acpitable", "-numa",
-		"-smbios",   "-loadvm", "-trace",   "-global", "-icount",    "-no-acpi",
+		"-mtdblock", "-qmp",	"-gdb",	      "-s",	  "-S",	     "-usb",
+		"-vnc",	     "-object", "-acpitable", "-numa",	  "-smbios", "-loadvm",
+		"-trace",    "-global", "-icount",    "-no-acpi",
 	};
 	char line[64];
 
