@@ -86,7 +86,7 @@ static struct vq_chain *packet(struct virtio_vsock *s)
 
 	if (!c || c->in_len > HEADER_BYTES)
 		return c;
-	vq_chain_free(c);
+	virtqueue_push(c->vq, c, 0);
 	virtio_error(&s->v, "a receive buffer without room for a packet");
 	return NULL;
 }

@@ -449,6 +449,23 @@ static void state_when_moved_expect_driver_told_of_reset(void **state)
 	close(fd);
 }
 
+static void buffer_when_too_small_expect_needs_reset_and_state_that_loads(void **state)
+{
+	struct fixture *f = *state;
+	struct device *dev = virtio_vsock_device(f->s);
+	struct drv_buf b = {RX, 44};
+	static uint8_t saved[65536];
+	long n;
+
+	drv_start(&f->d, 1, 3, 64);
+	drv_submit(&f->d, 0, &b, 0, 1);
+	guest_sends(f, 1, 2, RW, 0, 0);
+	assert_int_equal(drv_status(&f->d), 15 | VIRTIO_STATUS_NEEDS_RESET);
+	n = device_save(dev, saved, sizeof(saved));
+	assert_true(n > 0);
+	assert_int_equal(device_load(dev, saved, (size_t)n, NULL), 0);
+}
+
 static void settings_when_impossible_expect_sentence(void **state)
 {
 	struct fixture *f = *state;
@@ -487,6 +504,7 @@ int main(void)
 		T(guest_when_it_exceeds_credit_expect_reset),
 		T(streams_when_many_expect_bound),
 		T(state_when_moved_expect_driver_told_of_reset),
+		T(buffer_when_too_small_expect_needs_reset_and_state_that_loads),
 		T(settings_when_impossible_expect_sentence),
 	};
 
