@@ -132,59 +132,61 @@ static bool send_control(struct virtio_vsock *s, struct stream *st)
 	return true;
 }
 
-enum moved { MOVED, NO_BUFFER, NO_BYTES };
-
-/* Bytes of the socket straight into the guest's buffer. */
-static enum moved send_data(struct virtio_vsock *s, struct stream *st, uint64_t *bytes)
+/* Room for up to `most` bytes behind the header of a packet; the chain's own arrays stay as they are. */
+static unsigned payload(const struct vq_chain *c, uint64_t most, struct iovec *part, unsigned max)
 {
-	struct vq_chain *c = packet(s);
-	struct iovec *iov;
-	unsigned n_iov;
-	uint64_t most;
-	ssize_t n;
-
-	if (!c)
-		return NO_BUFFER;
-	most = min_u64(credit(st), min_u64(c->in_len - HEADER_BYTES, VIRTIO_VSOCK_BUFFER));
-	iov = c->in;
-	n_iov = c->n_in;
-	/* The chain's own arrays stay as they are: the header goes in front afterwards. */
-	struct iovec part[64];
-	unsigned n_part = 0;
 	uint64_t skip = HEADER_BYTES;
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < n_iov && most && n_part < ARRAY_SIZE(part); i++) {
-		size_t len = iov[i].iov_len, cut = min_u64(skip, len);
+	for (unsigned i = 0; i < c->n_in && most && n < max; i++) {
+		size_t len = c->in[i].iov_len, cut = min_u64(skip, len);
 
 		skip -= cut;
 		len = min_u64(len - cut, most);
 		if (!len)
 			continue;
-		part[n_part++] = (struct iovec){(uint8_t *)iov[i].iov_base + cut, len};
+		part[n++] = (struct iovec){(uint8_t *)c->in[i].iov_base + cut, len};
 		most -= len;
 	}
-	do {
-		struct msghdr msg = {.msg_iov = part, .msg_iovlen = n_part};
+	return n;
+}
 
+/* Nothing came: not yet, not any more, or never again. */
+static void note_silence(struct stream *st, ssize_t n)
+{
+	st->readable = false;
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	st->host_eof = true;
+	st->tell |= n < 0 ? TELL(OP_RST) : TELL(OP_SHUTDOWN);
+}
+
+/* Bytes of the socket straight into the guest's buffer. False: there is none. */
+static bool send_data(struct virtio_vsock *s, struct stream *st, uint64_t *bytes)
+{
+	struct vq_chain *c = packet(s);
+	struct iovec part[64];
+	struct msghdr msg = {.msg_iov = part};
+	ssize_t n;
+
+	if (!c)
+		return false;
+	msg.msg_iovlen =
+		payload(c, min_u64(credit(st), VIRTIO_VSOCK_BUFFER), part, ARRAY_SIZE(part));
+	do {
 		n = recvmsg(st->fd, &msg, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0) {
+		note_silence(st, n);
 		virtqueue_unpop(c->vq, c);
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			st->readable = false;
-			return NO_BYTES;
-		}
-		st->host_eof = true;
-		st->readable = false;
-		st->tell |= n < 0 ? TELL(OP_RST) : TELL(OP_SHUTDOWN);
-		return NO_BYTES;
+		return true;
 	}
 	put_header(s, c, st->guest_port, st->host_port, OP_RW, 0, st, (uint32_t)n);
 	virtqueue_push(c->vq, c, HEADER_BYTES + (uint64_t)n);
 	st->tx_cnt += (uint32_t)n;
 	st->told_fwd = st->fwd_cnt;
 	*bytes += (uint64_t)n;
-	return MOVED;
+	return true;
 }
 
 static bool may_read(const struct stream *st)
@@ -226,7 +228,7 @@ static bool pump_stream(struct virtio_vsock *s, struct stream *st, uint64_t *byt
 			st->tell |= TELL(OP_CREDIT_REQUEST);
 			continue;
 		}
-		if (send_data(s, st, bytes) == NO_BUFFER)
+		if (!send_data(s, st, bytes))
 			return false;
 	}
 	vsock_watch(st);
