@@ -84,6 +84,7 @@ struct vm_config {
 	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
 	struct vm_options drives, blockdevs, netdevs, devices;
 	struct vm_options chardevs; /* -chardev */
+	struct vm_options fsdevs, virtfs;
 	bool snapshot;		    /* what guests write to -drive goes when the machine ends */
 };
 
