@@ -234,12 +234,14 @@ def clocks(results, args):
 
 def stress(results, args):
     seen, failed, absent = [0], [], []
-    total = [0]
+    total, ended = [0], []
 
     def each(_, line):
         w = line.split()
         if line.startswith("@@stress-list "):
             total[0] = int(w[1])
+        elif line.startswith("@@stress-end"):
+            ended.append(line)
         elif line.startswith("@@stress ") and len(w) == 3:
             seen[0] += 1
             status = int(w[2])
@@ -249,8 +251,8 @@ def stress(results, args):
                 failed.append("%s (%d)" % (w[1].strip("+").replace("++", ","), status))
     guest_run(results, args, "stress", ["stress.sh", str(int(args.minutes * 60)), str(args.each),
                                         str(args.seed), *args.stressor], each, args.silence)
-    results.say(not failed and seen[0] > 0, "stress-ng", "%d stressors, %d runs%s%s" % (
-        total[0], seen[0], ", failed: " + " ".join(failed) if failed else "",
+    results.say(not failed and seen[0] > 0 and ended, "stress-ng", "%d stressors, %d runs%s%s%s" % (
+        total[0], seen[0], "" if ended else ", and it ended before its time", ", failed: " + " ".join(failed) if failed else "",
         ", not possible here: " + " ".join(absent) if absent else ""))
 
 

@@ -96,7 +96,7 @@ def test_version_when_asked_any_way_expect_one_line():
 def test_help_when_asked_expect_commands_and_each_explained():
     r = lodge("help")
     assert r.returncode == 0 and lodge("--help").stdout == r.stdout
-    for verb in ("run", "doctor", "help", "version"):
+    for verb in ("run", "new", "img", "doctor", "help", "version"):
         assert re.search(r"^  %s " % verb, r.stdout, re.M)
         h = lodge("help", verb)
         assert h.returncode == 0 and h.stdout.startswith("usage: lodge " + verb)
@@ -151,7 +151,9 @@ def test_doctor_when_asked_expect_engines_features_memory_firmware():
 # ---- refusals ------------------------------------------------------------------------------
 
 REFUSALS = [
-    (["run"], "nothing to boot"),
+    (["run", "-L", "/nonexistent/l"], "bios-256k.bin"),
+    (["run", "-cidata", "/nonexistent/c", "-kernel", "GUEST"], "/nonexistent/c"),
+    (["run", "-device", "warp-drive", "-kernel", "GUEST"], "warp-drive"),
     (["cook"], "cook"),
     (["-m", "512M"], "lodge run"),
     (["run", "-kernel", "/nonexistent/k"], "/nonexistent/k"),
