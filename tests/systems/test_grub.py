@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GRUB's rescue media: the CD, and the floppy as syslinux's memdisk shows it.
+"""GRUB's rescue media: the CD, the floppy, and the floppy as syslinux's memdisk shows it.
 
 Run: make t T=systems/grub
 """
@@ -29,6 +29,15 @@ def test_grub_when_on_cd_expect_prompt_and_the_cd():
         to_prompt(vm)
         command(vm, "ls", r"\(cd")
         command(vm, "lspci", r"8086:7010")
+        vm.send("halt\r")
+        assert vm.wait_exit(timeout=WAIT) == 0
+
+
+def test_grub_when_on_floppy_expect_prompt_and_the_floppy():
+    with Vm("-drive", "if=floppy,format=raw,readonly=on,file=" + kernel("grub-floppy"),
+            memory="128M") as vm:
+        to_prompt(vm)
+        command(vm, "ls", r"\(fd0\)")
         vm.send("halt\r")
         assert vm.wait_exit(timeout=WAIT) == 0
 
