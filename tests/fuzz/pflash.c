@@ -37,7 +37,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					  .opaque = &h};
 	struct pflash *f = pflash_new(&cfg);
 
-	fake_begin();
 	memset(h.bytes, 0xff, LEN);
 	pflash_device(f)->cls->reset(pflash_device(f));
 	FUZZ_CHECK(h.array);
@@ -61,6 +60,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	pflash_free(f);
 	free(h.bytes);
-	fake_end();
 	return 0;
 }
