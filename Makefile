@@ -43,6 +43,7 @@ $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 install: $(B)/lodge
 	install -D -m 755 $(B)/lodge $(DESTDIR)$(PREFIX)/bin/lodge
 	install -D -m 644 docs/lodge.1 $(DESTDIR)$(PREFIX)/share/man/man1/lodge.1
+	install -D -m 644 docs/lodge-img.1 $(DESTDIR)$(PREFIX)/share/man/man1/lodge-img.1
 	install -D -m 644 tools/completion/lodge.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
 	install -D -m 644 tools/completion/_lodge $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lodge

@@ -48,7 +48,6 @@ static const struct {
 	{"object", OBJECTS},
 	{"add-fd", OBJECTS},
 	{"acpitable", TABLES},
-	{"smbios", TABLES},
 	{"dtb", "device trees are not for this machine"},
 	{"mem-path", MEMORY},
 	{"mem-prealloc", MEMORY},

@@ -209,6 +209,7 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
 	&board_kind_e1000,
+	&board_kind_rtl8139,
 	&board_virtio_net,
 	&board_virtio_blk,
 	&board_virtio_rng,

@@ -71,6 +71,8 @@ struct board {
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
 	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
 	struct board_flash *flash[BOARD_FLASHES];
+	struct fw_smbios smbios; /* -smbios, and -uuid */
+	uint8_t uuid[16];
 	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
 	bool booted;		   /* -boot once= is over */
 	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
@@ -96,6 +98,11 @@ int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* Into the ROM below 4 GiB. Once, after board_map_memory(). */
 int board_load_rom(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_smbios.c ----------------------------------------------------------------------------- */
+
+/* What -smbios says. Once, before devices. */
+int board_read_smbios(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* ---- board_flash.c: -drive if=pflash ------------------------------------------------------------ */
 
@@ -198,6 +205,6 @@ int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_check_nets(struct board *b);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
-extern const struct board_kind board_kind_e1000, board_virtio_net;
+extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virtio_net;
 
 #endif
