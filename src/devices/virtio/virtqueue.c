@@ -479,12 +479,14 @@ int virtqueue_loaded(struct virtqueue *vq, bool event_idx, bool indirect)
 	vq->out = 0;
 	if (!size_ok(vq) || vq->enabled > 1 || vq->signalled_ok > 1)
 		return -EINVAL;
-	for (unsigned head = 0; head < VQ_SIZE_MAX; head++) {
-		if (!head_is_out(vq, (uint16_t)head))
+	for (unsigned i = 0; i < sizeof(vq->out_map); i++) {
+		uint8_t heads = vq->out_map[i];
+
+		if (!heads)
 			continue;
-		if (!vq->enabled || head >= vq->size)
+		if (!vq->enabled || 8 * i + 31u - (unsigned)__builtin_clz(heads) >= vq->size)
 			return -EINVAL;
-		vq->out++;
+		vq->out += (unsigned)__builtin_popcount(heads);
 	}
 	return 0;
 }
