@@ -239,14 +239,17 @@ static void end(struct life *l)
 		env_show();
 	assert_int_equal(r, 0);
 	for (unsigned i = 0; i < SNAPSHOTS; i++) {
-		/* qemu-img shows a snapshot with the size of today. */
-		if (!l->snap[i].used || l->snap[i].size != l->size)
+		if (!l->snap[i].used)
 			continue;
-		env_dump(env_path("shadow.raw"), l->snap[i].bytes, l->snap[i].size);
-		assert_int_equal(env_run("qemu-img convert -U -f qcow2 -l snapshot.name=%c -O raw "
-					 "a.qcow2 snap.raw && cmp snap.raw shadow.raw",
-					 'w' + i),
-				 0);
+		/* qemu-img shows a snapshot with the size of today. */
+		if (l->snap[i].size == l->size) {
+			env_dump(env_path("shadow.raw"), l->snap[i].bytes, l->snap[i].size);
+			assert_int_equal(
+				env_run("qemu-img convert -U -f qcow2 -l snapshot.name=%c -O "
+					"raw a.qcow2 snap.raw && cmp snap.raw shadow.raw",
+					'w' + i),
+				0);
+		}
 		free(l->snap[i].bytes);
 	}
 	free(l->shadow);
