@@ -66,7 +66,10 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.netdevs);
 	free_options(&o->vm.devices);
 	free_options(&o->vm.chardevs);
+	free_options(&o->vm.fsdevs);
+	free_options(&o->vm.virtfs);
 	free_options(&o->vm.option_roms);
+	free_options(&o->vm.smbios);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
 }

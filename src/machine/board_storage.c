@@ -67,7 +67,7 @@ static int choose_place(struct board *b, struct props *p, struct ata_place *at,
 	const char *bus = props_get(p, "bus");
 	unsigned n = UINT32_MAX;
 	uint64_t unit = UINT64_MAX;
-	size_t len;
+	size_t len = 0;
 	int r = props_u64(p, "unit", 1, &unit, err);
 
 	if (r)
@@ -414,6 +414,7 @@ int board_add_storage(struct board *b, struct lodge_err *err)
 			return r;
 	}
 	cmos_disks(b);
-	mc146818_set_floppies(b->rtc, fdc_drive_type(b->fdc, 0), fdc_drive_type(b->fdc, 1));
+	mc146818_set_floppies(b->rtc, (uint8_t)fdc_drive_type(b->fdc, 0),
+			      (uint8_t)fdc_drive_type(b->fdc, 1));
 	return 0;
 }

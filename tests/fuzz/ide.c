@@ -95,8 +95,9 @@ static void step(struct fuzz_in *in, struct fuzz_pci *p, struct piix3_ide *s,
 			ata_set_medium(d[1], op & 64 ? q[1] : NULL);
 		break;
 	case 11:
+		n = fuzz_u8(in) % 3;
 		if (op == 11)
-			dev[fuzz_u8(in) % 3]->cls->reset(dev[fuzz_u8(in) % 3]);
+			dev[n]->cls->reset(dev[n]);
 		piix3_ide_program(s, BM);
 		break;
 	default:

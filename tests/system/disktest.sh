@@ -3,6 +3,7 @@
 # In the guest: load the modules that came along, and use the disk that lodge.disk= names.
 # lodge.disktest=write  mounts its ext4, checks what the host put there, writes, syncs
 # lodge.disktest=cd     mounts the CD, reads it, ejects it
+# lodge.disktest=floppy mounts its ext4, checks it, writes
 # lodge.disktest=bad    reads a disk with a bad sector
 arg() {
 	sed -n "s/.*lodge\.$1=\([^ ]*\).*/\1/p" /proc/cmdline
@@ -50,10 +51,22 @@ cd)
 	mount -t iso9660 -o ro "$dev" /mnt && fail "the tray is open"
 	cdctl "$dev" close || fail "close tray"
 	mount -t iso9660 -o ro "$dev" /mnt || fail "mount again"
+	(cd /mnt && md5sum -c sums) || fail "sums again"
+	;;
+floppy)
+	mount -t ext4 "$dev" /mnt || fail mount
+	(cd /mnt && md5sum -c sums) || fail sums
+	dd if=/dev/urandom of=/mnt/new bs=1k count=60 2>/dev/null || fail write
+	(cd /mnt && md5sum new >newsums)
+	umount /mnt || fail umount
+	echo 3 >/proc/sys/vm/drop_caches
+	mount -t ext4 "$dev" /mnt || fail "mount again"
+	(cd /mnt && md5sum -c newsums && md5sum -c sums) || fail "sums again"
+	umount /mnt || fail "umount again"
 	;;
 bad)
 	dd if="$dev" of=/dev/null bs=64k && fail "the bad sector could be read"
-	dd if="$dev" of=/dev/null bs=4k count=250 || fail "what is before it could not be read"
+	dd if="$dev" of=/dev/null bs=4k count=500 || fail "what is before it could not be read"
 	;;
 esac
 dmesg | grep -iE "exception|timeout|lost interrupt|failed command|reset failed|I/O error" | head -20

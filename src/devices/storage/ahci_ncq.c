@@ -166,8 +166,8 @@ void ahci_ncq_quiesce(struct ahci_port *p)
 		if (p->ncq[i].active)
 			p->ncq[i].req.done = unheard;
 	}
-	blk_queue_drop_held(ata_drive_queue(p->drive));
 	blk_queue_drain(ata_drive_queue(p->drive));
+	blk_queue_drop_held(ata_drive_queue(p->drive));
 	for (unsigned i = 0; i < AHCI_SLOTS; i++) {
 		if (p->ncq[i].active)
 			release(&p->ncq[i]);

@@ -53,7 +53,7 @@ void atapi_fail(struct ata_drive *d, uint8_t key, uint8_t asc, uint8_t ascq)
 	d->asc = asc;
 	d->ascq = ascq;
 	d->r.count[0] = REASON_IO | REASON_CD;
-	ata_fail(d, (uint8_t)(key << 4 | ATA_ERROR_ABRT));
+	ata_fail(d, (uint8_t)((unsigned)key << 4 | ATA_ERROR_ABRT));
 }
 
 /* ---- Data to the host --------------------------------------------------------------------------- */

@@ -183,10 +183,13 @@ static struct nvme_req *free_req(struct nvme *n)
 static bool take(struct nvme *n, unsigned id)
 {
 	struct nvme_sq *q = &n->sq[id];
-	struct nvme_cq *cq = &n->cq[q->cq];
 	struct nvme_req *r;
+	struct nvme_cq *cq;
 
-	if (!q->on || q->head == q->tail || cq_room(cq) <= cq->due)
+	if (!q->on || q->head == q->tail)
+		return false;
+	cq = &n->cq[q->cq];
+	if (cq_room(cq) <= cq->due)
 		return false;
 	r = free_req(n);
 	if (!r)
@@ -484,10 +487,10 @@ static bool queues_ok(struct nvme *n)
 		const struct nvme_sq *s = &n->sq[i];
 		const struct nvme_cq *c = &n->cq[i];
 
-		if (s->on > 1 || c->on > 1 || c->phase > 1 || c->irq > 1)
+		if (s->on > 1 || c->on > 1 || c->phase > 1 || c->irq > 1 || s->cq >= NVME_QUEUES)
 			return false;
 		if (s->on && (s->size < 2 || s->size > NVME_ENTRIES_MAX || s->head >= s->size ||
-			      s->tail >= s->size || s->cq >= NVME_QUEUES || !n->cq[s->cq].on))
+			      s->tail >= s->size || !n->cq[s->cq].on))
 			return false;
 		if (c->on && (c->size < 2 || c->size > NVME_ENTRIES_MAX || c->head >= c->size ||
 			      c->tail >= c->size || c->vector >= NVME_QUEUES))
@@ -506,7 +509,7 @@ static bool requests_ok(const struct nvme *n)
 			return false;
 	}
 	return n->enabled <= 1 && n->fatal <= 1 && n->shutdown <= 2 && n->aers <= NVME_AERS &&
-	       n->events <= 3 && n->event_masked <= 1 && (n->cc >> 7 & 15) <= MPS_MAX;
+	       n->events <= 3 && n->event_masked <= 1;
 }
 
 /* Make again what was under way; each has its place in its completion queue. */
@@ -548,7 +551,9 @@ static int nvme_post_load(struct device *dev)
 		for (unsigned i = 0; i < NVME_REQS; i++)
 			n->reqs[i].used = 0;
 		n->in_use = 0;
-		n->enabled = 0;
+		memset(n->sq, 0, sizeof(n->sq));
+		memset(n->cq, 0, sizeof(n->cq));
+		n->enabled = n->aers = 0;
 		return -EINVAL;
 	}
 	resume(n);

@@ -136,6 +136,7 @@ void nvme_send_events(struct nvme *n);
 /* The requests of a queue that goes away. */
 void nvme_forget_queue(struct nvme *n, unsigned sq);
 
+/* Bytes of a page, as the guest has set it: at most 2^27, also where CAP does not allow it. */
 static inline uint32_t nvme_page(const struct nvme *n)
 {
 	return 4096u << (n->cc >> 7 & 15);

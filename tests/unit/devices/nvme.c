@@ -541,7 +541,10 @@ static void state_when_saved_under_way_expect_made_again(void **state)
 	submit(1, 43, rw(false, 1, 1, DATA, 0));
 	assert_int_equal(device_load(d, saved, (size_t)n, NULL), 0);
 	fake_blk_run(t.q);
-	saved[n - 1] ^= 0xff;
+	/* Registers that make no sense are state all the same. */
+	set32(0x14, 0x00460780);
+	n = device_save(d, saved, sizeof(saved));
+	assert_int_equal(device_load(d, saved, (size_t)n, NULL), 0);
 }
 
 int main(void)
