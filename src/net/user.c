@@ -22,6 +22,7 @@
 
 #include "base/range.h"
 #include "net/backend.h"
+#include "net/gro.h"
 #include "net/offload.h"
 #include "net/user_int.h"
 
@@ -42,6 +43,7 @@ struct net_user {
 	struct iovec iov[NET_BATCH];
 	uint8_t buf[NET_BATCH][MSG_MAX];
 	uint8_t whole[NET_FRAME_MAX];
+	struct net_gro gro;
 };
 
 static struct net_user *of(struct net_backend *nb)
@@ -91,24 +93,57 @@ static bool user_receive(void *opaque, const struct iovec *iov, unsigned n,
 	return false;
 }
 
+/* The frame of a message, or NULL if it holds none. */
+static uint8_t *frame_of(struct net_user *u, unsigned i, size_t *len)
+{
+	const struct mmsghdr *m = &u->msg[i];
+
+	if (m->msg_hdr.msg_flags & MSG_TRUNC ||
+	    m->msg_len < sizeof(struct net_user_head) + NET_ETH_BYTES)
+		return NULL;
+	*len = m->msg_len - sizeof(struct net_user_head);
+	return u->buf[i] + sizeof(struct net_user_head);
+}
+
+/* Send frame `i`, with those behind it that go on from it: how many, or 0 if refused. */
+static unsigned send_from(struct net_user *u, unsigned i)
+{
+	const unsigned can = NET_CAN_CSUM | NET_CAN_TSO4;
+	struct net_end *to = u->nb.end.peer;
+	struct net_gro *g = &u->gro;
+	struct iovec one;
+	uint8_t *f = frame_of(u, i, &one.iov_len);
+	size_t len;
+
+	if (!f)
+		return 1;
+	net_gro_begin(g);
+	for (unsigned k = i; to && (to->can & can) == can && k < u->got; k++) {
+		uint8_t *next = frame_of(u, k, &len);
+
+		if (!next || !net_gro_add(g, next, len))
+			break;
+	}
+	if (g->n > 1) {
+		net_gro_finish(g);
+		return net_send(&u->nb.end, g->iov, g->n + 1, &g->off) ? g->n : 0;
+	}
+	one.iov_base = f;
+	/* The library's frames are whole; what else the head may say is not believed. */
+	return net_send(&u->nb.end, &one, 1, NULL) ? 1 : 0;
+}
+
 /* Hand over what was read; stops at a frame that the card refuses. */
 static void hand_over(struct net_user *u)
 {
 	while (u->next < u->got) {
-		const struct mmsghdr *m = &u->msg[u->next];
-		struct iovec frame = {u->buf[u->next] + sizeof(struct net_user_head),
-				      m->msg_len - sizeof(struct net_user_head)};
-		struct net_user_head head;
+		unsigned n = send_from(u, u->next);
 
-		if (!(m->msg_hdr.msg_flags & MSG_TRUNC) &&
-		    m->msg_len >= sizeof(head) + NET_ETH_BYTES) {
-			memcpy(&head, u->buf[u->next], sizeof(head));
-			if (!net_send(&u->nb.end, &frame, 1, &head.off)) {
-				u->held = true;
-				return;
-			}
+		if (!n) {
+			u->held = true;
+			return;
 		}
-		u->next++;
+		u->next += n;
 	}
 	u->held = false;
 }
