@@ -21,7 +21,7 @@ ALL_CFLAGS := -std=gnu17 $(WARN) $(CFLAGS) $(SAN) -fno-strict-aliasing -fno-comm
 LDLIBS  := -pthread -luring -lz -lzstd -lseccomp -ljansson
 
 # Folders from the bottom up; docs/layers.txt says who may include whom.
-FOLDERS := base x86 mem io bus block net chardev engine/soft devices/legacy devices/virtio \
+FOLDERS := base x86 mem io bus block net share chardev engine/soft devices/legacy devices/virtio \
 	devices/storage devices/net firmware machine control cli
 # Built without SIMD: this code runs while the guest's SIMD registers are live in the host's.
 NOSIMD  := x86 mem engine/soft
@@ -43,6 +43,7 @@ $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 install: $(B)/lodge
 	install -D -m 755 $(B)/lodge $(DESTDIR)$(PREFIX)/bin/lodge
 	install -D -m 644 docs/lodge.1 $(DESTDIR)$(PREFIX)/share/man/man1/lodge.1
+	install -D -m 644 docs/lodge-img.1 $(DESTDIR)$(PREFIX)/share/man/man1/lodge-img.1
 	install -D -m 644 tools/completion/lodge.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
 	install -D -m 644 tools/completion/_lodge $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lodge

@@ -41,3 +41,9 @@ bench-bins: build/bench/lodge-bench build/bench/lodge-crypto build/bench/first
 bench: bench-deps
 	@STEP_LOG=build/build.log; . tools/step.sh; step "Building" $(MAKE) -j$(JOBS) all bench-bins
 	@$(PYTHON) bench/run.py --runs $(BENCH_RUNS) $(BENCH_ARGS)
+
+# Disk requests alone, some minutes: bench/disk.py --help lists the options.
+BENCH_DISK_ARGS ?=
+.PHONY: bench-disk
+bench-disk: all
+	$(PYTHON) bench/disk.py $(BENCH_DISK_ARGS)

@@ -19,7 +19,7 @@
 #include "block/qcow2.h"
 
 #define HOSTILE_SHAPES 12u
-#define HOSTILE_BYTES  (320u << 10)
+#define HOSTILE_BYTES (320u << 10)
 
 struct hostile {
 	int fd;
@@ -62,8 +62,8 @@ static void hostile_qcow2(struct hostile *h, unsigned shape)
 	c.ext_l2 = shape == 4;
 	c.lazy_refcounts = shape == 5;
 	memset(h->buf, 'x', 40000);
-	if (q_create(&c, &err) || blk_open(&how, &b, &err) ||
-	    blk_write(b, 5000, h->buf, 30000) || blk_zero(b, 65536, 20000, true))
+	if (q_create(&c, &err) || blk_open(&how, &b, &err) || blk_write(b, 5000, h->buf, 30000) ||
+	    blk_zero(b, 65536, 20000, true))
 		hostile_die(err.msg);
 	n = q_compress(b, h->buf, out);
 	if (n <= 0 || q_write_compressed(b, 8 * c.cluster_size, out, n) ||
@@ -283,8 +283,8 @@ static void hostile_use(struct hostile *h, unsigned shape, unsigned how)
 /* Set the file to a good image of that shape; the caller changes it. */
 static void hostile_reset(struct hostile *h, unsigned shape)
 {
-	if (ftruncate(h->fd, 0) || pwrite(h->fd, h->good[shape], h->len[shape], 0) !=
-					   (ssize_t)h->len[shape])
+	if (ftruncate(h->fd, 0) ||
+	    pwrite(h->fd, h->good[shape], h->len[shape], 0) != (ssize_t)h->len[shape])
 		abort();
 }
 

@@ -32,6 +32,10 @@ ITEMS = {
     "linuxboot": ("amd64", "qemu-system-data", None, r"\./usr/share/qemu/linuxboot_dma\.bin",
                   "linuxboot_dma.bin"),
     "memdisk": ("amd64", "syslinux-common", None, r"\./usr/lib/syslinux/memdisk", "memdisk"),
+    "grub-floppy": ("amd64", "grub-rescue-pc", None,
+                    r"\./usr/lib/grub-rescue/grub-rescue-floppy\.img", "grub.img"),
+    "grub-cd": ("amd64", "grub-rescue-pc", None,
+                r"\./usr/lib/grub-rescue/grub-rescue-cdrom\.iso", "grub.iso"),
     "busybox-amd64": ("amd64", "busybox-static", None, r"\./bin/busybox", "busybox"),
     "busybox-i386": ("i386", "busybox-static", None, r"\./bin/busybox", "busybox"),
 }

@@ -10,6 +10,7 @@ help:
 	@echo "make check-systems   whole systems for a long time: installations, memtest86+ (tests/systems)"
 	@echo "make t T=x     one test: T=x86/decode, fuzz/decode, guest/pm64/paging, system/boot_cloud"
 	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
+	@echo "make check-images  disk images: every random test at length (docs/images.md)"
 	@echo "make soak      real programs, stress-ng, clocks in a guest, for as long as you like (docs/soak.md)"
 	@echo "make layers    who may include whom, and file sizes"
 	@echo "make deps      install the Debian packages of tools/packages.txt"

@@ -63,6 +63,18 @@ int props_set(struct props *p, const char *key, const char *val)
 	return 0;
 }
 
+/* Lists, in QEMU's spelling: one value each time. */
+static bool may_repeat(const char *key)
+{
+	static const char *const lists[] = {"hostfwd", "guestfwd", "dnssearch"};
+
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		if (!strcmp(lists[i], key))
+			return true;
+	}
+	return false;
+}
+
 struct props *props_parse(const char *what, const char *text, const char *implied,
 			  struct lodge_err *err)
 {
@@ -75,7 +87,9 @@ struct props *props_parse(const char *what, const char *text, const char *implie
 	p->what = what;
 	keyval_init(&kv, text, implied);
 	while ((r = keyval_next(&kv, err)) > 0) {
-		if (append(p, kv.key, kv.val))
+		if (find(p, kv.key) && !may_repeat(kv.key))
+			r = err_set(err, -EINVAL, "%s %s: '%s' comes twice", what, text, kv.key);
+		else if (append(p, kv.key, kv.val))
 			r = err_set(err, -ENOMEM, "%s: at most %u settings", what, PROPS_MAX);
 		if (r < 0)
 			break;

@@ -15,8 +15,8 @@ struct props;
 
 /*
  * Parse `text`; `what` names the option in messages ("-drive") and is borrowed, as nothing else is.
- * NULL and a sentence when it cannot be read. props_free is due. A key that comes twice is refused by
- * props_done, but if it is asked for by props_next.
+ * NULL and a sentence when it cannot be read or a key comes twice, but those that are lists (hostfwd and its
+ * like, for props_next). props_free is due.
  */
 struct props *props_parse(const char *what, const char *text, const char *implied,
 			  struct lodge_err *err);

@@ -267,6 +267,7 @@ static int q_open(struct blk *b, const struct blk_open *how, struct lodge_err *e
 		return r;
 	}
 	set_geometry(q);
+	q->file_end = align_up(blk_file_size(b->file), q->cluster_size);
 	b->size = q->h.size;
 	r = open_tables(q, how, err);
 	if (!r)

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "block/qcow2_int.h"
 
+#define ENTRY_CHUNK 65536u
+
 /* In the header on the disk, not in that of the next commit, which will not be. */
 static void mark_corrupt(struct qcow2 *q)
 {
@@ -70,8 +72,6 @@ static void wait_for_io(struct qcow2 *q)
 	q->io_epoch = !old;
 	while (q->io_count[old])
 		pthread_cond_wait(&q->cond, &q->lock);
-	if (q->exclusive)
-		return; /* quick ones are held back already */
 	pthread_mutex_unlock(&q->lock);
 	blk_quick_hold(q->b);
 	blk_quick_release(q->b);
@@ -157,18 +157,19 @@ int q_place_l2(struct qcow2 *q)
 	return place_l2(q, false);
 }
 
-/* Tables of u64 entries, as on the disk. */
-static int write_entries(struct qcow2 *q, uint64_t off, const uint64_t *entries, uint64_t n,
-			 uint64_t bytes)
+int q_write_entries(struct qcow2 *q, uint64_t off, const uint64_t *entries, uint64_t n,
+		    uint64_t mask, uint64_t bytes)
 {
-	uint8_t *buf = calloc(1, bytes);
-	int r;
+	uint8_t *buf = malloc(ENTRY_CHUNK);
+	int r = buf ? 0 : -ENOMEM;
 
-	if (!buf)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < n; i++)
-		st_be64(buf + i * 8, entries[i]);
-	r = blk_file_write(q->b->file, off, buf, bytes);
+	for (uint64_t at = 0; at < bytes && !r; at += ENTRY_CHUNK) {
+		uint64_t len = min_u64(ENTRY_CHUNK, bytes - at);
+
+		for (uint64_t i = at / 8; i < (at + len) / 8; i++)
+			st_be64(buf + i * 8 - at, i < n ? entries[i] & mask : 0);
+		r = blk_file_write(q->b->file, off + at, buf, len);
+	}
 	free(buf);
 	return r;
 }
@@ -184,7 +185,7 @@ static int place_l1(struct qcow2 *q)
 	r = q_alloc_meta(q, n, &first);
 	if (r)
 		return r;
-	r = write_entries(q, first * q->cluster_size, q->l1, q->h.l1_size, bytes);
+	r = q_write_entries(q, first * q->cluster_size, q->l1, q->h.l1_size, UINT64_MAX, bytes);
 	if (!r)
 		r = meta_moved(q, q->h.l1_off, q->l1_clusters, first, n);
 	if (r) {
@@ -268,8 +269,8 @@ static int write_refs(struct qcow2 *q)
 	}
 	if (!q->reftable_dirty)
 		return 0;
-	return write_entries(q, q->h.reftable_off, q->reftable, q->reftable_size,
-			     q->h.reftable_clusters * q->cluster_size);
+	return q_write_entries(q, q->h.reftable_off, q->reftable, q->reftable_size, UINT64_MAX,
+			       q->h.reftable_clusters * q->cluster_size);
 }
 
 bool q_is_dirty(const struct qcow2 *q)

@@ -139,6 +139,7 @@ struct qcow2 {
 	struct q_set freed[2]; /* [0]: since the last commit began; [1]: by the commit under way */
 	bool freed_data[2];    /* guest data among them */
 	uint64_t data_hint, meta_hint; /* nothing is free below */
+	uint64_t file_end;	       /* nothing was ever written from here on */
 	uint64_t packed_off;	       /* next byte for compressed data, or 0 */
 
 	struct list inflight;
@@ -207,6 +208,9 @@ int q_commit_if_dirty(struct qcow2 *q) MUST_CHECK;
 bool q_must_relieve(const struct qcow2 *q);
 /* Write changed L2 tables to their new places, without a commit. */
 int q_place_l2(struct qcow2 *q) MUST_CHECK;
+/* A table of `bytes` bytes at `off`: `n` entries, each with `mask`, then zeros. */
+int q_write_entries(struct qcow2 *q, uint64_t off, const uint64_t *entries, uint64_t n,
+		    uint64_t mask, uint64_t bytes) MUST_CHECK;
 void q_exclusive_begin(struct qcow2 *q);
 void q_exclusive_end(struct qcow2 *q);
 unsigned q_io_begin(struct qcow2 *q);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "block/qcow2_int.h"
+#include "block/tools.h"
 
 #define SMALL_IOV 16u
 
@@ -128,6 +129,7 @@ struct fresh {
 		end;   /* what becomes used, guest bytes: whole clusters, or subclusters of one */
 	uint64_t host; /* where `start` is */
 	uint64_t off, len; /* the guest's bytes in there that are written */
+	bool virgin;	   /* behind everything the file ever held: it reads as zeros there */
 };
 
 static enum todo todo_of(uint64_t entry)
@@ -184,7 +186,7 @@ static int plan(struct qcow2 *q, uint64_t max, struct fresh *w)
 /* Room for the write at w->off, in q->inflight then. -EAGAIN: look again, things have changed. */
 static int fresh_begin(struct qcow2 *q, struct fresh *w)
 {
-	uint64_t max, host, got;
+	uint64_t max, host, got, end = q->file_end;
 	int r;
 
 	w->f.first = w->off / q->cluster_size;
@@ -196,6 +198,7 @@ static int fresh_begin(struct qcow2 *q, struct fresh *w)
 		r = q_alloc(q, w->f.count, &host, &got);
 		w->f.count = r ? 0 : got;
 		w->host = host * q->cluster_size;
+		w->virgin = w->host >= end;
 		w->start = w->f.first * q->cluster_size;
 		w->end = w->start + w->f.count * q->cluster_size;
 	}
@@ -252,12 +255,25 @@ static int read_old(struct blk *b, uint64_t off, uint8_t *buf, uint64_t len)
 	return read_all(b, off, &one, 1, len, false);
 }
 
-/* The guest's bytes, and around them what was there before, in one write. */
+/* The file reaches to the end of the new clusters, so that reads there are never short. */
+static int reach_end(struct blk *b, const struct fresh *w)
+{
+	static const uint8_t zeros[BLK_SECTOR];
+
+	return blk_file_write(b->file, w->host + (w->end - w->start) - BLK_SECTOR, zeros,
+			      BLK_SECTOR);
+}
+
+/*
+ * The guest's bytes, and around them what was there before, in one write. Zeros need not be
+ * written where nothing was ever written before.
+ */
 static int fresh_write(struct blk *b, const struct fresh *w, const struct iovec *iov, unsigned n,
 		       uint64_t skip, struct part *p)
 {
-	uint64_t head = w->off - w->start, tail = w->end - (w->off + w->len);
+	uint64_t head = w->off - w->start, tail = w->end - (w->off + w->len), host = w->host;
 	uint8_t *buf = head + tail ? malloc(head + tail) : NULL;
+	bool short_head = false, short_tail = false;
 	unsigned k = 0;
 	int r = head + tail && !buf ? -ENOMEM : 0;
 
@@ -265,13 +281,21 @@ static int fresh_write(struct blk *b, const struct fresh *w, const struct iovec 
 		r = read_old(b, w->start, buf, head);
 	if (!r && tail)
 		r = read_old(b, w->end - tail, buf + head, tail);
-	if (head)
+	if (!r && w->virgin) {
+		short_head = head && blk_all_zero(buf, head);
+		short_tail = tail > BLK_SECTOR && blk_all_zero(buf + head, tail);
+	}
+	if (short_head)
+		host += head;
+	else if (head)
 		p->iov[k++] = (struct iovec){.iov_base = buf, .iov_len = head};
 	k += blk_iov_part(iov, n, skip, w->len, p->iov + k, n);
-	if (tail)
+	if (tail && !short_tail)
 		p->iov[k++] = (struct iovec){.iov_base = buf + head, .iov_len = tail};
 	if (!r)
-		r = blk_file_pwritev(b->file, w->host, p->iov, k);
+		r = blk_file_pwritev(b->file, host, p->iov, k);
+	if (!r && short_tail)
+		r = reach_end(b, w);
 	free(buf);
 	return r;
 }

@@ -251,6 +251,7 @@ static int find_run(struct qcow2 *q, uint64_t *hint, uint64_t want, bool whole, 
 
 static int take(struct qcow2 *q, uint64_t first, uint64_t n)
 {
+	q->file_end = max_u64(q->file_end, (first + n) * q->cluster_size);
 	for (uint64_t i = 0; i < n; i++) {
 		int r = q_ref_set(q, first + i, 1);
 
@@ -310,27 +311,45 @@ int q_alloc_packed(struct qcow2 *q, uint64_t len, uint64_t *off)
 	return 0;
 }
 
+/* Host space of freed clusters goes back to the file system, a run at a time. */
+static void punch_chunk(struct qcow2 *q, const struct q_chunk *k)
+{
+	uint64_t base = (k->key - 1) * 512;
+
+	for (unsigned i = 0, n; i < 512; i += n + 1) {
+		for (n = 0; i + n < 512 && (k->bits[(i + n) / 64] >> (i + n) % 64 & 1); n++)
+			;
+		if (n)
+			(void)!blk_file_punch(q->b->file, (base + i) * q->cluster_size,
+					      n * q->cluster_size);
+	}
+}
+
+/* The lowest cluster of a chunk; it has one, or the result is above all. */
+static uint64_t lowest(const struct q_chunk *k)
+{
+	for (unsigned w = 0; w < 8; w++) {
+		if (k->bits[w])
+			return (k->key - 1) * 512 + w * 64 + (unsigned)__builtin_ctzll(k->bits[w]);
+	}
+	return UINT64_MAX;
+}
+
 void q_release_freed(struct qcow2 *q)
 {
 	struct q_set *s = &q->freed[1];
 
 	for (size_t i = 0; i < s->size; i++) {
-		struct q_chunk *k = &s->slot[i];
+		uint64_t c = s->slot[i].key ? lowest(&s->slot[i]) : UINT64_MAX;
 
-		for (unsigned w = 0; k->key && w < 8; w++) {
-			for (uint64_t m = k->bits[w]; m; m &= m - 1) {
-				uint64_t c =
-					(k->key - 1) * 512 + w * 64 + (unsigned)__builtin_ctzll(m);
-
-				/* Data stays in long runs if it keeps out of the tables' holes. */
-				if (q->freed_data[1])
-					q->data_hint = min_u64(q->data_hint, c);
-				q->meta_hint = min_u64(q->meta_hint, c);
-				if (q->b->discard && q->freed_data[1])
-					(void)!blk_file_punch(q->b->file, c * q->cluster_size,
-							      q->cluster_size);
-			}
-		}
+		if (c == UINT64_MAX)
+			continue;
+		/* Data stays in long runs if it keeps out of the tables' holes. */
+		if (q->freed_data[1])
+			q->data_hint = min_u64(q->data_hint, c);
+		q->meta_hint = min_u64(q->meta_hint, c);
+		if (q->b->discard && q->freed_data[1])
+			punch_chunk(q, &s->slot[i]);
 	}
 	q_set_free(s);
 	q->freed_data[1] = false;

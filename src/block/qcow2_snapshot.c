@@ -313,21 +313,16 @@ static int append(struct qcow2 *q, struct q_snapshots *list, const char *name, u
 static int copy_l1(struct qcow2 *q, uint64_t *off)
 {
 	uint64_t bytes = align_up((uint64_t)q->h.l1_size * 8, q->cluster_size), first;
-	uint8_t *buf = calloc(1, bytes + 1);
-	int r = buf ? 0 : -ENOMEM;
+	int r;
 
 	*off = 0;
-	for (uint64_t i = 0; i < q->h.l1_size && !r; i++)
-		st_be64(buf + i * 8, q->l1[i] & ~Q_COPIED);
-	if (!r && bytes) {
-		r = q_alloc_meta(q, bytes / q->cluster_size, &first);
-		if (!r) {
-			*off = first * q->cluster_size;
-			r = blk_file_write(q->b->file, *off, buf, bytes);
-		}
-	}
-	free(buf);
-	return r;
+	if (!bytes)
+		return 0;
+	r = q_alloc_meta(q, bytes / q->cluster_size, &first);
+	if (r)
+		return r;
+	*off = first * q->cluster_size;
+	return q_write_entries(q, *off, q->l1, q->h.l1_size, ~Q_COPIED, bytes);
 }
 
 static int create(struct qcow2 *q, struct q_snapshots *list, uint64_t bytes, const char *name)

@@ -77,7 +77,10 @@ void blk_queue_unplug(struct blk_queue *q);
 void blk_queue_drain(struct blk_queue *q);
 /* Try again what was held by BLK_STOP. */
 void blk_queue_resume(struct blk_queue *q);
-/* Give up what is held: the device was reset, `done` is not called. */
+/*
+ * Give up what is held: the device was reset, `done` is not called. Drain first: what was under way may
+ * fail and be held, too.
+ */
 void blk_queue_drop_held(struct blk_queue *q);
 
 struct blk_queue_stats {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Addresses of the socket back end. Private to src/chardev. Threads: set-up only. */
+/* Addresses of sockets: of the socket back end, and of virtio-vsock. Threads: set-up only. */
 #ifndef LODGE_CHARDEV_SOCKET_H
 #define LODGE_CHARDEV_SOCKET_H
 

@@ -21,8 +21,6 @@ static const struct {
 } missing[] = {
 	{"sd", "SD cards are not there; use -drive"},
 	{"mtdblock", "flash disks are not there; use -drive"},
-	{"virtfs", "shared folders are not there yet"},
-	{"fsdev", "shared folders are not there yet"},
 	{"display", DISPLAYS},
 	{"vnc", DISPLAYS},
 	{"spice", DISPLAYS},
@@ -50,7 +48,6 @@ static const struct {
 	{"object", OBJECTS},
 	{"add-fd", OBJECTS},
 	{"acpitable", TABLES},
-	{"smbios", TABLES},
 	{"dtb", "device trees are not for this machine"},
 	{"mem-path", MEMORY},
 	{"mem-prealloc", MEMORY},

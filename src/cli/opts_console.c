@@ -40,6 +40,16 @@ static int set_chardev(struct run_opts *o, const char *val, struct lodge_err *er
 	return run_opts_add(&o->vm.chardevs, "-chardev", val, "backend", err);
 }
 
+static int set_fsdev(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return run_opts_add(&o->vm.fsdevs, "-fsdev", val, "fsdriver", err);
+}
+
+static int set_virtfs(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return run_opts_add(&o->vm.virtfs, "-virtfs", val, "fsdriver", err);
+}
+
 static int set_debugcon(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)err;
@@ -157,6 +167,12 @@ const struct run_opt run_opts_console[] = {
 	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
 	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]", "one more device; 'help' lists them",
 	 set_device},
+	{"virtfs", "local,path=FOLDER,mount_tag=TAG[,readonly=off][,security_model=MODEL]",
+	 "a folder for the guest by virtio-9p, read-only unless asked; models: none, passthrough, "
+	 "mapped-xattr",
+	 set_virtfs},
+	{"fsdev", "local,id=ID,path=FOLDER[,...]", "the same for -device virtio-9p-pci,fsdev=ID",
+	 set_fsdev},
 	{"display", "none", "no display", set_display},
 	{"vga", "none", "no video adapter", set_vga},
 	{"monitor", "none", "no monitor", set_monitor},

@@ -132,43 +132,18 @@ static int set_option_rom(struct run_opts *o, const char *val, struct lodge_err 
 	return run_opts_add(&o->vm.option_roms, "-option-rom", val, "romfile", err);
 }
 
-/* ---- -uuid ------------------------------------------------------------------------------------ */
-
-static int hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-static int parse_uuid(const char *s, uint8_t uuid[16])
-{
-	for (unsigned i = 0; i < 16; i++) {
-		int high, low;
-
-		if (i == 4 || i == 6 || i == 8 || i == 10) {
-			if (*s++ != '-')
-				return -EINVAL;
-		}
-		high = hex_digit(s[0]);
-		low = high < 0 ? -1 : hex_digit(s[1]);
-		if (low < 0)
-			return -EINVAL;
-		uuid[i] = (uint8_t)(high << 4 | low);
-		s += 2;
-	}
-	return *s ? -EINVAL : 0;
-}
+/* ---- -uuid, -smbios ------------------------------------------------------------------------------------ */
 
 static int set_uuid(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	if (parse_uuid(val, o->vm.uuid))
-		return err_set(err, -EINVAL,
-			       "-uuid %s is none; one looks like 7f3c8a52-0d6b-4b1e-9a5f-"
-			       "2b9c4e6d8f10",
-			       val);
-	o->vm.has_uuid = true;
+	(void)err;
+	o->vm.uuid = val;
 	return 0;
+}
+
+static int set_smbios(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return run_opts_add(&o->vm.smbios, "-smbios", val, NULL, err);
 }
 
 const struct run_opt run_opts_firmware[] = {
@@ -179,5 +154,8 @@ const struct run_opt run_opts_firmware[] = {
 	{"option-rom", "FILE[,bootindex=N]", "an option ROM for the BIOS", set_option_rom},
 	{"no-fd-bootchk", NULL, "boot floppies without a boot signature, too", set_no_fd_bootchk},
 	{"uuid", "UUID", "the machine's identity, in SMBIOS", set_uuid},
+	{"smbios", "type=0|1|2|3|11[,SETTING=VALUE]",
+	 "what SMBIOS says of firmware, system, board, chassis; strings for the guest (value=)",
+	 set_smbios},
 	{NULL, NULL, NULL, NULL},
 };

@@ -9,12 +9,29 @@
 
 static void print_types(void)
 {
-	puts("user    NAT without rights, in a process of its own:\n"
-	     "        "
-	     "net=ADDR/BITS,host=ADDR,dhcpstart=ADDR,dns=ADDR,dnssearch=DOMAIN,domainname=NAME,\n"
-	     "        hostname=NAME,restrict=on|off,ipv4=on|off,ipv6=on|off,ipv6-prefix=ADDR,\n"
-	     "        ipv6-prefixlen=N,ipv6-host=ADDR,ipv6-dns=ADDR,tftp=DIR,bootfile=FILE,\n"
-	     "        tftp-server-name=NAME,hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT (several)");
+	puts("user    NAT without rights, in a process of its own that reaches no file:\n"
+	     "        net=ADDR/BITS,host=ADDR,dhcpstart=ADDR,dns=ADDR,dnssearch=DOMAIN (several),\n"
+	     "        domainname=NAME,hostname=NAME,restrict=on|off,ipv4=on|off,ipv6=on|off,\n"
+	     "        ipv6-prefix=ADDR,ipv6-prefixlen=N,ipv6-host=ADDR,ipv6-dns=ADDR,\n"
+	     "        tftp=DIR,bootfile=FILE,tftp-server-name=NAME,\n"
+	     "        hostfwd=[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT (several)\n"
+	     "passt   the same by the program passt:\n"
+	     "        path=FILE,tcp-ports=SPEC,udp-ports=SPEC,mtu=N,address=ADDR,netmask=N,\n"
+	     "        gateway=ADDR,interface=NAME\n"
+	     "tap     an interface of the host: ifname=NAME|fd=N,vnet_hdr=on|off,sndbuf=SIZE\n"
+	     "stream  one peer by a connection: server=on|off,addr.type=inet|unix|fd,\n"
+	     "        addr.host=,addr.port=,addr.path=,addr.str=\n"
+	     "dgram   one peer, or a multicast group, by datagrams: local.type=,remote.type= and "
+	     "so on\n"
+	     "socket  the older form: listen=[HOST]:PORT|connect=HOST:PORT|fd=N|\n"
+	     "        mcast=GROUP:PORT[,localaddr=ADDR]|udp=HOST:PORT,localaddr=HOST:PORT");
+}
+
+static void print_models(void)
+{
+	puts("e1000                gigabit Ethernet, Intel 82540EM (default)\n"
+	     "rtl8139              fast Ethernet, Realtek RTL8139C+\n"
+	     "virtio               virtio-net-pci, the fastest");
 }
 
 static int set_netdev(struct run_opts *o, const char *val, struct lodge_err *err)
@@ -31,6 +48,10 @@ static int set_nic(struct run_opts *o, const char *val, struct lodge_err *err)
 	o->nic_said = true;
 	if (!strcmp(val, "help") || !strcmp(val, "?")) {
 		print_types();
+		return 1;
+	}
+	if (!strcmp(val, "model=help")) {
+		print_models();
 		return 1;
 	}
 	if (!strcmp(val, "none"))
@@ -55,7 +76,8 @@ static int set_net(struct run_opts *o, const char *val, struct lodge_err *err)
 
 const struct run_opt run_opts_net[] = {
 	{"nic", "TYPE[,model=CARD][,mac=MAC][,SETTING=VALUE]",
-	 "a network card and what is at the other end; 'none': no card; 'help' lists the types",
+	 "a card and what is at its other end; 'none': no card, not even the one that firmware "
+	 "finds by default; 'help' lists the types, 'model=help' the cards",
 	 set_nic},
 	{"netdev", "TYPE,id=ID[,SETTING=VALUE]",
 	 "the other end of a card of '-device CARD,netdev=ID'; 'help' lists the types", set_netdev},

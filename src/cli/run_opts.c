@@ -66,7 +66,10 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.netdevs);
 	free_options(&o->vm.devices);
 	free_options(&o->vm.chardevs);
+	free_options(&o->vm.fsdevs);
+	free_options(&o->vm.virtfs);
 	free_options(&o->vm.option_roms);
+	free_options(&o->vm.smbios);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
 }
@@ -128,6 +131,17 @@ static void default_bios(struct run_opts *o)
 		o->vm.bios = DEFAULT_BIOS;
 }
 
+/*
+ * What boots by firmware has a card, as on QEMU: firmware and installed systems expect one. A kernel
+ * started by itself has what was asked for.
+ */
+static int default_nic(struct run_opts *o, struct lodge_err *err)
+{
+	if (o->nic_said || o->vm.netdevs.n || o->nodefaults || o->vm.kernel)
+		return 0;
+	return run_opts_add(&o->vm.netdevs, VM_DEFAULT_NIC, "user,model=e1000", "type", err);
+}
+
 static int check_boot(const struct run_opts *o, struct lodge_err *err)
 {
 	const struct vm_config *vm = &o->vm;
@@ -173,12 +187,13 @@ static int check(struct run_opts *o, struct lodge_err *err)
 
 int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *err)
 {
+	int r;
+
 	memset(o, 0, sizeof(*o));
 	o->vm.ram_bytes = DEFAULT_RAM;
 	o->vm.cpus = 1;
 	for (int i = 1; i < argc; i++) {
-		int r = parse_one(o, argc, argv, &i, err);
-
+		r = parse_one(o, argc, argv, &i, err);
 		if (r)
 			return r;
 		if (o->help)
@@ -187,7 +202,8 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 	default_console(o);
 	default_bios(o);
 	o->vm.no_stdio = o->daemonize;
-	return check(o, err);
+	r = default_nic(o, err);
+	return r ? r : check(o, err);
 }
 
 static void print_group(FILE *out, const struct run_opt *opt)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * SMBIOS structures and entry points.
- * Source: DMTF DSP0134 3.0 §5.2.1, §5.2.2 (entry points), §7.1, 7.2, 7.4, 7.5, 7.17, 7.18, 7.20,
+ * Source: DMTF DSP0134 3.0 §5.2.1, §5.2.2 (entry points), §7.1 to 7.5, 7.12, 7.17, 7.18, 7.20,
  * 7.33, 7.45. Threads: one at a time.
  */
 #include "firmware/smbios.h"
 
-#include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -23,60 +23,82 @@
 #define ADDR_OVERFLOW 0xffffffffu   /* type 19: likewise */
 #define CHARS_NOT_SUPPORTED 0x08ull /* type 0: no BIOS characteristics are told */
 #define CHARS_EXT2_VM 0x10u	    /* this is a virtual machine */
+#define CHARS_EXT2_UEFI 0x08u
 #define STATE_SAFE 3u
 #define SECURITY_UNKNOWN 2u
 #define MAKER "Lodge"
 #define PRODUCT "PC (i440FX)"
 
+/* `len` more bytes, zeroed. When there is no room: the beginning of the buffer, which nobody reads then. */
+static uint8_t *more(struct smbios *s, size_t len)
+{
+	uint8_t *p;
+
+	if (!range_ok(s->len, len, SMBIOS_MAX)) {
+		s->failed = true;
+		s->len = 0;
+	}
+	p = s->bytes + s->len;
+	memset(p, 0, len);
+	s->len = (uint16_t)(s->len + len);
+	return p;
+}
+
 static uint8_t *open_struct(struct smbios *s, uint8_t type, uint8_t len, uint16_t handle)
 {
-	uint8_t *p = s->bytes + s->len;
+	uint8_t *p = more(s, len);
 
-	assert(range_ok(s->len, len, SMBIOS_MAX));
-	memset(p, 0, len);
 	p[0] = type;
 	p[1] = len;
 	st_le16(p + 2, handle);
-	s->start = s->len;
-	s->len = (uint16_t)(s->len + len);
+	s->start = (uint16_t)(s->len - len);
 	s->strings = 0;
 	return p;
 }
 
+/* The string's number; 0, "none", for an empty one. */
 static uint8_t add_string(struct smbios *s, const char *str)
 {
 	size_t len = strlen(str) + 1;
 
-	assert(range_ok(s->len, len, SMBIOS_MAX));
-	memcpy(s->bytes + s->len, str, len);
-	s->len = (uint16_t)(s->len + len);
+	if (len == 1)
+		return 0;
+	if (len > SMBIOS_STRING_MAX || s->strings == UINT8_MAX) {
+		s->failed = true;
+		return 0;
+	}
+	memcpy(more(s, len), str, len);
 	return ++s->strings;
+}
+
+/* What the person chose, or the usual. */
+static uint8_t add_choice(struct smbios *s, const char *chosen, const char *usual)
+{
+	return add_string(s, chosen ? chosen : usual);
 }
 
 /* The string set ends with an empty string; an empty set has two zeros. */
 static void close_struct(struct smbios *s)
 {
-	unsigned zeros = s->strings ? 1 : 2;
-
-	assert(range_ok(s->len, zeros, SMBIOS_MAX));
-	memset(s->bytes + s->len, 0, zeros);
-	s->len = (uint16_t)(s->len + zeros);
+	more(s, s->strings ? 1 : 2);
 	s->count++;
 	if (s->len - s->start > s->largest)
 		s->largest = (uint16_t)(s->len - s->start);
 }
 
-static void bios_information(struct smbios *s)
+static void bios_information(struct smbios *s, const struct fw_smbios *c)
 {
 	uint8_t *p = open_struct(s, 0, 24, HANDLE(0, 0));
 
-	p[4] = add_string(s, MAKER);
-	p[5] = add_string(s, LODGE_VERSION);
+	p[4] = add_choice(s, c->bios.vendor, MAKER);
+	p[5] = add_choice(s, c->bios.version, LODGE_VERSION);
 	st_le16(p + 6, PC_FW_START >> 4);
-	p[8] = add_string(s, "01/01/2025");
+	p[8] = add_choice(s, c->bios.date, "01/01/2025");
 	p[9] = PC_FW_END / 0x10000 - PC_FW_START / 0x10000 - 1; /* 64 KiB units, less one */
 	st_le64(p + 10, CHARS_NOT_SUPPORTED);
-	p[19] = CHARS_EXT2_VM;
+	p[19] = CHARS_EXT2_VM | (c->bios.uefi ? CHARS_EXT2_UEFI : 0);
+	p[20] = c->bios.major;
+	p[21] = c->bios.minor;
 	p[22] = p[23] = 0xff; /* no embedded controller */
 	close_struct(s);
 }
@@ -90,27 +112,67 @@ static void put_uuid(uint8_t *p, const uint8_t uuid[16])
 	memcpy(p + 8, uuid + 8, 8);
 }
 
-static void system_information(struct smbios *s, const struct fw_tables_config *cfg)
+static void system_information(struct smbios *s, const struct fw_tables_config *cfg,
+			       const struct fw_smbios *c)
 {
 	uint8_t *p = open_struct(s, 1, 27, HANDLE(1, 0));
 
-	p[4] = add_string(s, MAKER);
-	p[5] = add_string(s, PRODUCT);
-	p[6] = add_string(s, LODGE_VERSION);
+	p[4] = add_choice(s, c->system.maker, MAKER);
+	p[5] = add_choice(s, c->system.product, PRODUCT);
+	p[6] = add_choice(s, c->system.version, LODGE_VERSION);
+	p[7] = add_choice(s, c->system.serial, "");
 	put_uuid(p + 8, cfg->uuid);
 	p[24] = 6; /* woken by the power switch */
+	p[25] = add_choice(s, c->system.sku, "");
+	p[26] = add_choice(s, c->system.family, "");
 	close_struct(s);
 }
 
-static void chassis(struct smbios *s)
+/* Only when asked for: the machine has no board to speak of. */
+static void baseboard(struct smbios *s, const struct fw_smbios *c)
+{
+	uint8_t *p;
+
+	if (!c->board.set)
+		return;
+	p = open_struct(s, 2, 15, HANDLE(2, 0));
+	p[4] = add_choice(s, c->board.maker, MAKER);
+	p[5] = add_choice(s, c->board.product, PRODUCT);
+	p[6] = add_choice(s, c->board.version, LODGE_VERSION);
+	p[7] = add_choice(s, c->board.serial, "");
+	p[8] = add_choice(s, c->board.asset, "");
+	p[9] = 1; /* hosts the others */
+	p[10] = add_choice(s, c->board.location, "");
+	st_le16(p + 11, HANDLE(3, 0));
+	p[13] = 10; /* motherboard */
+	close_struct(s);
+}
+
+static void chassis(struct smbios *s, const struct fw_smbios *c)
 {
 	uint8_t *p = open_struct(s, 3, 22, HANDLE(3, 0));
 
-	p[4] = add_string(s, MAKER);
+	p[4] = add_choice(s, c->chassis.maker, MAKER);
 	p[5] = 1; /* type: other */
-	p[6] = add_string(s, LODGE_VERSION);
+	p[6] = add_choice(s, c->chassis.version, LODGE_VERSION);
+	p[7] = add_choice(s, c->chassis.serial, "");
+	p[8] = add_choice(s, c->chassis.asset, "");
 	p[9] = p[10] = p[11] = STATE_SAFE;
 	p[12] = SECURITY_UNKNOWN;
+	p[21] = add_choice(s, c->chassis.sku, "");
+	close_struct(s);
+}
+
+static void oem_strings(struct smbios *s, const struct fw_smbios *c)
+{
+	uint8_t *p;
+
+	if (!c->n_oem)
+		return;
+	p = open_struct(s, 11, 5, HANDLE(11, 0));
+	for (unsigned i = 0; i < c->n_oem; i++)
+		add_string(s, c->oem[i]);
+	p[4] = s->strings;
 	close_struct(s);
 }
 
@@ -191,16 +253,20 @@ static void memory_range(struct smbios *s, uint8_t n, uint64_t start, uint64_t l
 	close_struct(s);
 }
 
-void smbios_build(struct smbios *s, const struct fw_tables_config *cfg)
+int smbios_build(struct smbios *s, const struct fw_tables_config *cfg)
 {
+	static const struct fw_smbios usual;
+	const struct fw_smbios *c = cfg->smbios ? cfg->smbios : &usual;
 	uint64_t ram = cfg->ram_below_4g + cfg->ram_above_4g;
 
 	*s = (struct smbios){0};
-	if (!cfg->by_firmware)
-		bios_information(s);
-	system_information(s, cfg);
-	chassis(s);
+	if (!cfg->by_firmware || c->bios.set)
+		bios_information(s, c);
+	system_information(s, cfg, c);
+	baseboard(s, c);
+	chassis(s, c);
 	processor(s, cfg);
+	oem_strings(s, c);
 	memory_array(s, ram);
 	memory_device(s, ram);
 	memory_range(s, 0, 0, cfg->ram_below_4g);
@@ -209,6 +275,7 @@ void smbios_build(struct smbios *s, const struct fw_tables_config *cfg)
 	close_struct(s);
 	open_struct(s, 127, 4, HANDLE(127, 0));
 	close_struct(s);
+	return s->failed ? -E2BIG : 0;
 }
 
 void smbios_entry21_fill(const struct smbios *s, uint32_t base, uint8_t e[SMBIOS_ENTRY21_BYTES])

@@ -29,7 +29,6 @@ enum {
 	AT_FACS = PC_EBDA + 0x100,
 };
 
-_Static_assert(AT_SMBIOS + SMBIOS_MAX <= AT_MP, "SMBIOS structures end before the MP table");
 _Static_assert(AT_MP + MP_CONFIG_MAX <= AT_MP_END, "the MP table has its room");
 _Static_assert(AT_MP_END <= (LOWMEM_BIOS_SEG << 4) + LOWMEM_RESET_CODE, "and ends before code");
 _Static_assert(AT_FACS % 64 == 0 && AT_FACS + ACPI_FACS_BYTES <= PC_EBDA + PC_EBDA_BYTES,
@@ -76,7 +75,9 @@ static int write_smbios(struct mem *mem, const struct fw_tables_config *cfg)
 	struct smbios s;
 	int ret;
 
-	smbios_build(&s, cfg);
+	ret = smbios_build(&s, cfg);
+	if (ret || s.len > AT_MP - AT_SMBIOS)
+		return -EMSGSIZE;
 	smbios_entry21_fill(&s, AT_SMBIOS, e21);
 	smbios_entry30_fill(&s, AT_SMBIOS, e30);
 	ret = mem_load(mem, AT_SMBIOS, s.bytes, s.len);
@@ -114,6 +115,11 @@ int firmware_tables_build(struct mem *mem, const struct fw_tables_config *cfg, g
 		ret = write_smbios(mem, cfg);
 	if (!ret)
 		ret = write_mptable(mem, cfg);
+	if (ret == -EMSGSIZE)
+		return err_set(
+			err, ret,
+			"the strings of -smbios are too long; without firmware there is room "
+			"for 1.7 KiB of all of SMBIOS");
 	if (ret == -ENOMEM)
 		return err_set(err, ret, "out of memory while building the firmware tables");
 	if (ret)

@@ -15,6 +15,30 @@
 
 #define FW_CPUS_MAX 1024
 
+#define FW_SMBIOS_OEM_MAX 64
+
+/* What SMBIOS says beyond what the machine is; NULL: the usual. Strings are borrowed. */
+struct fw_smbios {
+	struct {
+		const char *vendor, *version, *date;
+		bool set; /* type 0 is wanted in any case */
+		bool has_release, uefi;
+		uint8_t major, minor;
+	} bios;
+	struct {
+		const char *maker, *product, *version, *serial, *sku, *family;
+	} system;
+	struct {
+		const char *maker, *product, *version, *serial, *asset, *location;
+		bool set;
+	} board;
+	struct {
+		const char *maker, *version, *serial, *asset, *sku;
+	} chassis;
+	const char *oem[FW_SMBIOS_OEM_MAX];
+	unsigned n_oem;
+};
+
 struct fw_tables_config {
 	unsigned cpus; /* 1..FW_CPUS_MAX; APIC id = index */
 	uint64_t ram_below_4g, ram_above_4g;
@@ -27,6 +51,7 @@ struct fw_tables_config {
 	uint16_t pm_base;     /* of the PIIX4's PM block; 0 = PC_PM_BASE */
 	uint32_t pci32_start; /* where the window for 32-bit BARs begins; 0 = PC_PCI32_START */
 	bool by_firmware;     /* the firmware adds SMBIOS type 0, about itself */
+	const struct fw_smbios *smbios; /* NULL: all as usual */
 };
 
 /*

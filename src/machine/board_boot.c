@@ -104,7 +104,8 @@ void board_tables_config(const struct board *b, struct fw_tables_config *cfg)
 		.ram_above_4g = b->ram_high,
 		.com_ports = com_ports(b),
 	};
-	memcpy(cfg->uuid, vm->cfg.uuid, sizeof(cfg->uuid));
+	memcpy(cfg->uuid, b->uuid, sizeof(cfg->uuid));
+	cfg->smbios = &b->smbios;
 	x86_cpuid_query(&vm->cpuid, 0, 0, 0, true, 1, 0, leaf1);
 	cfg->cpuid_1_eax = leaf1[0];
 	cfg->cpuid_1_edx = leaf1[3];

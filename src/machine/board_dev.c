@@ -209,9 +209,12 @@ static const struct board_kind *const kinds[] = {
 	&board_ide_hd,
 	&board_ide_cd,
 	&board_kind_e1000,
+	&board_kind_rtl8139,
 	&board_virtio_net,
 	&board_virtio_blk,
 	&board_virtio_rng,
+	&board_virtio_9p,
+	&board_virtio_vsock,
 	&board_virtio_balloon,
 	&board_ahci,
 	&board_nvme,
@@ -290,11 +293,11 @@ static int add_virtio_drives(struct board *b, struct lodge_err *err)
 int board_add_devices(struct board *b, struct lodge_err *err)
 {
 	const struct vm_options *o = &b->vm->cfg.devices;
+	int r;
 
 	for (unsigned i = 0; i < o->n; i++) {
 		const char *name = props_get(o->p[i], "driver");
 		const struct board_kind *k = name ? find_kind(name) : NULL;
-		int r;
 
 		if (!name)
 			return err_set(err, -EINVAL, "-device: the device's name comes first");
@@ -307,5 +310,6 @@ int board_add_devices(struct board *b, struct lodge_err *err)
 		if (r)
 			return r;
 	}
-	return add_virtio_drives(b, err);
+	r = add_virtio_drives(b, err);
+	return r ? r : board_add_virtfs(b, err);
 }

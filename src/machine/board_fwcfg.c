@@ -100,7 +100,9 @@ static int add_smbios(struct board *b)
 
 	board_tables_config(b, &cfg);
 	cfg.by_firmware = true;
-	smbios_build(&s, &cfg);
+	r = smbios_build(&s, &cfg);
+	if (r)
+		return r;
 	smbios_entry21_fill(&s, 0, anchor);
 	r = fw_cfg_add_file(b->fw_cfg, "etc/smbios/smbios-tables", s.bytes, s.len);
 	return r ? r
@@ -230,7 +232,7 @@ static int add_basics(struct board *b)
 	int r = fw_cfg_add_u64(f, FW_CFG_RAM_SIZE, b->ram_low);
 
 	if (!r)
-		r = fw_cfg_add_bytes(f, FW_CFG_UUID, cfg->uuid, sizeof(cfg->uuid));
+		r = fw_cfg_add_bytes(f, FW_CFG_UUID, b->uuid, sizeof(b->uuid));
 	if (!r)
 		r = fw_cfg_add_u16(f, FW_CFG_NB_CPUS, (uint16_t)cfg->cpus);
 	if (!r)
@@ -255,6 +257,11 @@ int board_fill_fw_cfg(struct board *b, struct lodge_err *err)
 		r = add_smbios(b);
 	if (!r)
 		r = add_boot(b);
+	if (r == -E2BIG)
+		return err_set(
+			err, r,
+			"the strings of -smbios are too long: 8 KiB each, and 32 KiB for all, "
+			"are the most");
 	if (r)
 		return err_set(err, r, "cannot fill fw_cfg: %s", strerror(-r));
 	for (unsigned i = 0; i < cfg->fwcfg_items && !r; i++)

@@ -72,6 +72,8 @@ struct board {
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
 	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
 	struct board_flash *flash[BOARD_FLASHES];
+	struct fw_smbios smbios; /* -smbios, and -uuid */
+	uint8_t uuid[16];
 	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
 	bool booted;		   /* -boot once= is over */
 	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
@@ -97,6 +99,11 @@ int board_boot(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* Into the ROM below 4 GiB. Once, after board_map_memory(). */
 int board_load_rom(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_smbios.c ----------------------------------------------------------------------------- */
+
+/* What -smbios says. Once, before devices. */
+int board_read_smbios(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* ---- board_flash.c: -drive if=pflash ------------------------------------------------------------ */
 
@@ -147,9 +154,12 @@ struct board_kind {
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
-/* board_virtio.c */
+/* board_share.c: all of -virtfs. */
+int board_add_virtfs(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* board_virtio.c, board_share.c */
 extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
-	board_virtio_balloon, board_virtconsole, board_virtserialport;
+	board_virtio_balloon, board_virtio_9p, board_virtio_vsock, board_virtconsole,
+	board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
@@ -181,8 +191,7 @@ void board_free_added(struct board *b);
 
 /* ---- board_storage.c: disks, CD-ROMs, floppies ------------------------------------------------- */
 
-extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme,
-	board_floppy;
+extern const struct board_kind board_ide_hd, board_ide_cd, board_ahci, board_nvme, board_floppy;
 /* Drives of if=ide to their places. Once, after drives_open() and the -device options. */
 int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* ---- board_net.c: the network -------------------------------------------------------------------
@@ -197,6 +206,6 @@ int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
 void board_check_nets(struct board *b);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
-extern const struct board_kind board_kind_e1000, board_virtio_net;
+extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virtio_net;
 
 #endif

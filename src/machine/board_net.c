@@ -12,6 +12,7 @@
 
 #include "base/range.h"
 #include "devices/net/e1000.h"
+#include "devices/net/rtl8139.h"
 #include "devices/virtio/virtio_net.h"
 #include "machine/board_int.h"
 #include "machine/board_virtio.h"
@@ -163,6 +164,36 @@ const struct board_kind board_kind_e1000 = {
 	.make = make_e1000,
 };
 
+static void free_rtl8139(void *card)
+{
+	rtl8139_free(card);
+}
+
+static int make_rtl8139(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct rtl8139_config cfg = {.mem = b->vm->mem, .loop = b->vm->loop};
+	struct rtl8139 *n;
+	struct card c;
+	int r = card_begin(b, p, &c, err);
+
+	if (!r)
+		r = board_pci_place(b, p, &cfg.devfn, err);
+	if (r)
+		return r;
+	memcpy(cfg.mac, c.mac, 6);
+	n = rtl8139_new(b->pci, &cfg, err);
+	if (!n)
+		return -EINVAL;
+	r = board_adopt(b, props_get(p, "id"), rtl8139_device(n), n, free_rtl8139, err);
+	return r ? r : card_end(b, p, &c, rtl8139_pci(n), "efi-rtl8139.rom", rtl8139_end(n), err);
+}
+
+const struct board_kind board_kind_rtl8139 = {
+	.name = "rtl8139",
+	.help = "fast Ethernet (RTL8139C+): netdev=ID,mac=MAC,romfile=FILE,bootindex=N",
+	.make = make_rtl8139,
+};
+
 /* ---- virtio-net -------------------------------------------------------------------------------------
  */
 
@@ -253,6 +284,7 @@ const struct board_kind board_virtio_net = {
 };
 static const struct board_kind *const cards[] = {
 	&board_kind_e1000,
+	&board_kind_rtl8139,
 	&board_virtio_net,
 };
 
@@ -338,18 +370,29 @@ static int open_nic(struct board *b, struct props *p, unsigned n, struct lodge_e
 	return r;
 }
 
+static bool is_nic(const struct props *p)
+{
+	return strcmp(props_what(p), "-netdev") != 0;
+}
+
 int board_open_nets(struct board *b, struct lodge_err *err)
 {
 	const struct vm_options *o = &b->vm->cfg.netdevs;
 	int r = 0;
 
 	for (unsigned i = 0; i < o->n && !r; i++) {
-		if (strcmp(props_what(o->p[i]), "-nic"))
+		if (!is_nic(o->p[i]))
 			r = open_net(b, o->p[i], err);
 	}
 	for (unsigned i = 0; i < o->n && !r; i++) {
-		if (!strcmp(props_what(o->p[i]), "-nic"))
-			r = open_nic(b, o->p[i], i, err);
+		if (!is_nic(o->p[i]))
+			continue;
+		r = open_nic(b, o->p[i], i, err);
+		if (r && !strcmp(props_what(o->p[i]), VM_DEFAULT_NIC)) {
+			fprintf(stderr, "lodge: no network: %s\n", err->msg);
+			err->msg[0] = '\0';
+			r = 0;
+		}
 	}
 	return r;
 }

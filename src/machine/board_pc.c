@@ -492,7 +492,9 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->nets);
 	list_init(&b->roms);
 	err->msg[0] = '\0';
-	r = drives_open(b, err);
+	r = board_read_smbios(b, err);
+	if (!r)
+		r = drives_open(b, err);
 	if (!r)
 		r = board_open_flash(b, err);
 	if (!r)

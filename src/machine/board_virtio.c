@@ -13,6 +13,7 @@
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_console.h"
 #include "devices/virtio/virtio_rng.h"
+#include "devices/virtio/virtio_vsock.h"
 #include "machine/board_virtio.h"
 #include "machine/chardevs.h"
 #include "machine/drive.h"
@@ -353,4 +354,40 @@ const struct board_kind board_virtio_balloon = {
 		"[target=SIZE,free-page-reporting=on,deflate-on-oom=on]",
 	.virtio = true,
 	.make = make_balloon,
+};
+
+/* ---- virtio-vsock --------------------------------------------------------------------------------------- */
+
+static void free_vsock(void *obj)
+{
+	virtio_vsock_free(obj);
+}
+
+static int make_vsock(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct virtio_vsock_config c = {.guest_cid = 3};
+	struct virtio_vsock *s;
+	int r = board_virtio_config(b, p, 3, 128, &c.virtio, err);
+
+	if (!r)
+		r = props_u64(p, "guest-cid", UINT64_MAX, &c.guest_cid, err);
+	if (r)
+		return r;
+	c.path = props_get(p, "path");
+	if (!c.path || !c.path[0])
+		return err_set(err, -EINVAL,
+			       "%s: path= is missing: where the host's programs connect, a Unix "
+			       "socket",
+			       props_what(p));
+	s = virtio_vsock_new(&c, err);
+	if (!s)
+		return -EINVAL;
+	return board_adopt(b, props_get(p, "id"), virtio_vsock_device(s), s, free_vsock, err);
+}
+
+const struct board_kind board_virtio_vsock = {
+	.name = "virtio-vsock-pci",
+	.help = "streams between host and guest programs: path=SOCKET [,guest-cid=N]",
+	.virtio = true,
+	.make = make_vsock,
 };

@@ -27,7 +27,7 @@ static int read_file(int dir, const char *name, const char *shown, struct fat_fi
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC), r = 0;
 	char *buf = fd < 0 ? NULL : malloc(FAT_FILE_BYTES_MAX + 1);
-	ssize_t got;
+	ssize_t got = 0;
 
 	if (fd < 0)
 		return errno == ENOENT ? -ENOENT

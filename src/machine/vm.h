@@ -22,6 +22,9 @@
 #define VM_RAM_MIN (8ull << 20)
 #define VM_RAM_MAX (1ull << 40)
 
+/* props_what() of a card that nobody asked for: where it cannot be had, the machine goes without. */
+#define VM_DEFAULT_NIC "-nic (of itself)"
+
 struct engine_ops;
 struct props;
 
@@ -63,10 +66,10 @@ struct vm_config {
 	const char *data_dirs[VM_DATA_DIRS]; /* before the usual places */
 	unsigned n_data_dirs;
 	struct vm_boot boot;
-	bool bios_on_serial; /* what the BIOS prints goes to the first serial port */
-	bool has_uuid;
-	uint8_t uuid[16];		/* RFC 4122 byte order */
-	struct vm_options option_roms;	/* -option-rom */
+	bool bios_on_serial;	       /* what the BIOS prints goes to the first serial port */
+	const char *uuid;	       /* as text; NULL: none */
+	struct vm_options option_roms; /* -option-rom */
+	struct vm_options smbios;
 	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
 	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
 	bool debug_exit;		/* isa-debug-exit */
@@ -81,7 +84,8 @@ struct vm_config {
 	/* -drive and its short forms; -blockdev; -netdev, -nic; -device. The caller's, for the VM's life. */
 	struct vm_options drives, blockdevs, netdevs, devices;
 	struct vm_options chardevs; /* -chardev */
-	bool snapshot; /* what guests write to -drive goes when the machine ends */
+	struct vm_options fsdevs, virtfs;
+	bool snapshot;		    /* what guests write to -drive goes when the machine ends */
 };
 
 /* How a VM ended. */

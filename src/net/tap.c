@@ -161,6 +161,13 @@ static int refuse(struct props *p, struct lodge_err *err)
 	return 0;
 }
 
+static bool is_tap(int fd)
+{
+	struct ifreq now = {0};
+
+	return !ioctl(fd, TUNGETIFF, &now) && now.ifr_flags & IFF_TAP;
+}
+
 /* The interface's descriptor is in t->fd. */
 static int set_up(struct net_tap *t, bool want_vnet, struct lodge_err *err)
 {
@@ -168,8 +175,9 @@ static int set_up(struct net_tap *t, bool want_vnet, struct lodge_err *err)
 	struct ifreq now = {0};
 	int hdr = sizeof(struct net_offload);
 
-	if (ioctl(t->fd, TUNGETIFF, &now) || !(now.ifr_flags & IFF_TAP))
-		return err_set(err, -EINVAL, "the descriptor is not of a tap interface");
+	if (ioctl(t->fd, TUNGETIFF, &now))
+		return err_set(err, -errno, "the tap interface does not say what it is: %s",
+			       strerror(errno));
 	t->vnet = now.ifr_flags & IFF_VNET_HDR;
 	if (!t->vnet)
 		return 0;
@@ -222,6 +230,10 @@ static int open_tap(struct net_tap *t, struct props *p, struct lodge_err *err)
 	if (r)
 		return r;
 	if (fd) {
+		/* One that is something else stays its owner's. */
+		if (!is_tap((int)n))
+			return err_set(err, -EINVAL, "%s tap: fd=%s is not of a tap interface",
+				       props_what(p), fd);
 		t->fd = (int)n;
 		fcntl(t->fd, F_SETFD, FD_CLOEXEC);
 		fcntl(t->fd, F_SETFL, O_NONBLOCK);

@@ -17,6 +17,7 @@ struct fuzz_virtio {
 	void (*event)(void *opaque, struct fuzz_in *in);
 	/* Fill a request's header of up to 64 bytes, so that many are sensible. May be NULL. */
 	void (*header)(void *opaque, struct fuzz_in *in, unsigned q, uint8_t *p);
+	unsigned header_bytes; /* 0: 16 */
 	void *opaque;
 };
 
@@ -74,7 +75,7 @@ static inline void fuzz_chain(struct fuzz_in *in, struct fuzz_virtio *f)
 		b[i].len = fuzz_sizes[fuzz_u8(in) & 7];
 	}
 	if (n_out && f->header) {
-		b[0].len = 16;
+		b[0].len = f->header_bytes ? f->header_bytes : 16;
 		f->header(f->opaque, in, n, drv_p(d, b[0].gpa));
 	}
 	if (how & 16)

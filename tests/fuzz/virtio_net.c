@@ -100,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				dev->cls->reset(dev);
 			if (op < 128) {
 				d.heap = 0x10000;
+				drv_place(&d);
 				drv_start(&d, fuzz_uint(&in, 4) & drv_offered(&d), 3, 64);
 			}
 			break;

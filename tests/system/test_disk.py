@@ -345,3 +345,22 @@ cat /sys/block/vda/serial
         assert vm.wait_exit() == 0
         assert "WRITTEN" in vm.text and "lodge-1" in vm.text
     assert read_at(image, 0, 8 * MIB) == data()
+
+
+def test_machine_when_reset_under_load_expect_it_starts_again(tmp_path, image):
+    script = """
+boots=$(dd if=/dev/vda bs=512 count=1 2>/dev/null | tr -d '\\0')
+[ "$boots" = xx ] && { echo THIRD-START; exit; }
+printf "x$boots" | dd of=/dev/vda bs=512 conv=sync,fsync 2>/dev/null
+for part in 1 2 3 4; do
+    dd if=/tmp/data of=/dev/vda bs=64k seek=$((part * 100)) oflag=direct 2>/dev/null &
+    dd if=/dev/vda of=/dev/null bs=4k skip=$((part * 500)) iflag=direct 2>/dev/null &
+done
+reboot -f
+sleep 100
+"""
+    vm = guest(tmp_path, script, "-drive", "if=virtio,format=raw,cache=none,file=%s" % image)
+    vm.args.remove("-no-reboot")
+    with vm:
+        vm.expect("THIRD-START")
+        assert vm.wait_exit() == 0

@@ -4,6 +4,7 @@
 Run: make t T=system/seabios
 """
 import os
+import subprocess
 
 import pytest
 from vm import LODGE, Vm, bad_lines, kernel, linux
@@ -49,6 +50,40 @@ def test_seabios_when_reboot_timeout_expect_reset_that_starts_it_again():
         for _ in range(3):
             vm.expect(r"SeaBIOS \(version 1\.\d+")
             vm.expect(r"No bootable device.  Retrying in")
+
+
+def cpu_ms(pid):
+    """Time that all threads of the process have run so far."""
+    total = 0
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
+            total += int(f.read().split()[0])
+    return total / 1e6
+
+
+def test_seabios_when_started_expect_first_message_within_30_ms_of_processor_time():
+    # Of the processor's, since the host may be busy; the best of some, since its caches may be cold.
+    times = []
+    for _ in range(5):
+        p = subprocess.Popen([*LODGE, "-display", "none", "-serial", "none", "-debugcon", "stdio"],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        text = b""
+        while b"SeaBIOS" not in text:
+            part = os.read(p.stdout.fileno(), 4096)
+            assert part
+            text += part
+        times.append(cpu_ms(p.pid))
+        p.kill()
+        p.wait()
+    print("first message after %s ms" % ", ".join("%.1f" % t for t in times))
+    assert min(times) < 30
+
+
+@pytest.mark.parametrize("rom, shown", [("", True), (",romfile=", False), (",rombar=0", False)])
+def test_card_when_it_has_a_rom_expect_ipxe_unless_there_shall_be_none(rom, shown):
+    with Vm("-netdev", "user,id=n", "-device", "e1000,netdev=n" + rom, "-boot", "c") as vm:
+        vm.expect(r"No bootable device")
+        assert ("iPXE (http://ipxe.org)" in vm.text) == shown
 
 
 def test_firmware_when_missing_expect_package_named():

@@ -7,11 +7,12 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
 from modules import modules
-from vm import Vm, bad_lines, initrd, kernel
+from vm import LODGE, Vm, bad_lines, initrd, kernel
 
 LOAD = """#!/bin/busybox sh
 for m in $(cat /bin/modlist); do insmod /bin/$m || echo "FAIL insmod $m"; done
@@ -40,13 +41,13 @@ grep virtio /proc/interrupts
 """
 
 
-def guest(tmp_path, script, *args, name="cloud-amd64", mods=(), append="", **more):
+def guest(tmp_path, script, *args, name="cloud-amd64", mods=(), append="", files=(), **more):
     """A guest that loads modules, runs `script`, and powers off."""
     paths = modules(name, "virtio_pci", *mods)
     (tmp_path / "virtiojob").write_text(LOAD + "mkdir -p /mnt\n" + script)
     (tmp_path / "modlist").write_text(" ".join(os.path.basename(m) for m in paths))
     return Vm("-kernel", kernel(name), "-initrd",
-              initrd("amd64", str(tmp_path / "virtiojob"), str(tmp_path / "modlist"), *paths),
+              initrd("amd64", str(tmp_path / "virtiojob"), str(tmp_path / "modlist"), *paths, *files),
               "-append", "console=ttyS0 quiet cryptomgr.notests lodge.cmd=virtiojob " + append,
               *args, **more)
 
@@ -206,3 +207,155 @@ tr -d y </mnt/b | wc -c
         vm.send("\r")
         finish(vm)
         assert re.search(r"\n0\r", vm.text)
+
+
+def test_9p_when_folders_are_mounted_expect_them_shared(tmp_path):
+    script = """
+o=trans=virtio,version=9p2000.L,msize=131072
+mkdir /ro /rw
+mount -t 9p -o $o,ro ro /ro || mount -t 9p -o $o ro /ro || echo "FAIL mount ro"
+mount -t 9p -o $o rw /rw || echo "FAIL mount rw"
+(cd /ro && md5sum -c sums) || echo "FAIL sums"
+find /ro -type f | wc -l
+ls -l /ro/link
+cat /ro/link 2>/dev/null && echo "FAIL the outside"
+mount -o remount,rw /ro
+echo x >/ro/new 2>/dev/null && echo "FAIL write to ro"
+cd /rw
+mkdir dir && cp /ro/big dir/big && cmp /ro/big dir/big || echo "FAIL copy"
+mv dir/big dir/moved && ln -s moved dir/s && ln dir/moved hard && chmod 640 hard
+for i in $(seq 100); do echo $i >dir/n$i; done
+cat dir/n* | sort -n | tail -1
+rm dir/n? && ls dir | wc -l
+echo more >>hard && tail -c 5 dir/moved
+sync && cd / && umount /rw && mount -t 9p -o $o,cache=loose rw /rw && tail -c 5 /rw/dir/s
+"""
+    ro, rw = tmp_path / "ro", tmp_path / "rw"
+    ro.mkdir()
+    rw.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (ro / "big").write_bytes(os.urandom(3 << 20))
+    sums = subprocess.run(["md5sum", "big"], cwd=ro, stdout=subprocess.PIPE, check=True).stdout
+    (ro / "sums").write_bytes(sums)
+    (ro / "link").symlink_to("../secret")
+    deep = ro
+    for n in range(20):
+        deep = deep / ("d%d" % n)
+        deep.mkdir()
+        (deep / "file").write_text(str(n))
+    with guest(tmp_path, script, "-virtfs", "local,path=%s,mount_tag=ro,security_model=none" % ro,
+               "-fsdev", "local,id=f,path=%s,security_model=none,readonly=off" % rw, "-device",
+               "virtio-9p-pci,fsdev=f,mount_tag=rw", name="amd64", memory="512M",
+               mods=["9pnet_virtio", "9p"]) as vm:
+        finish(vm)
+        assert "big: OK" in vm.text
+        assert re.search(r"\n22\r", vm.text)  # files
+        assert re.search(r"\n100\r", vm.text)
+        assert re.search(r"\n93\r", vm.text)  # entries left
+        assert vm.text.count("more\r") >= 2
+    assert (rw / "hard").read_bytes() == (ro / "big").read_bytes() + b"more\n"
+    assert (rw / "dir/moved").stat().st_ino == (rw / "hard").stat().st_ino
+    assert (rw / "hard").stat().st_mode & 0o777 == 0o640
+    assert os.readlink(rw / "dir/s") == "moved"
+    assert not (ro / "new").exists()
+
+
+def read_all(s):
+    got = []
+    while True:
+        piece = s.recv(65536)
+        if not piece:
+            return b"".join(got)
+        got.append(piece)
+
+
+def test_vsock_when_both_sides_connect_expect_streams(tmp_path):
+    script = """
+vsocktool echo 5000 &
+sleep 0.5
+echo READY; read go
+vsocktool cat 6000 </bin/busybox | md5sum
+md5sum </bin/busybox
+echo x | vsocktool cat 6001
+echo ENDED; read go
+"""
+    tool = str(tmp_path / "vsocktool")
+    subprocess.run(["gcc", "-static", "-O1", "-o", tool,
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "vsocktool.c")],
+                   check=True)
+    path = str(tmp_path / "vsock")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path + "_6000")
+    server.listen(1)
+    server.settimeout(120)
+    with guest(tmp_path, script, "-device", "virtio-vsock-pci,guest-cid=7,path=" + path,
+               mods=["vmw_vsock_virtio_transport"], files=[tool]) as vm:
+        vm.expect("READY")
+        nobody = connect(path)
+        nobody.sendall(b"CONNECT 9999\n")
+        assert nobody.recv(100) == b""
+        data = os.urandom(3 << 20)
+        streams = [connect(path) for _ in range(3)]
+        for s in streams:
+            s.sendall(b"CONNECT 5000\nearly")  # what is behind the line belongs to the stream
+        # One after the other is served; all may send at once.
+        for s in streams:
+            line = b""
+            while not line.endswith(b"\n"):
+                line += s.recv(1)
+            assert re.match(rb"OK \d+\n", line)
+            sender = threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)))
+            sender.start()
+            assert read_all(s) == b"early" + data
+            sender.join()
+        vm.send("\r")
+        client, _ = server.accept()
+        client.settimeout(120)
+        got = read_all(client)
+        client.sendall(got)
+        client.close()
+        vm.expect("ENDED")
+        vm.send("\r")
+        finish(vm)
+        sums = re.findall(r"(\w{32})  -", vm.text)
+        assert len(sums) == 2 and sums[0] == sums[1]
+        assert "connect: Connection reset" in vm.text
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("args,sentence", [
+    (["-device", "virtio-blk-pci"], "drive"),
+    (["-device", "virtio-blk-pci,drive=none"], "none"),
+    (["-device", "virtio-rng-pci,rng=rng0"], "rng"),
+    (["-device", "virtio-rng-pci,max-bytes=1,period=0"], "period"),
+    (["-device", "virtio-rng-pci,disable-legacy=on,disable-modern=on"], "leave nothing"),
+    (["-device", "virtio-rng-pci,vectors=999"], "vectors"),
+    (["-device", "virtio-rng-pci,addr=1f.9"], "addr"),
+    (["-device", "virtio-serial-pci,max_ports=32"], "max_ports"),
+    (["-device", "virtconsole"], "virtio-serial-pci"),
+    (["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=c"], "id=c"),
+    (["-device", "virtio-serial-pci,id=s", "-device", "virtserialport,bus=t.0"], "t.0"),
+    (["-device", "virtio-serial-pci", "-device", "virtserialport,nr=0"], "port 0"),
+    (["-chardev", "null,id=a", "-chardev", "null,id=a"], "taken"),
+    (["-chardev", "null"], "id="),
+    (["-chardev", "spicevmc,id=a"], "spicevmc"),
+    (["-chardev", "file,id=a"], "path="),
+    (["-chardev", "socket,id=a,port=1,fd=3"], "fd"),
+    (["-serial", "chardev:none"], "id=none"),
+    (["-virtfs", "local,path=/nonexistent,mount_tag=t"], "/nonexistent"),
+    (["-virtfs", "local,path=/tmp"], "mount_tag"),
+    (["-virtfs", "local,path=/tmp,mount_tag=t,security_model=mapped-file"], "mapped-file"),
+    (["-virtfs", "local,path=/tmp,mount_tag=t,writeout=immediate"], "writeout"),
+    (["-virtfs", "proxy,socket=x,mount_tag=t"], "proxy"),
+    (["-device", "virtio-9p-pci,fsdev=f,mount_tag=t"], "id=f"),
+    (["-device", "virtio-vsock-pci"], "path="),
+    (["-device", "virtio-vsock-pci,path=/tmp/x,guest-cid=2"], "guest-cid"),
+    (["-device", "virtio-balloon-pci,target=x"], "target"),
+    (["-device", "virtio-nothing-pci"], "virtio-nothing-pci"),
+])
+def test_options_when_impossible_expect_sentence(args, sentence):
+    r = subprocess.run([*LODGE, "-kernel", kernel("cloud-amd64"), "-display", "none", *args],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, timeout=60, check=False)
+    assert r.returncode == 1
+    assert sentence in r.stdout, r.stdout

@@ -2,8 +2,8 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -rtc -name -kernel -initrd -append
--bios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -debugcon -device -display -vga -monitor
--parallel -nic -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
+-bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -fsdev -debugcon -device -display -vga -monitor
+-parallel -nic -netdev -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
 	# The words of $1 that begin with the current one; none of them is a file name.
@@ -12,7 +12,7 @@ _lodge_words() {
 
 _lodge_run_value() {
 	case $prev in
-	-kernel | --kernel | -initrd | --initrd | -bios | --bios | \
+	-kernel | --kernel | -initrd | --initrd | -bios | --bios | -L | --L | -option-rom | --option-rom | \
 		-hd? | --hd? | -cdrom | --cdrom | -fd? | --fd? | -pflash | --pflash | -D | --D | -pidfile | --pidfile)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		compopt -o filenames 2>/dev/null
@@ -37,16 +37,55 @@ _lodge_run_value() {
 	-device | --device)
 		_lodge_words "help $(lodge run -device help 2>/dev/null | awk '{ sub(/,.*/, "", $1); print $1 }')"
 		;;
+	-virtfs | --virtfs | -fsdev | --fsdev)
+		_lodge_words "local,path="
+		compopt -o nospace 2>/dev/null
+		;;
 	-chardev | --chardev)
 		_lodge_words "stdio,id= file,id= socket,id= pty,id= null,id="
 		compopt -o nospace 2>/dev/null
 		;;
+	-nic | --nic)
+		_lodge_words "user passt tap stream dgram socket none help model=help"
+		compopt -o nospace 2>/dev/null
+		;;
+	-netdev | --netdev)
+		_lodge_words "user,id= passt,id= tap,id= stream,id= dgram,id= socket,id= help"
+		compopt -o nospace 2>/dev/null
+		;;
 	-display | --display | -vga | --vga | -monitor | --monitor | -parallel | --parallel | \
-		-nic | --nic | -net | --net) _lodge_words "none" ;;
+		-net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
 	-smp | --smp) _lodge_words "1 2 4 8" ;;
 	-append | --append | -name | --name | -fw_cfg | --fw_cfg) COMPREPLY=() ;;
 	*) return 1 ;;
+	esac
+}
+
+_lodge_img() {
+	if [ "$COMP_CWORD" -eq 2 ]; then
+		_lodge_words "create info check convert resize snapshot rebase map commit compare"
+		return
+	fi
+	case $prev in
+	-f | -F | -O) _lodge_words "raw qcow2 vmdk vpc vdi" ;;
+	-t | -T) _lodge_words "none writeback writethrough directsync unsafe" ;;
+	-r) _lodge_words "leaks all" ;;
+	-o)
+		_lodge_words "cluster_size= compat= lazy_refcounts= refcount_bits= compression_type= \
+extended_l2= preallocation= help"
+		compopt -o nospace 2>/dev/null
+		;;
+	*)
+		case $cur in
+		-*) _lodge_words "-f -F -O -b -B -o -c -p -q -n -S -U -W -r -l -a -d -u -m -t -T -s \
+--json --output=json --backing-chain --shrink --target-is-zero" ;;
+		*)
+			COMPREPLY=($(compgen -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+			;;
+		esac
+		;;
 	esac
 }
 
@@ -55,11 +94,12 @@ _lodge() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run new doctor help version"
+		_lodge_words "run img new doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _lodge_run_value || _lodge_words "$_lodge_run_options" ;;
+	img) _lodge_img ;;
 	doctor) _lodge_words "--json" ;;
 	new)
 		case $prev in
@@ -79,7 +119,7 @@ _lodge() {
 			;;
 		esac
 		;;
-	help) _lodge_words "run new doctor help version" ;;
+	help) _lodge_words "run img new doctor help version" ;;
 	esac
 }
 

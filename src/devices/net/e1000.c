@@ -369,8 +369,7 @@ static void soft_reset(struct e1000 *s)
 	s->throttle_ns = s->rx_abs_ns = s->tx_abs_ns = 0;
 	memset(s->reg, 0, sizeof(s->reg));
 	memset(s->ctx, 0, sizeof(s->ctx));
-	s->ee_in = s->ee_out = 0;
-	s->ee_bits = s->ee_left = s->ee_addr = 0;
+	eeprom93_set(&s->eeprom, false, false, false);
 	*e1000_reg(s, CTRL) = CTRL_FD | CTRL_SLU;
 	*e1000_reg(s, VET) = NET_ETHERTYPE_VLAN;
 	*e1000_reg(s, PBA) = 0x00100030;
@@ -396,8 +395,7 @@ static int e1000_post_load(struct device *dev)
 {
 	struct e1000 *s = container_of(dev, struct e1000, pci.dev);
 
-	if (pci_dev_loaded(&s->pci) || s->ee_bits > 9 || s->ee_left > 16 ||
-	    s->ee_addr >= EEPROM_WORDS || s->link_up > 1)
+	if (pci_dev_loaded(&s->pci) || !eeprom93_ok(&s->eeprom) || s->link_up > 1)
 		return -EINVAL;
 	io_timer_cancel(&s->rx_timer);
 	io_timer_cancel(&s->tx_timer);
@@ -412,6 +410,12 @@ static int e1000_post_load(struct device *dev)
 	return 0;
 }
 
+/* The registers from `first` to before `end`. */
+#define REGS(what, first, end)                                                                 \
+	{                                                                                      \
+		.name = what, .offset = offsetof(struct e1000, reg) + (first), .elem_size = 4, \
+		.kind = STATE_UINT, .count = ((end) - (first)) / 4, .since = 1                 \
+	}
 #define CTX_FIELDS(i)                                                                              \
 	STATE_FIELD(struct e1000, ctx[i].ipcss), STATE_FIELD(struct e1000, ctx[i].ipcso),          \
 		STATE_FIELD(struct e1000, ctx[i].tucss), STATE_FIELD(struct e1000, ctx[i].tucso),  \
@@ -422,14 +426,23 @@ static int e1000_post_load(struct device *dev)
 
 static const struct state_field e1000_fields[] = {
 	PCI_STATE_FIELDS(struct e1000, pci),
-	STATE_ARRAY(struct e1000, reg),
+	REGS("reg-general", CTRL, 0x0200),
+	REGS("reg-transmit", TCTL, 0x0480),
+	REGS("reg-led", LEDCTL, LEDCTL + 4),
+	REGS("reg-pba", PBA, PBA + 4),
+	REGS("reg-flow", FCRTL, FCRTH + 4),
+	REGS("reg-rx-ring", RDBAL, RADV + 4),
+	REGS("reg-rsrpd", RSRPD, RSRPD + 4),
+	REGS("reg-txdmac", TXDMAC, TXDMAC + 4),
+	REGS("reg-tx-ring", TDBAL, TSPMT + 4),
+	REGS("reg-counters", STATS, STATS_END),
+	REGS("reg-rxcsum", RXCSUM, RXCSUM + 4),
+	REGS("reg-filters", MTA, RA_END),
+	REGS("reg-vlans", VFTA, VFTA_END),
+	REGS("reg-wakeup", WUC, MANC + 4),
 	STATE_ARRAY(struct e1000, phy),
 	STATE_FIELD(struct e1000, ioaddr),
-	STATE_FIELD(struct e1000, ee_in),
-	STATE_FIELD(struct e1000, ee_out),
-	STATE_FIELD(struct e1000, ee_bits),
-	STATE_FIELD(struct e1000, ee_left),
-	STATE_FIELD(struct e1000, ee_addr),
+	EEPROM93_STATE_FIELDS(struct e1000, eeprom),
 	CTX_FIELDS(0),
 	CTX_FIELDS(1),
 	STATE_FIELD(struct e1000, delayed),

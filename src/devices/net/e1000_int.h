@@ -8,6 +8,7 @@
 #define LODGE_DEVICES_NET_E1000_INT_H
 
 #include "devices/net/e1000.h"
+#include "devices/net/eeprom93.h"
 
 /* Registers (table 13-2), byte offsets. */
 enum {
@@ -142,7 +143,6 @@ enum {
 #define EECD_GNT 0x080u
 #define EECD_PRES 0x100u
 
-#define EEPROM_WORDS 64u
 #define PHY_REGS 32u
 #define DESC_BYTES 16u
 /* Descriptors of one frame; and handled in one turn, after which others get the VM lock. */
@@ -164,14 +164,8 @@ struct e1000 {
 	struct e1000_config cfg;
 	uint32_t reg[E1000_REGS_END / 4];
 	uint16_t phy[PHY_REGS];
-	uint16_t eeprom[EEPROM_WORDS];
+	struct eeprom93 eeprom;
 	uint32_t ioaddr;
-	/* The serial EEPROM in the middle of a command. */
-	uint32_t ee_in;		     /* bits shifted in since chip select, the start bit first */
-	uint16_t ee_out;	     /* bits to shift out */
-	uint8_t ee_bits;	     /* how many of ee_in, or -- once it is a READ -- 9 */
-	uint8_t ee_left;	     /* how many of ee_out */
-	uint8_t ee_addr;	     /* the word that comes next */
 	struct e1000_context ctx[2]; /* without and with segmentation */
 	/* Causes that wait for their delay; when interrupts may come again. */
 	uint32_t delayed;

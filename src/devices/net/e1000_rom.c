@@ -4,7 +4,7 @@
  * Source: 317453-006 chapter 5 (EEPROM), §8.5 and §13.4.4 (access), chapter 11 and table 13-6 (PHY).
  * Threads: with the VM lock held.
  *
- * The EEPROM is read-only: commands to write and erase it are taken and do nothing.
+ * The EEPROM is read-only.
  */
 #include <string.h>
 
@@ -15,8 +15,6 @@
  */
 
 #define EE_SUM 0xbabau
-#define EE_READ 6u     /* start bit and opcode 10 */
-#define EE_CMD_BITS 9u /* start, two of opcode, six of address */
 
 void e1000_eeprom_fill(struct e1000 *s)
 {
@@ -35,50 +33,20 @@ void e1000_eeprom_fill(struct e1000 *s)
 	};
 	uint16_t sum = 0;
 
-	memset(s->eeprom, 0xff, sizeof(s->eeprom));
+	memset(s->eeprom.word, 0xff, sizeof(s->eeprom.word));
 	for (unsigned i = 0; i < 3; i++)
-		s->eeprom[i] = ld_le16(s->cfg.mac + 2 * i);
+		s->eeprom.word[i] = ld_le16(s->cfg.mac + 2 * i);
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		s->eeprom[fixed[i].word] = fixed[i].val;
-	for (unsigned i = 0; i < EEPROM_WORDS - 1; i++)
-		sum = (uint16_t)(sum + s->eeprom[i]);
-	s->eeprom[EEPROM_WORDS - 1] = (uint16_t)(EE_SUM - sum);
-}
-
-/* A rising clock with the chip selected. */
-static void ee_clock(struct e1000 *s, bool in)
-{
-	if (s->ee_bits == EE_CMD_BITS) {
-		/* Words follow one another as long as the clock goes on. */
-		if (!s->ee_left) {
-			s->ee_addr = (s->ee_addr + 1) % EEPROM_WORDS;
-			s->ee_out = s->eeprom[s->ee_addr];
-			s->ee_left = 16;
-		}
-		s->ee_left--;
-		return;
-	}
-	/* Zeros before the start bit are nothing. */
-	if (!s->ee_bits && !in)
-		return;
-	s->ee_in = (s->ee_in << 1 | in) & 0x1ff;
-	if (++s->ee_bits < EE_CMD_BITS)
-		return;
-	s->ee_addr = s->ee_in & (EEPROM_WORDS - 1);
-	/* 16 to come: the first clock brings the first; until then a 0 is there. */
-	s->ee_left = 16;
-	s->ee_out = s->ee_in >> 6 == EE_READ ? s->eeprom[s->ee_addr] : 0xffff;
+		s->eeprom.word[fixed[i].word] = fixed[i].val;
+	for (unsigned i = 0; i < EEPROM93_WORDS - 1; i++)
+		sum = (uint16_t)(sum + s->eeprom.word[i]);
+	s->eeprom.word[EEPROM93_WORDS - 1] = (uint16_t)(EE_SUM - sum);
 }
 
 void e1000_eecd_write(struct e1000 *s, uint32_t val)
 {
-	uint32_t old = *e1000_reg(s, EECD);
-
 	val &= EECD_SK | EECD_CS | EECD_DI | EECD_FWE | EECD_REQ;
-	if (!(val & EECD_CS))
-		s->ee_bits = s->ee_left = 0, s->ee_in = 0;
-	else if (val & ~old & EECD_SK)
-		ee_clock(s, val & EECD_DI);
+	eeprom93_set(&s->eeprom, val & EECD_CS, val & EECD_SK, val & EECD_DI);
 	*e1000_reg(s, EECD) = val;
 }
 
@@ -88,8 +56,7 @@ uint32_t e1000_eecd_read(struct e1000 *s)
 
 	if (val & EECD_REQ)
 		val |= EECD_GNT;
-	/* Ready, while nothing is shifted out. */
-	if (s->ee_bits < EE_CMD_BITS || (s->ee_left < 16 && s->ee_out >> s->ee_left & 1))
+	if (eeprom93_out(&s->eeprom))
 		val |= EECD_DO;
 	return val;
 }
@@ -102,7 +69,7 @@ uint32_t e1000_eerd(struct e1000 *s, uint32_t val)
 	if (!(val & 1))
 		return val & 0xff00;
 	return addr << 8 | 0x10 |
-	       (addr < EEPROM_WORDS ? (uint32_t)s->eeprom[addr] << 16 : 0xffff0000u);
+	       (addr < EEPROM93_WORDS ? (uint32_t)s->eeprom.word[addr] << 16 : 0xffff0000u);
 }
 
 /* ---- PHY ----------------------------------------------------------------------------------------

@@ -170,8 +170,8 @@ void ahci_ncq_quiesce(struct ahci_port *p)
 	}
 	if (!p->drive || !any)
 		return;
-	blk_queue_drop_held(ata_drive_queue(p->drive));
 	blk_queue_drain(ata_drive_queue(p->drive));
+	blk_queue_drop_held(ata_drive_queue(p->drive));
 	for (unsigned i = 0; i < AHCI_SLOTS; i++) {
 		if (p->ncq[i].active)
 			release(&p->ncq[i]);

@@ -229,8 +229,8 @@ static void quiesce(struct ata_drive *d)
 	if (!d->queue || !d->busy)
 		return;
 	d->discard = true;
-	blk_queue_drop_held(d->queue);
 	blk_queue_drain(d->queue);
+	blk_queue_drop_held(d->queue);
 	d->discard = false;
 	d->busy = false;
 }

@@ -4,6 +4,7 @@
  * 64 MiB. Run: make t T=block/image_hostile; LODGE_SEED=… LODGE_COUNT=1 replays one (make check-images:
  * 1,000,000 of them).
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,10 +49,27 @@ static long peak_kib(void)
 /* A number a table or header may hold, or rather should not. */
 static uint64_t odd_number(uint64_t *rnd)
 {
-	static const uint64_t odd[] = {0, 1, 2, 0xff, 0x200, 0x1000, 0x4000, 0x10000, 0xffffffff,
-				       0x80000000, 0x7fffffff, 1ull << 31, 1ull << 40, 1ull << 55,
-				       1ull << 56, 1ull << 62, 1ull << 63, ~0ull, ~0ull >> 1,
-				       0x00fffffffffffe00, 0x8000000000001000};
+	static const uint64_t odd[] = {0,
+				       1,
+				       2,
+				       0xff,
+				       0x200,
+				       0x1000,
+				       0x4000,
+				       0x10000,
+				       0xffffffff,
+				       0x80000000,
+				       0x7fffffff,
+				       1ull << 31,
+				       1ull << 40,
+				       1ull << 55,
+				       1ull << 56,
+				       1ull << 62,
+				       1ull << 63,
+				       ~0ull,
+				       ~0ull >> 1,
+				       0x00fffffffffffe00,
+				       0x8000000000001000};
 	uint64_t v = odd[next(rnd) % ARRAY_SIZE(odd)];
 
 	switch (next(rnd) % 4) {
@@ -75,7 +93,7 @@ static void mutate(struct hostile *h, unsigned shape, uint64_t *rnd)
 		uint8_t v[8];
 
 		/* The header most of all; then where tables begin; then anywhere. */
-		off = where < 4 ? next(rnd) % 120
+		off = where < 4	  ? next(rnd) % 120
 		      : where < 7 ? (next(rnd) % 24) * 512 * (shape == 1 ? 1 : 8) + next(rnd) % 96
 				  : next(rnd) % h->len[shape];
 		off = align_down(off, bytes);
@@ -99,6 +117,9 @@ static void images_when_damaged_expect_no_crash_and_bounds(void **state)
 	struct hostile h = {0};
 	long base;
 
+	/* What is freed goes back at once, so that the peak is that of one image. */
+	mallopt(M_MMAP_THRESHOLD, 64 << 10);
+	mallopt(M_TRIM_THRESHOLD, 64 << 10);
 	hostile_init(&h);
 	base = peak_kib();
 	fprintf(stderr, "first LODGE_SEED=%llu\n", (unsigned long long)seed);

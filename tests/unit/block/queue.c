@@ -207,6 +207,53 @@ static void queue_when_threads_expect_bytes_there_and_back(void **state)
 	write_and_read_back(BLK_AIO_THREADS, BLK_CACHE_WRITEBACK);
 }
 
+static struct blk_req leaver_req[REQS];
+
+/* As a vCPU's thread at the end: the host cancels what a thread that goes has not got to the disk. */
+static void *submit_and_leave(void *q)
+{
+	static struct iovec iov = {(void *)(uintptr_t) "x", 1};
+
+	pthread_mutex_lock(&lock);
+	blk_queue_plug(q);
+	for (unsigned i = 0; i < REQS; i++) {
+		leaver_req[i] = (struct blk_req){.op = BLK_WRITE,
+						 .off = i * 4096,
+						 .len = 1,
+						 .iov = &iov,
+						 .niov = 1,
+						 .done = on_done};
+		blk_queue_submit(q, &leaver_req[i]);
+	}
+	blk_queue_unplug(q);
+	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+static void queue_when_submitter_is_gone_expect_all_done(void **state)
+{
+	struct blk_queue *q;
+	struct blk *b;
+	pthread_t t;
+	uint8_t c;
+
+	tmp_make(0, 0);
+	assert_int_equal(truncate(tmp_path, REQS * 4096), 0);
+	b = open_how((struct blk_open){.format = "raw"});
+	q = queue_on(b, BLK_AIO_AUTO);
+	assert_int_equal(pthread_create(&t, NULL, submit_and_leave, q), 0);
+	pthread_join(t, NULL);
+	pthread_mutex_lock(&lock);
+	blk_queue_drain(q);
+	pthread_mutex_unlock(&lock);
+	assert_true(seen.done == REQS && seen.last == 0 && seen.errors == 0);
+	end(q, b);
+	for (unsigned i = 0; i < REQS; i++) {
+		file_read(i * 4096, &c, 1);
+		assert_int_equal(c, 'x');
+	}
+}
+
 /* Odd offsets, many pieces, the end of a file that is shorter than the disk. */
 static void queue_when_odd_expect_what_was_asked(void **state)
 {
@@ -714,6 +761,7 @@ int main(void)
 		T(queue_when_writethrough_expect_bytes_there_and_back),
 		T(queue_when_threads_expect_bytes_there_and_back),
 		T(queue_when_uring_is_forbidden_expect_threads),
+		T(queue_when_submitter_is_gone_expect_all_done),
 		T(queue_when_odd_expect_what_was_asked),
 		T(submit_when_wrong_expect_einval_later),
 		T(flush_discard_zero_when_asked_expect_them_done),

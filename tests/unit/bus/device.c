@@ -61,6 +61,42 @@ static const struct state_field fields1[] = {
 static const struct device_class toy_class1 = {"toy", 1, NULL, fields1, toy_post_load};
 static const struct device_class bare_class = {"bare", 1, NULL, NULL, NULL};
 
+/* Members of the elements of an array. */
+struct nest {
+	struct device dev;
+	struct {
+		uint8_t pad;
+		uint16_t n;
+		uint8_t bytes[3];
+	} e[3];
+};
+
+static const struct state_field nest_fields[] = {
+	STATE_EACH(struct nest, e, n),
+	STATE_EACH_BUFFER(struct nest, e, bytes),
+	STATE_END,
+};
+static const struct device_class nest_class = {"nest", 1, NULL, nest_fields, NULL};
+
+static void members_when_saved_each_expect_them_and_nothing_between(void **state)
+{
+	struct nest a = {.dev = {.cls = &nest_class},
+			 .e = {{1, 0x102, "abc"}, {2, 0x304, "def"}, {3, 0x506, "ghi"}}};
+	struct nest b = {.dev = {.cls = &nest_class}, .e = {{9}, {9}, {9}}};
+	uint8_t buf[256];
+	long n = device_save(&a.dev, buf, sizeof(buf));
+
+	(void)state;
+	assert_true(n > 0);
+	assert_int_equal(device_load(&b.dev, buf, (size_t)n, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(b.e[i].pad, 9);
+		assert_int_equal(b.e[i].n, a.e[i].n);
+		assert_memory_equal(b.e[i].bytes, a.e[i].bytes, 3);
+	}
+	assert_int_equal(device_load(&b.dev, buf, (size_t)n - 1, NULL), -EINVAL);
+}
+
 static struct toy sample(void)
 {
 	return (struct toy){.dev = {.cls = &toy_class},
@@ -211,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(load_when_saved_expect_same_fields),
+		cmocka_unit_test(members_when_saved_each_expect_them_and_nothing_between),
 		cmocka_unit_test(save_when_buffer_is_short_expect_enospc),
 		cmocka_unit_test(load_when_cut_or_changed_expect_refusal_and_no_store),
 		cmocka_unit_test(load_when_older_version_expect_new_field_kept),

@@ -548,9 +548,9 @@ static void state_when_damaged_expect_refusal(void **state)
 {
 	struct device *dev = e1000_device(d.card);
 
-	d.card->ee_bits = 10;
+	d.card->eeprom.bits = 10;
 	assert_int_equal(dev->cls->post_load(dev), -EINVAL);
-	d.card->ee_bits = 0;
+	d.card->eeprom.bits = 0;
 	d.card->link_up = 2;
 	assert_int_equal(dev->cls->post_load(dev), -EINVAL);
 	d.card->link_up = 1;

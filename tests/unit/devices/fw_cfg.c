@@ -252,6 +252,25 @@ static void load_when_saved_expect_position(void **state)
 	assert_int_equal(next(f, 4), 0x656c6966); /* "file" */
 }
 
+static void on_select(void *opaque)
+{
+	((struct fix *)opaque)->rw[0]++;
+}
+
+static void select_when_file_has_a_hook_expect_it_called_before_each_reading(void **state)
+{
+	struct fix *f = *state;
+
+	assert_int_equal(fw_cfg_on_select(f->f, "etc/none", on_select, f), -ENOENT);
+	assert_int_equal(fw_cfg_on_select(f->f, "etc/rw", on_select, f), 0);
+	sel(f, FW_CFG_FILE_FIRST); /* another one */
+	assert_int_equal(f->rw[0], 0);
+	sel(f, FW_CFG_FILE_FIRST + 1);
+	assert_int_equal(next(f, 1), 1);
+	assert_int_equal(dma(f, (FW_CFG_FILE_FIRST + 1) << 16 | SELECT | READ, 1, 0x3000), 0);
+	assert_int_equal(mem_base(f->mem)[0x3000], 2);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -265,6 +284,7 @@ int main(void)
 		T(dma_when_writing_expect_callback_and_bounds),
 		T(ports_when_other_sizes_expect_nothing_selected),
 		T(load_when_saved_expect_position),
+		T(select_when_file_has_a_hook_expect_it_called_before_each_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
