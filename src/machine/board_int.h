@@ -66,6 +66,7 @@ struct board {
 	struct i440fx *host_bridge;
 	struct piix3 *isa_bridge;
 	struct piix3_ide *ide;
+	unsigned ata_drives; /* made so far: their serial numbers */
 	struct piix4_pm *pm;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */

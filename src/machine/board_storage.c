@@ -128,7 +128,7 @@ static void free_ata(void *obj)
 }
 
 /* `dr` may be NULL: a CD-ROM drive without a drive behind it. */
-static struct ata_drive *make_ata(struct drive *dr, bool cdrom, const char *serial, unsigned number,
+static struct ata_drive *make_ata(struct board *b, struct drive *dr, bool cdrom, const char *serial,
 				  struct lodge_err *err)
 {
 	const struct ata_config cfg = {
@@ -136,7 +136,7 @@ static struct ata_drive *make_ata(struct drive *dr, bool cdrom, const char *seri
 		.queue = dr ? dr->queue : NULL,
 		.read_only = dr && dr->read_only,
 		.serial = serial,
-		.number = number,
+		.number = ++b->ata_drives,
 	};
 
 	return ata_drive_new(&cfg, err);
@@ -165,11 +165,7 @@ static int make_ide(struct board *b, struct props *p, bool cdrom, struct lodge_e
 	r = board_bootable(b, p, path, err);
 	if (r)
 		return r;
-	d = make_ata(dr, cdrom,
-		     serial ? serial
-		     : dr   ? dr->serial
-			    : NULL,
-		     at.bus * IDE_UNITS + at.unit + 1, err);
+	d = make_ata(b, dr, cdrom, serial ? serial : dr ? dr->serial : NULL, err);
 	if (!d)
 		return -EINVAL;
 	r = board_adopt(b, id, ata_drive_device(d), d, free_ata, err);
@@ -293,7 +289,7 @@ static int add_ide_drive(struct board *b, struct drive *dr, struct lodge_err *er
 			       "-drive: IDE bus=%u,unit=%u is taken or does not exist; there are "
 			       "buses 0 and 1 with units 0 and 1",
 			       dr->bus, dr->unit);
-	d = make_ata(dr, dr->cdrom, dr->serial, at.bus * IDE_UNITS + at.unit + 1, err);
+	d = make_ata(b, dr, dr->cdrom, dr->serial, err);
 	if (!d)
 		return -EINVAL;
 	dr->used = true;

@@ -145,7 +145,7 @@ def grub_iso():
     os.makedirs(root + "/boot/grub", exist_ok=True)
     with open(root + "/boot/grub/grub.cfg", "w") as f:
         f.write(GRUB)
-    run("grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", root + ".iso", root)
+    run("grub-mkrescue", "-o", root + ".iso", root)  # for BIOS and EFI
     yield root + ".iso"
     os.unlink(root + ".iso")
 
@@ -166,6 +166,38 @@ def test_grub_when_booted_expect_prompt(grub_iso, args):
         vm.expect("grub> ")
         vm.send("ls\r")
         vm.expect(r"\((cd|hd0)\)")
+
+
+@pytest.mark.parametrize("args", [
+    ["-hda", "IMAGE"],
+    ["-device", "ahci,id=a", "-drive", "if=none,id=d,format=raw,file=IMAGE",
+     "-device", "ide-hd,drive=d,bus=a.0"],
+    ["-drive", "if=none,id=d,format=raw,file=IMAGE", "-device", "nvme,drive=d,serial=1"],
+], ids=["ide", "ahci", "nvme"])
+def test_reset_when_asked_by_grub_expect_it_boots_again(grub_iso, args):
+    vm = Vm(*with_image(args, grub_iso), "-snapshot", memory="128M")
+    vm.args.remove("-no-reboot")
+    with vm:
+        for _ in range(3):
+            vm.expect("GRUB is here")
+            vm.expect("grub> ")
+            vm.send("reboot\r")
+
+
+@pytest.mark.parametrize("args", [
+    ["-cdrom", "IMAGE"],
+    ["-device", "ahci,id=a", "-drive", "if=none,id=d,format=raw,media=cdrom,file=IMAGE",
+     "-device", "ide-cd,drive=d,bus=a.3,bootindex=1"],
+    ["-drive", "if=none,id=d,format=raw,file=IMAGE",
+     "-device", "nvme,drive=d,serial=1,bootindex=1"],
+], ids=["ide-cd", "ahci-cd", "nvme"])
+def test_grub_when_booted_by_ovmf_expect_prompt(grub_iso, args):
+    ovmf = "/usr/share/OVMF/OVMF_%s.fd"
+    with Vm("-drive", "if=pflash,format=raw,readonly=on,file=" + ovmf % "CODE",
+            "-drive", "if=pflash,format=raw,file=" + ovmf % "VARS", "-snapshot",
+            *with_image(args, grub_iso), memory="256M") as vm:
+        vm.expect("GRUB is here")
+        vm.expect("grub> ")
 
 
 def test_bootindex_when_given_expect_that_disk(grub_iso, tmp_path):

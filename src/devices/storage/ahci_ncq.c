@@ -160,12 +160,16 @@ static void unheard(struct blk_req *req, int result)
 
 void ahci_ncq_quiesce(struct ahci_port *p)
 {
-	if (!p->drive || !p->active)
-		return;
+	bool any = false;
+
+	/* Not by p->active, which may have been loaded meanwhile. */
 	for (unsigned i = 0; i < AHCI_SLOTS; i++) {
 		if (p->ncq[i].active)
 			p->ncq[i].req.done = unheard;
+		any |= p->ncq[i].active;
 	}
+	if (!p->drive || !any)
+		return;
 	blk_queue_drain(ata_drive_queue(p->drive));
 	blk_queue_drop_held(ata_drive_queue(p->drive));
 	for (unsigned i = 0; i < AHCI_SLOTS; i++) {

@@ -284,7 +284,10 @@ static bool fields_ok(const struct ata_drive *d)
 		return false;
 	if ((d->phase == ATA_IDLE || d->phase == ATA_RESETTING) != (d->job == JOB_NONE))
 		return false;
-	if (!range_ok(d->pos, d->len, d->end) || d->end > ATA_BUF_BYTES)
+	/* The block counts while it is offered. */
+	if (d->end > ATA_BUF_BYTES || d->pos > d->end ||
+	    ((d->phase == ATA_PIO_IN || d->phase == ATA_PIO_OUT) &&
+	     !range_ok(d->pos, d->len, d->end)))
 		return false;
 	if (d->mult > ATA_MULT_MAX || !d->heads || d->heads > 16 || !d->spt || d->spt > 63)
 		return false;

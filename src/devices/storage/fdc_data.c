@@ -225,8 +225,8 @@ void fdc_quiesce(struct fdc *f)
 {
 	if (f->busy) {
 		f->unheard = true;
-		blk_queue_drop_held(f->req_queue);
 		blk_queue_drain(f->req_queue);
+		blk_queue_drop_held(f->req_queue);
 	}
 	f->busy = f->stale = f->waiting = f->unheard = false;
 }

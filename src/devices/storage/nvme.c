@@ -450,8 +450,8 @@ static void quiesce(struct nvme *n)
 	}
 	n->ending = true;
 	if (any) {
-		blk_queue_drop_held(n->cfg.queue);
 		blk_queue_drain(n->cfg.queue);
+		blk_queue_drop_held(n->cfg.queue);
 	}
 	n->ending = n->flushing = false;
 	for (unsigned i = 0; i < NVME_REQS; i++) {

@@ -479,6 +479,22 @@ static void state_when_saved_under_way_expect_made_again(void **state)
 		assert_int_equal(ram32(DATA + 512 * i), 501 + i);
 }
 
+static void state_when_loaded_over_requests_expect_them_unheard(void **state)
+{
+	struct device *d = ahci_device(t.a);
+	long n = device_save(d, saved[0], sizeof(saved[0]));
+
+	(void)state;
+	assert_true(n > 0);
+	queued(7, false, 70, 3, DATA);
+	assert_int_equal(device_load(d, saved[0], (size_t)n, NULL), 0);
+	assert_false(fake_blk_one(t.q));
+	assert_int_equal(get32(PORT(0, SACT)), 0);
+	queued(7, false, 71, 1, DATA);
+	fake_blk_run(t.q);
+	assert_int_equal(ram32(DATA), 72);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -496,6 +512,7 @@ int main(void)
 		T(packet_when_limit_is_tiny_expect_all),
 		T(msi_when_enabled_expect_messages),
 		T(state_when_saved_under_way_expect_made_again),
+		T(state_when_loaded_over_requests_expect_them_unheard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

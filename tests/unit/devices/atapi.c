@@ -335,6 +335,31 @@ static void medium_when_changed_in_a_read_expect_error(void **state)
 	assert_int_equal(inb(t.bus, 0x177) & 9, 1);
 }
 
+static uint8_t saved[32768];
+
+static void state_when_reply_waits_for_dma_expect_taken_back(void **state)
+{
+	struct device *d = ata_drive_device(t.d);
+	uint8_t prd[8], b[4];
+	long n;
+
+	(void)state;
+	settle();
+	begin(PACKET(0x25), 0, true);
+	n = device_save(d, saved, sizeof(saved));
+	assert_true(n > 0);
+	d->cls->reset(d);
+	assert_int_equal(device_load(d, saved, (size_t)n, NULL), 0);
+	st_le32(prd, 0x20000);
+	st_le32(prd + 4, 0x80000008u);
+	assert_int_equal(mem_write(t.mem, 0x1000, prd, 8), 0);
+	bus_pio_write(t.bus, BM + 12, 0x1000, 4);
+	outb(t.bus, BM + 8, 9);
+	assert_int_equal(mem_read(t.mem, 0x20000, b, 4), 0);
+	assert_int_equal(ld_be32(b), SECTORS - 1);
+	assert_true(t.irq[1].level);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -351,6 +376,7 @@ int main(void)
 		T(tray_when_locked_expect_it_stays),
 		T(medium_when_changed_expect_told),
 		T(medium_when_changed_in_a_read_expect_error),
+		T(state_when_reply_waits_for_dma_expect_taken_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
