@@ -151,7 +151,6 @@ def test_doctor_when_asked_expect_engines_features_memory_firmware():
 # ---- refusals ------------------------------------------------------------------------------
 
 REFUSALS = [
-    (["run", "-L", "/nonexistent/l"], "bios-256k.bin"),
     (["run", "-cidata", "/nonexistent/c", "-kernel", "GUEST"], "/nonexistent/c"),
     (["run", "-device", "warp-drive", "-kernel", "GUEST"], "warp-drive"),
     (["cook"], "cook"),
