@@ -53,7 +53,7 @@ static void hostile_qcow2(struct hostile *h, unsigned shape)
 	struct blk_open how = {.path = h->path, .format = "qcow2"};
 	struct lodge_err err = {""};
 	uint8_t out[65536];
-	struct blk *b;
+	struct blk *b = NULL;
 	long n;
 
 	c.cluster_size = shape == 1 ? 512 : shape == 4 || shape == 6 ? 16384 : 4096;
@@ -176,7 +176,7 @@ static void hostile_init(struct hostile *h)
 	hostile_descriptor(h, 11);
 }
 
-static void hostile_free(struct hostile *h)
+static inline void hostile_free(struct hostile *h)
 {
 	for (unsigned i = 0; i < HOSTILE_SHAPES; i++)
 		free(h->good[i]);

@@ -155,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct blk_queue_config cfg = {.aio = how & 0x40 ? BLK_AIO_THREADS : BLK_AIO_AUTO,
 				       .write_cache = how & 0x80};
 	struct blk_queue *q;
-	struct blk *b, *top;
+	struct blk *b = NULL, *top;
 
 	make_file();
 	cfg.loop = io_loop_new(&lock, NULL);
