@@ -39,6 +39,7 @@
 #define MIN_INTERVAL_NS 25000u
 /* Missed edges that are made up for. */
 #define MAX_BACKLOG 50u
+#define CATCH_UP_NS 500000u /* between edges that come late, at the most */
 
 /*
  * A one-shot of counter 2 that is first looked at this much after it was started, but not later than
@@ -263,8 +264,12 @@ static void arm_timer(struct i8254 *pit)
 	uint64_t at = pit->edge_ns;
 
 	if (pit->backlog) {
-		/* Half a period after the last one: catch up at no more than twice the pace. */
-		uint64_t soon = pit->last_ns + ticks_to_ns(pit->c[0].count) / 2;
+		/*
+		 * Half a period after the last one, or CATCH_UP_NS: a guest that checks in a few
+		 * milliseconds whether its timer ticks (Linux does) may get no more of a busy host.
+		 */
+		uint64_t soon = pit->last_ns +
+				min_u64(ticks_to_ns(pit->c[0].count) / 2, CATCH_UP_NS);
 
 		at = at && at < soon ? at : soon;
 	}
