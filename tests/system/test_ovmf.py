@@ -36,7 +36,7 @@ def command(vm, text, answer):
 
 
 def test_ovmf_when_given_as_bios_expect_shell():
-    with Vm("-bios", "OVMF.fd") as vm:
+    with Vm("-bios", "OVMF.fd", "-nic", "none") as vm:
         to_shell(vm)
 
 
@@ -44,7 +44,7 @@ def test_ovmf_when_given_as_bios_expect_shell():
 def test_ovmf_when_in_flash_expect_variable_kept_over_reset_and_restart(tmp_path, cpus):
     path, args = flash(tmp_path)
     before = os.path.getsize(path)
-    vm = Vm(*args, "-smp", cpus)
+    vm = Vm(*args, "-smp", cpus, "-nic", "none")
     vm.args.remove("-no-reboot")
     with vm:
         to_shell(vm)
@@ -55,7 +55,7 @@ def test_ovmf_when_in_flash_expect_variable_kept_over_reset_and_restart(tmp_path
         vm.send("reset -s\r")
         assert vm.wait_exit(timeout=60) == 0
     assert os.path.getsize(path) == before
-    with Vm(*args, "-smp", cpus) as vm:
+    with Vm(*args, "-smp", cpus, "-nic", "none") as vm:
         to_shell(vm)
         command(vm, "set", r"lodge .{0,20}= .{0,20}kept-" + cpus)
         command(vm, "set -d lodge", r"")

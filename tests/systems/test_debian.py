@@ -84,7 +84,7 @@ def test_debian_by_seabios_expect_login_and_clean_end(disk, tmp_path, controller
     with Machine(*CONTROLLERS[controller](disk), memory="512M") as vm:
         log_in(vm)
         vm.send("cat kept\n")
-        vm.expect("\nwritten")
+        vm.expect("[\r\n]written")
         power_off(vm)
 
 
@@ -131,7 +131,7 @@ def test_debian_when_on_the_network_expect_packages_and_ssh(disk, card):
         assert "lodge" in ssh(port, "hostname")
         assert len(ssh(port, "head -c 1000000 /dev/zero")) == 1000000
         vm.send("sudo apt-get update && echo it is up to date\n")
-        vm.expect("\nit is up to date", timeout=600)
+        vm.expect("[\r\n]it is up to date", timeout=600)
         assert "active" in ssh(port, "systemctl is-active ssh")
         power_off(vm)
 
@@ -146,10 +146,10 @@ def test_two_systems_at_once_expect_each_its_own_process(image, tmp_path):
         log_in(b)
         assert a.pid != b.pid
         a.send("echo one >mine; cat mine\n")
-        a.expect("\none")
+        a.expect("[\r\n]one")
         b.send("ls mine\n")
         b.expect("No such file")
         power_off(a)
         b.send("echo still here\n")
-        b.expect("\nstill here")
+        b.expect("[\r\n]still here")
         power_off(b)
