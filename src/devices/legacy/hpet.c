@@ -53,10 +53,15 @@ _Static_assert(HPET_PERIOD_FS == TICK_NS * 1000000u, "one period");
 #define TN_ROUTE 0x3e00u
 #define TN_WRITABLE (TN_LEVEL | TN_ENABLE | TN_PERIODIC | TN_VAL_SET | TN_32BIT | TN_ROUTE)
 
+/* Ticks that a busy host was late for follow so fast, and no more of them: see i8254.c. */
+#define CATCH_UP_NS 500000u
+#define MAX_BACKLOG 50u
+
 struct hpet_timer {
 	struct io_timer io;
 	struct hpet *hpet;
 	uint64_t fired_ns; /* last expiry, for the least distance of two */
+	unsigned backlog;  /* periodic matches that the host missed and still owes */
 };
 
 struct hpet {
@@ -173,9 +178,20 @@ static void timer_arm(struct hpet *h, unsigned n, uint64_t grace)
 	if (to_go > UINT64_MAX / TICK_NS / 4)
 		return;
 	due = now - (now - h->base_ns) % TICK_NS + to_go * TICK_NS;
+	if (t->backlog)
+		due = min_u64(due,
+			      t->fired_ns + min_u64(h->tn_period[n] * TICK_NS / 2, CATCH_UP_NS));
 	if (periodic(h, n) && t->fired_ns)
 		due = max_u64(due, t->fired_ns + HPET_MIN_PERIOD_NS);
 	io_timer_arm(&t->io, due);
+}
+
+/* A tick that makes up for a missed one: the next match is still to come. */
+static bool is_late_tick(const struct hpet *h, unsigned n, uint64_t now)
+{
+	uint64_t to_go = (h->tn_cmp[n] - counter(h, now)) & width_mask(h, n);
+
+	return h->timer[n].backlog && to_go && to_go <= h->tn_period[n];
 }
 
 /* Arm for the match after the one that was just served. */
@@ -186,9 +202,13 @@ static void timer_arm_next(struct hpet *h, unsigned n, uint64_t now)
 	uint64_t period = h->tn_period[n];
 
 	if (periodic(h, n)) {
-		/* Matches that nobody served in time count as one (§2.3.9.2.2). */
-		if (period)
+		/* A level stays: matches that nobody served in time count as one (§2.3.9.2.2). */
+		if (period) {
 			h->tn_cmp[n] = (h->tn_cmp[n] + (late / period + 1) * period) & mask;
+			if (!(h->tn_config[n] & TN_LEVEL))
+				h->timer[n].backlog = (unsigned)min_u64(
+					h->timer[n].backlog + late / period, MAX_BACKLOG);
+		}
 		timer_arm(h, n, 0);
 	} else if (mask == UINT32_MAX) {
 		/* The counter comes round to a 32-bit comparator (§2.3.9.2.1). */
@@ -207,13 +227,20 @@ static void timer_expired(void *opaque)
 		return;
 	t->fired_ns = now;
 	timer_interrupt(h, n);
-	timer_arm_next(h, n, now);
+	if (periodic(h, n) && is_late_tick(h, n, now)) {
+		t->backlog--;
+		timer_arm(h, n, 0);
+	} else {
+		timer_arm_next(h, n, now);
+	}
 }
 
 static void arm_all(struct hpet *h)
 {
-	for (unsigned n = 0; n < HPET_TIMERS; n++)
+	for (unsigned n = 0; n < HPET_TIMERS; n++) {
+		h->timer[n].backlog = 0;
 		timer_arm(h, n, 0);
+	}
 }
 
 /* Registers. */
@@ -275,6 +302,7 @@ static void timer_config_write(struct hpet *h, unsigned n, uint32_t val)
 		h->status &= ~(1u << n);
 	h->tn_cmp[n] &= width_mask(h, n);
 	h->tn_period[n] &= width_mask(h, n);
+	h->timer[n].backlog = 0;
 	timer_arm(h, n, 0);
 	hpet_update_lines(h);
 }
@@ -296,6 +324,7 @@ static void timer_cmp_write(struct hpet *h, unsigned n, uint64_t val, uint64_t b
 	if (periodic(h, n))
 		h->tn_period[n] = (h->tn_period[n] & ~bytes & mask) | (val & bytes);
 	h->tn_config[n] &= ~TN_VAL_SET;
+	h->timer[n].backlog = 0;
 	timer_arm(h, n, GRACE_TICKS);
 }
 
@@ -376,6 +405,7 @@ static void hpet_reset(struct device *dev)
 	for (unsigned n = 0; n < HPET_TIMERS; n++) {
 		io_timer_cancel(&h->timer[n].io);
 		h->timer[n].fired_ns = 0;
+		h->timer[n].backlog = 0;
 		h->tn_config[n] = 0;
 		h->tn_cmp[n] = UINT64_MAX;
 		h->tn_period[n] = 0;
@@ -395,6 +425,7 @@ static int hpet_post_load(struct device *dev)
 		h->tn_cmp[n] &= width_mask(h, n);
 		h->tn_period[n] &= width_mask(h, n);
 		h->timer[n].fired_ns = 0;
+		h->timer[n].backlog = 0;
 		if (!(h->tn_config[n] & TN_LEVEL))
 			h->status &= ~(1u << n);
 	}

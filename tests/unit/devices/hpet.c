@@ -178,6 +178,32 @@ static void one_shot_when_just_missed_expect_at_once(void **state)
 	assert_int_equal(f->gsi[2].rises, 1);
 }
 
+static void periodic_when_host_is_late_expect_bounded_catch_up(void **state)
+{
+	struct fixture *f = *state;
+	unsigned before;
+
+	wr(f, CONFIG, 1, 4);
+	wr(f, TN_CONFIG(0), ENABLE | ROUTE2 | WIDTH32 | PERIODIC | VAL_SET, 4);
+	wr(f, TN_CMP(0), 4 * MS_TICKS, 4);
+	fake_advance(8 * MS);
+	before = f->gsi[2].rises;
+	/* Nobody was there for 42 ms: ten ticks and a half. */
+	fake.now += 42 * MS;
+	fake_advance(0);
+	assert_int_equal(f->gsi[2].rises - before, 1);
+	/* The other nine come within 4.5 ms, between those of this time. */
+	fake_advance(5 * MS);
+	assert_in_range(f->gsi[2].rises - before, 10, 12);
+	fake_advance(33 * MS);
+	assert_int_equal(f->gsi[2].rises - before, 20);
+	/* An hour: no more than the bound is made up for. */
+	fake.now += 3600000ull * MS;
+	before = f->gsi[2].rises;
+	fake_advance(400 * MS);
+	assert_in_range(f->gsi[2].rises - before, 150, 152);
+}
+
 static void periodic_when_set_as_kernels_do_expect_ticks(void **state)
 {
 	struct fixture *f = *state;
@@ -307,6 +333,7 @@ int main(void)
 		T(one_shot_when_matched_expect_edge_on_route),
 		T(one_shot_when_32_bit_expect_again_after_wrap),
 		T(one_shot_when_just_missed_expect_at_once),
+		T(periodic_when_host_is_late_expect_bounded_catch_up),
 		T(periodic_when_set_as_kernels_do_expect_ticks),
 		T(periodic_when_absurdly_fast_expect_least_period),
 		T(level_when_fired_expect_asserted_until_status_cleared),
