@@ -385,6 +385,7 @@ static void disks_when_given_expect_drives_in_order(void **state)
 	run_opts_free(&o);
 	expect_refusal("-blockdev {\"driver\":\"raw\"}", "JSON");
 	expect_refusal("-snapshot -blockdev raw,node-name=n", "-snapshot");
+	expect_refusal("-drive file=a,file=b", "twice");
 }
 
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)

@@ -164,8 +164,6 @@ static void drives_when_wrong_expect_a_sentence(void **state)
 	refused("io_uring");
 	drive("copy-on-read=on,format=raw", path);
 	refused("copy-on-read");
-	drive("file=/a,file=/b,format=raw", NULL);
-	refused("twice");
 	drive("media=cdrom,readonly=off", NULL);
 	refused("CD");
 	drive("format=raw", path);
