@@ -34,13 +34,6 @@ static struct board_added *find_id(struct board *b, const char *id)
 	return NULL;
 }
 
-struct device *board_find_device(struct board *b, const char *id, const char *class_name)
-{
-	struct board_added *a = find_id(b, id);
-
-	return a && !strcmp(a->dev->cls->name, class_name) ? a->dev : NULL;
-}
-
 struct device *board_find_added(struct board *b, const struct device_class *cls, const char *id)
 {
 	struct board_added *a;

@@ -181,8 +181,6 @@ int board_bootable(struct board *b, struct props *p, const char *path,
 		   struct lodge_err *err) MUST_CHECK;
 /* Before all others. */
 int board_boot_first(struct board *b, const char *path, struct lodge_err *err) MUST_CHECK;
-/* What board_adopt() has kept under this id, if its class is named so; else NULL. */
-struct device *board_find_device(struct board *b, const char *id, const char *class_name);
 /* The path of the one to be tried as number `n`, or NULL. */
 const char *board_boot_path(const struct board *b, unsigned n);
 /* All -device options, in order. Once, after wire(). */

@@ -56,7 +56,7 @@ static struct ahci *find_ahci(struct board *b, const char *bus, size_t len)
 		return NULL;
 	memcpy(id, bus, len);
 	id[len] = '\0';
-	dev = board_find_device(b, id, "ahci");
+	dev = board_find_added(b, &ahci_class, id);
 	return dev ? ahci_of_device(dev) : NULL;
 }
 

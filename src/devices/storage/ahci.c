@@ -417,7 +417,7 @@ static const struct state_field ahci_fields[] = {
 	STATE_END,
 };
 
-static const struct device_class ahci_class = {
+const struct device_class ahci_class = {
 	.name = "ahci",
 	.version = 1,
 	.reset = ahci_reset,

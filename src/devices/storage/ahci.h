@@ -22,6 +22,7 @@ struct ahci;
 struct ahci *ahci_new(struct pci_bus *pb, uint8_t devfn, struct mem *mem, struct lodge_err *err);
 void ahci_free(struct ahci *a);
 struct device *ahci_device(struct ahci *a);
+extern const struct device_class ahci_class;
 struct ahci *ahci_of_device(struct device *dev); /* the inverse */
 uint8_t ahci_devfn(const struct ahci *a);
 /* Connect a drive (borrowed). -EBUSY when the port is taken. */
