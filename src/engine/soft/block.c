@@ -86,7 +86,7 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->e = e;
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
 	c->part_blocks = blocks_in_part(e);
-	c->heads = soft_map_tables(head_bytes(c), true);
+	c->heads = soft_map_tables(head_bytes(c), false);
 	c->hash = soft_map_tables(HASH_BYTES, true);
 	c->kin = soft_map_tables(KIN_BYTES, false);
 	c->arena = soft_map_tables(ARENA_BYTES, false);
