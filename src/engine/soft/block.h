@@ -111,20 +111,20 @@ void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t l
  */
 void soft_cache_note_op(struct soft_cache *c, uint64_t backing);
 bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing);
-/* With the lock: the blocks, the first one and those behind `last`, that may hold these bytes in the
- * vCPU's mode; and a new block with the pages and lines of `in`, or NULL when there is no room. */
+/* With the lock: one after the other, the last few blocks that may hold these bytes in the vCPU's mode, *seen being 0
+ * at first; NULL: no more. And a new block with the pages and lines of `in`, or NULL when there is no room. */
 struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
-				     uint64_t backing, struct soft_block *last);
+				     uint64_t backing, unsigned *seen);
 struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
 					gva_t lin, uint64_t backing);
 
 /*
  * With the lock. Blocks of the same bytes at another linear address (jit_copy.c): one with host code of its own, or
- * NULL; and there is one now.
+ * NULL; and, for soft_cache_around too, this one has some now.
  */
 struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32_t mode,
 				  uint64_t cs_key);
-void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b);
+void soft_cache_note_jit(struct soft_cache *c, struct soft_block *b);
 
 /* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
 bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);
