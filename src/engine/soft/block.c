@@ -15,8 +15,8 @@
 
 #define RECENT_WRITES 64
 #define PARTS JIT_PARTS
-#define ARENA_PARTS 16u
-#define ARENA_PART_BYTES (2ull << 20) /* operations */
+#define ARENA_PARTS 256u
+#define ARENA_PART_BYTES (128ull << 10) /* operations; dropping a part takes some 40 us */
 #define ARENA_BYTES (ARENA_PARTS * ARENA_PART_BYTES)
 #define BLOCKS_OF_S1 (512u << 10)
 #define CODE_PER_BLOCK 128u /* bytes, at least: blocks do not run out before code memory does */
@@ -24,6 +24,9 @@
 #define CACHE_KIN_BITS 17
 #define KIN_BYTES (sizeof(struct soft_block *) << CACHE_KIN_BITS)
 #define CACHE_LINE_BITS 16
+#define CHURN_BITS 13
+#define CHURN_FREE 8 /* blocks of a place may be overwritten so often without consequences */
+#define CHURN_RUNS 4 /* runs to wait for each time more */
 #define LINE_WAYS 4
 #define LINE_BYTES (LINE_WAYS * sizeof(struct soft_block *) << CACHE_LINE_BITS)
 #define OP_STARTS_BYTES (PAGE_BYTES / 8)
@@ -58,6 +61,7 @@ struct soft_cache {
 	struct soft_block **
 		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
 	struct soft_block **around; /* by line: the last that hold bytes of it; the same */
+	uint8_t churn[1u << CHURN_BITS]; /* by place: how many blocks were overwritten there */
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
 	uint32_t *by_page; /* number of its newest block, 0: none */
@@ -320,6 +324,25 @@ static uint64_t line_mask(uint64_t off, uint64_t len)
 	return up_to_last & (~0ull << first);
 }
 
+static unsigned churn_slot(uint64_t backing)
+{
+	return (unsigned)(backing * 0x9e3779b97f4a7c15ull >> (64 - CHURN_BITS));
+}
+
+static void note_churn(struct soft_cache *c, const struct soft_block *b)
+{
+	uint8_t *n = &c->churn[churn_slot(b->backing)];
+
+	__atomic_store_n(n, (uint8_t)min_u64(*n + 1u, UINT8_MAX), __ATOMIC_RELAXED);
+}
+
+unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing)
+{
+	unsigned n = __atomic_load_n(&c->churn[churn_slot(backing)], __ATOMIC_RELAXED);
+
+	return c->e->cfg.soft.patient && n > CHURN_FREE ? (n - CHURN_FREE) * CHURN_RUNS : 0;
+}
+
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 {
 	uint64_t page = backing >> PAGE_BITS, mask = line_mask(backing & ~PAGE_MASK, len);
@@ -336,6 +359,7 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 		if (b->lines[slot_of(b, page)] & mask) {
 			uint64_t other = b->page[1 - slot_of(b, page)];
 
+			note_churn(c, b);
 			block_kill(c, b);
 			if (other != SOFT_NO_PAGE && other != page)
 				page_refresh(c, other);
@@ -567,6 +591,7 @@ static struct soft_block *place(struct soft_cache *c, const struct soft_build *b
 
 	*b = bd->head;
 	b->nops = bd->nops;
+	b->patience = (uint16_t)soft_cache_patience(c, b->backing);
 	if (!bd->lean)
 		attach(c, bd, b);
 	add_block(c, b);

@@ -50,6 +50,7 @@ struct soft_block {
 	struct soft_op *ops;   /* NULL: not kept, to be decoded again if S1 is to run it */
 	_Atomic uint32_t runs; /* by S1; with host code: operations of it that S1 had to do */
 	_Atomic bool valid;
+	uint16_t patience; /* as many more `runs` before it is translated (soft_cache_patience) */
 	struct jit_block *old; /* given up for jit, but maybe not left yet */
 	uint64_t lone; /* operations, by bit, whose operands are not to be checked with others' */
 };
@@ -94,6 +95,12 @@ void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct 
 /* Place operations and copies at `at` (soft_build_bytes of it), for a block outside the cache. */
 size_t soft_build_bytes(const struct soft_build *bd);
 void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room);
+
+/*
+ * Runs by S1 that a block at this place waits before it is translated, since blocks there were
+ * overwritten so often that decoding them is all they are worth. 0 for nearly all. No lock: a guess.
+ */
+unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing);
 
 /* Guest memory [backing, backing+len), inside one page, was written, or will be through soft_ptr().
  * Any thread. */
