@@ -20,7 +20,7 @@
 #define ARENA_BYTES (ARENA_PARTS * ARENA_PART_BYTES)
 #define BLOCKS_OF_S1 (512u << 10)
 #define CODE_PER_BLOCK 128u /* bytes, at least: blocks do not run out before code memory does */
-#define CACHE_HASH_BITS 18
+#define CACHE_HASH_BITS 20
 #define CACHE_KIN_BITS 17
 #define KIN_BYTES (sizeof(struct soft_block *) << CACHE_KIN_BITS)
 #define CACHE_LINE_BITS 16
@@ -95,7 +95,7 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
 	c->part_blocks = blocks_in_part(e);
 	c->heads = soft_map_tables(head_bytes(c), false);
-	c->hash = soft_map_tables(HASH_BYTES, true);
+	c->hash = soft_map_tables(HASH_BYTES, false);
 	c->kin = soft_map_tables(KIN_BYTES, false);
 	c->around = soft_map_tables(LINE_BYTES, false);
 	c->arena = soft_map_tables(ARENA_BYTES, false);
