@@ -207,6 +207,7 @@ static const struct board_kind *const kinds[] = {
 	&board_virtio_blk,
 	&board_virtio_rng,
 	&board_virtio_9p,
+	&board_vhost_user_fs,
 	&board_virtio_vsock,
 	&board_virtio_balloon,
 	&board_ahci,

@@ -156,10 +156,10 @@ struct board_kind {
 
 /* board_share.c: all of -virtfs. */
 int board_add_virtfs(struct board *b, struct lodge_err *err) MUST_CHECK;
-/* board_virtio.c, board_share.c */
-extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
-	board_virtio_balloon, board_virtio_9p, board_virtio_vsock, board_virtconsole,
-	board_virtserialport;
+/* board_virtio.c, board_share.c, board_vhost.c */
+extern const struct board_kind board_vhost_user_fs, board_virtio_blk, board_virtio_rng,
+	board_virtio_serial, board_virtio_balloon, board_virtio_9p, board_virtio_vsock,
+	board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse
