@@ -5,11 +5,13 @@ Run: make t T=system/virtiofs
 """
 import os
 import shutil
+import socket
 import subprocess
 import time
 
 import pytest
 from test_virtio import finish, guest
+from vm import LODGE
 
 # Where Debian 12 and later put it.
 PLACES = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
@@ -84,3 +86,123 @@ umount /mnt
     assert (folder / "from-guest").read_text() == "words\n"
     assert (folder / "hard").stat().st_size == (9 << 20) + 5
     assert (folder / "hard").stat().st_mode & 0o777 == 0o640
+
+
+def test_fs_when_virtiofsd_dies_expect_errors_and_a_guest_that_lives(tmp_path):
+    script = """
+mount -t virtiofs share /mnt || echo "FAIL mount"
+cat /mnt/file
+# Requests under way when it happens, on both processors.
+for cpu in 1 2; do
+	taskset $cpu sh -c 'n=0; while ls -l /mnt >/dev/null 2>&1; do n=$((n + 1)); done; echo ENDED' &
+done
+sleep 1
+echo READY; read go
+wait
+cat /mnt/file 2>&1
+echo x >/mnt/new && echo "FAIL written"
+umount /mnt || echo "FAIL umount"
+# The driver mounts without asking.
+mount -t virtiofs share /mnt && ls /mnt && echo "FAIL mount of nothing"
+umount /mnt
+for d in /sys/bus/virtio/drivers/virtiofs/virtio*; do echo ${d##*/} >/sys/bus/virtio/drivers/virtiofs/unbind; done
+echo UNBOUND
+"""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("contents\n")
+    with Server(folder, tmp_path / "s", "-o", "cache=none") as server:
+        with fs_guest(tmp_path, script, "-smp", "2", *server.args("share")) as vm:
+            vm.expect("READY")
+            server.process.kill()
+            vm.expect("virtio-fs 'share': the back end is gone")
+            vm.send("\r")
+            finish(vm)
+            assert vm.text.count("contents\r") == 1 and vm.text.count("ENDED") == 2
+            assert vm.text.count("not connected") >= 2 and "UNBOUND" in vm.text
+
+
+def test_fs_when_driver_or_machine_starts_anew_expect_folder(tmp_path):
+    script = """
+mount -t virtiofs share /mnt || echo "FAIL mount"
+if [ ! -e /mnt/second ]; then
+	umount /mnt
+	d=$(basename /sys/bus/virtio/drivers/virtiofs/virtio*)
+	for i in 1 2 3; do
+		echo $d >/sys/bus/virtio/drivers/virtiofs/unbind
+		echo $d >/sys/bus/virtio/drivers/virtiofs/bind
+		mount -t virtiofs share /mnt && cat /mnt/file && umount /mnt || echo "FAIL bind"
+	done
+	mount -t virtiofs share /mnt && echo x >/mnt/second
+	# Under way when the machine is reset, by no driver's leave.
+	while :; do cat /mnt/big >/dev/null; done &
+	sleep 1
+	echo b >/proc/sysrq-trigger
+	sleep 100
+fi
+cmp /mnt/big /mnt/same && echo SECOND
+"""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("contents\n")
+    for name in ("big", "same"):
+        (folder / name).write_bytes(b"0123456789" * 100000)
+    with Server(folder, tmp_path / "s", "-o", "cache=none") as server:
+        vm = fs_guest(tmp_path, script, *server.args("share", ",queue-size=64"))
+        vm.args.remove("-no-reboot")
+        with vm:
+            finish(vm)
+            assert vm.text.count("contents\r") == 3 and "SECOND" in vm.text
+
+
+def test_fs_when_as_qemu_spells_it_expect_two_folders(tmp_path):
+    script = """
+mkdir /a /b
+mount -t virtiofs a /a && mount -t virtiofs b /b || echo "FAIL mount"
+cat /a/name /b/name
+cp /a/name /b/copy && sync
+awk '/^MemTotal/ { print "total", int($2 / 1024) }' /proc/meminfo
+"""
+    servers = []
+    for tag in "ab":
+        (tmp_path / tag).mkdir()
+        (tmp_path / tag / "name").write_text("folder %s\n" % tag)
+        servers.append(Server(tmp_path / tag, tmp_path / ("s" + tag)))
+    with servers[0] as a, servers[1] as b:
+        vm = fs_guest(tmp_path, script, "-object",
+                      "memory-backend-file,id=mem,size=512M,mem-path=/dev/shm,share=on", "-numa",
+                      "node,memdev=mem", *a.args("a"), *b.args("b"), memory="512M")
+        with vm:
+            finish(vm)
+            assert "folder a\r" in vm.text and "folder b\r" in vm.text
+            assert 400 < int(vm.text.split("total ")[1].split()[0]) < 512
+    assert (tmp_path / "b" / "copy").read_text() == "folder a\n"
+
+
+def test_fs_when_nothing_serves_expect_sentence(tmp_path):
+    def refusal(*args):
+        r = subprocess.run([*LODGE, "-display", "none", "-serial", "null", *args],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+                           check=False)
+        assert r.returncode == 1
+        return r.stdout
+
+    device = ("-device", "vhost-user-fs-pci,chardev=c,tag=t")
+    path = str(tmp_path / "nobody")
+    assert path in refusal("-chardev", "socket,id=c,path=" + path, *device)
+    assert "has to connect" in refusal("-chardev", "socket,id=c,server=on,wait=off,path=" + path,
+                                       *device)
+    assert "reconnect=" in refusal("-chardev", "socket,id=c,reconnect=1,path=" + path, *device)
+    assert "has to connect" in refusal("-chardev", "null,id=c", *device)
+    assert "chardev=ID is missing" in refusal("-device", "vhost-user-fs-pci,tag=t")
+    with Server(tmp_path, tmp_path / "s") as server:
+        assert "has 2 queues, 5 are wanted" in refusal(
+            *server.args("t", ",num-request-queues=4"))
+    # Somebody who takes the connection and says nothing.
+    silent = socket.socket(socket.AF_UNIX)
+    silent.bind(path)
+    silent.listen(1)
+    start = time.monotonic()
+    assert "does not answer GET_FEATURES" in refusal("-chardev", "socket,id=c,path=" + path,
+                                                     *device)
+    assert time.monotonic() - start < 60
