@@ -65,6 +65,7 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.chardevs);
 	free_options(&o->vm.fsdevs);
 	free_options(&o->vm.virtfs);
+	free_options(&o->vm.shares);
 	free_options(&o->vm.option_roms);
 	free_options(&o->vm.smbios);
 	free_options(&o->objects);

@@ -305,5 +305,7 @@ int board_add_devices(struct board *b, struct lodge_err *err)
 			return r;
 	}
 	r = add_virtio_drives(b, err);
-	return r ? r : board_add_virtfs(b, err);
+	if (!r)
+		r = board_add_virtfs(b, err);
+	return r ? r : board_add_shares(b, err);
 }

@@ -206,3 +206,56 @@ def test_fs_when_nothing_serves_expect_sentence(tmp_path):
     assert "does not answer GET_FEATURES" in refusal("-chardev", "socket,id=c,path=" + path,
                                                      *device)
     assert time.monotonic() - start < 60
+
+
+# A name space for processes is not to be had everywhere.
+SANDBOX = "namespace" if subprocess.run(["unshare", "-mnp", "--fork", "true"], check=False,
+                                        stderr=subprocess.DEVNULL).returncode == 0 else "chroot"
+
+
+def test_share_when_it_starts_virtiofsd_expect_read_only_unless_asked(tmp_path):
+    script = """
+mkdir /ro /rw
+mount -t virtiofs ro /ro && mount -t virtiofs rw /rw || echo "FAIL mount"
+cat /ro/name /rw/name
+echo x >/ro/new && echo "FAIL written"
+rm /ro/name && echo "FAIL removed"
+cat /ro/link && echo "FAIL the outside"
+cp /ro/name /rw/copy && echo COPIED
+read go
+"""
+    for tag in ("ro", "rw"):
+        (tmp_path / tag).mkdir()
+        (tmp_path / tag / "name").write_text("folder %s\n" % tag)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "ro" / "link").symlink_to("../secret")
+    with fs_guest(tmp_path, script, "-share", "%s,tag=ro,sandbox=%s" % (tmp_path / "ro", SANDBOX),
+                  "-share", "%s,tag=rw,readonly=off,cache=none,sandbox=%s" %
+                  (tmp_path / "rw", SANDBOX)) as vm:
+        vm.expect("COPIED")
+        children = subprocess.run(["pgrep", "-P", str(vm.pid), "virtiofsd"], check=False,
+                                  stdout=subprocess.PIPE, text=True).stdout.split()
+        assert len(children) == 2
+        vm.send("\r")
+        finish(vm)
+        assert "folder ro\r" in vm.text and "folder rw\r" in vm.text
+        assert vm.text.count("Read-only file system") == 2
+    assert (tmp_path / "rw" / "copy").read_text() == "folder ro\n"
+    assert not [c for c in children if os.path.exists("/proc/" + c)]
+
+
+def test_share_when_it_cannot_be_expect_sentence(tmp_path):
+    def refusal(what):
+        r = subprocess.run([*LODGE, "-display", "none", "-serial", "null", "-share", what],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+                           check=False)
+        assert r.returncode == 1
+        return r.stdout
+
+    assert "is no folder" in refusal("%s/nowhere,tag=t" % tmp_path)
+    assert "tag=TAG is missing" in refusal(str(tmp_path))
+    assert "cache" in refusal("%s,tag=t,cache=much" % tmp_path)
+    assert "install Debian's package" in refusal("%s,tag=t,virtiofsd=/nowhere/virtiofsd" % tmp_path)
+    # A program that is none.
+    assert "hung up at GET_FEATURES" in refusal("%s,tag=t,virtiofsd=/bin/true" % tmp_path)
+    assert "hung up at" in refusal("%s,tag=t,virtiofsd=/bin/false,readonly=off" % tmp_path)
