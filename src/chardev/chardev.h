@@ -47,6 +47,8 @@ struct chardev_ops {
 	void (*set_line)(struct chardev *c, unsigned baud, unsigned data_bits, unsigned stop_bits,
 			 char parity);
 	void (*set_break)(struct chardev *c, bool on);
+	/* See chardev_take_socket(). */
+	int (*take_socket)(struct chardev *c);
 	void (*free)(struct chardev *c);
 };
 
@@ -87,6 +89,15 @@ static inline void chardev_set_break(struct chardev *c, bool on)
 {
 	if (c && c->ops->set_break)
 		c->ops->set_break(c, on);
+}
+
+/*
+ * For a device that speaks a protocol of its own, with descriptors in it: the connected Unix stream socket,
+ * non-blocking, which is the caller's from now on; the channel swallows everything. -1: the back end has none.
+ */
+static inline int chardev_take_socket(struct chardev *c)
+{
+	return c && c->ops->take_socket ? c->ops->take_socket(c) : -1;
 }
 
 static inline void chardev_free(struct chardev *c)

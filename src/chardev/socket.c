@@ -185,6 +185,21 @@ static void failed(void *opaque, int error)
 	hang_up(opaque);
 }
 
+/* One that we have connected to, and of which nothing was read. */
+static int take_socket(struct chardev *c)
+{
+	struct socket_backend *s = (struct socket_backend *)c;
+	int fd = s->fd;
+
+	if (s->spec.tcp || s->spec.server || fd < 0 || s->in.len)
+		return -1;
+	io_watch_del(s->watch);
+	s->watch = NULL;
+	outq_set_fd(&s->out, -1, false);
+	s->fd = -1;
+	return fd;
+}
+
 static void socket_free(struct chardev *c)
 {
 	struct socket_backend *s = (struct socket_backend *)c;
@@ -221,6 +236,7 @@ static struct chardev *open_socket(bool tcp, const char *arg, const struct chard
 {
 	static const struct chardev_ops ops = {.write = socket_write,
 					       .accept_input = socket_accept_input,
+					       .take_socket = take_socket,
 					       .free = socket_free};
 	static const struct outq_ops out_ops = {.want_write = want_write, .failed = failed};
 	struct socket_backend *s = calloc(1, sizeof(*s));

@@ -10,9 +10,8 @@
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
 #define MIGRATION "saving, restoring and migrating are not there yet"
-#define OBJECTS "objects are not there yet; -drive, -netdev and -chardev name back ends"
 #define TABLES "firmware tables of your own are not there yet"
-#define MEMORY "memory back ends are not there yet; '-m SIZE' is all there is"
+#define MEMORY "memory is not taken in advance; write '-m SIZE' or -object"
 #define PRIVILEGE "dropping privileges is not there yet; start lodge as the user it shall be"
 #define CONFIG "configuration files are not there yet; write the options out"
 
@@ -45,13 +44,11 @@ static const struct {
 	{"incoming", MIGRATION},
 	{"loadvm", MIGRATION},
 	{"only-migratable", MIGRATION},
-	{"object", OBJECTS},
-	{"add-fd", OBJECTS},
+	{"add-fd", "open descriptors are not taken over yet; name the files"},
 	{"acpitable", TABLES},
 	{"dtb", "device trees are not for this machine"},
 	{"mem-path", MEMORY},
 	{"mem-prealloc", MEMORY},
-	{"numa", "NUMA nodes are not there yet"},
 	{"runas", PRIVILEGE},
 	{"chroot", PRIVILEGE},
 	{"sandbox", "the sandbox is not there yet"},

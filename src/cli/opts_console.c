@@ -40,6 +40,11 @@ static int set_chardev(struct run_opts *o, const char *val, struct lodge_err *er
 	return run_opts_add(&o->vm.chardevs, "-chardev", val, "backend", err);
 }
 
+static int set_share(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return run_opts_add(&o->vm.shares, "-share", val, "path", err);
+}
+
 static int set_fsdev(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	return run_opts_add(&o->vm.fsdevs, "-fsdev", val, "fsdriver", err);
@@ -171,6 +176,10 @@ const struct run_opt run_opts_console[] = {
 	 "a folder for the guest by virtio-9p, read-only unless asked; models: none, passthrough, "
 	 "mapped-xattr",
 	 set_virtfs},
+	{"share", "FOLDER,tag=TAG[,readonly=off][,cache=auto|always|none]",
+	 "a folder for the guest by virtio-fs: starts Debian's virtiofsd for it; read-only unless "
+	 "asked",
+	 set_share},
 	{"fsdev", "local,id=ID,path=FOLDER[,...]", "the same for -device virtio-9p-pci,fsdev=ID",
 	 set_fsdev},
 	{"display", "none", "no display", set_display},

@@ -25,6 +25,7 @@ static int set_size(struct run_opts *o, const char *val, struct lodge_err *err)
 	if (r || bytes > VM_RAM_MAX)
 		return err_set(err, -ERANGE, "-m %s: too much memory; 1T is the most", val);
 	o->vm.ram_bytes = align_up(bytes, 4096);
+	o->ram_said = true;
 	return 0;
 }
 
@@ -335,6 +336,8 @@ static int set_machine(struct run_opts *o, const char *val, struct lodge_err *er
 			r = set_machine_type(kv.val, err);
 		else if (!strcmp(kv.key, "accel"))
 			r = name_engines(o, kv.val, err);
+		else if (!strcmp(kv.key, "memory-backend"))
+			r = run_opts_memory_backend(o, kv.val, err);
 		else
 			r = is_as_it_is(&kv)
 				    ? 0
@@ -398,7 +401,8 @@ const struct run_opt run_opts_machine[] = {
 	{"accel", "auto|soft|kvm[,tier=1][,PROPERTY=VALUE]",
 	 "engine (auto); 'tcg' means soft; 'help' explains", set_accel},
 	{"enable-kvm", NULL, "the same as -accel kvm", set_enable_kvm},
-	{"machine", "pc[,accel=ENGINE]", "board: pc, the only one", set_machine},
+	{"machine", "pc[,accel=ENGINE][,memory-backend=ID]", "board: pc, the only one",
+	 set_machine},
 	{"M", "pc", "the same as -machine", set_machine},
 	{"rtc", "base=utc|localtime", "what the clock shows (utc)", set_rtc},
 	{"name", "NAME", "the machine's name, for people", set_name},

@@ -20,13 +20,10 @@ static const struct {
 	const char *title;
 	const struct run_opt *opts;
 } groups[] = {
-	{"machine", run_opts_machine},
-	{"what boots", run_opts_boot},
-	{"firmware", run_opts_firmware},
-	{"disks", run_opts_disks},
-	{"consoles and devices", run_opts_console},
-	{"network", run_opts_net},
-	{"process", run_opts_process},
+	{"machine", run_opts_machine}, {"memory", run_opts_memory},
+	{"what boots", run_opts_boot}, {"firmware", run_opts_firmware},
+	{"disks", run_opts_disks},     {"consoles and devices", run_opts_console},
+	{"network", run_opts_net},     {"process", run_opts_process},
 };
 
 const char *run_opts_keep(struct run_opts *o, const char *s)
@@ -68,8 +65,10 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.chardevs);
 	free_options(&o->vm.fsdevs);
 	free_options(&o->vm.virtfs);
+	free_options(&o->vm.shares);
 	free_options(&o->vm.option_roms);
 	free_options(&o->vm.smbios);
+	free_options(&o->objects);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
 }
@@ -174,6 +173,8 @@ static int check(struct run_opts *o, struct lodge_err *err)
 
 	if (!r)
 		r = check_boot(o, err);
+	if (!r)
+		r = run_opts_check_memory(o, err);
 	if (!r && o->vm.snapshot && o->vm.blockdevs.n)
 		r = err_set(err, -EINVAL,
 			    "-snapshot is for -drive; with -blockdev write read-only=on, or use "

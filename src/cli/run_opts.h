@@ -17,8 +17,11 @@ struct run_opts {
 	struct vm_config vm;
 	bool accel_kvm, accel_soft, accel_auto; /* which ones -accel and -machine named */
 	bool nographic, nodefaults, no_display;
-	unsigned serials; /* -serial options so far */
-	bool nic_said;	  /* there was a -nic or -net: no card of its own accord */
+	unsigned serials;	    /* -serial options so far */
+	bool nic_said;		    /* there was a -nic or -net: no card of its own accord */
+	bool ram_said, numa_said;   /* there was a -m, a -numa */
+	struct vm_options objects;  /* -object */
+	const char *memory_backend; /* the id of the one that is the guest's memory */
 	bool daemonize, help;
 	const char *pidfile;
 	char engine_reason[160];	/* "because ..." */
@@ -46,11 +49,16 @@ struct run_opt {
 	int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
 };
 /* End with a NULL name. */
-extern const struct run_opt run_opts_machine[], run_opts_boot[], run_opts_firmware[],
-	run_opts_disks[], run_opts_console[], run_opts_net[], run_opts_process[];
+extern const struct run_opt run_opts_machine[], run_opts_memory[], run_opts_boot[],
+	run_opts_firmware[], run_opts_disks[], run_opts_console[], run_opts_net[],
+	run_opts_process[];
 
 /* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
 const char *run_opts_keep(struct run_opts *o, const char *s);
+
+/* The -object that is the guest's memory; and, when all options were read, what they say together. */
+int run_opts_memory_backend(struct run_opts *o, const char *id, struct lodge_err *err) MUST_CHECK;
+int run_opts_check_memory(struct run_opts *o, struct lodge_err *err) MUST_CHECK;
 
 /* A file name that stands alone is the first disk. */
 int run_opts_disk(struct run_opts *o, const char *path, struct lodge_err *err) MUST_CHECK;

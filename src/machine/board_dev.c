@@ -207,6 +207,7 @@ static const struct board_kind *const kinds[] = {
 	&board_virtio_blk,
 	&board_virtio_rng,
 	&board_virtio_9p,
+	&board_vhost_user_fs,
 	&board_virtio_vsock,
 	&board_virtio_balloon,
 	&board_ahci,
@@ -304,5 +305,7 @@ int board_add_devices(struct board *b, struct lodge_err *err)
 			return r;
 	}
 	r = add_virtio_drives(b, err);
-	return r ? r : board_add_virtfs(b, err);
+	if (!r)
+		r = board_add_virtfs(b, err);
+	return r ? r : board_add_shares(b, err);
 }

@@ -154,12 +154,13 @@ struct board_kind {
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
 
-/* board_share.c: all of -virtfs. */
+/* board_share.c: all of -virtfs; board_vhost.c: all of -share. */
 int board_add_virtfs(struct board *b, struct lodge_err *err) MUST_CHECK;
-/* board_virtio.c, board_share.c */
-extern const struct board_kind board_virtio_blk, board_virtio_rng, board_virtio_serial,
-	board_virtio_balloon, board_virtio_9p, board_virtio_vsock, board_virtconsole,
-	board_virtserialport;
+int board_add_shares(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* board_virtio.c, board_share.c, board_vhost.c */
+extern const struct board_kind board_vhost_user_fs, board_virtio_blk, board_virtio_rng,
+	board_virtio_serial, board_virtio_balloon, board_virtio_9p, board_virtio_vsock,
+	board_virtconsole, board_virtserialport;
 
 /*
  * Put a device into the reset order and keep it until the board goes: `free_obj(obj)` then, in reverse

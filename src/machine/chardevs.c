@@ -59,7 +59,14 @@ static int spell_socket(struct props *p, struct spec *sp, struct lodge_err *err)
 	static const char *const switches[] = {"server", "wait", "nodelay"};
 	const char *path = props_get(p, "path");
 	bool on[3] = {false, true, false};
+	uint64_t reconnect = 0;
 
+	if (props_u64(p, "reconnect", UINT32_MAX, &reconnect, err))
+		return -EINVAL;
+	if (reconnect)
+		return err_set(err, -ENOTSUP,
+			       "-chardev socket: reconnect= is not there: what hangs up is not "
+			       "connected again; leave it out");
 	if (path) {
 		add(sp, "unix:", false);
 		add(sp, path, true);

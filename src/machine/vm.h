@@ -85,7 +85,8 @@ struct vm_config {
 	struct vm_options drives, blockdevs, netdevs, devices;
 	struct vm_options chardevs; /* -chardev */
 	struct vm_options fsdevs, virtfs;
-	bool snapshot;		    /* what guests write to -drive goes when the machine ends */
+	struct vm_options shares; /* -share */
+	bool snapshot;		  /* what guests write to -drive goes when the machine ends */
 };
 
 /* How a VM ended. */

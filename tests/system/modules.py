@@ -18,7 +18,7 @@ KEEP = ("drivers/ata", "drivers/virtio", "drivers/net", "drivers/nvme", "drivers
         "fs/jbd2", "fs/isofs", "fs/fat", "fs/nls", "fs/mbcache.ko", "lib", "crypto", "arch/x86/crypto",
         "drivers/usb/storage", "drivers/usb/core", "drivers/usb/common", "block",
         "drivers/char/hw_random", "drivers/char/virtio_console.ko", "fs/9p", "fs/netfs",
-        "fs/fscache", "net/9p", "net/vmw_vsock", "net/core")
+        "fs/fscache", "fs/fuse", "net/9p", "net/vmw_vsock", "net/core")
 
 
 def folder(name):

@@ -136,6 +136,14 @@ static bool features_ok(const struct virtio_dev *v)
 	return !(v->accepted & ~v->offered) && (v->accepted & VIRTIO_F_VERSION_1);
 }
 
+/* A reset that is not over reads as anything but 0 (§4.1.4.3.1). */
+uint8_t virtio_status(struct virtio_dev *v)
+{
+	if (!v->status && v->ops->busy && v->ops->busy(v))
+		return VIRTIO_STATUS_ACKNOWLEDGE;
+	return v->status;
+}
+
 void virtio_set_status(struct virtio_dev *v, uint8_t status)
 {
 	uint8_t old = v->status;
@@ -325,6 +333,8 @@ int virtio_dev_init(struct virtio_dev *v, const struct virtio_config *cfg,
 		v->offered &= ~VIRTIO_F_EVENT_IDX;
 	if (!cfg->no_modern)
 		v->offered |= VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET;
+	if (cfg->no_ring_reset)
+		v->offered &= ~VIRTIO_F_RING_RESET;
 	v->scratch = malloc(sizeof(*v->scratch));
 	if (!v->scratch)
 		return err_set(err, -ENOMEM, "no memory for %s", cls->name);

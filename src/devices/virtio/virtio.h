@@ -45,6 +45,7 @@ enum virtio_id {
 	VIRTIO_ID_BALLOON = 5,
 	VIRTIO_ID_9P = 9,
 	VIRTIO_ID_VSOCK = 19,
+	VIRTIO_ID_FS = 26,
 };
 
 /* Feature bits that are not a device's own (§6). */
@@ -85,8 +86,14 @@ struct virtio_ops {
 	/*
 	 * Give up the chains of queue q, or of all (VIRTIO_ALL_QUEUES): nothing may touch guest memory for
 	 * them when this returns. They are freed, or pushed if they end meanwhile. May wait for the host.
+	 * Or it leaves that to busy().
 	 */
 	void (*drop)(struct virtio_dev *v, unsigned q);
+	/*
+	 * Something may still touch guest memory for chains that were dropped: the driver does not see its
+	 * reset done as long as this is true (§2.4.2). Such a device has no_ring_reset, and a class reset that waits.
+	 */
+	bool (*busy)(struct virtio_dev *v);
 	/* The device's own registers to their reset values; behind drop(). */
 	void (*reset)(struct virtio_dev *v);
 };
@@ -140,7 +147,8 @@ struct virtio_config {
 	uint64_t features;	   /* the device's own; those of queues and transport are added */
 	bool no_legacy, no_modern; /* disable-legacy=, disable-modern= */
 	bool no_event_idx, no_indirect;
-	unsigned vectors; /* of MSI-X; 0: one a queue and one for the configuration */
+	bool no_ring_reset; /* single queues cannot be reset */
+	unsigned vectors;   /* of MSI-X; 0: one a queue and one for the configuration */
 	bool no_msix;
 };
 
@@ -192,6 +200,8 @@ void virtio_error(struct virtio_dev *v, const char *why);
 /* ---- Between virtio.c and virtio_pci.c ----------------------------------------------------------
  */
 
+/* The status register, as the driver reads it. */
+uint8_t virtio_status(struct virtio_dev *v);
 /* The driver writes the status register; 0 resets. */
 void virtio_set_status(struct virtio_dev *v, uint8_t status);
 /* A word (0, 1) of the features the driver takes. */

@@ -167,7 +167,7 @@ static uint32_t common_reg_read(struct virtio_dev *v, unsigned reg)
 	case NUM_QUEUES:
 		return v->queues;
 	case DEVICE_STATUS:
-		return v->status;
+		return virtio_status(v);
 	case CONFIG_GENERATION:
 		return v->generation;
 	case QUEUE_SELECT:
@@ -398,7 +398,7 @@ static uint32_t legacy_reg_read(struct virtio_dev *v, unsigned off)
 	case LEGACY_QUEUE_SELECT:
 		return v->queue_sel;
 	case LEGACY_DEVICE_STATUS:
-		return v->status;
+		return virtio_status(v);
 	case LEGACY_ISR_STATUS:
 		return isr_read(v);
 	case LEGACY_CONFIG_VECTOR:

@@ -388,12 +388,64 @@ static void disks_when_given_expect_drives_in_order(void **state)
 	expect_refusal("-drive file=a,file=b", "twice");
 }
 
+static void memory_objects_when_as_qemu_spells_them_expect_memory(void **state)
+{
+	static const char *const lines[] = {
+		"-object memory-backend-memfd,id=m,size=1G,share=on -machine memory-backend=m",
+		"-m 1G -object memory-backend-memfd,id=m,size=1024M,seal=on -M pc,memory-backend=m",
+		"-m 1024 -object memory-backend-file,id=m,size=1G,mem-path=/dev/shm,share=on -numa "
+		"node,memdev=m",
+		"-numa node,nodeid=0,memdev=m -object memory-backend-ram,id=m,size=1G,prealloc=off",
+		"-object memory-backend-ram,id=m,size=1G,share=off -machine memory-backend=m",
+	};
+	struct run_opts o;
+
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		expect_ok(&o, lines[i]);
+		assert_int_equal(o.vm.ram_bytes, 1ull << 30);
+		run_opts_free(&o);
+	}
+}
+
+static void memory_objects_when_more_is_asked_expect_refusal(void **state)
+{
+	static const struct {
+		const char *line, *words;
+	} refused[] = {
+		{"-object rng-random,id=r", "'rng-random' is not there"},
+		{"-object memory-backend-memfd,id=m,size=1G", "nothing uses 'm'"},
+		{"-machine memory-backend=m", "'m' is not there"},
+		{"-object memory-backend-ram,id=m,size=1M -machine memory-backend=m", "size="},
+		{"-object memory-backend-ram,id=m -machine memory-backend=m", "size="},
+		{"-m 512M -object memory-backend-ram,id=m,size=1G -machine memory-backend=m",
+		 "512 MiB"},
+		{"-object memory-backend-ram,id=m,size=1G,prealloc=on -machine memory-backend=m",
+		 "prealloc=on"},
+		{"-object memory-backend-ram,id=m,size=1G,policy=bind -machine memory-backend=m",
+		 "policy"},
+		{"-object memory-backend-file,id=m,size=1G,mem-path=/proc -machine "
+		 "memory-backend=m",
+		 "not in memory"},
+		{"-object memory-backend-file,id=m,size=1G,mem-path=/nowhere -machine "
+		 "memory-backend=m",
+		 "/nowhere"},
+		{"-numa node,memdev=a -numa node,memdev=a", "one node"},
+		{"-numa node,cpus=0-3", "one node"},
+		{"-numa node,memdev=a -machine memory-backend=b", "'a' and 'b'"},
+		{"-object memory-backend-ram,id=m,size=1G,share=off -machine memory-backend=m "
+		 "-device vhost-user-fs-pci,chardev=c,tag=t",
+		 "share=on"},
+	};
+
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		expect_refusal(refused[i].line, refused[i].words);
+}
+
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-mtdblock", "-qmp",	"-gdb",	      "-s",	  "-S",	  "-usb",
-		"-vnc",	     "-object", "-acpitable", "-numa",	  "-dtb", "-loadvm",
-		"-trace",    "-global", "-icount",    "-no-acpi",
+		"-mtdblock",  "-qmp", "-gdb",	 "-s",	   "-S",      "-usb",	 "-vnc",
+		"-acpitable", "-dtb", "-loadvm", "-trace", "-global", "-icount", "-no-acpi",
 	};
 	char line[64];
 
@@ -476,6 +528,8 @@ int main(void)
 		cmocka_unit_test(firmware_when_not_named_expect_seabios_without_kernel),
 		cmocka_unit_test(boot_when_given_expect_order_menu_and_times),
 		cmocka_unit_test(disks_when_given_expect_drives_in_order),
+		cmocka_unit_test(memory_objects_when_as_qemu_spells_them_expect_memory),
+		cmocka_unit_test(memory_objects_when_more_is_asked_expect_refusal),
 		cmocka_unit_test(unfinished_options_when_given_expect_refusal_with_their_name),
 		cmocka_unit_test(none_options_when_something_else_expect_refusal),
 		cmocka_unit_test(trace_items_when_unknown_expect_refusal),

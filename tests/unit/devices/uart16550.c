@@ -60,7 +60,8 @@ static void host_break(struct chardev *c, bool on)
 	((struct host *)c)->breaks++;
 }
 
-static const struct chardev_ops host_ops = {host_write, host_accept, host_line, host_break, NULL};
+static const struct chardev_ops host_ops = {host_write, host_accept, host_line,
+					    host_break, NULL,	     NULL};
 
 static int setup(void **state)
 {
