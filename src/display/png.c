@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -120,10 +121,13 @@ int display_picture_save(const struct display_picture *pic, const char *path, st
 	size_t n = strlen(path);
 	bool ppm = n >= 4 && !strcmp(path + n - 4, ".ppm");
 	FILE *f = fopen(path, "wbe");
+	struct stat st;
+	bool regular;
 	int r;
 
 	if (!f)
 		return err_set(err, -errno, "cannot write '%s': %s", path, strerror(errno));
+	regular = !fstat(fileno(f), &st) && S_ISREG(st.st_mode); /* not a device, not a pipe */
 	errno = 0;
 	r = ppm ? write_ppm(f, pic) : write_png(f, pic);
 	if (!r && ferror(f))
@@ -132,6 +136,7 @@ int display_picture_save(const struct display_picture *pic, const char *path, st
 		r = errno ? -errno : -EIO;
 	if (!r)
 		return 0;
-	unlink(path);
+	if (regular)
+		unlink(path);
 	return err_set(err, r, "cannot write '%s': %s", path, strerror(-r));
 }
