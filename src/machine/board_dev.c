@@ -209,6 +209,7 @@ static const struct board_kind *const kinds[] = {
 	&board_virtio_9p,
 	&board_virtio_vsock,
 	&board_virtio_balloon,
+	&board_vga,
 	&board_bochs_display,
 	&board_ahci,
 	&board_nvme,

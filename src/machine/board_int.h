@@ -77,6 +77,7 @@ struct board {
 	struct fw_smbios smbios; /* -smbios, and -uuid */
 	uint8_t uuid[16];
 	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
+	bool has_vga;
 	bool booted;		   /* -boot once= is over */
 	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
 	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
@@ -213,6 +214,6 @@ extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virti
 
 /* Once the adapters themselves are gone. */
 void board_free_videos(struct board *b);
-extern const struct board_kind board_bochs_display;
+extern const struct board_kind board_bochs_display, board_vga;
 
 #endif

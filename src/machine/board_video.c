@@ -14,6 +14,7 @@
 #include "base/range.h"
 #include "devices/display/bochs_display.h"
 #include "devices/display/edid.h"
+#include "devices/display/vga.h"
 #include "firmware/platform.h"
 #include "machine/board_int.h"
 
@@ -103,12 +104,28 @@ static int read_bochs_bytes(struct props *p, uint64_t *bytes, struct lodge_err *
 	return 0;
 }
 
+static int read_vga_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err)
+{
+	uint64_t mib = VIDEO_BYTES_DEFAULT >> 20;
+	int r = props_u64(p, "vgamem_mb", UINT32_MAX, &mib, err);
+
+	if (r)
+		return r;
+	if (!mib || mib > VRAM_BYTES_MAX >> 20)
+		return err_set(err, -EINVAL, "%s: vgamem_mb= is 1 at least and %llu at most",
+			       props_what(p), VRAM_BYTES_MAX >> 20);
+	for (*bytes = 1 << 20; *bytes < mib << 20;)
+		*bytes *= 2;
+	return 0;
+}
+
 /* How much memory each kind of adapter has. */
 static const struct {
 	const struct board_kind *kind;
 	int (*bytes)(struct props *p, uint64_t *bytes, struct lodge_err *err);
 } adapters[] = {
 	{&board_bochs_display, read_bochs_bytes},
+	{&board_vga, read_vga_bytes},
 };
 
 int board_video_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_err *err)
@@ -226,4 +243,45 @@ const struct board_kind board_bochs_display = {
 	.name = "bochs-display",
 	.help = "linear frame buffer, no VGA: vgamem=SIZE,edid=on|off,xres=N,yres=N",
 	.make = make_bochs,
+};
+
+static void free_vga(void *s)
+{
+	vga_free(s);
+}
+
+static int make_vga(struct board *b, struct props *p, struct lodge_err *err)
+{
+	struct vga_config cfg = {0};
+	struct board_video *v;
+	struct vga *s;
+	uint64_t bytes;
+	int r = read_vga_bytes(p, &bytes, err);
+
+	if (!r)
+		r = board_pci_place(b, p, &cfg.devfn, err);
+	if (!r)
+		r = read_monitor(p, &cfg.no_edid, &cfg.width, &cfg.height, err);
+	if (r)
+		return r;
+	if (b->has_vga)
+		return err_set(err, -EBUSY, "%s: there is a VGA already, and ports for one only",
+			       props_what(p));
+	v = new_video(b, bytes);
+	if (!v)
+		return err_set(err, -ENOMEM, "no memory for a display");
+	cfg.vram = v->vram;
+	s = vga_new(b->pci, &cfg, err);
+	if (!s)
+		return -EINVAL;
+	b->has_vga = true;
+	v->source = vga_source(s);
+	r = board_adopt(b, props_get(p, "id"), vga_device(s), s, free_vga, err);
+	return r ? r : board_pci_rom(b, p, vga_pci(s), "vgabios-stdvga.bin", err);
+}
+
+const struct board_kind board_vga = {
+	.name = "VGA",
+	.help = "VGA with Bochs VBE (-vga std): vgamem_mb=N,edid=on|off,xres=N,yres=N,romfile=FILE",
+	.make = make_vga,
 };

@@ -28,7 +28,7 @@ static uint8_t read_byte(struct bochs_bar *b, unsigned off)
 	if (off >= BAR_EXT_SIZE && off < BAR_BYTE_ORDER)
 		return off == BAR_EXT_SIZE ? BAR_EXT_END - BAR_EXT_SIZE : 0;
 	if (off >= BAR_BYTE_ORDER && off < BAR_EXT_END)
-		return (uint8_t)(b->big_endian ? ORDER_BIG : ORDER_LITTLE);
+		return (uint8_t)(b->dispi->big_endian ? ORDER_BIG : ORDER_LITTLE);
 	return 0xff;
 }
 
@@ -66,7 +66,7 @@ static void bar_write(void *opaque, uint64_t at, uint64_t val, unsigned size)
 		write_dispi(b, off, val, size);
 	} else if (off == BAR_BYTE_ORDER && size == 4) {
 		if (val == ORDER_BIG || val == ORDER_LITTLE)
-			b->big_endian = val == ORDER_BIG;
+			b->dispi->big_endian = val == ORDER_BIG;
 		b->written(b->opaque, false);
 	}
 }

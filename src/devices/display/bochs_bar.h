@@ -21,7 +21,6 @@
 struct bochs_bar {
 	uint8_t edid[EDID_BYTES];
 	bool has_edid;
-	uint8_t big_endian; /* state: 1 after a guest said so */
 	struct dispi *dispi;
 	/* The VGA's ports, by offset from 0x3c0; NULL where there is none. */
 	uint8_t (*port_read)(void *opaque, unsigned port);

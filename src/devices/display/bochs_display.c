@@ -59,7 +59,7 @@ static int draw(void *opaque, struct display_picture *pic)
 
 	if (!dispi_enabled(&s->dispi) || !dispi_mode(&s->dispi, &m) || m.bpp < 15)
 		return display_picture_blank(pic);
-	return lfb_draw(&m, vram_host(&s->vram), s->bar.big_endian, NULL, pic);
+	return lfb_draw(&m, vram_host(&s->vram), s->dispi.big_endian, NULL, pic);
 }
 
 static void bochs_display_reset(struct device *dev)
@@ -68,14 +68,13 @@ static void bochs_display_reset(struct device *dev)
 
 	pci_dev_reset(&s->pci);
 	dispi_reset(&s->dispi);
-	s->bar.big_endian = 0;
 }
 
 static int bochs_display_post_load(struct device *dev)
 {
 	struct bochs_display *s = container_of(dev, struct bochs_display, pci.dev);
 
-	if (s->bar.big_endian > 1 || dispi_check(&s->dispi))
+	if (dispi_check(&s->dispi))
 		return -EINVAL;
 	return pci_dev_loaded(&s->pci);
 }
@@ -83,7 +82,7 @@ static int bochs_display_post_load(struct device *dev)
 static const struct state_field fields[] = {
 	PCI_STATE_FIELDS(struct bochs_display, pci),
 	STATE_ARRAY(struct bochs_display, dispi.reg),
-	STATE_FIELD(struct bochs_display, bar.big_endian),
+	STATE_FIELD(struct bochs_display, dispi.big_endian),
 	STATE_END,
 };
 

@@ -14,6 +14,7 @@ void dispi_reset(struct dispi *d)
 {
 	memset(d->reg, 0, sizeof(d->reg));
 	d->reg[DISPI_ID] = DISPI_ID_LAST;
+	d->big_endian = 0;
 }
 
 /* Bytes of `pixels` of a line; of a line of four planes, of all of them. */
@@ -146,7 +147,7 @@ int dispi_check(const struct dispi *d)
 	uint16_t id = d->reg[DISPI_ID];
 
 	return id < DISPI_ID_FIRST || id > DISPI_ID_LAST || d->reg[DISPI_ENABLE] & ~ENABLE_BITS ||
-			       d->reg[DISPI_VIRT_HEIGHT]
+			       d->reg[DISPI_VIRT_HEIGHT] || d->big_endian > 1
 		       ? -EINVAL
 		       : 0;
 }

@@ -42,7 +42,8 @@ enum dispi_index {
 #define DISPI_BANK_BYTES 0x10000u
 
 struct dispi {
-	uint16_t reg[DISPI_REGS]; /* as written; all there is of state */
+	uint16_t reg[DISPI_REGS]; /* as written; with big_endian all there is of state */
+	uint8_t big_endian;	  /* state too: how a guest wants its pixels read, 1 or 0 */
 	uint64_t vram_bytes;
 };
 
