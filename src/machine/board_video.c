@@ -2,8 +2,8 @@
 /*
  * Display adapters: their memory behind the RAM, the windows in which guests see it, and -device.
  *
- * A window shows memory only where nothing else of the machine is: the place of BARs below 4 GiB, beyond the
- * RAM above it, and the video adapter's 128 KiB. Elsewhere the guest gets what is there anyway.
+ * A window shows memory only where nothing else of the machine is: between RAM and I/O APIC below 4 GiB, beyond
+ * the RAM above it, and the video adapter's 128 KiB. Elsewhere the guest gets what is there anyway.
  * Threads: with the VM lock held, or before threads start.
  */
 #include <errno.h>
@@ -50,7 +50,8 @@ static bool may_be_seen(const struct board *b, enum vram_window n, const struct 
 		return false;
 	if (n == VRAM_WINDOW_LEGACY)
 		return within(w, PC_VGA_START, LEGACY_END);
-	return within(w, PC_PCI32_START, PC_PCI32_END) ||
+	/* OVMF begins with BARs at 2 GiB, SeaBIOS at 3. */
+	return within(w, b->ram_low, PC_PCI32_END) ||
 	       within(w, PC_4G + b->ram_high, UINT64_MAX);
 }
 
