@@ -110,7 +110,7 @@ uint8_t vga_port_read(struct vga_core *c, unsigned port)
 
 	if (!answers(r, port))
 		return 0xff;
-	switch (is_crtc_side(port) ? port | 0x3d0 : port) {
+	switch (is_crtc_side(port) ? (port & 0xf) | 0x3d0 : port) {
 	case 0x3c0:
 		return r->attr_second ? 0 : r->attr_index;
 	case 0x3c1:
@@ -176,7 +176,7 @@ void vga_port_write(struct vga_core *c, unsigned port, uint8_t val)
 
 	if (!answers(r, port))
 		return;
-	switch (is_crtc_side(port) ? port | 0x3d0 : port) {
+	switch (is_crtc_side(port) ? (port & 0xf) | 0x3d0 : port) {
 	case 0x3c0:
 		attr_write(r, val);
 		break;
