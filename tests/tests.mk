@@ -12,6 +12,12 @@ $(B)/tests/%: tests/%.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -Itests -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS) -lcmocka -lZydis
 
+# A machine whose screen tests/system/test_screen.py looks at.
+SCREEN := $(B)/tests/system/screen
+$(SCREEN): tests/system/screen.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LINK) $(LDLIBS)
+
 # Fuzz targets: everything below rebuilt by clang with the sanitizers.
 .PHONY: fuzz-bins
 fuzz-bins:
@@ -72,9 +78,10 @@ check-images: all $(IMAGE_TESTS)
 
 include tests/guest/guest.mk
 
-.PHONY: t unit isa-bins
+.PHONY: t unit isa-bins screen
 unit: $(UNIT_BINS)
 isa-bins: $(ISA_BINS) $(GOLDEN)
+screen: $(SCREEN)
 # One test: make t T=x86/decode, T=fuzz/decode, T=guest/paging, T=system/boot_cloud
 t:
 	@test -n "$(T)" || { echo "usage: make t T=x86/decode"; exit 2; }

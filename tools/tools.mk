@@ -35,7 +35,7 @@ layers:
 
 # Every test program; `unit` and friends are in tests/tests.mk.
 .PHONY: test-programs
-test-programs: unit isa-bins guest-bins
+test-programs: unit isa-bins guest-bins screen
 
 # Build by gcc, build by clang (both -Werror), the fuzz targets, then all tests.
 .PHONY: check

@@ -83,10 +83,15 @@ static int set_monitor(struct run_opts *o, const char *val, struct lodge_err *er
 	return only_none("monitor", "the monitor is", val, err);
 }
 
+/* The last one counts; the adapter is made when all options are known. */
 static int set_vga(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	(void)o;
-	return only_none("vga", "video adapters are", val, err);
+	if (strcmp(val, "std") && strcmp(val, "none"))
+		return err_set(err, -EINVAL,
+			       "-vga %s: this adapter is not there yet; there are std and none",
+			       val);
+	o->vga_std = !strcmp(val, "std");
+	return 0;
 }
 
 static int set_parallel(struct run_opts *o, const char *val, struct lodge_err *err)
@@ -183,7 +188,7 @@ const struct run_opt run_opts_console[] = {
 	{"fsdev", "local,id=ID,path=FOLDER[,...]", "the same for -device virtio-9p-pci,fsdev=ID",
 	 set_fsdev},
 	{"display", "none", "no display", set_display},
-	{"vga", "none", "no video adapter", set_vga},
+	{"vga", "std|none", "a VGA, or no video adapter (the default)", set_vga},
 	{"monitor", "none", "no monitor", set_monitor},
 	{"parallel", "none", "no parallel port", set_parallel},
 	{"nodefaults", NULL, "no device that was not asked for", set_nodefaults},

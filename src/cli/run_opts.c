@@ -141,6 +141,21 @@ static int default_nic(struct run_opts *o, struct lodge_err *err)
 	return run_opts_add(&o->vm.netdevs, VM_DEFAULT_NIC, "user,model=e1000", "type", err);
 }
 
+/* -vga is a device, and the first one: its slot is 2, where QEMU has it. */
+static int add_vga(struct run_opts *o, struct lodge_err *err)
+{
+	struct vm_options *d = &o->vm.devices;
+	struct props *vga;
+	int r = o->vga_std ? run_opts_add(d, "-vga std", "VGA", "driver", err) : 0;
+
+	if (r || !o->vga_std)
+		return r;
+	vga = d->p[d->n - 1];
+	memmove(d->p + 1, d->p, (d->n - 1) * sizeof(d->p[0]));
+	d->p[0] = vga;
+	return 0;
+}
+
 static int check_boot(const struct run_opts *o, struct lodge_err *err)
 {
 	const struct vm_config *vm = &o->vm;
@@ -204,6 +219,8 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 	default_bios(o);
 	o->vm.no_stdio = o->daemonize;
 	r = default_nic(o, err);
+	if (!r)
+		r = add_vga(o, err);
 	return r ? r : check(o, err);
 }
 

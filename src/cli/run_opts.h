@@ -16,7 +16,7 @@
 struct run_opts {
 	struct vm_config vm;
 	bool accel_kvm, accel_soft, accel_auto; /* which ones -accel and -machine named */
-	bool nographic, nodefaults, no_display;
+	bool nographic, nodefaults, no_display, vga_std;
 	unsigned serials;	    /* -serial options so far */
 	bool nic_said;		    /* there was a -nic or -net: no card of its own accord */
 	bool ram_said, numa_said;   /* there was a -m, a -numa */

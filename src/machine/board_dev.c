@@ -210,6 +210,8 @@ static const struct board_kind *const kinds[] = {
 	&board_vhost_user_fs,
 	&board_virtio_vsock,
 	&board_virtio_balloon,
+	&board_vga,
+	&board_bochs_display,
 	&board_ahci,
 	&board_nvme,
 	&board_floppy,

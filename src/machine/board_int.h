@@ -45,6 +45,7 @@ struct board {
 	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
 	unsigned net_cards;  /* that were given a MAC address */
 	struct list roms;    /* struct pci_rom */
+	struct list videos;  /* struct board_video: display adapters, with their memory */
 
 	struct apic_bus *apics;
 	struct lapic **lapics; /* one per vCPU */
@@ -70,11 +71,13 @@ struct board {
 	struct piix4_pm *pm;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
-	uint64_t rom_bytes;	    /* of firmware, behind the RAM in the backing; 0: none */
+	uint64_t rom_bytes;	    /* of firmware, at the end of the backing; 0: none */
+	uint64_t video_bytes, video_used; /* of display adapters, behind the RAM in the backing */
 	struct board_flash *flash[BOARD_FLASHES];
 	struct fw_smbios smbios; /* -smbios, and -uuid */
 	uint8_t uuid[16];
 	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
+	bool has_vga;
 	bool booted;		   /* -boot once= is over */
 	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
 	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
@@ -206,5 +209,12 @@ void board_check_nets(struct board *b);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
 extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virtio_net;
+
+/* ---- board_video.c: display adapters ------------------------------------------------------------
+ */
+
+/* Once the adapters themselves are gone. */
+void board_free_videos(struct board *b);
+extern const struct board_kind board_bochs_display, board_vga;
 
 #endif

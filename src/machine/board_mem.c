@@ -38,7 +38,7 @@ int board_map_memory(struct board *b, struct lodge_err *err)
 	b->ram_low = min_u64(ram, PC_LOW_RAM_MAX);
 	b->ram_high = ram - b->ram_low;
 	if (!b->flash[0])
-		b->rom_bytes = mem_backing_bytes(mem) - ram;
+		b->rom_bytes = mem_backing_bytes(mem) - ram - b->video_bytes;
 	r = mem_map(mem, 0, PC_VGA_START, MEM_RAM, 0);
 	if (!r)
 		r = mem_map(mem, PC_HIGH_MEM, b->ram_low - PC_HIGH_MEM, MEM_RAM, PC_HIGH_MEM);

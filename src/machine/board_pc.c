@@ -491,8 +491,11 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->boot);
 	list_init(&b->nets);
 	list_init(&b->roms);
+	list_init(&b->videos);
 	err->msg[0] = '\0';
-	r = board_read_smbios(b, err);
+	r = board_video_bytes(&vm->cfg, &b->video_bytes, err);
+	if (!r)
+		r = board_read_smbios(b, err);
 	if (!r)
 		r = drives_open(b, err);
 	if (!r)
@@ -540,6 +543,7 @@ void board_free(struct board *b)
 	board_free_added(b);
 	board_close_nets(b);
 	board_free_roms(b);
+	board_free_videos(b);
 	isa_debug_exit_free(b->debug_exit);
 	debugcon_free(b->debugcon);
 	board_free_flash(b);

@@ -20,9 +20,13 @@ struct vm;
 struct board;
 
 struct vm_config;
+struct display_source;
 
-/* Bytes of firmware (a multiple of 4 KiB) behind the RAM; for mem_new. 0 without firmware. */
+/* Bytes of firmware (a multiple of 4 KiB), 0 without firmware: behind the RAM and that of adapters; for mem_new. */
 int board_rom_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
+/* Bytes of memory of all display adapters, behind the RAM. */
+int board_video_bytes(const struct vm_config *cfg, uint64_t *bytes,
+		      struct lodge_err *err) MUST_CHECK;
 
 /* Firmware comes by -drive if=pflash. */
 bool board_has_flash(const struct vm_config *cfg);
@@ -42,6 +46,9 @@ int board_reset(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* The kinds of -device, with their settings. */
 void board_print_kinds(FILE *out);
+
+/* What the first display adapter shows, or NULL: there is none. */
+const struct display_source *board_display(const struct board *b);
 
 struct lapic *board_lapic(struct board *b, unsigned cpu);
 /* FERR#: IRQ 13 (and port 0xf0, which takes it back). */

@@ -60,7 +60,7 @@ static int load(struct board *b, const char *path, struct lodge_err *err)
 		return r;
 	if (f.size != b->rom_bytes)
 		r = err_set(err, -EINVAL, "'%s' is changing its size; start again", path);
-	else if (fw_file_read(&f, 0, mem_base(mem) + mem_ram_bytes(mem), f.size))
+	else if (fw_file_read(&f, 0, mem_base(mem) + mem_backing_bytes(mem) - f.size, f.size))
 		r = err_set(err, -EIO, "cannot read '%s'", path);
 	fw_file_close(&f);
 	return r;

@@ -193,7 +193,7 @@ static int init_locks(struct vm *vm, struct lodge_err *err)
 
 static int set_up(struct vm *vm, struct lodge_err *err)
 {
-	uint64_t rom;
+	uint64_t rom, video;
 	int r = init_locks(vm, err);
 
 	if (r)
@@ -204,7 +204,10 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	r = board_rom_bytes(&vm->cfg, &rom, err);
 	if (r)
 		return r;
-	vm->mem = mem_new(vm->cfg.ram_bytes, rom, err);
+	r = board_video_bytes(&vm->cfg, &video, err);
+	if (r)
+		return r;
+	vm->mem = mem_new(vm->cfg.ram_bytes, video + rom, err);
 	if (!vm->mem)
 		return -ENOMEM;
 	vm->loop = io_loop_new(&vm->lock, err);

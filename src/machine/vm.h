@@ -25,6 +25,8 @@
 /* props_what() of a card that nobody asked for: where it cannot be had, the machine goes without. */
 #define VM_DEFAULT_NIC "-nic (of itself)"
 
+struct display_picture;
+struct display_text;
 struct engine_ops;
 struct props;
 
@@ -125,6 +127,14 @@ void vm_request_poweroff(struct vm *vm);
  * vCPUs go on. Nothing when it is not stopped for that.
  */
 void vm_continue(struct vm *vm);
+
+/*
+ * What the first display adapter shows: as a picture, as text (-ENODATA and a sentence when what it shows is
+ * none), as a file (display_picture_save). -ENODEV without an adapter. Any thread, without the VM lock.
+ */
+int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err) MUST_CHECK;
+int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *err) MUST_CHECK;
+int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err) MUST_CHECK;
 
 /* Stop and join all threads: nothing runs any more. vm_free is due. */
 void vm_stop(struct vm *vm);

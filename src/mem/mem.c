@@ -425,10 +425,13 @@ uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len, bool write)
 	return p;
 }
 
-static void mark_written(struct mem *mem, gpa_t gpa, const uint8_t *p, uint64_t len)
+void mem_wrote_backing(struct mem *mem, uint64_t off, uint64_t len)
 {
-	uint64_t off = (uint64_t)(p - mem->base);
-	uint64_t last = (off + len - 1) >> PAGE_BITS;
+	uint64_t last;
+
+	if (!len || !range_ok(off, len, mem->backing_bytes))
+		return;
+	last = (off + len - 1) >> PAGE_BITS;
 
 	for (uint64_t page = off >> PAGE_BITS; page <= last; page++) {
 		uint8_t old =
@@ -440,7 +443,7 @@ static void mark_written(struct mem *mem, gpa_t gpa, const uint8_t *p, uint64_t 
 		uint64_t from = max_u64(off, page << PAGE_BITS);
 		uint64_t to = min_u64(off + len, (page + 1) << PAGE_BITS);
 
-		mem->listener.code_written(mem->listener.opaque, gpa + (from - off), to - from);
+		mem->listener.code_written(mem->listener.opaque, from, to - from);
 	}
 }
 
@@ -453,7 +456,7 @@ void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len)
 
 		if (!p)
 			return;
-		mark_written(mem, mem_a20(mem) ? gpa : gpa & ~A20_BIT, p, got);
+		mem_wrote_backing(mem, (uint64_t)(p - mem->base), got);
 		gpa += got;
 		len -= got;
 	}
@@ -516,7 +519,7 @@ static int copy_in(struct mem *mem, gpa_t gpa, const void *buf, uint64_t len, bo
 		if (!p || (kind != MEM_RAM && !rom_too))
 			return -EFAULT;
 		memcpy(p, in, got);
-		mark_written(mem, mem_a20(mem) ? gpa : gpa & ~A20_BIT, p, got);
+		mem_wrote_backing(mem, (uint64_t)(p - mem->base), got);
 		in += got;
 		gpa += got;
 		len -= got;

@@ -39,23 +39,23 @@ struct mem_range {
 struct mem_listener {
 	/* The map or the A20 mask changed: drop every cached translation. */
 	void (*map_changed)(void *opaque);
-	/* Someone other than a vCPU (DMA, a loader) wrote a page marked MEM_PAGE_CODE. */
-	void (*code_written)(void *opaque, gpa_t gpa, uint64_t len);
+	/* Someone other than a vCPU (DMA, a loader) wrote a page marked MEM_PAGE_CODE; a place in the backing. */
+	void (*code_written)(void *opaque, uint64_t ram_off, uint64_t len);
 	void *opaque;
 };
 
 struct mem; /* the backing and the map */
 
 /*
- * Create the backing: `ram_bytes` of RAM and `rom_bytes` behind it for firmware, both multiples of
- * the page size. -ENOMEM with a sentence when the host cannot give the address space.
+ * Create the backing: `ram_bytes` of RAM and `rom_bytes` behind it for video memory and firmware, both
+ * multiples of the page size. -ENOMEM with a sentence when the host cannot give the address space.
  */
 struct mem *mem_new(uint64_t ram_bytes, uint64_t rom_bytes, struct lodge_err *err);
 void mem_free(struct mem *mem);
 
 uint8_t *mem_base(const struct mem *mem); /* host address of backing offset 0 */
 uint64_t mem_ram_bytes(const struct mem *mem);
-uint64_t mem_backing_bytes(const struct mem *mem); /* RAM and ROM */
+uint64_t mem_backing_bytes(const struct mem *mem); /* RAM and what is behind it */
 int mem_fd(const struct mem *mem);
 uint8_t *mem_page_flags(struct mem *mem); /* indexed by backing offset >> 12 */
 
@@ -83,6 +83,8 @@ struct mem_range mem_lookup(const struct mem *mem, gpa_t gpa);
 uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len, bool write);
 /* After writing by mem_ptr: sets dirty flags, tells the listener of code pages. */
 void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len);
+/* The same for bytes of the backing, mapped or not: a device's own memory. */
+void mem_wrote_backing(struct mem *mem, uint64_t off, uint64_t len);
 
 /*
  * The guest does not need what is in [gpa, gpa+len): whole pages of it that are RAM go back to the host and read as

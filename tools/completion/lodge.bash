@@ -57,7 +57,8 @@ _lodge_run_value() {
 		_lodge_words "user,id= passt,id= tap,id= stream,id= dgram,id= socket,id= help"
 		compopt -o nospace 2>/dev/null
 		;;
-	-display | --display | -vga | --vga | -monitor | --monitor | -parallel | --parallel | \
+	-vga | --vga) _lodge_words "std none" ;;
+	-display | --display | -monitor | --monitor | -parallel | --parallel | \
 		-net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
 	-smp | --smp) _lodge_words "1 2 4 8" ;;

@@ -595,18 +595,16 @@ static void map_changed(void *opaque)
 		soft_request(e->cpus[i], SOFT_REQ_FLUSH);
 }
 
-/* DMA wrote a page with code: [gpa, gpa+len) may span several. */
-static void code_written(void *opaque, gpa_t gpa, uint64_t len)
+/* DMA wrote pages with code. */
+static void code_written(void *opaque, uint64_t ram_off, uint64_t len)
 {
 	struct soft_engine *e = opaque;
 
 	while (len) {
-		uint64_t n = min_u64(len, PAGE_BYTES - (gpa & ~PAGE_MASK));
-		struct mem_range r = mem_lookup(e->mem, gpa);
+		uint64_t n = min_u64(len, PAGE_BYTES - (ram_off & ~PAGE_MASK));
 
-		if (r.kind != MEM_MMIO)
-			soft_cache_written(e->cache, r.ram_off + (gpa - r.gpa), n);
-		gpa += n;
+		soft_cache_written(e->cache, ram_off, n);
+		ram_off += n;
 		len -= n;
 	}
 }

@@ -465,10 +465,25 @@ static void none_options_when_something_else_expect_refusal(void **state)
 	expect_ok(&o, "-kernel k -vga none -monitor none -nic none -net none -display none "
 		      "-parallel none -no-user-config -nodefconfig");
 	run_opts_free(&o);
-	expect_refusal("-kernel k -vga std", "-vga std");
+	expect_refusal("-kernel k -vga cirrus", "-vga cirrus");
 	expect_refusal("-kernel k -monitor stdio", "-monitor stdio");
 	expect_refusal("-kernel k -net nic", "-net nic");
 	expect_refusal("-kernel k -display gtk", "-display gtk");
+}
+
+static void vga_when_std_expect_first_device(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -device virtio-rng-pci -vga std -device ahci");
+	assert_int_equal(o.vm.devices.n, 3);
+	assert_string_equal(props_get(o.vm.devices.p[0], "driver"), "VGA");
+	assert_string_equal(props_get(o.vm.devices.p[1], "driver"), "virtio-rng-pci");
+	assert_string_equal(props_get(o.vm.devices.p[2], "driver"), "ahci");
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -vga std -vga none");
+	assert_int_equal(o.vm.devices.n, 0);
+	run_opts_free(&o);
 }
 
 static void trace_items_when_unknown_expect_refusal(void **state)
@@ -532,6 +547,7 @@ int main(void)
 		cmocka_unit_test(memory_objects_when_more_is_asked_expect_refusal),
 		cmocka_unit_test(unfinished_options_when_given_expect_refusal_with_their_name),
 		cmocka_unit_test(none_options_when_something_else_expect_refusal),
+		cmocka_unit_test(vga_when_std_expect_first_device),
 		cmocka_unit_test(trace_items_when_unknown_expect_refusal),
 		cmocka_unit_test(every_option_when_argument_is_odd_expect_no_crash),
 	};

@@ -23,7 +23,7 @@ struct fixture {
 	unsigned code_written;
 };
 
-static void on_code(void *opaque, gpa_t gpa, uint64_t len)
+static void on_code(void *opaque, uint64_t off, uint64_t len)
 {
 	((struct fixture *)opaque)->code_written++;
 }

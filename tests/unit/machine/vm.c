@@ -3,6 +3,7 @@
  * The machine on an engine made of C functions: wiring, pausing, reset, ends.
  * Run: make t T=machine/vm
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/props.h"
 #include "fake_engine.h"
 #include "machine/vm_int.h"
 
@@ -492,6 +494,140 @@ static void wait_on_when_no_client_expect_guest_held(void **state)
 	assert_int_equal(atomic_load(&t->vm->pause), VM_PAUSE_HOLD);
 }
 
+/* ---- Display adapters ---- */
+
+#define PCI_AT(slot, off) (0x80000000u | (slot) << 11 | (off))
+
+static void pci_out(unsigned slot, unsigned off, uint32_t val)
+{
+	fake_out(0, 0xcf8, PCI_AT(slot, off), 4);
+	fake_out(0, 0xcfc, val, 4);
+}
+
+static void add_device(struct env *t, const char *text)
+{
+	t->cfg.devices.p[t->cfg.devices.n] = props_parse("-device", text, "driver", NULL);
+	assert_non_null(t->cfg.devices.p[t->cfg.devices.n]);
+	t->cfg.devices.n++;
+}
+
+static void free_devices(struct env *t)
+{
+	vm_free(t->vm);
+	t->vm = NULL;
+	while (t->cfg.devices.n)
+		props_free(t->cfg.devices.p[--t->cfg.devices.n]);
+}
+
+static void expect_ram(struct env *t, gpa_t gpa, uint64_t len, uint64_t off)
+{
+	struct mem_range r = mem_lookup(t->vm->mem, gpa);
+
+	assert_int_equal(r.kind, MEM_RAM);
+	assert_true(gpa - r.gpa + len <= r.len);
+	assert_int_equal(r.ram_off + (gpa - r.gpa), off);
+}
+
+static void frame_buffer_when_bar_moves_expect_memory_where_nothing_else_is(void **state)
+{
+	struct env *t = *state;
+	const uint64_t ram = 64 << 20;
+
+	add_device(t, "VGA,vgamem_mb=1");
+	add_device(t, "bochs-display,vgamem=4M");
+	start(t);
+	expect_ram(t, 0, 0xa0000, 0);
+	pci_out(2, 4, 2);
+	pci_out(3, 4, 2);
+	/* Right behind the RAM, where OVMF may have it, and elsewhere. */
+	pci_out(3, 0x10, 0x80000000);
+	expect_ram(t, 0x80000000, 4 << 20, ram + (1 << 20));
+	pci_out(3, 0x10, 0xf0000000);
+	assert_int_equal(mem_lookup(t->vm->mem, 0x80000000).kind, MEM_MMIO);
+	expect_ram(t, 0xf0000000, 4 << 20, ram + (1 << 20));
+	/* One over the other, and gone again. */
+	pci_out(2, 0x10, 0xf0100000);
+	expect_ram(t, 0xf0100000, 1 << 20, ram);
+	expect_ram(t, 0xf0200000, 2 << 20, ram + (3 << 20));
+	pci_out(2, 0x10, 0x100000);
+	expect_ram(t, 0xf0000000, 4 << 20, ram + (1 << 20));
+	/* Not over RAM, APICs or firmware; the RAM is as it was. */
+	expect_ram(t, 0x100000, 1 << 20, 0x100000);
+	pci_out(2, 0x10, 0xfee00000);
+	assert_int_equal(mem_lookup(t->vm->mem, 0xfee00000).kind, MEM_MMIO);
+	pci_out(2, 0x10, 0xffe00000);
+	pci_out(2, 0x10, 0xfff00000);
+	assert_int_equal(mem_lookup(t->vm->mem, 0xfffff000).kind, MEM_ROM);
+	assert_memory_equal(mem_ptr(t->vm->mem, 0xfffffff0, 16, false), "reset vector 16B", 16);
+	/* A reset takes the windows away. */
+	assert_int_equal(board_reset(t->vm->board, NULL), 0);
+	assert_int_equal(mem_lookup(t->vm->mem, 0xf0000000).kind, MEM_MMIO);
+	free_devices(t);
+}
+
+static void vga_window_when_mode_is_linear_expect_memory_at_a0000(void **state)
+{
+	static const uint16_t to_13h[] = {0x3c4,  0x0f02, 0x3c4,  0x0e04, 0x3ce,
+					  0x4005, 0x3ce,  0x0506, 0x3ce,  0xff08};
+	struct env *t = *state;
+
+	add_device(t, "VGA");
+	start(t);
+	assert_int_equal(mem_lookup(t->vm->mem, 0xa0000).kind, MEM_MMIO);
+	fake_out(0, 0x3c2, 0x63, 1);
+	for (unsigned i = 0; i < 10; i += 2)
+		fake_out(0, to_13h[i], to_13h[i + 1], 2);
+	expect_ram(t, 0xa0000, 0x10000, 64 << 20);
+	assert_int_equal(mem_lookup(t->vm->mem, 0xb0000).kind, MEM_MMIO);
+	fake_out(0, 0x3c4, 0x0602, 2);
+	assert_int_equal(mem_lookup(t->vm->mem, 0xa0000).kind, MEM_MMIO);
+	fake_store(0, 0xa0005, 0x77, 1); /* plane 1 is let through */
+	assert_int_equal(mem_base(t->vm->mem)[(64 << 20) + 5], 0x77);
+	free_devices(t);
+}
+
+static void new_when_display_is_wrong_expect_sentence(void **state)
+{
+	static const struct {
+		const char *text, *word;
+	} cases[] = {
+		{"VGA,vgamem_mb=0", "vgamem_mb="},	     {"VGA,vgamem_mb=1024", "512"},
+		{"bochs-display,vgamem=1M", "4 MiB"},	     {"bochs-display,vgamem=1G", "256"},
+		{"bochs-display,xres=10", "xres="},	     {"bochs-display,yres=5000", "yres"},
+		{"bochs-display,vgamem_mb=16", "vgamem_mb"}, {"VGA,edid=perhaps", "edid"},
+	};
+	struct env *t = *state;
+	struct lodge_err err;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		add_device(t, cases[i].text);
+		assert_null(vm_new(&t->cfg, &err));
+		assert_non_null(strstr(err.msg, cases[i].word));
+		free_devices(t);
+	}
+	add_device(t, "VGA");
+	add_device(t, "VGA");
+	assert_null(vm_new(&t->cfg, &err));
+	assert_non_null(strstr(err.msg, "a VGA already"));
+	free_devices(t);
+}
+
+static void screen_when_no_adapter_expect_sentence(void **state)
+{
+	struct env *t = *state;
+	struct lodge_err err;
+
+	start(t);
+	assert_int_equal(vm_screenshot(t->vm, "/nonexistent/a.png", &err), -ENODEV);
+	assert_non_null(strstr(err.msg, "-vga std"));
+	free_devices(t);
+	add_device(t, "bochs-display");
+	start(t);
+	assert_int_equal(vm_screenshot(t->vm, "/nonexistent/a.png", &err), -ENOENT);
+	assert_int_equal(vm_screen_text(t->vm, NULL, &err), -ENODATA);
+	free_devices(t);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -519,6 +655,10 @@ int main(void)
 		T(new_when_debug_exit_covers_a_device_expect_sentence),
 		T(free_when_never_started_expect_no_harm),
 		T(wait_on_when_no_client_expect_guest_held),
+		T(frame_buffer_when_bar_moves_expect_memory_where_nothing_else_is),
+		T(vga_window_when_mode_is_linear_expect_memory_at_a0000),
+		T(new_when_display_is_wrong_expect_sentence),
+		T(screen_when_no_adapter_expect_sentence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@
 struct seen {
 	int changes;
 	int codes;
-	gpa_t gpa;
+	uint64_t off;
 	uint64_t len;
 };
 
@@ -27,12 +27,12 @@ static void on_change(void *opaque)
 	((struct seen *)opaque)->changes++;
 }
 
-static void on_code(void *opaque, gpa_t gpa, uint64_t len)
+static void on_code(void *opaque, uint64_t off, uint64_t len)
 {
 	struct seen *s = opaque;
 
 	s->codes++;
-	s->gpa = gpa;
+	s->off = off;
 	s->len = len;
 }
 
@@ -237,11 +237,21 @@ static void write_when_page_has_code_expect_listener_told(void **state)
 	mem_page_flags(m)[2] = MEM_PAGE_CODE;
 	assert_int_equal(mem_write(m, 0x1ff8, buf, 16), 0);
 	assert_int_equal(s.codes, 1);
-	assert_int_equal(s.gpa, 0x2000);
+	assert_int_equal(s.off, 0x2000);
 	assert_int_equal(s.len, 8);
 	mem_wrote(m, 0x2ffc, 2);
 	assert_int_equal(s.codes, 2);
-	assert_int_equal(s.gpa, 0x2ffc);
+	assert_int_equal(s.off, 0x2ffc);
+	/* Of the backing, mapped or not; nothing beyond its end. */
+	mem_page_flags(m)[(4 * MIB >> 12) + 1] = MEM_PAGE_CODE;
+	mem_wrote_backing(m, 4 * MIB + 0xff0, 0x20);
+	assert_int_equal(s.codes, 3);
+	assert_int_equal(s.off, 4 * MIB + 0x1000);
+	assert_int_equal(s.len, 0x10);
+	assert_int_equal(mem_page_flags(m)[4 * MIB >> 12], MEM_PAGE_DIRTY);
+	mem_wrote_backing(m, 4 * MIB + 0xfff0, 0x20);
+	mem_wrote_backing(m, 0x2000, 0);
+	assert_int_equal(s.codes, 3);
 	mem_free(m);
 }
 

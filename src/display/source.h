@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a display adapter offers to whoever shows it: a screenshot, later a VNC server.
+ * Threads: with the VM lock held.
+ */
+#ifndef LODGE_DISPLAY_SOURCE_H
+#define LODGE_DISPLAY_SOURCE_H
+
+#include <stdint.h>
+
+#include "display/picture.h"
+
+#define DISPLAY_TEXT_COLS 256u
+#define DISPLAY_TEXT_ROWS 128u
+
+/* A screen of text: character codes as the guest wrote them (code page 437 on a PC), row after row. */
+struct display_text {
+	uint16_t cols, rows;
+	uint16_t cursor_col, cursor_row; /* rows and beyond: there is none */
+	uint8_t cell[DISPLAY_TEXT_COLS * DISPLAY_TEXT_ROWS];
+};
+
+struct display_source {
+	/* Draw what is to be seen now; gives the picture its size. -ENOMEM. */
+	int (*draw)(void *opaque, struct display_picture *pic);
+	/* The text, exactly. -ENODATA where what is shown is no text; may be NULL: it never is. */
+	int (*text)(void *opaque, struct display_text *text);
+	void *opaque;
+};
+
+/* Row `row` of it as UTF-8, without spaces at its end. `out` has room for 3 bytes a column and one. */
+void display_text_row(const struct display_text *text, unsigned row, char *out);
+
+#endif

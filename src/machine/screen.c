@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the machine's display adapter shows. Threads: any, without the VM lock. */
+#include <errno.h>
+
+#include "display/source.h"
+#include "machine/vm_int.h"
+
+static const struct display_source *source(struct vm *vm, struct lodge_err *err)
+{
+	const struct display_source *s = board_display(vm->board);
+
+	if (!s)
+		err_set(err, -ENODEV, "the machine has no display adapter; -vga std adds one");
+	return s;
+}
+
+int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err)
+{
+	const struct display_source *s = source(vm, err);
+	int r;
+
+	if (!s)
+		return -ENODEV;
+	pthread_mutex_lock(&vm->lock);
+	r = s->draw(s->opaque, pic);
+	pthread_mutex_unlock(&vm->lock);
+	return r ? err_set(err, r, "no memory for a picture of the screen") : 0;
+}
+
+int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *err)
+{
+	const struct display_source *s = source(vm, err);
+	int r = -ENODATA;
+
+	if (!s)
+		return -ENODEV;
+	pthread_mutex_lock(&vm->lock);
+	if (s->text)
+		r = s->text(s->opaque, text);
+	pthread_mutex_unlock(&vm->lock);
+	return r ? err_set(err, r, "the screen shows no text, but a picture") : 0;
+}
+
+int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err)
+{
+	struct display_picture pic = {0};
+	int r = vm_screen_draw(vm, &pic, err);
+
+	if (!r)
+		r = display_picture_save(&pic, path, err);
+	display_picture_free(&pic);
+	return r;
+}

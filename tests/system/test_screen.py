@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What real guests show: text screens read exactly, pictures looked at.
+
+Run: make t T=system/screen
+"""
+import os
+import re
+import struct
+import subprocess
+import time
+import zlib
+
+import pytest
+from vm import TOP, kernel
+
+SCREEN = os.path.join(TOP, os.environ.get("B", "build/gcc"), "tests/system/screen")
+TIMEOUT = 180
+
+
+class Screen:
+    """A machine under tests/system/screen.c."""
+
+    def __init__(self, *args):
+        self.args = [SCREEN, "-display", "none", "-nic", "none", *args]
+        self.child = None
+
+    def __enter__(self):
+        self.child = subprocess.Popen(self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      text=True)
+        return self
+
+    def __exit__(self, *_):
+        self.child.stdin.close()
+        self.child.kill()
+        self.child.wait()
+        self.child.stdout.close()
+
+    def ask(self, command):
+        self.child.stdin.write(command + "\n")
+        self.child.stdin.flush()
+        lines = []
+        while True:
+            line = self.child.stdout.readline()
+            assert line, "the machine ended"
+            if line == ".\n":
+                return "".join(lines)
+            lines.append(line)
+
+    def wait(self, look, what):
+        """Look again and again until there is something."""
+        end = time.monotonic() + TIMEOUT
+        while True:
+            got = look()
+            if got:
+                return got
+            assert time.monotonic() < end, "%s: not seen; the screen is\n%s" % (
+                what, self.ask("text"))
+            time.sleep(0.3)
+
+    def wait_text(self, pattern):
+        return self.wait(lambda: re.search(pattern, self.ask("text")), pattern)
+
+    def picture(self, path):
+        """Width, height and rows of (r, g, b)."""
+        assert self.ask("shot " + path) == ""
+        with open(path, "rb") as f:
+            return parse_png(f.read())
+
+
+def parse_png(data):
+    """What src/display/png.c writes: 8-bit RGB, every line filtered by the one above."""
+    width, height = struct.unpack(">II", data[16:24])
+    packed, at = b"", 8
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"IDAT":
+            packed += data[at + 8:at + 8 + size]
+        at += size + 12
+    raw, above, rows = zlib.decompress(packed), bytes(3 * width), []
+    for y in range(height):
+        line = raw[y * (3 * width + 1) + 1:(y + 1) * (3 * width + 1)]
+        if any(line):
+            above = bytes((a + b) & 255 for a, b in zip(line, above))
+        rows.append(above)
+    return width, height, rows
+
+
+def share(picture, colour):
+    """How much of a picture has this colour, from 0 to 1."""
+    width, height, rows = picture
+    colour = bytes(colour)
+    n = sum(row[i:i + 3] == colour for row in rows for i in range(0, 3 * width, 3))
+    return n / (width * height)
+
+
+def test_seabios_when_it_has_a_vga_expect_its_text_on_the_screen(tmp_path):
+    with Screen("-vga", "std") as vm:
+        vm.wait_text(r"\ASeaBIOS \(version 1\.")
+        vm.wait_text(r"(?m)^Boot failed: could not read the boot disk$")
+        vm.wait_text(r"No bootable device\.\s*\Z")
+        assert vm.ask("size") == "720 400\n"
+        picture = vm.picture(str(tmp_path / "a.png"))
+        # Gray letters on black, and nothing else.
+        gray, black = share(picture, (0xaa, 0xaa, 0xaa)), share(picture, (0, 0, 0))
+        assert 0.003 < gray < 0.05 and gray + black == 1
+        # The first letter, an S: some of its 9 by 16 dots, none in the last column.
+        cell = [[row[3 * x] != 0 for x in range(9)] for row in picture[2][:16]]
+        assert 15 < sum(map(sum, cell)) < 60 and not any(r[8] for r in cell)
+
+
+def test_grub_when_it_has_a_vga_expect_its_menu_in_a_box():
+    with Screen("-vga", "std", "-cdrom", kernel("grub-cd")) as vm:
+        vm.wait_text(r"GNU GRUB  version 2\.06")
+        vm.wait_text(r"(?m)^ ┌─{76}┐$")
+        vm.wait_text(r"(?m)^ │\*GNU/Linux {66}│$")
+        vm.wait_text(r"Use the ↑ and ↓ keys to select")
+
+
+def test_memtest_when_it_has_a_vga_expect_blue_screen_with_its_text(tmp_path):
+    with Screen("-vga", "std", "-m", "64M", "-kernel", kernel("memtest"), "-bios", "bios-256k.bin",
+                "-L", os.path.dirname(kernel("linuxboot"))) as vm:
+        vm.wait_text(r"\A {6}Memtest86\+ v6\.10 {6}│")
+        vm.wait_text(r"Status: Testing")
+        assert share(vm.picture(str(tmp_path / "a.png")), (0, 0, 0xaa)) > 0.7
+
+
+@pytest.mark.parametrize("adapter", ["VGA", "bochs-display"])
+def test_memtest_by_efi_expect_it_draws_in_the_frame_buffer(adapter, tmp_path):
+    path = str(tmp_path / "a.png")
+    with Screen("-device", adapter, "-m", "64M", "-bios", "OVMF.fd", "-kernel",
+                kernel("memtest-efi")) as vm:
+        vm.wait(lambda: vm.ask("size") == "640 480\n" and
+                0.5 < share(vm.picture(path), (0, 0, 0xaa)), "a blue screen")
+
+
+def test_ovmf_when_it_has_a_vga_expect_the_monitors_size_and_the_shells_colours(tmp_path):
+    path = str(tmp_path / "a.png")
+    with Screen("-device", "VGA,xres=1024,yres=768", "-bios", "OVMF.fd") as vm:
+        vm.wait(lambda: vm.ask("size") == "1024 768\n", "1024x768")
+        # The prompt is yellow on black.
+        vm.wait(lambda: share(vm.picture(path), (0xff, 0xff, 0)) > 0, "a yellow prompt")
+
+
+def test_screen_when_no_adapter_expect_sentence():
+    with Screen() as vm:
+        assert "-vga std adds one" in vm.ask("text")
