@@ -17,6 +17,8 @@ need mke2fs e2fsprogs
 need sfdisk fdisk
 need mformat mtools
 need grub-mkimage grub-common
+[ "$NEW_ARCH" = "$(dpkg --print-architecture)" ] || need arch-test arch-test
+[ "$(id -u)" = 0 ] || need newuidmap uidmap
 [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
 [ -d /usr/lib/grub/x86_64-efi ] || missing="$missing grub-efi-amd64-bin"
 [ -z "$missing" ] || die "these Debian packages are needed:$missing (apt-get install$missing)"
@@ -105,7 +107,7 @@ export LODGE_HOST="$NEW_HOSTNAME" LODGE_UUID="$UUID" LODGE_USER="$NEW_USER" LODG
 P="linux-image-$NEW_KERNEL,systemd-sysv,systemd-resolved,udev,initramfs-tools,dbus,iproute2,iputils-ping,openssh-server,e2fsprogs"
 P="$P,kmod,ca-certificates,sudo,less,nano,netbase,whiptail${NEW_PACKAGES:+,$NEW_PACKAGES}"
 say 5 "packages"
-mmdebstrap --variant=minbase --format=directory --include="$P" --customize-hook="sh $W/customize \"\$1\"" \
+mmdebstrap --variant=minbase --format=directory --architectures="$NEW_ARCH" --include="$P" --customize-hook="sh $W/customize \"\$1\"" \
 	"$NEW_RELEASE" "$W/root" ${NEW_MIRROR:+"$NEW_MIRROR"} >"$W/log" 2>&1 3>&- &
 child=$!
 trap 'kill $child 2>/dev/null; exit 130' INT TERM
