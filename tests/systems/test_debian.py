@@ -4,9 +4,11 @@
 Run: make check-systems S=debian   (the image is made once, in build/systems)
 """
 import os
+import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -122,6 +124,47 @@ def test_debian_of_32_bits_by_seabios_expect_login_and_clean_end(image_i386, tmp
         vm.expect("[\r\n]i686 32 2 i386\r")
         power_off(vm)
     check_file_system(disk, tmp_path)
+
+
+def ordinary_user():
+    """Somebody without rights who has ids of a name space; this user, if that is so already."""
+    if os.getuid():
+        return pwd.getpwuid(os.getuid())
+    with open("/etc/subuid", encoding="utf-8") as f:
+        names = {line.split(":")[0] for line in f}
+    for entry in pwd.getpwall():
+        if entry.pw_uid and entry.pw_name in names:
+            return entry
+    pytest.skip("no user of this host is in /etc/subuid")
+
+
+def test_new_debian_when_run_by_an_ordinary_user_expect_a_system_and_nothing_left():
+    user = ordinary_user()
+    with tempfile.TemporaryDirectory(prefix="lodge-user.") as folder:
+        lodge = os.path.join(folder, "lodge")
+        shutil.copyfile(os.path.join(TOP, "build/lodge"), lodge)
+        os.chmod(lodge, 0o755)
+        work = os.path.join(folder, "work")
+        os.mkdir(work, 0o755)
+        rights = {}
+        if not os.getuid():
+            os.chmod(folder, 0o711)
+            os.chown(work, user.pw_uid, user.pw_gid)
+            rights = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.mkdir(os.path.join(folder, "tmp"))
+        os.chmod(os.path.join(folder, "tmp"), 0o1777)
+        subprocess.run([lodge, "new", "debian", "--size", "2G", "--user", "guest", "--hostname",
+                        "lodge", "--kernel", "cloud-amd64", "disk.qcow2"], check=True, cwd=work,
+                       env={"PATH": os.environ["PATH"], "HOME": user.pw_dir,
+                            "TMPDIR": os.path.join(folder, "tmp")}, **rights)
+        assert os.listdir(os.path.join(folder, "tmp")) == []
+        disk = os.path.join(work, "disk.qcow2")
+        with Machine(*CONTROLLERS["virtio"](disk), memory="512M") as vm:
+            log_in(vm)
+            vm.send("stat -c %U:%a / /root /home/guest /usr/bin/sudo | tr '\\n' ' '\n")
+            vm.expect("root:755 root:700 guest:7.. root:4755 ")
+            power_off(vm)
+        check_file_system(disk, folder)
 
 
 def test_debian_when_interpreted_expect_login_and_clean_end(disk, tmp_path):
