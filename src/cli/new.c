@@ -28,7 +28,7 @@ extern const char new_script[], new_script_end[];
 #define BAR 30
 
 struct new_opts {
-	const char *out, *size, *user, *password, *key_file, *hostname, *packages, *release,
+	const char *out, *size, *user, *password, *key_file, *hostname, *packages, *release, *arch,
 		*kernel, *format, *mirror, *timeout, *cmdline;
 	bool force, quiet;
 };
@@ -164,6 +164,7 @@ static int set_environment(const struct new_opts *o)
 		{"NEW_HOSTNAME", o->hostname},
 		{"NEW_PACKAGES", o->packages},
 		{"NEW_RELEASE", o->release},
+		{"NEW_ARCH", o->arch},
 		{"NEW_KERNEL", o->kernel},
 		{"NEW_FORMAT", o->format},
 		{"NEW_MIRROR", o->mirror},
@@ -183,10 +184,10 @@ static int parse(struct new_opts *o, int argc, char **argv)
 	static const struct option longs[] = {
 		{"size", 1, NULL, 's'},	   {"user", 1, NULL, 'u'},     {"password", 1, NULL, 'p'},
 		{"ssh-key", 1, NULL, 'k'}, {"hostname", 1, NULL, 'n'}, {"packages", 1, NULL, 'P'},
-		{"release", 1, NULL, 'r'}, {"kernel", 1, NULL, 'K'},   {"format", 1, NULL, 'f'},
-		{"mirror", 1, NULL, 'm'},  {"append", 1, NULL, 'a'},   {"timeout", 1, NULL, 't'},
-		{"force", 0, NULL, 'F'},   {"quiet", 0, NULL, 'q'},    {"help", 0, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"release", 1, NULL, 'r'}, {"arch", 1, NULL, 'A'},     {"kernel", 1, NULL, 'K'},
+		{"format", 1, NULL, 'f'},  {"mirror", 1, NULL, 'm'},   {"append", 1, NULL, 'a'},
+		{"timeout", 1, NULL, 't'}, {"force", 0, NULL, 'F'},    {"quiet", 0, NULL, 'q'},
+		{"help", 0, NULL, 'h'},	   {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -198,6 +199,7 @@ static int parse(struct new_opts *o, int argc, char **argv)
 				     : c == 'n' ? &o->hostname
 				     : c == 'P' ? &o->packages
 				     : c == 'r' ? &o->release
+				     : c == 'A' ? &o->arch
 				     : c == 'K' ? &o->kernel
 				     : c == 'f' ? &o->format
 				     : c == 'm' ? &o->mirror
@@ -235,7 +237,7 @@ int cli_new(int argc, char **argv)
 		.hostname = "debian",
 		.packages = "",
 		.release = "bookworm",
-		.kernel = "amd64",
+		.arch = "amd64",
 		.mirror = "",
 		.timeout = "0",
 		.cmdline = "",
@@ -250,6 +252,10 @@ int cli_new(int argc, char **argv)
 	}
 	if (r)
 		return 1;
+	if (strcmp(o.arch, "amd64") && strcmp(o.arch, "i386"))
+		return cli_error("new: --arch %s is not there; there are amd64 and i386", o.arch);
+	if (!o.kernel)
+		o.kernel = !strcmp(o.arch, "amd64") ? "amd64" : "686-pae";
 	n = strlen(o.out);
 	if (!o.format)
 		o.format =
@@ -289,8 +295,10 @@ void cli_new_help(void)
 	     "  --hostname NAME    (debian)\n"
 	     "  --packages A,B     more packages\n"
 	     "  --release NAME     (bookworm)\n"
-	     "  --kernel FLAVOUR   amd64, or cloud-amd64, which is smaller and knows only virtio,\n"
-	     "                     NVMe and the like (amd64)\n"
+	     "  --arch ARCH        amd64, or i386, which is 32 bits wide (amd64)\n"
+	     "  --kernel FLAVOUR   (amd64, 686-pae); cloud-amd64 is smaller and knows only "
+	     "virtio,\n"
+	     "                     NVMe and the like; 686 runs without PAE\n"
 	     "  --append TEXT      more for the kernel's command line\n"
 	     "  --timeout SECONDS  of GRUB's menu (0: none is shown)\n"
 	     "  --mirror URL       where packages come from (what the host uses, or Debian's)\n"

@@ -17,15 +17,17 @@ need mke2fs e2fsprogs
 need sfdisk fdisk
 need mformat mtools
 need grub-mkimage grub-common
+[ "$NEW_ARCH" = "$(dpkg --print-architecture)" ] || need arch-test arch-test
+[ "$(id -u)" = 0 ] || need newuidmap uidmap
 [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
 [ -d /usr/lib/grub/x86_64-efi ] || missing="$missing grub-efi-amd64-bin"
 [ -z "$missing" ] || die "these Debian packages are needed:$missing (apt-get install$missing)"
 
 W=$(mktemp -d "${TMPDIR:-/tmp}/lodge-new.XXXXXX")
-chmod 755 "$W"
+chmod 711 "$W" # root of that name space is another user here, and has to get through
 # Files of the new system belong to its users; without root's rights those are a name space's.
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else mmdebstrap --unshare-helper "$@"; fi; }
-trap 'as_root rm -rf "$W/root"; rm -rf "$W" "$NEW_OUT.part"' EXIT
+trap 'as_root find "$W/root" -mindepth 1 -delete 2>/dev/null || :; rm -rf "$W" "$NEW_OUT.part"' EXIT
 trap 'exit 130' INT TERM
 
 # 1 MiB pieces: BIOS boot at 1, ESP at 2 to 65, the rest is the root.
@@ -34,17 +36,7 @@ SIZE_MIB=$((NEW_SIZE / 1048576))
 [ "$SIZE_MIB" -ge 1024 ] || die "--size $NEW_SIZE is too small; 1G is the least"
 UUID=$(cat /proc/sys/kernel/random/uuid)
 
-say 2 "disk image"
-: >"$W/disk"
 : >"$W/log"
-chmod 666 "$W/disk"
-truncate -s "${SIZE_MIB}M" "$W/disk"
-sfdisk -q "$W/disk" <<T || die "sfdisk failed"
-label: gpt
-start=1MiB, size=1MiB, type=21686148-6449-6E6F-744E-656564454649, name=bios
-start=2MiB, size=64MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=efi
-start=66MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name=root
-T
 
 # What the system is to be like; runs after the packages are in, $1 is the root.
 cat >"$W/customize" <<'T'
@@ -104,8 +96,8 @@ export LODGE_HOST="$NEW_HOSTNAME" LODGE_UUID="$UUID" LODGE_USER="$NEW_USER" LODG
 	LODGE_TIMEOUT="$NEW_TIMEOUT" LODGE_CMDLINE="$NEW_CMDLINE"
 P="linux-image-$NEW_KERNEL,systemd-sysv,systemd-resolved,udev,initramfs-tools,dbus,iproute2,iputils-ping,openssh-server,e2fsprogs"
 P="$P,kmod,ca-certificates,sudo,less,nano,netbase,whiptail${NEW_PACKAGES:+,$NEW_PACKAGES}"
-say 5 "packages"
-mmdebstrap --variant=minbase --format=directory --include="$P" --customize-hook="sh $W/customize \"\$1\"" \
+say 2 "packages"
+mmdebstrap --variant=minbase --format=directory --architectures="$NEW_ARCH" --include="$P" --customize-hook="sh $W/customize \"\$1\"" \
 	"$NEW_RELEASE" "$W/root" ${NEW_MIRROR:+"$NEW_MIRROR"} >"$W/log" 2>&1 3>&- &
 child=$!
 trap 'kill $child 2>/dev/null; exit 130' INT TERM
@@ -125,8 +117,24 @@ done
 wait $child || { tail -n 20 "$W/log" >&2; die "mmdebstrap failed"; }
 
 say 85 "file system"
-as_root mke2fs -q -t ext4 -L root -U "$UUID" -d "$W/root" -E "offset=$((ROOT_MIB << 20)),lazy_itable_init=1" \
-	"$W/disk" "$(((SIZE_MIB - ROOT_MIB - 1) * 1024))k"
+# Made beside the files, where only their root can write, and handed out through a pipe without its holes.
+{ as_root sh -euc '
+	cd "$1"
+	chmod 700 .
+	mkdir .root
+	find . -mindepth 1 -maxdepth 1 ! -name .root -exec mv -t .root {} +
+	truncate -s "$2M" disk
+	mke2fs -q -t ext4 -L root -U "$3" -d .root -E "offset=$(($4 << 20)),lazy_itable_init=1" \
+		disk "$((($2 - $4 - 1) * 1024))k" >&2
+	tar -cSf - disk' sh "$W/root" "$SIZE_MIB" "$UUID" "$ROOT_MIB" || : >"$W/failed"; } |
+	tar -C "$W" --no-same-owner -xSf -
+[ ! -e "$W/failed" ] || die "the file system could not be made"
+sfdisk -q --wipe never --wipe-partitions never "$W/disk" <<T || die "sfdisk failed"
+label: gpt
+start=1MiB, size=1MiB, type=21686148-6449-6E6F-744E-656564454649, name=bios
+start=2MiB, size=64MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=efi
+start=${ROOT_MIB}MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name=root
+T
 
 say 90 "GRUB"
 echo "search --no-floppy --fs-uuid --set=root $UUID

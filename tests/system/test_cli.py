@@ -607,3 +607,14 @@ def test_terminal_when_stdio_without_mux_expect_ctrl_c_ends(guest):
     t.c.send("\x01x")  # here x reaches the guest, and nothing listens at isa-debug-exit
     t.c.send("\x03")
     t.end(0)
+
+
+@pytest.mark.parametrize("args,sentence", [
+    (["--arch", "sparc"], "--arch sparc is not there; there are amd64 and i386"),
+    (["--format", "vdi"], "--format vdi is not there; there are raw and qcow2"),
+    (["--size", "10M"], "--size 10M is not a size from 1G to 64T"),
+])
+def test_new_when_option_is_wrong_expect_1_and_the_sentence(args, sentence, tmp_path):
+    r = lodge("new", "debian", *args, str(tmp_path / "x.qcow2"))
+    assert r.returncode == 1 and sentence in r.stderr
+    assert not (tmp_path / "x.qcow2").exists()

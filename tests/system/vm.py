@@ -56,7 +56,7 @@ class Vm:
             print("---- the console's end:\n" + tail[-6000:])
         self.child.close(force=True)
         for f in self.files:
-            if f.startswith(WORK):
+            if f.startswith(WORK + os.sep):
                 os.unlink(f)
 
     def expect(self, pattern, timeout=BOOT_TIMEOUT):

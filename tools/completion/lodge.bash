@@ -113,12 +113,13 @@ _lodge() {
 			compopt -o filenames 2>/dev/null
 			;;
 		-f | --format) _lodge_words "qcow2 raw" ;;
-		--kernel) _lodge_words "amd64 cloud-amd64" ;;
-		-*) _lodge_words "--size --user --ssh-key --password --hostname --packages --release --kernel --append
+		--kernel) _lodge_words "amd64 cloud-amd64 686-pae 686" ;;
+		--arch) _lodge_words "amd64 i386" ;;
+		-*) _lodge_words "--size --user --ssh-key --password --hostname --packages --release --arch --kernel --append
 --timeout --mirror --format --force --quiet --help" ;;
 		new) _lodge_words "debian" ;;
 		*)
-			COMPREPLY=($(compgen -W "--size --user --ssh-key --password --hostname --packages --release --kernel
+			COMPREPLY=($(compgen -W "--size --user --ssh-key --password --hostname --packages --release --arch --kernel
 --append --timeout --mirror --format --force --quiet --help" -f -- "$cur"))
 			compopt -o filenames 2>/dev/null
 			;;
