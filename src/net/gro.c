@@ -129,9 +129,9 @@ void net_gro_finish(const struct net_gro *g, uint8_t *f, struct net_offload *off
 
 int net_gro_describe(const uint8_t *f, size_t len, size_t mss, struct net_offload *off)
 {
-	size_t l4, hdr;
+	size_t l4, hdr, end = parse(f, len, &l4, &hdr);
 
-	if (parse(f, len, &l4, &hdr) != len || mss < NET_GSO_LEAST || len - hdr <= mss)
+	if (!end || end != len || mss < NET_GSO_LEAST || len - hdr <= mss)
 		return -EINVAL;
 	describe(off, l4, hdr, mss);
 	return 0;
