@@ -1,17 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Throughput between guest and host through user-mode NAT, on Lodge and on QEMU TCG in one run.
+"""Throughput between guest and host through user-mode NAT: Lodge against QEMU's TCG, taking turns.
 
-usage: bench/net.py [--mib N] [--rounds N] [--card virtio,e1000] [--lodge build/lodge] [--qemu qemu-system-x86_64]
+usage: bench/net.py [--rounds N] [--seconds S] [--card virtio,e1000,rtl8139] [--lodge-only] [--json]
 
-The same kernel, initramfs and card on both. Down: busybox wget of N MiB from a socket of the host's
-loopback, thrown away. Up: the host reads N MiB by a host forward from busybox nc. The time is the host's, from the
-first byte to the last; the best of the rounds counts, and the two machines take turns. Needs an idle machine.
+Both machines, with the same kernel, initramfs, program (bench/guest/netpump.c) and card, run at once; each round of one
+is followed by one of the other, and who waits does nothing. A round is one TCP connection from the guest to the
+host's loopback. First one round each way in which every byte is compared; it also says how much makes a round of
+S seconds. Then the timed rounds, in which eight bytes of each KiB are compared. The time is the host's: down from the
+first byte sent to the guest's word that it has all; up from the command to the last byte. Medians; CPU is all
+of the machine's processes' for a MB. More is better for ratios of MB/s.
 """
 import argparse
+import json
 import os
 import shutil
 import socket
+import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,129 +27,199 @@ import time
 TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.join(TOP, "tests/system"))
 from modules import modules  # noqa: E402
-from net import CARDS, SET_UP, free_port  # noqa: E402
+from net import CARDS, SET_UP  # noqa: E402
 from vm import kernel  # noqa: E402
 
 SCRIPT = SET_UP + """
 dhcp
-echo @@ready
-read rounds
-n=0
-while [ $n -lt $rounds ]; do wget -q -O /dev/null http://10.0.2.2:%d/; n=$((n + 1)); done
-echo @@down
-n=0
-while [ $n -lt $rounds ]; do head -c %d /dev/zero | nc -l -p 80; n=$((n + 1)); echo @@up$n; done
+netpump 10.0.2.2 $(cat /proc/cmdline | tr ' ' '\\n' | sed -n 's/^port=//p') || echo @@failed
 """
 QEMU_MODEL = {"virtio": "virtio-net-pci", "e1000": "e1000", "rtl8139": "rtl8139"}
+BLOCK = 65536
+CHECK_BYTES = 4 << 20
+CHUNK = 1 << 20
+BOOT_SECONDS = 120
+ROUND_SECONDS = 60
 
 
-def serve(sock, size, rounds, times):
-    """Answer `rounds` requests with `size` bytes; how long each took until the guest had closed."""
-    chunk = bytes(1 << 20)
-    for _ in range(rounds):
-        c, _ = sock.accept()
-        c.recv(65536)
+def known():
+    """The block that netpump.c makes as well, as often as a chunk has room for it."""
+    x, out = 1, bytearray()
+    for _ in range(BLOCK):
+        x = (x * 1103515245 + 12345) & 0xffffffff
+        out.append(x >> 16 & 0xff)
+    return bytes(out) * (CHUNK // BLOCK)
+
+
+KNOWN = known()
+
+
+def cpu_seconds(pid):
+    """CPU of a process and its children, now."""
+    total = 0.0
+    for p in [pid, *map(int, open("/proc/%d/task/%d/children" % (pid, pid)).read().split())]:
+        for tid in os.listdir("/proc/%d/task" % p):
+            try:
+                with open("/proc/%d/task/%s/schedstat" % (p, tid)) as f:
+                    total += int(f.read().split()[0]) / 1e9
+            except OSError:
+                pass
+    return total
+
+
+class Machine:
+    """A running guest whose netpump waits for orders."""
+
+    def __init__(self, cmd, append):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(4)
+        self.listener.settimeout(BOOT_SECONDS)
+        port = self.listener.getsockname()[1]
+        self.vm = subprocess.Popen([*cmd, "-append", "%s port=%d" % (append, port)],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.said = []
+        threading.Thread(target=lambda: self.said.extend(self.vm.stdout), daemon=True).start()
+        self.conn = self._next()
+
+    def _next(self):
+        try:
+            conn, _ = self.listener.accept()
+        except TimeoutError:
+            raise RuntimeError("the guest does not connect:\n" + "".join(self.said[-20:])) from None
+        conn.settimeout(ROUND_SECONDS)
+        self.listener.settimeout(ROUND_SECONDS)
+        return conn
+
+    def round(self, way, size, every_byte=False):
+        """(seconds, CPU seconds) for `size` bytes."""
+        c, cpu = self.conn, cpu_seconds(self.vm.pid)
+        c.sendall((b"D" if way == "down" else b"U") + (b"v" if every_byte else b"-") +
+                  struct.pack("<Q", size))
         start = time.monotonic()
-        c.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        left = size
-        while left:
-            left -= c.send(chunk[:min(left, len(chunk))])
-        c.shutdown(socket.SHUT_WR)
-        while c.recv(65536):
-            pass
-        times.append(time.monotonic() - start)
+        if way == "down":
+            for at in range(0, size, CHUNK):
+                c.sendall(memoryview(KNOWN)[:min(CHUNK, size - at)])
+            if c.recv(1) != b"y":
+                raise RuntimeError("the guest did not get what was sent")
+            took = time.monotonic() - start
+        else:
+            took = self._take(c, size, every_byte, start)
+            c.sendall(b"y")
+        cpu = cpu_seconds(self.vm.pid) - cpu
         c.close()
+        self.conn = self._next()
+        return took, cpu
+
+    @staticmethod
+    def _take(c, size, every_byte, start):
+        buf, at = bytearray(CHUNK), 0
+        while at < size:
+            n = c.recv_into(buf)
+            if not n:
+                raise RuntimeError("%d bytes of %d came" % (at, size))
+            off = at % BLOCK
+            check = n if every_byte else min(n, 64)
+            if n > CHUNK - off:
+                check = min(check, CHUNK - off)
+            if buf[:check] != KNOWN[off:off + check]:
+                raise RuntimeError("what the guest sent came as something else")
+            at += n
+        if at != size:
+            raise RuntimeError("%d bytes came, %d were sent" % (at, size))
+        return time.monotonic() - start
+
+    def end(self):
+        try:
+            self.conn.sendall(b"Q-" + bytes(8))
+            self.vm.wait(20)
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+        finally:
+            self.vm.kill()
+            self.vm.wait()
+            self.listener.close()
 
 
-def fetch(port, size):
-    """Read `size` bytes from the guest; how long that took."""
-    for _ in range(100):
-        with socket.create_connection(("127.0.0.1", port)) as c:
-            got, start = 0, None
-            while True:
-                data = c.recv(1 << 20)
-                if not data:
-                    break
-                start = start or time.monotonic()
-                got += len(data)
-            if got:
-                assert got == size, "%d bytes of %d" % (got, size)
-                return time.monotonic() - start
-        time.sleep(0.1)
-    raise RuntimeError("the guest does not send")
-
-
-def run(cmd, port, sock, size, rounds):
-    down, up = [], []
-    server = threading.Thread(target=serve, args=(sock, size, rounds, down), daemon=True)
-    server.start()
-    vm = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in vm.stdout:
-            if "@@ready" in line:
-                vm.stdin.write("%d\n" % rounds)
-                vm.stdin.flush()
-            elif "@@down" in line:
-                for _ in range(rounds):
-                    up.append(fetch(port, size))
-        vm.wait()
-    finally:
-        vm.kill()
-    server.join(5)
-    assert len(down) == rounds and len(up) == rounds, "the guest failed: " + " ".join(cmd)
-    return size / min(down) / 1e6, size / min(up) / 1e6
-
-
-def initrd(card, port, size, out):
+def build_initrd(card, work):
     name, wanted = CARDS[card]
     mods = modules(name, *wanted)
-    with tempfile.TemporaryDirectory() as d:
-        job, lst = os.path.join(d, "netjob"), os.path.join(d, "modlist")
-        with open(job, "w") as f:
-            f.write(SCRIPT % (port, size))
-        with open(lst, "w") as f:
-            f.write(" ".join(os.path.basename(m) for m in mods))
-        subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), out,
-                        kernel("busybox-amd64"), os.path.join(TOP, "tools/guest_init.sh"), job,
-                        lst, *mods], check=True)
-    return kernel(name)
+    pump, job, lst, out = (os.path.join(work, n) for n in ("netpump", "netjob", "modlist", "initrd"))
+    subprocess.run(["gcc", "-O2", "-static", "-o", pump,
+                    os.path.join(TOP, "bench/guest/netpump.c")], check=True)
+    with open(job, "w") as f:
+        f.write(SCRIPT)
+    with open(lst, "w") as f:
+        f.write(" ".join(os.path.basename(m) for m in mods))
+    subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), out, kernel("busybox-amd64"),
+                    os.path.join(TOP, "tools/guest_init.sh"), job, lst, pump, *mods], check=True)
+    return kernel(name), out
+
+
+def start(who, args, card, work):
+    image, rd = build_initrd(card, work)
+    if who == "lodge":
+        cmd = [args.lodge, "run", "-monitor", "none"]
+    else:
+        cmd = [args.qemu, "-accel", "tcg", "-cpu", "max", "-monitor", "none"]
+    cmd += ["-m", "256M", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", image,
+            "-initrd", rd, "-netdev", "user,id=n", "-device", QEMU_MODEL[card] + ",netdev=n"]
+    return Machine(cmd, "console=ttyS0 quiet cryptomgr.notests lodge.cmd=netjob")
+
+
+def measure(args, card):
+    """{way: {who: [(MB/s, CPU seconds a MB)]}}"""
+    names = ["lodge"] + ([] if args.lodge_only or not shutil.which(args.qemu) else ["qemu"])
+    found = {way: {who: [] for who in names} for way in ("down", "up")}
+    machines = {}
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            for who in names:
+                machines[who] = start(who, args, card, work)
+            for way in found:
+                size = {}
+                for who, m in machines.items():
+                    took, _ = m.round(way, CHECK_BYTES, True)
+                    took, _ = m.round(way, max(CHECK_BYTES, int(CHECK_BYTES / took / 4)))
+                    size[who] = max(CHECK_BYTES, int(CHECK_BYTES / took * args.seconds))
+                for _ in range(args.rounds):
+                    for who, m in machines.items():
+                        took, cpu = m.round(way, size[who])
+                        mb = size[who] / 1e6
+                        found[way][who].append((mb / took, cpu / mb))
+        finally:
+            for m in machines.values():
+                m.end()
+    return found
 
 
 def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("--mib", type=int, default=200)
-    ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--card", default="virtio,e1000")
+    ap = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    ap.add_argument("--rounds", type=int, default=7)
+    ap.add_argument("--seconds", type=float, default=2.0)
+    ap.add_argument("--card", default="virtio,e1000,rtl8139")
     ap.add_argument("--lodge", default=os.path.join(TOP, "build/lodge"))
     ap.add_argument("--qemu", default="qemu-system-x86_64")
+    ap.add_argument("--lodge-only", action="store_true")
+    ap.add_argument("--json", action="store_true", help="every round's figures")
     args = ap.parse_args()
-    size = args.mib << 20
-    print("%-10s %-6s %12s %12s %8s   (MB/s, load average %.1f)" %
-          ("card", "way", "Lodge", "QEMU TCG", "ratio", os.getloadavg()[0]))
+    print("%-8s %-5s %9s %17s %9s %17s %6s   %8s %8s   (MB/s, median and range; CPU ms a MB; load %.1f)" %
+          ("card", "way", "Lodge", "", "QEMU", "", "ratio", "Lodge", "QEMU", os.getloadavg()[0]))
     for card in args.card.split(","):
-        with tempfile.TemporaryDirectory() as work, socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            sock.listen(8)
-            rd = os.path.join(work, "initrd")
-            image = initrd(card, sock.getsockname()[1], size, rd)
-            figures = []
-            for who in (args.lodge, args.qemu):
-                if not shutil.which(who):
-                    figures.append((float("nan"),) * 2)
-                    continue
-                fwd = free_port()
-                cmd = [who, "run"] if who == args.lodge else [who, "-accel", "tcg"]
-                cmd += ["-m", "256M", "-cpu", "max", "-display", "none", "-serial", "stdio",
-                        "-monitor", "none", "-no-reboot", "-kernel", image, "-initrd", rd,
-                        "-append", "console=ttyS0 quiet cryptomgr.notests lodge.cmd=netjob",
-                        "-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:%d-:80" % fwd,
-                        "-device", QEMU_MODEL[card] + ",netdev=n"]
-                figures.append(run(cmd, fwd, sock, size, args.rounds))
-            for i, way in enumerate(("down", "up")):
-                print("%-10s %-6s %12.1f %12.1f %8.2f" %
-                      (card, way, figures[0][i], figures[1][i], figures[0][i] / figures[1][i]),
-                      flush=True)
+        found = measure(args, card)
+        if args.json:
+            print(json.dumps({card: found}))
+        for way, by in found.items():
+            cells, mid = [], {}
+            for who in ("lodge", "qemu"):
+                rates = [r for r, _ in by.get(who, [])] or [float("nan")]
+                mid[who] = statistics.median(rates)
+                cells += [mid[who], "%.1f..%.1f" % (min(rates), max(rates))]
+            cpu = [1e3 * statistics.median([c for _, c in by.get(who, [])] or [float("nan")])
+                   for who in ("lodge", "qemu")]
+            print("%-8s %-5s %9.1f %17s %9.1f %17s %6.2f   %8.2f %8.2f" %
+                  (card, way, *cells, mid["lodge"] / mid["qemu"], *cpu), flush=True)
     return 0
 
 

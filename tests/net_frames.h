@@ -15,8 +15,8 @@
 /* Takes `room` frames, then refuses. */
 struct sink {
 	struct net_end end;
-	unsigned room, n, readies, links;
-	bool up;
+	unsigned room, n, readies, links, uses;
+	bool up, used;
 	size_t len[SINK_FRAMES];
 	uint8_t *frame[SINK_FRAMES];
 	struct net_offload off[SINK_FRAMES];
@@ -51,7 +51,13 @@ static inline void sink_link(void *opaque, bool up)
 	((struct sink *)opaque)->up = up;
 }
 
-static const struct net_end_ops sink_ops = {sink_receive, sink_ready, sink_link};
+static inline void sink_use(void *opaque, bool on)
+{
+	((struct sink *)opaque)->uses++;
+	((struct sink *)opaque)->used = on;
+}
+
+static const struct net_end_ops sink_ops = {sink_receive, sink_ready, sink_link, sink_use};
 
 static inline void sink_init(struct sink *s, unsigned room, unsigned can)
 {

@@ -17,7 +17,8 @@ What is a test:
   systems/X         the same, but long: only when asked for (`make check-systems`)
 
 PATTERN is a shell wildcard or the beginning of a name. A test that cannot run, because something
-is missing, fails with a sentence. Nothing is skipped silently.
+is missing, fails with a sentence; what needs root, or a package that Lodge can do without, is skipped with one. Nothing
+is skipped silently.
 """
 import argparse
 import fnmatch
@@ -91,13 +92,15 @@ def parse_lines(rc_ok):
 
 
 def parse_pytest(rc, out):
-    """Lines "tests/x/test_y.py::name PASSED" of pytest -v."""
-    cases = [(name, word == "PASSED", word.lower() + ", see the log")
-             for name, word in re.findall(r"^tests/\S+?::(.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|"
-                                          r"XPASS)\b", out, re.M)]
+    """Lines "tests/x/test_y.py::name PASSED" of pytest -v; a skip has its reason in brackets."""
+    cases = [(name, None if word == "SKIPPED" else word == "PASSED",
+              why if word == "SKIPPED" else word.lower() + ", see the log")
+             for name, word, why in re.findall(
+                 r"^tests/\S+?::(.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b(?: \((.*)\))?",
+                 out, re.M)]
     if not cases:
         return [("", False, "pytest ran no test (exit status %d)" % rc)]
-    if rc != 0 and all(c[1] for c in cases):
+    if rc != 0 and all(c[1] is not False for c in cases):
         cases.append(("", False, "pytest exit status %d" % rc))
     return cases
 
@@ -207,7 +210,8 @@ def pytest_jobs():
         name = path[len("tests/"):-3].replace("/test_", "/")
         cmd = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", path]
         long = name.startswith("systems/")
-        jobs.append(Job(name, cmd, SYSTEMS_TIMEOUT if long else PYTEST_TIMEOUT, parse_pytest,
+        env = {"COLUMNS": "250"}  # room for the reason of a skip
+        jobs.append(Job(name, cmd, SYSTEMS_TIMEOUT if long else PYTEST_TIMEOUT, parse_pytest, env,
                         cost=1000 if long else 100 if name.startswith("system/") else 5))
     return jobs
 
@@ -235,7 +239,7 @@ class Runner:
     def __init__(self, jobs, verbose):
         self.queue = sorted(jobs, key=lambda j: -j.cost)
         self.lock = threading.Lock()
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
         self.verbose = verbose
         self.failures = []
         self.children = set()
@@ -289,7 +293,10 @@ class Runner:
         with self.lock:
             for name, ok, why in cases:
                 full = job.name + (": " + name if name else "")
-                if ok:
+                if ok is None:
+                    self.skipped += 1
+                    print("skip %s: %s" % (full, why))
+                elif ok:
                     self.passed += 1
                     print("ok   %s%s" % (full, took if len(cases) == 1 else ""))
                 else:
@@ -298,7 +305,7 @@ class Runner:
                     print("FAIL %s: %s" % (full, why))
             if len(cases) > 1:
                 print("     %s: %d cases%s" % (job.name, len(cases), took))
-            if self.verbose or not all(c[1] for c in cases):
+            if self.verbose or any(c[1] is False for c in cases):
                 print("---- log of %s: %s" % (job.name, " ".join(job.cmd[:12])))
                 print(out[-12000:])
                 print("---- end of the log of %s" % job.name)
@@ -344,6 +351,8 @@ def main():
         print("\nfailed:")
         for line in runner.failures:
             print("  " + line)
+    if runner.skipped:
+        print("%d skipped, as said above" % runner.skipped)
     print("%d passed, %d failed" % (runner.passed, runner.failed))
     return 1 if runner.failed else 0
 

@@ -43,6 +43,13 @@ struct state_field {
 		.elem_size = sizeof(((type *)0)->member), .kind = STATE_UINT, .count = 1, \
 		.since = 1                                                                \
 	}
+/* The same, which is there from version `v` of the class on. */
+#define STATE_FIELD_SINCE(type, member, v)                                                \
+	{                                                                                 \
+		.name = #member, .offset = offsetof(type, member),                        \
+		.elem_size = sizeof(((type *)0)->member), .kind = STATE_UINT, .count = 1, \
+		.since = (v)                                                              \
+	}
 #define STATE_ARRAY(type, member)                                                                 \
 	{                                                                                         \
 		.name = #member, .offset = offsetof(type, member),                                \

@@ -226,11 +226,30 @@ static int read_feature(struct props *p, const char *key, bool *off, struct lodg
 	return r;
 }
 
-static int read_virtio(struct board *b, struct props *p, struct virtio_net_config *c,
-		       struct lodge_err *err)
+/* With mq=on, as many pairs of queues as the back end has queues. */
+static int read_pairs(struct props *p, const struct card *card, struct virtio_net_config *c,
+		      unsigned *pairs, struct lodge_err *err)
+{
+	unsigned queues = card->net ? net_backend_queues(card->net->nb) : 1;
+	int r = props_bool(p, "mq", &c->mq, err);
+
+	*pairs = c->mq ? queues : 1;
+	if (!r && *pairs > VIRTIO_NET_PAIRS_MAX)
+		return err_set(err, -EINVAL, "%s: the back end has %u queues; a card has up to %u",
+			       props_what(p), queues, VIRTIO_NET_PAIRS_MAX);
+	return r;
+}
+
+static int read_virtio(struct board *b, struct props *p, const struct card *card,
+		       struct virtio_net_config *c, struct lodge_err *err)
 {
 	uint64_t mtu = 0;
-	int r = board_virtio_config(b, p, VIRTIO_NET_QUEUES, VIRTIO_NET_QUEUE, &c->virtio, err);
+	unsigned pairs = 1;
+	int r = read_pairs(p, card, c, &pairs, err);
+
+	if (!r)
+		r = board_virtio_config(b, p, VIRTIO_NET_QUEUES(pairs), VIRTIO_NET_QUEUE,
+					&c->virtio, err);
 
 	if (!r)
 		r = read_queue_size(p, "rx_queue_size", &c->rx_queue_size, err);
@@ -263,7 +282,7 @@ static int make_virtio(struct board *b, struct props *p, struct lodge_err *err)
 	int r = card_begin(b, p, &c, err);
 
 	if (!r)
-		r = read_virtio(b, p, &cfg, err);
+		r = read_virtio(b, p, &c, &cfg, err);
 	if (r)
 		return r;
 	memcpy(cfg.mac, c.mac, 6);
@@ -271,14 +290,18 @@ static int make_virtio(struct board *b, struct props *p, struct lodge_err *err)
 	if (!n)
 		return -EINVAL;
 	r = board_adopt(b, props_get(p, "id"), virtio_net_device(n), n, free_virtio, err);
-	return r ? r
-		 : card_end(b, p, &c, virtio_net_pci(n), "efi-virtio.rom", virtio_net_end(n), err);
+	if (!r)
+		r = card_end(b, p, &c, virtio_net_pci(n), "efi-virtio.rom", virtio_net_end(n, 0),
+			     err);
+	for (unsigned i = 1; !r && cfg.mq && c.net && i < net_backend_queues(c.net->nb); i++)
+		net_connect(virtio_net_end(n, i), net_backend_queue(c.net->nb, i));
+	return r;
 }
 
 const struct board_kind board_virtio_net = {
 	.name = "virtio-net-pci",
 	.alias = "virtio-net",
-	.help = "network: netdev=ID,mac=MAC,rx_queue_size=N,tx_queue_size=N,host_mtu=N,...",
+	.help = "network: netdev=ID,mac=MAC,mq=on|off,rx_queue_size=N,tx_queue_size=N,...",
 	.virtio = true,
 	.make = make_virtio,
 };

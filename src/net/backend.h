@@ -15,6 +15,8 @@ struct net_backend;
 struct net_backend_ops {
 	const char *type;
 	void (*close)(struct net_backend *nb); /* frees it */
+	/* End n > 0 of one with several queues. NULL: it has one. */
+	struct net_end *(*queue)(struct net_backend *nb, unsigned n);
 	/* NULL: this type has no host forwards. */
 	int (*hostfwd)(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err);
 };
@@ -23,6 +25,7 @@ struct net_backend {
 	const struct net_backend_ops *ops;
 	struct net_host host;
 	char id[NET_ID_BYTES];
+	unsigned queues; /* 0: one */
 	struct net_end end;
 };
 

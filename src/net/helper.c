@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/range.h"
+#include "net/gro.h"
 #include "net/offload.h"
 #include "net/user_int.h"
 
@@ -64,7 +65,10 @@ struct helper {
 	uint8_t *queue;
 	size_t head, tail, end; /* read at head, write at tail; end: where the upper part stops */
 	size_t used;
-	bool wrapped;		/* what is written lies before what is read */
+	bool wrapped; /* what is written lies before what is read */
+	/* The last message, whose frame may still grow. */
+	uint8_t *open; /* NULL: none */
+	struct net_gro gro;
 	uint8_t (*in)[MSG_MAX]; /* BATCH buffers */
 };
 
@@ -147,12 +151,49 @@ static void queue_pop(struct helper *h)
 	}
 }
 
+/* The last message grows no more: its headers are made right. */
+static void queue_close(struct helper *h)
+{
+	struct net_user_head head = {.zero = 0};
+
+	if (!h->open)
+		return;
+	net_gro_finish(&h->gro, h->open + sizeof(head), &head.off);
+	memcpy(h->open, &head, sizeof(head));
+	h->open = NULL;
+}
+
+/* Put what goes on from the last message's frame behind that. False: it does not, or there is no room. */
+static bool queue_append(struct helper *h, const uint8_t *frame, size_t len)
+{
+	size_t whole = sizeof(struct net_user_head) + h->gro.len, data, more, at;
+	uint8_t *f;
+
+	if (!h->open)
+		return false;
+	f = h->open + sizeof(struct net_user_head);
+	at = net_gro_goes_on(&h->gro, f, frame, len);
+	if (!at)
+		return false;
+	data = len - at;
+	more = queue_cost(whole + data) - queue_cost(whole);
+	if ((h->wrapped ? h->head : QUEUE_BYTES) - h->tail < more)
+		return false;
+	memcpy(f + h->gro.len, frame + at, data);
+	net_gro_added(&h->gro, f, frame, data);
+	memcpy(h->open - 4, &(uint32_t){(uint32_t)(whole + data)}, 4);
+	h->tail += more;
+	h->used += more;
+	return true;
+}
+
 /* As much as the socket takes. */
 static void queue_flush(struct helper *h)
 {
 	struct mmsghdr msg[BATCH];
 	struct iovec iov[BATCH];
 
+	queue_close(h);
 	while (h->used) {
 		size_t at = h->head, left = h->used;
 		unsigned n = 0;
@@ -186,8 +227,9 @@ static ssize_t cb_send(const void *buf, size_t len, void *opaque)
 	struct helper *h = opaque;
 	uint8_t *p;
 
-	if (len < NET_ETH_BYTES || len > NET_FRAME_MAX)
+	if (len < NET_ETH_BYTES || len > NET_FRAME_MAX || queue_append(h, buf, len))
 		return (ssize_t)len;
+	queue_close(h);
 	p = queue_reserve(h, sizeof(struct net_user_head) + len);
 	if (!p) {
 		queue_flush(h);
@@ -199,6 +241,8 @@ static ssize_t cb_send(const void *buf, size_t len, void *opaque)
 	memset(p, 0, sizeof(struct net_user_head));
 	memcpy(p + sizeof(struct net_user_head), buf, len);
 	queue_commit(h, sizeof(struct net_user_head) + len);
+	h->open = p;
+	net_gro_begin(&h->gro, buf, len);
 	return (ssize_t)len;
 }
 

@@ -211,3 +211,11 @@ void net_set_link(struct net_end *e, bool up)
 			e->ops->ready(e->opaque);
 	}
 }
+
+void net_use(struct net_end *e, bool on)
+{
+	struct net_end *peer = e->peer;
+
+	if (peer && peer->ops->use)
+		peer->ops->use(peer->opaque, on);
+}

@@ -55,6 +55,8 @@ struct net_end_ops {
 	void (*ready)(void *opaque);
 	/* The other end's link went up or down. May be NULL. */
 	void (*link)(void *opaque, bool up);
+	/* One of several wires between the same two: it is used from now on, or not. May be NULL. */
+	void (*use)(void *opaque, bool on);
 };
 
 struct net_end {
@@ -80,6 +82,8 @@ bool net_send(struct net_end *e, const struct iovec *iov, unsigned n,
 /* This end can take frames again after it refused one. */
 void net_ready(struct net_end *e);
 void net_set_link(struct net_end *e, bool up);
+/* Tell the other end that this wire is used, or not: a card with several pairs of queues has one for each. */
+void net_use(struct net_end *e, bool on);
 
 /* ---- Back ends ------------------------------------------------------------------------------ */
 
@@ -100,6 +104,9 @@ struct net_backend *net_backend_open(struct props *p, const struct net_host *hos
 void net_backend_close(struct net_backend *nb); /* NULL is allowed */
 const char *net_backend_id(const struct net_backend *nb);
 struct net_end *net_backend_end(struct net_backend *nb);
+/* A back end with several queues has an end for each; the first is net_backend_end(). */
+unsigned net_backend_queues(const struct net_backend *nb);
+struct net_end *net_backend_queue(struct net_backend *nb, unsigned n);
 /* "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport" and the part before '-'. user only. */
 int net_backend_hostfwd(struct net_backend *nb, bool add, const char *rule,
 			struct lodge_err *err) MUST_CHECK;

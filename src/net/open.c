@@ -76,7 +76,8 @@ void net_backend_close(struct net_backend *nb)
 {
 	if (!nb)
 		return;
-	net_disconnect(&nb->end);
+	for (unsigned i = 0; i < net_backend_queues(nb); i++)
+		net_disconnect(net_backend_queue(nb, i));
 	nb->ops->close(nb);
 }
 
@@ -88,6 +89,16 @@ const char *net_backend_id(const struct net_backend *nb)
 struct net_end *net_backend_end(struct net_backend *nb)
 {
 	return &nb->end;
+}
+
+unsigned net_backend_queues(const struct net_backend *nb)
+{
+	return nb->queues ? nb->queues : 1;
+}
+
+struct net_end *net_backend_queue(struct net_backend *nb, unsigned n)
+{
+	return n ? nb->ops->queue(nb, n) : &nb->end;
 }
 
 int net_backend_hostfwd(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err)

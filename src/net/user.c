@@ -43,7 +43,6 @@ struct net_user {
 	struct iovec iov[NET_BATCH];
 	uint8_t buf[NET_BATCH][MSG_MAX];
 	uint8_t whole[NET_FRAME_MAX];
-	struct net_gro gro;
 };
 
 static struct net_user *of(struct net_backend *nb)
@@ -93,59 +92,34 @@ static bool user_receive(void *opaque, const struct iovec *iov, unsigned n,
 	return false;
 }
 
-/* The frame of a message, or NULL if it holds none. */
-static uint8_t *frame_of(struct net_user *u, unsigned i, size_t *len)
+/*
+ * Hand over message `i`; false if the card refuses its frame. What the head says is believed only where the frame's
+ * headers say so, too: that it is segments of a TCP connection put together.
+ */
+static bool send_message(struct net_user *u, unsigned i)
 {
 	const struct mmsghdr *m = &u->msg[i];
+	struct net_user_head head;
+	struct net_offload off;
+	struct iovec frame;
 
-	if (m->msg_hdr.msg_flags & MSG_TRUNC ||
-	    m->msg_len < sizeof(struct net_user_head) + NET_ETH_BYTES)
-		return NULL;
-	*len = m->msg_len - sizeof(struct net_user_head);
-	return u->buf[i] + sizeof(struct net_user_head);
-}
-
-/* Send frame `i`, with those behind it that go on from it: how many, or 0 if refused. */
-static unsigned send_from(struct net_user *u, unsigned i)
-{
-	const unsigned can = NET_CAN_CSUM | NET_CAN_TSO4;
-	struct net_end *to = u->nb.end.peer;
-	struct net_gro *g = &u->gro;
-	struct iovec one;
-	uint8_t *f = frame_of(u, i, &one.iov_len);
-	size_t len;
-
-	if (!f)
-		return 1;
-	net_gro_begin(g);
-	for (unsigned k = i; to && (to->can & can) == can && k < u->got; k++) {
-		uint8_t *next = frame_of(u, k, &len);
-
-		if (!next || !net_gro_add(g, next, len))
-			break;
-	}
-	if (g->n > 1) {
-		net_gro_finish(g);
-		return net_send(&u->nb.end, g->iov, g->n + 1, &g->off) ? g->n : 0;
-	}
-	one.iov_base = f;
-	/* The library's frames are whole; what else the head may say is not believed. */
-	return net_send(&u->nb.end, &one, 1, NULL) ? 1 : 0;
+	if (m->msg_hdr.msg_flags & MSG_TRUNC || m->msg_len < sizeof(head) + NET_ETH_BYTES)
+		return true; /* no frame: lost */
+	memcpy(&head, u->buf[i], sizeof(head));
+	frame = (struct iovec){u->buf[i] + sizeof(head), m->msg_len - sizeof(head)};
+	if (head.off.gso_type == NET_GSO_NONE)
+		return net_send(&u->nb.end, &frame, 1, NULL);
+	if (net_gro_describe(frame.iov_base, frame.iov_len, head.off.gso_size, &off))
+		return true;
+	return net_send(&u->nb.end, &frame, 1, &off);
 }
 
 /* Hand over what was read; stops at a frame that the card refuses. */
 static void hand_over(struct net_user *u)
 {
-	while (u->next < u->got) {
-		unsigned n = send_from(u, u->next);
-
-		if (!n) {
-			u->held = true;
-			return;
-		}
-		u->next += n;
-	}
-	u->held = false;
+	while (u->next < u->got && send_message(u, u->next))
+		u->next++;
+	u->held = u->next < u->got;
 }
 
 static void user_ready(void *opaque)

@@ -7,13 +7,16 @@
 
 #define BUF 0x80000u
 #define BUFS 16u
+#define PAIRS 3u
+#define QUEUES VIRTIO_NET_QUEUES(PAIRS)
+#define MQ (1u << 22)
 
 /* A chain of a few buffers, mostly in memory, made available and told of, or not. */
 static void fuzz_chain(struct fuzz_in *in, struct drv *d)
 {
-	unsigned q = fuzz_u8(in) % 3, how = fuzz_u8(in), n = 1 + (how & 3);
+	unsigned q = fuzz_u8(in) % QUEUES, how = fuzz_u8(in), n = 1 + (how & 3);
 	struct drv_buf b[4];
-	unsigned out = q == 0 ? 0 : q == 1 ? n : n - 1;
+	unsigned out = q == 2 * PAIRS || q == 2 ? n - 1 : q & 1 ? n : 0;
 
 	if (!d->q[q].size)
 		return;
@@ -62,8 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_in in = {data, size};
 	struct io_loop *loop = fake_begin();
 	static struct drv d;
-	static struct sink out;
-	struct virtio_net_config cfg = {.mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56}};
+	static struct sink outs[PAIRS], *out = outs;
+	struct virtio_net_config cfg = {.mq = true, .mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56}};
 	struct virtio_net *n;
 	struct device *dev;
 	uint64_t features;
@@ -73,17 +76,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					    .devfn = DRV_DEVFN,
 					    .mem = d.mem,
 					    .loop = loop,
-					    .queues = VIRTIO_NET_QUEUES,
+					    .queues = QUEUES,
 					    .queue_size = 256};
 	n = virtio_net_new(&cfg, NULL);
 	FUZZ_CHECK(n);
 	dev = virtio_net_device(n);
 	dev->cls->reset(dev);
-	sink_init(&out, SINK_FRAMES, 0);
-	net_connect(virtio_net_end(n), &out.end);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		sink_init(&outs[i], SINK_FRAMES, 0);
+		net_connect(virtio_net_end(n, i), &outs[i].end);
+	}
 	drv_place(&d);
 	features = fuzz_uint(&in, 4) & drv_offered(&d);
-	drv_start(&d, features, 3, 64);
+	drv_start(&d, features, QUEUES, 64);
 	for (unsigned step = 0; in.left && step < FUZZ_MAX_STEPS; step++) {
 		uint8_t op = fuzz_u8(&in);
 
@@ -101,27 +106,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (op < 128) {
 				d.heap = 0x10000;
 				drv_place(&d);
-				drv_start(&d, fuzz_uint(&in, 4) & drv_offered(&d), 3, 64);
+				features = fuzz_uint(&in, 4) & drv_offered(&d);
+				drv_start(&d, features, QUEUES, 64);
 			}
 			break;
 		case 3:
 			fuzz_time(&in);
 			break;
 		case 4:
-			out.room = fuzz_u8(&in) & 15;
-			out.end.can = fuzz_u8(&in) & 15;
-			net_ready(&out.end);
+			out = &outs[(op >> 4) % PAIRS];
+			out->room = fuzz_u8(&in) & 15;
+			out->end.can = fuzz_u8(&in) & 15;
+			net_ready(&out->end);
 			break;
 		case 5:
-			net_set_link(&out.end, op & 16);
+			net_set_link(&out->end, op & 16);
 			break;
 		case 6:
 		case 7:
 		case 8:
-			fuzz_frame(&in, &out);
+			fuzz_frame(&in, out);
 			break;
 		case 9:
-			drv_kick(&d, op >> 4 & 3);
+			drv_kick(&d, (op >> 4) % (QUEUES + 1));
 			break;
 		case 10:
 			drv_wr(&d, fuzz_u8(&in) & 0x3f, (uint32_t)fuzz_uint(&in, 4),
@@ -131,13 +138,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fuzz_chain(&in, &d);
 			break;
 		}
-		for (unsigned i = 0; i < out.n; i++)
-			FUZZ_CHECK(out.len[i] <= NET_FRAME_MAX);
-		if (out.n > SINK_FRAMES / 2)
-			sink_clear(&out);
+		for (unsigned k = 0; k < PAIRS; k++) {
+			for (unsigned i = 0; i < outs[k].n; i++)
+				FUZZ_CHECK(outs[k].len[i] <= NET_FRAME_MAX);
+			if (outs[k].n > SINK_FRAMES / 2)
+				sink_clear(&outs[k]);
+		}
 	}
 	virtio_net_free(n);
-	sink_clear(&out);
+	for (unsigned i = 0; i < PAIRS; i++)
+		sink_clear(&outs[i]);
 	drv_free(&d);
 	FUZZ_CHECK(list_empty(&fake.loop.timers));
 	fake_end();

@@ -5,8 +5,11 @@ import hashlib
 import http.server
 import os
 import socket
+import subprocess
+import sys
 import threading
 
+import pytest
 from modules import modules
 from vm import Vm, initrd, kernel
 
@@ -36,8 +39,10 @@ fetch() { wget -q -O $2 $1 && echo "@@sha $(sha256sum <$2 | cut -d' ' -f1)" || e
 """
 
 
-def guest(tmp_path, card, nic, script, memory="256M", args=()):
-    """A guest whose one card is at the other end of `nic`; it runs `script` and powers off."""
+def guest(tmp_path, card, nic, script, memory="256M", args=(), prefix=()):
+    """
+    A guest whose one card is at the other end of `nic` (None: `args` has it); it runs `script` and powers off.
+    """
     name, wanted = CARDS[card]
     mods = modules(name, *wanted)
     where = tmp_path / ("guest-%d" % len(os.listdir(tmp_path)))
@@ -47,7 +52,67 @@ def guest(tmp_path, card, nic, script, memory="256M", args=()):
     return Vm("-kernel", kernel(name), "-initrd",
               initrd("amd64", str(where / "netjob"), str(where / "modlist"), *mods), "-append",
               "console=ttyS0 quiet cryptomgr.notests lodge.cmd=netjob",
-              "-nic", "%s,model=%s" % (nic, card), *args, memory=memory)
+              *(("-nic", "%s,model=%s" % (nic, card)) if nic else ()), *args, memory=memory,
+              prefix=prefix)
+
+
+class Host:
+    """
+    A network of its own beside the host's: `with Host() as h: h.ip("link ...")`. Guests and servers are
+    started in it by h.enter. Needs root, or the test is skipped.
+    """
+
+    def __enter__(self):
+        if os.geteuid():
+            pytest.skip("a network namespace needs root")
+        self.holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 3600"],
+                                       stdout=subprocess.PIPE)
+        self.others = []
+        if not self.holder.stdout.read(1):
+            self.holder.wait()
+            pytest.skip("a network namespace cannot be made here")
+        self.enter = ("nsenter", "-t", str(self.holder.pid), "-n")
+        self.ip("link set lo up")
+        return self
+
+    def __exit__(self, *_):
+        for p in [*self.others, self.holder]:
+            p.kill()
+            p.wait()
+
+    def ip(self, words, why=None):
+        r = subprocess.run([*self.enter, "ip", *words.split()], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, check=False)
+        if r.returncode and why:
+            pytest.skip("%s: %s" % (why, r.stdout.strip()))
+        assert r.returncode == 0, "ip %s: %s" % (words, r.stdout)
+        return r.stdout
+
+    def tap(self, name="tap0", addr="10.9.0.1/24", how=""):
+        if not os.path.exists("/dev/net/tun"):
+            pytest.skip("there is no /dev/net/tun")
+        self.ip("tuntap add %s mode tap %s" % (name, how), "a tap interface cannot be made here")
+        self.ip("addr add %s dev %s" % (addr, name))
+        self.ip("link set %s up" % name)
+
+    def serve(self, folder, addr, port):
+        """The files of a folder by HTTP."""
+        self.others.append(subprocess.Popen(
+            [*self.enter, sys.executable, "-m", "http.server", "--bind", addr, "-d", str(folder),
+             str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def fetch(self, url):
+        """What is there, asked for from inside."""
+        script = ("import sys, time, urllib.request\n"
+                  "for n in range(100):\n"
+                  "    try:\n"
+                  "        d = urllib.request.urlopen(sys.argv[1], timeout=60).read()\n"
+                  "        break\n"
+                  "    except OSError:\n"
+                  "        time.sleep(0.2)\n"
+                  "sys.stdout.buffer.write(d)\n")
+        return subprocess.run([*self.enter, sys.executable, "-c", script, url],
+                              stdout=subprocess.PIPE, timeout=300, check=True).stdout
 
 
 def sha(data):

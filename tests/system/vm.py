@@ -39,8 +39,9 @@ def initrd(arch="amd64", *files):
 class Vm:
     """Context manager. `text` is everything the console has shown up to the last match."""
 
-    def __init__(self, *args, memory="256M"):
-        self.args = [*LODGE, "-m", memory, "-nographic", "-no-reboot", *args]
+    def __init__(self, *args, memory="256M", prefix=()):
+        """`prefix`: a command that becomes the rest of its arguments, as nsenter."""
+        self.args = [*prefix, *LODGE, "-m", memory, "-nographic", "-no-reboot", *args]
         self.child = None
         self.text = ""
         self.files = [args[i + 1] for i in range(len(args) - 1) if args[i] == "-initrd"]
