@@ -297,7 +297,7 @@ static void settings_when_wrong_expect_a_sentence(void **state)
 	expect_refusal("dgram,id=n,remote.type=unix,remote.path=/tmp/x", "local.type");
 	expect_refusal("tap,id=n,script=/etc/ifup", "no script is run");
 	expect_refusal("tap,id=n,vhost=on", "vhost");
-	expect_refusal("tap,id=n,queues=4", "queues");
+	expect_refusal("tap,id=n,queues=0", "queues");
 	expect_refusal("tap,id=n,fd=1", "tap");
 	expect_refusal("tap,id=n,ifname=a-name-that-is-too-long", "too long");
 	expect_refusal("passt,id=n,path=/nonexistent/passt", "install Debian's package passt");
