@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a display adapter offers to whoever shows it: a screenshot, later a VNC server.
- * Threads: with the VM lock held.
+ * Threads: with the VM lock held, but where it says so.
  */
 #ifndef LODGE_DISPLAY_SOURCE_H
 #define LODGE_DISPLAY_SOURCE_H
@@ -20,7 +20,22 @@ struct display_text {
 	uint8_t cell[DISPLAY_TEXT_COLS * DISPLAY_TEXT_ROWS];
 };
 
+/* Lines of a picture; last below first: none. */
+struct display_lines {
+	uint32_t first, last;
+};
+
+#define DISPLAY_ALL_LINES ((struct display_lines){0, UINT32_MAX})
+#define DISPLAY_NO_LINES ((struct display_lines){1, 0})
+
 struct display_source {
+	/*
+	 * What may have changed since the last time, in two steps: `look`, without the VM lock, since it waits for
+	 * vCPUs that write just now; then `changed`, with it. One looker. A picture of another size is all
+	 * changed. What is drawn after that has all that is told, and what is written later is told next time.
+	 */
+	void (*look)(void *opaque);
+	struct display_lines (*changed)(void *opaque);
 	/* Draw what is to be seen now; gives the picture its size. -ENOMEM. */
 	int (*draw)(void *opaque, struct display_picture *pic);
 	/* The text, exactly. -ENODATA where what is shown is no text; may be NULL: it never is. */

@@ -24,6 +24,7 @@
 
 /* The setup header. */
 #define HDR_SETUP_SECTS 0x1f1u
+#define HDR_VID_MODE 0x1fau
 #define HDR_VERSION 0x206u
 #define HDR_LOADER 0x210u
 #define HDR_LOADFLAGS 0x211u
@@ -132,14 +133,46 @@ static int add_initrd(struct board *b, uint8_t *kernel, struct lodge_err *err)
 	return r;
 }
 
+/* vga= is the boot loader's to understand: a number, or one of three words. False: it is not there, or odd. */
+static bool video_mode(const char *cmdline, uint16_t *mode)
+{
+	static const struct {
+		const char *word;
+		uint16_t mode;
+	} words[] = {{"normal", 0xffff}, {"ext", 0xfffe}, {"ask", 0xfffd}};
+	const char *at = cmdline;
+	unsigned long n;
+	char *end;
+
+	while ((at = strstr(at, "vga=")) && at != cmdline && at[-1] != ' ')
+		at++;
+	if (!at)
+		return false;
+	at += strlen("vga=");
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		size_t len = strlen(words[i].word);
+
+		if (!strncmp(at, words[i].word, len) && (!at[len] || at[len] == ' ')) {
+			*mode = words[i].mode;
+			return true;
+		}
+	}
+	n = strtoul(at, &end, 0);
+	*mode = (uint16_t)n;
+	return end != at && n <= UINT16_MAX && (!*end || *end == ' ');
+}
+
 static int add_items(struct board *b, uint8_t *kernel, uint32_t len, const char *cmdline)
 {
 	uint32_t sects = kernel[HDR_SETUP_SECTS] ? kernel[HDR_SETUP_SECTS] : SETUP_SECTS_OLD;
 	uint32_t setup = (sects + 1) * SECTOR;
+	uint16_t mode;
 	int r;
 
 	if (setup > len)
 		return -ENOEXEC;
+	if (video_mode(cmdline, &mode))
+		st_le16(kernel + HDR_VID_MODE, mode);
 	kernel[HDR_LOADER] = LOADER_QEMU;
 	kernel[HDR_LOADFLAGS] |= CAN_USE_HEAP;
 	st_le16(kernel + HDR_HEAP_END, CMDLINE_ADDR - SETUP_ADDR - 0x200);

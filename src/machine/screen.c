@@ -41,6 +41,20 @@ int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *e
 	return r ? err_set(err, r, "the screen shows no text, but a picture") : 0;
 }
 
+struct display_lines vm_screen_changed(struct vm *vm)
+{
+	const struct display_source *s = board_display(vm->board);
+	struct display_lines lines;
+
+	if (!s)
+		return DISPLAY_NO_LINES;
+	s->look(s->opaque);
+	pthread_mutex_lock(&vm->lock);
+	lines = s->changed(s->opaque);
+	pthread_mutex_unlock(&vm->lock);
+	return lines;
+}
+
 int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err)
 {
 	struct display_picture pic = {0};

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "display/source.h"
 #include "engine/options.h"
 
 #define VM_SERIALS 4
@@ -25,8 +26,6 @@
 /* props_what() of a card that nobody asked for: where it cannot be had, the machine goes without. */
 #define VM_DEFAULT_NIC "-nic (of itself)"
 
-struct display_picture;
-struct display_text;
 struct engine_ops;
 struct props;
 
@@ -134,6 +133,8 @@ void vm_continue(struct vm *vm);
  */
 int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err) MUST_CHECK;
 int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *err) MUST_CHECK;
+/* Which lines of the picture may have changed since the last call (display/source.h); none without an adapter. */
+struct display_lines vm_screen_changed(struct vm *vm);
 int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err) MUST_CHECK;
 
 /* Stop and join all threads: nothing runs any more. vm_free is due. */

@@ -462,6 +462,29 @@ void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len)
 	}
 }
 
+uint64_t mem_take_dirty(struct mem *mem, uint64_t off, uint64_t len, uint64_t *bits)
+{
+	uint64_t pages = len >> PAGE_BITS, count = 0, first = 0, last = 0;
+	uint8_t *flags = mem->page_flags + (off >> PAGE_BITS);
+
+	if ((off | len) & ~PAGE_MASK || !range_ok(off, len, mem->backing_bytes))
+		return 0;
+	for (uint64_t i = 0; i < (pages + 63) / 64; i++)
+		bits[i] = 0;
+	for (uint64_t i = 0; i < pages; i++) {
+		if (!(__atomic_load_n(&flags[i], __ATOMIC_RELAXED) & MEM_PAGE_DIRTY))
+			continue;
+		__atomic_fetch_and(&flags[i], (uint8_t)~MEM_PAGE_DIRTY, __ATOMIC_SEQ_CST);
+		bits[i / 64] |= 1ull << (i % 64);
+		first = count++ ? first : i;
+		last = i;
+	}
+	if (count && mem->listener.watch_writes)
+		mem->listener.watch_writes(mem->listener.opaque, off + (first << PAGE_BITS),
+					   (last - first + 1) << PAGE_BITS);
+	return count;
+}
+
 uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len)
 {
 	uint64_t end, sum = 0;

@@ -41,6 +41,11 @@ struct mem_listener {
 	void (*map_changed)(void *opaque);
 	/* Someone other than a vCPU (DMA, a loader) wrote a page marked MEM_PAGE_CODE; a place in the backing. */
 	void (*code_written)(void *opaque, uint64_t ram_off, uint64_t len);
+	/*
+	 * MEM_PAGE_DIRTY was cleared for some of these whole pages of the backing: the next write must set it
+	 * again. Returns when no write is under way that was allowed before. Without the VM lock.
+	 */
+	void (*watch_writes)(void *opaque, uint64_t ram_off, uint64_t len);
 	void *opaque;
 };
 
@@ -85,6 +90,13 @@ uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len, bool write);
 void mem_wrote(struct mem *mem, gpa_t gpa, uint64_t len);
 /* The same for bytes of the backing, mapped or not: a device's own memory. */
 void mem_wrote_backing(struct mem *mem, uint64_t off, uint64_t len);
+
+/*
+ * Which pages of [off, off+len) of the backing (whole pages) were written since the last call for them, a bit
+ * each from bit 0 of bits[0] on; how many. What is written from now on is told by the next call. Costs a look
+ * at a byte a page when nothing was. Waits for vCPUs: without the VM lock; one caller a page.
+ */
+uint64_t mem_take_dirty(struct mem *mem, uint64_t off, uint64_t len, uint64_t *bits);
 
 /*
  * The guest does not need what is in [gpa, gpa+len): whole pages of it that are RAM go back to the host and read as

@@ -48,6 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fuzz_load_damaged(&in, d);
 			fuzz_save_load(d);
 		} else if (op >= 0xe0) {
+			src->look(src->opaque);
+			src->changed(src->opaque);
 			FUZZ_CHECK(src->draw(src->opaque, &pic) == 0);
 		} else if (op >= 0xd0) {
 			at = REGS + (fuzz_uint(&in, 2) & 0xfff);

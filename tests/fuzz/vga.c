@@ -65,6 +65,8 @@ static void look(const struct display_source *src, struct display_picture *pic)
 	static struct display_text text;
 	static char row[3 * DISPLAY_TEXT_COLS + 1];
 
+	src->look(src->opaque);
+	src->changed(src->opaque);
 	FUZZ_CHECK(src->draw(src->opaque, pic) == 0);
 	if (src->text(src->opaque, &text) == 0) {
 		FUZZ_CHECK(text.cols <= DISPLAY_TEXT_COLS && text.rows <= DISPLAY_TEXT_ROWS);

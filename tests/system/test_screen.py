@@ -11,6 +11,7 @@ import time
 import zlib
 
 import pytest
+import modules
 from vm import TOP, kernel
 
 SCREEN = os.path.join(TOP, os.environ.get("B", "build/gcc"), "tests/system/screen")
@@ -144,3 +145,60 @@ def test_ovmf_when_it_has_a_vga_expect_the_monitors_size_and_the_shells_colours(
 def test_screen_when_no_adapter_expect_sentence():
     with Screen() as vm:
         assert "-vga std adds one" in vm.ask("text")
+
+
+LINUX_BIOS = ("-bios", "bios-256k.bin", "-L", os.path.dirname(kernel("linuxboot")))
+
+
+def linux_args(tmp_path, append, script, *files):
+    """Debian's kernel with a script that it runs."""
+    job = tmp_path / "job"
+    job.write_text(script)
+    os.chmod(job, 0o755)
+    out = str(tmp_path / "initrd")
+    subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), out,
+                    kernel("busybox-amd64"), os.path.join(TOP, "tools/guest_init.sh"), str(job),
+                    *files], check=True)
+    return ("-m", "256M", "-kernel", kernel("amd64"), "-initrd", out, "-append",
+            "cryptomgr.notests quiet lodge.cmd=job " + append)
+
+
+SAY = "#!/bin/sh\nclear >/dev/tty0; echo 'Ready 1234.' >/dev/tty0; sleep 1000\n"
+
+
+def test_linux_when_it_has_a_vga_expect_its_console_on_it(tmp_path):
+    with Screen("-vga", "std", *LINUX_BIOS, *linux_args(tmp_path, "console=tty0", SAY)) as vm:
+        vm.wait_text(r"\AReady 1234\.\n\Z")
+        assert vm.ask("size") == "720 400\n"
+
+
+def wait_console(vm, tmp_path, size):
+    """A console of letters in a frame buffer: one line of gray at the top, and no more."""
+    path = str(tmp_path / "a.png")
+
+    def look():
+        if vm.ask("size") != "%d %d\n" % size:
+            return False
+        rows = vm.picture(path)[2]
+        lit = [i for i, row in enumerate(rows) if any(row)]
+        # The text, and below it at most the cursor.
+        return lit and lit[0] < 16 and lit[-1] < 32 and any(rows[lit[0]][3 * 8:3 * 90])
+
+    vm.wait(look, "a console of %d by %d" % size)
+
+
+def test_linux_when_vga_says_so_expect_vesa_mode_of_the_bios(tmp_path):
+    with Screen("-vga", "std", *LINUX_BIOS,
+                *linux_args(tmp_path, "console=tty0 vga=0x318", SAY)) as vm:
+        wait_console(vm, tmp_path, (1024, 768))
+
+
+@pytest.mark.parametrize("adapter", ["VGA", "bochs-display"])
+def test_linux_when_its_driver_runs_expect_the_monitors_size(adapter, tmp_path):
+    """bochs-drm without any firmware: BARs, EDID and dispi registers by the driver alone."""
+    mods = modules.modules("amd64", "bochs")
+    names = "".join("insmod /bin/%s\n" % os.path.basename(m) for m in mods)
+    with Screen("-device", adapter + ",xres=1152,yres=864",
+                *linux_args(tmp_path, "console=tty0",
+                            SAY.replace("clear", names + "sleep 2; clear", 1), *mods)) as vm:
+        wait_console(vm, tmp_path, (1152, 864))

@@ -14,6 +14,7 @@
 #include "base/range.h"
 #include "devices/display/bochs_bar.h"
 #include "devices/display/lfb.h"
+#include "devices/display/vram_log.h"
 
 #define BAR_FB 0u
 #define BAR_REGS 2u
@@ -23,6 +24,7 @@ struct bochs_display {
 	struct vram vram;
 	struct dispi dispi;
 	struct bochs_bar bar;
+	struct vram_log log;
 	struct display_source source;
 };
 
@@ -42,6 +44,7 @@ static void written(void *opaque, bool clear)
 
 	memset(vram_host(&s->vram), 0, len);
 	vram_wrote(&s->vram, 0, len);
+	vram_log_all(&s->log);
 }
 
 static void bar_moved(struct pci_dev *d, unsigned bar, bool on, uint64_t base)
@@ -52,12 +55,32 @@ static void bar_moved(struct pci_dev *d, unsigned bar, bool on, uint64_t base)
 		vram_show(&s->vram, VRAM_WINDOW_BAR, base, 0, on ? s->vram.bytes : 0);
 }
 
+static bool mode(const struct bochs_display *s, struct dispi_mode *m)
+{
+	return dispi_enabled(&s->dispi) && dispi_mode(&s->dispi, m) && m->bpp >= 15;
+}
+
+static void look(void *opaque)
+{
+	struct bochs_display *s = opaque;
+
+	vram_log_look(&s->log);
+}
+
+static struct display_lines changed(void *opaque)
+{
+	struct bochs_display *s = opaque;
+	struct dispi_mode m;
+
+	return vram_log_lines(&s->log, mode(s, &m) ? &m : NULL, 0);
+}
+
 static int draw(void *opaque, struct display_picture *pic)
 {
 	struct bochs_display *s = opaque;
 	struct dispi_mode m;
 
-	if (!dispi_enabled(&s->dispi) || !dispi_mode(&s->dispi, &m) || m.bpp < 15)
+	if (!mode(s, &m))
 		return display_picture_blank(pic);
 	return lfb_draw(&m, vram_host(&s->vram), s->dispi.big_endian, NULL, pic);
 }
@@ -68,6 +91,7 @@ static void bochs_display_reset(struct device *dev)
 
 	pci_dev_reset(&s->pci);
 	dispi_reset(&s->dispi);
+	vram_log_all(&s->log);
 }
 
 static int bochs_display_post_load(struct device *dev)
@@ -76,6 +100,7 @@ static int bochs_display_post_load(struct device *dev)
 
 	if (dispi_check(&s->dispi))
 		return -EINVAL;
+	vram_log_all(&s->log);
 	return pci_dev_loaded(&s->pci);
 }
 
@@ -113,12 +138,16 @@ struct bochs_display *bochs_display_new(struct pci_bus *pb, const struct bochs_d
 	s->bar.opaque = s;
 	s->bar.has_edid = !cfg->no_edid;
 	edid_make(s->bar.edid, cfg->width, cfg->height);
-	s->source = (struct display_source){.draw = draw, .opaque = s};
+	s->source = (struct display_source){.look = look,
+					    .changed = changed,
+					    .draw = draw,
+					    .opaque = s};
 	if (pci_dev_init(&s->pci, pb, cfg->devfn, &ident, &bochs_display_class, &pci_ops, err)) {
 		free(s);
 		return NULL;
 	}
-	if (pci_dev_add_bar(&s->pci, BAR_FB, PCI_BAR_MEM32, true, s->vram.bytes, NULL, NULL,
+	if (vram_log_init(&s->log, &s->vram) ||
+	    pci_dev_add_bar(&s->pci, BAR_FB, PCI_BAR_MEM32, true, s->vram.bytes, NULL, NULL,
 			    "bochs-display") ||
 	    pci_dev_add_bar(&s->pci, BAR_REGS, PCI_BAR_MEM32, false, BOCHS_BAR_BYTES,
 			    &bochs_bar_ops, &s->bar, "bochs-display")) {
@@ -134,6 +163,7 @@ void bochs_display_free(struct bochs_display *s)
 	if (!s)
 		return;
 	pci_dev_remove(&s->pci);
+	vram_log_free(&s->log);
 	free(s);
 }
 

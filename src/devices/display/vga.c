@@ -16,11 +16,12 @@
 #include "base/range.h"
 #include "devices/display/bochs_bar.h"
 #include "devices/display/vga_regs.h"
+#include "devices/display/vram_log.h"
 
 #define BAR_FB 0u
 #define BAR_REGS 2u
 #define DISPI_PORT 0x1ceu
-#define DISPI_PORTS 4u		   /* index, data at 0x1cf and 0x1d0 */
+#define DISPI_PORTS 4u			/* index, data at 0x1cf and 0x1d0 */
 #define BLINK_NS (NS_PER_SEC * 16 / 60) /* 16 frames of 60 Hz */
 #define REGIONS 7u
 
@@ -30,6 +31,8 @@ struct vga {
 	struct vga_core core;
 	uint16_t dispi_index;
 	struct bochs_bar bar;
+	struct vram_log log;
+	bool dark; /* what blinks was not seen in the last picture; no state */
 	struct display_source source;
 	struct bus_region *region[REGIONS];
 };
@@ -48,6 +51,7 @@ static void update(struct vga *s)
 {
 	uint64_t at, len;
 
+	vram_log_all(&s->log);
 	if (vga_mem_linear(&s->core, &at, &len))
 		vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, at, len);
 	else
@@ -170,11 +174,38 @@ static void bar_moved(struct pci_dev *d, unsigned bar, bool on, uint64_t base)
 
 /* ---- Picture ------------------------------------------------------------------------------------ */
 
+static bool dark_now(void)
+{
+	return clock_mono_ns() / BLINK_NS & 1;
+}
+
+static void look(void *opaque)
+{
+	struct vga *s = opaque;
+
+	vram_log_look(&s->log);
+}
+
+static struct display_lines changed(void *opaque)
+{
+	struct vga *s = opaque;
+	bool vbe = dispi_enabled(&s->core.dispi);
+	struct dispi_mode m;
+
+	/* Cursors blink in text modes. */
+	if (!vbe && !(s->core.r.gfx[GFX_MISC] & GFX_MISC_GRAPHICS) && dark_now() != s->dark)
+		vram_log_all(&s->log);
+	if (vbe && dispi_mode(&s->core.dispi, &m))
+		return vram_log_lines(&s->log, &m, 0);
+	return vram_log_lines(&s->log, NULL, 4 * VGA_PLANE_BYTES);
+}
+
 static int draw(void *opaque, struct display_picture *pic)
 {
 	struct vga *s = opaque;
 
-	return vga_draw(&s->core, clock_mono_ns() / BLINK_NS & 1, pic);
+	s->dark = dark_now();
+	return vga_draw(&s->core, s->dark, pic);
 }
 
 static int text(void *opaque, struct display_text *t)
@@ -277,7 +308,11 @@ static void fill(struct vga *s, const struct vga_config *cfg)
 	s->bar.opaque = s;
 	s->bar.has_edid = !cfg->no_edid;
 	edid_make(s->bar.edid, cfg->width, cfg->height);
-	s->source = (struct display_source){.draw = draw, .text = text, .opaque = s};
+	s->source = (struct display_source){.look = look,
+					    .changed = changed,
+					    .draw = draw,
+					    .text = text,
+					    .opaque = s};
 }
 
 struct vga *vga_new(struct pci_bus *pb, const struct vga_config *cfg, struct lodge_err *err)
@@ -293,7 +328,8 @@ struct vga *vga_new(struct pci_bus *pb, const struct vga_config *cfg, struct lod
 		free(s);
 		return NULL;
 	}
-	if (pci_dev_add_bar(&s->pci, BAR_FB, PCI_BAR_MEM32, true, s->vram.bytes, NULL, NULL,
+	if (vram_log_init(&s->log, &s->vram) ||
+	    pci_dev_add_bar(&s->pci, BAR_FB, PCI_BAR_MEM32, true, s->vram.bytes, NULL, NULL,
 			    "vga") ||
 	    pci_dev_add_bar(&s->pci, BAR_REGS, PCI_BAR_MEM32, false, BOCHS_BAR_BYTES,
 			    &bochs_bar_ops, &s->bar, "vga") ||
@@ -314,6 +350,7 @@ void vga_free(struct vga *s)
 			bus_region_enable(s->region[i], false);
 	}
 	pci_dev_remove(&s->pci);
+	vram_log_free(&s->log);
 	free(s);
 }
 

@@ -416,23 +416,41 @@ bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page)
 	return written_directly(cpu, cpu->e->ram + (page << PAGE_BITS));
 }
 
-/* Take the page's write entries from every vCPU, and wait for others that had one. Outside. */
-static void take_write_entries(struct soft_cpu *cpu, const uint8_t *host)
+/*
+ * Take the pages' write entries from every vCPU, and wait for those that had one, but `self` (NULL: no
+ * vCPU's thread). Outside. How many were waited for.
+ */
+static unsigned take_write_entries(struct soft_engine *e, const struct soft_cpu *self,
+				   const uint8_t *host, uint64_t bytes)
 {
-	struct soft_engine *e = cpu->e;
 	uint32_t seen[SOFT_MAX_CPUS];
+	unsigned waits = 0;
 
-	SOFT_COUNT(cpu, page_scans);
 	for (unsigned i = 0; i < e->cfg.cpus; i++) {
-		bool had = soft_tlb_drop_write(e->cpus[i], host);
+		bool had = soft_tlb_drop_write(e->cpus[i], host, bytes);
 
 		atomic_thread_fence(memory_order_seq_cst);
-		had |= atomic_load(&e->cpus[i]->direct) == host;
-		seen[i] = had && e->cpus[i] != cpu ? soft_passage_ask(e->cpus[i]) : 0;
-		SOFT_COUNT_ADD(cpu, passage_waits, seen[i] != 0);
+		had |= (uintptr_t)atomic_load(&e->cpus[i]->direct) - (uintptr_t)host < bytes;
+		seen[i] = had && e->cpus[i] != self ? soft_passage_ask(e->cpus[i]) : 0;
+		waits += seen[i] != 0;
 	}
 	for (unsigned i = 0; i < e->cfg.cpus; i++)
 		soft_passage_wait(e->cpus[i], seen[i]);
+	return waits;
+}
+
+void soft_cache_watch_writes(struct soft_cache *c, uint64_t backing, uint64_t bytes)
+{
+	take_write_entries(c->e, NULL, c->e->ram + backing, bytes);
+}
+
+static void take_page(struct soft_cpu *cpu, const uint8_t *host)
+{
+	unsigned waits = take_write_entries(cpu->e, cpu, host, PAGE_BYTES);
+
+	SOFT_COUNT(cpu, page_scans);
+	SOFT_COUNT_ADD(cpu, passage_waits, waits);
+	(void)waits;
 }
 
 static void mark_slow(struct soft_cpu *cpu, uint8_t *flag, const uint8_t *host)
@@ -442,7 +460,7 @@ static void mark_slow(struct soft_cpu *cpu, uint8_t *flag, const uint8_t *host)
 	if ((old & MEM_PAGE_WRITABLE) || written_directly(cpu, host)) {
 		/* An entry filled from now on is seen by its owner to be wrong, or sets it again. */
 		__atomic_fetch_and(flag, (uint8_t)~MEM_PAGE_WRITABLE, __ATOMIC_SEQ_CST);
-		take_write_entries(cpu, host);
+		take_page(cpu, host);
 	}
 	__atomic_fetch_and(flag, (uint8_t)~MEM_PAGE_MARKING, __ATOMIC_SEQ_CST);
 }
@@ -458,7 +476,7 @@ void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t p
 		return;
 	if (cpu->exclusive) { /* nobody is inside: nobody to wait for, and no race */
 		__atomic_fetch_or(flag, MEM_PAGE_CODE, __ATOMIC_SEQ_CST);
-		take_write_entries(cpu, host);
+		take_page(cpu, host);
 		return;
 	}
 	soft_leave(cpu);

@@ -81,6 +81,11 @@ struct soft_build {
 
 /* Note the time before the first byte is read. */
 void soft_build_start(struct soft_cache *c, struct soft_build *bd);
+/*
+ * The next write to each of these whole pages of the backing takes a slow path once, which sets
+ * MEM_PAGE_DIRTY: take write entries away as for code, and wait. Any thread but a vCPU's inside, without locks.
+ */
+void soft_cache_watch_writes(struct soft_cache *c, uint64_t backing, uint64_t bytes);
 /* Mark a page as holding code before its bytes are read, and drop TLB write entries to it. */
 void soft_cache_mark_page(struct soft_cache *c, struct soft_cpu *cpu, uint64_t page);
 /*

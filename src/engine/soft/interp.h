@@ -37,8 +37,8 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
  * SOFT_WRITE the page is marked dirty: a write is certain to follow.
  */
 bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access);
-/* Drop write entries of a page (by its host address). Any thread. True if there may have been one. */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
+/* Drop write entries of whole pages (by their host address). Any thread. True if there may have been one. */
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);

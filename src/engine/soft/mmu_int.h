@@ -46,8 +46,8 @@ void soft_spaces_drop(struct soft_cpu *cpu, gva_t lin, bool everywhere);
 void soft_space_drop_super(struct soft_cpu *cpu, gva_t lin);
 /* Drop [lin, lin + bytes) in every space. */
 void soft_spaces_drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes);
-/* Drop write windows of a page, by its host address. Any thread. True if there was one. */
-bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host_page);
+/* Drop write windows of whole pages, by their host address. Any thread. True if there was one. */
+bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes);
 
 /* Note which RAM holds `gpa` for mmu_ram; its host address, or NULL. */
 uint8_t *mmu_ram_find(struct soft_cpu *cpu, gpa_t gpa);

@@ -225,13 +225,13 @@ void soft_spaces_drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
 	}
 }
 
-/* Slots for reading that have the page go as well, which is harmless. */
-static bool drop_host(struct soft_window *w, const uint8_t *host_page)
+/* Slots for reading that have one of the pages go as well, which is harmless. */
+static bool drop_hosts(struct soft_window *w, const uint8_t *host, uint64_t bytes)
 {
 	bool had = false;
 
 	for (unsigned i = 0; i < SOFT_WINDOW_GROUP; i++) {
-		if (__atomic_load_n(&w[i].host, __ATOMIC_RELAXED) != (uintptr_t)host_page)
+		if (__atomic_load_n(&w[i].host, __ATOMIC_RELAXED) - (uintptr_t)host >= bytes)
 			continue;
 		window_empty(&w[i]);
 		had = true;
@@ -239,21 +239,34 @@ static bool drop_host(struct soft_window *w, const uint8_t *host_page)
 	return had;
 }
 
-bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
+/* May the space have a write window of one of the pages? */
+static bool has_hosts(const struct soft_space *s, const uint8_t *host, uint64_t bytes)
 {
-	unsigned host = (uintptr_t)host_page >> PAGE_BITS & (SOFT_SPACE_HOSTS - 1);
+	uint64_t first = (uintptr_t)host >> PAGE_BITS;
+	uint64_t n = min_u64(bytes >> PAGE_BITS, SOFT_SPACE_HOSTS);
+
+	for (uint64_t i = 0; i < n; i++) {
+		if (__atomic_load_n(&s->hosts[(first + i) & (SOFT_SPACE_HOSTS - 1)],
+				    __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+bool soft_spaces_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes)
+{
 	const unsigned writes = 1 + SOFT_WINDOWS / SOFT_WINDOW_GROUP;
 	bool had = false;
 
 	for (unsigned i = 0; i < SOFT_SPACES; i++) {
 		struct soft_space *s = &cpu->spaces[i];
 
-		if (!__atomic_load_n(&s->hosts[host], __ATOMIC_RELAXED))
+		if (!has_hosts(s, host, bytes))
 			continue;
-		had |= drop_host(s->slot, host_page);
+		had |= drop_hosts(s->slot, host, bytes);
 		for (unsigned g = writes; g < SOFT_WINDOW_GROUPS; g++) {
 			if (__atomic_load_n(&s->used[g], __ATOMIC_RELAXED))
-				had |= drop_host(group_of(s, g), host_page);
+				had |= drop_hosts(group_of(s, g), host, bytes);
 		}
 	}
 	return had;

@@ -265,7 +265,7 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
  * An entry that its owner replaces at the same time may be dropped wrongly, which is harmless, or be
  * missed: then the owner is past every store by the old one.
  */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes)
 {
 	bool had = false;
 
@@ -275,7 +275,7 @@ bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 			uint64_t tag = __atomic_load_n(&t->tag, __ATOMIC_ACQUIRE);
 			uint64_t addend = __atomic_load_n(&t->addend, __ATOMIC_RELAXED);
 
-			if (tag && (tag & PAGE_MASK) + addend == (uintptr_t)host_page) {
+			if (tag && (tag & PAGE_MASK) + addend - (uintptr_t)host < bytes) {
 				tag_set(t, 0);
 				had = true;
 			}
@@ -283,7 +283,7 @@ bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host_page)
 	}
 	/* A window filled from one of these at this moment is seen by its owner to be wrong. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return soft_spaces_drop_write(cpu, host_page) || had;
+	return soft_spaces_drop_write(cpu, host, bytes) || had;
 }
 
 /* ---- Filling --------------------------------------------------------------------------------- */

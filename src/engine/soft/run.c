@@ -595,6 +595,13 @@ static void map_changed(void *opaque)
 		soft_request(e->cpus[i], SOFT_REQ_FLUSH);
 }
 
+static void watch_writes(void *opaque, uint64_t ram_off, uint64_t len)
+{
+	struct soft_engine *e = opaque;
+
+	soft_cache_watch_writes(e->cache, ram_off, len);
+}
+
 /* DMA wrote pages with code. */
 static void code_written(void *opaque, uint64_t ram_off, uint64_t len)
 {
@@ -772,6 +779,7 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 
 	struct mem_listener l = {.map_changed = map_changed,
 				 .code_written = code_written,
+				 .watch_writes = watch_writes,
 				 .opaque = e};
 
 	mem_set_listener(e->mem, &l);

@@ -150,6 +150,56 @@ static void mode_when_enabled_expect_picture_of_cleared_memory(void **state)
 	display_picture_free(&pic);
 }
 
+static struct display_lines look(void)
+{
+	const struct display_source *src = bochs_display_source(s);
+
+	src->look(src->opaque);
+	return src->changed(src->opaque);
+}
+
+static void changes_when_looked_for_expect_lines_that_were_written(void **state)
+{
+	struct display_lines l;
+
+	set_mode(1024, 768, 32, DISPI_ENABLED); /* a page a line */
+	l = look();
+	assert_int_equal(l.first, 0);
+	assert_int_equal(l.last, UINT32_MAX);
+	l = look();
+	assert_true(l.last < l.first);
+	vram_wrote(&e.vram, 100 * 4096 + 4000, 200);
+	vram_wrote(&e.vram, 700 * 4096, 1);
+	l = look();
+	assert_int_equal(l.first, 100);
+	assert_int_equal(l.last, 700);
+	l = look();
+	assert_true(l.last < l.first);
+	/* Below what is shown. */
+	vram_wrote(&e.vram, 768 * 4096, 1);
+	l = look();
+	assert_true(l.last < l.first);
+	wr(DISPI(DISPI_Y_OFFSET), 100, 2);
+	assert_int_equal(look().last, UINT32_MAX);
+	vram_wrote(&e.vram, 768 * 4096, 1);
+	l = look();
+	assert_int_equal(l.first, 668);
+	assert_int_equal(l.last, 668);
+	vram_wrote(&e.vram, 99 * 4096, 4096);
+	l = look();
+	assert_true(l.last < l.first);
+	/* Looked for twice before it is asked for: nothing is lost. */
+	vram_wrote(&e.vram, 100 * 4096, 1);
+	bochs_display_source(s)->look(bochs_display_source(s)->opaque);
+	l = look();
+	assert_int_equal(l.first, 0);
+	assert_int_equal(l.last, 0);
+	wr(DISPI(DISPI_ENABLE), 0, 2);
+	assert_int_equal(look().last, UINT32_MAX);
+	vram_wrote(&e.vram, 100 * 4096, 1);
+	assert_true(look().last == 0);
+}
+
 static void mode_when_it_does_not_fit_expect_what_fits(void **state)
 {
 	struct dispi d = {.vram_bytes = VRAM};
@@ -293,6 +343,7 @@ int main(void)
 		T(frame_buffer_when_bar_decodes_expect_window),
 		T(registers_when_read_expect_version_and_memory),
 		T(mode_when_enabled_expect_picture_of_cleared_memory),
+		T(changes_when_looked_for_expect_lines_that_were_written),
 		T(mode_when_it_does_not_fit_expect_what_fits),
 		T(pixels_when_of_any_depth_expect_colours),
 		T(edid_when_read_expect_preferred_size_and_sum),

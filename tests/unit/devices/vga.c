@@ -445,6 +445,47 @@ static void memory_when_written_expect_page_marked(void **state)
 	assert_int_equal(mem_page_flags(e.mem)[ENV_RAM >> 12], 0);
 }
 
+static bool look(void)
+{
+	const struct display_source *src = vga_source(s);
+	struct display_lines l;
+
+	src->look(src->opaque);
+	l = src->changed(src->opaque);
+	return l.first <= l.last;
+}
+
+static void changes_when_looked_for_expect_memory_registers_and_blinking(void **state)
+{
+	const struct display_source *src = vga_source(s);
+	struct display_picture pic = {0};
+
+	vga_set_mode(MODE_16, out, in);
+	assert_int_equal(src->draw(src->opaque, &pic), 0);
+	assert_true(look());
+	assert_false(look());
+	st(MEM + 0x5000, 1);
+	assert_true(look());
+	assert_false(look());
+	vram_wrote(&e.vram, 4 * VGA_PLANE_BYTES, 4096); /* nothing of a VGA's */
+	assert_false(look());
+	in(0x3da);
+	ld(MEM);
+	fake_advance(10 * NS_PER_SEC);
+	assert_false(look());
+	outx(0x3d4, CRTC_START_HIGH, 1);
+	assert_true(look());
+	vga_set_mode(MODE_TEXT_80, out, in);
+	assert_int_equal(src->draw(src->opaque, &pic), 0);
+	assert_true(look());
+	assert_false(look());
+	fake_advance(NS_PER_SEC * 16 / 60);
+	assert_true(look());
+	assert_int_equal(src->draw(src->opaque, &pic), 0);
+	assert_false(look());
+	display_picture_free(&pic);
+}
+
 static void load_when_saved_expect_registers_and_windows(void **state)
 {
 	struct display_env f;
@@ -509,6 +550,7 @@ int main(void)
 		T(dispi_ports_when_used_expect_registers),
 		T(bar_when_ports_are_reached_by_it_expect_the_same),
 		T(memory_when_written_expect_page_marked),
+		T(changes_when_looked_for_expect_memory_registers_and_blinking),
 		T(load_when_saved_expect_registers_and_windows),
 		T(load_when_no_guest_can_make_it_expect_refusal),
 	};

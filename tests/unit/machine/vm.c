@@ -618,6 +618,7 @@ static void screen_when_no_adapter_expect_sentence(void **state)
 	struct lodge_err err;
 
 	start(t);
+	assert_int_equal(vm_screen_changed(t->vm).last, 0);
 	assert_int_equal(vm_screenshot(t->vm, "/nonexistent/a.png", &err), -ENODEV);
 	assert_non_null(strstr(err.msg, "-vga std"));
 	free_devices(t);
@@ -625,6 +626,8 @@ static void screen_when_no_adapter_expect_sentence(void **state)
 	start(t);
 	assert_int_equal(vm_screenshot(t->vm, "/nonexistent/a.png", &err), -ENOENT);
 	assert_int_equal(vm_screen_text(t->vm, NULL, &err), -ENODATA);
+	assert_int_equal(vm_screen_changed(t->vm).last, UINT32_MAX);
+	assert_int_equal(vm_screen_changed(t->vm).last, 0);
 	free_devices(t);
 }
 
