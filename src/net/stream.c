@@ -71,6 +71,18 @@ static bool flush_out(struct net_stream *s)
 	return true;
 }
 
+/* Length of an IP frame without the bytes that a card has put behind it to make it 60 (IEEE 802.3 §4.2.3.3). */
+static size_t without_padding(const uint8_t *f, size_t len)
+{
+	size_t whole = len;
+
+	if (len >= NET_ETH_BYTES + 20 && ld_be16(f + 12) == NET_ETHERTYPE_IPV4)
+		whole = NET_ETH_BYTES + ld_be16(f + NET_ETH_BYTES + 2);
+	else if (len >= NET_ETH_BYTES + 40 && ld_be16(f + 12) == NET_ETHERTYPE_IPV6)
+		whole = NET_ETH_BYTES + 40u + ld_be16(f + NET_ETH_BYTES + 4);
+	return whole < len && whole >= NET_ETH_BYTES + 20 ? whole : len;
+}
+
 static bool stream_receive(void *opaque, const struct iovec *iov, unsigned n,
 			   const struct net_offload *off)
 {
@@ -82,8 +94,10 @@ static bool stream_receive(void *opaque, const struct iovec *iov, unsigned n,
 		return true;
 	if (s->out_len)
 		return false;
-	st_be32(s->out, (uint32_t)len);
 	net_gather(iov, n, s->out + LENGTH_BYTES, sizeof(s->out) - LENGTH_BYTES);
+	if (s->no_padding)
+		len = without_padding(s->out + LENGTH_BYTES, len);
+	st_be32(s->out, (uint32_t)len);
 	s->out_len = LENGTH_BYTES + len;
 	/* What is left goes when there is room; an error is seen by the watch. */
 	if (!flush_out(s))

@@ -18,8 +18,9 @@ struct net_stream {
 	struct net_addr addr; /* where to listen */
 	int listen, fd;	      /* -1: none */
 	struct io_watch *listen_watch, *watch;
-	bool held;    /* a frame waits for the card */
-	bool closing; /* the peer's end came while one waited */
+	bool held;	 /* a frame waits for the card */
+	bool closing;	 /* the peer's end came while one waited */
+	bool no_padding; /* the peer takes padding for data */
 	size_t in_at, in_len, out_at, out_len;
 	pid_t pid; /* passt; 0: none */
 	uint8_t in[NET_STREAM_IN], out[NET_STREAM_OUT];
