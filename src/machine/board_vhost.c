@@ -106,7 +106,8 @@ static void free_shared(void *obj)
 	free(s);
 }
 
-static int read_share(struct props *p, struct virtiofsd_config *c, struct lodge_err *err)
+static int read_share(struct board *b, struct props *p, struct virtiofsd_config *c,
+		      struct lodge_err *err)
 {
 	static const char *const caches[] = {"auto", "always", "none", NULL};
 	static const char *const sandboxes[] = {"namespace", "chroot", NULL};
@@ -129,6 +130,7 @@ static int read_share(struct props *p, struct virtiofsd_config *c, struct lodge_
 	c->cache = caches[cache];
 	c->sandbox = sandboxes[sandbox];
 	c->program = props_get(p, "virtiofsd");
+	c->no_stdio = b->vm->cfg.no_stdio;
 	return r;
 }
 
@@ -138,7 +140,7 @@ static int add_share(struct board *b, struct props *p, struct lodge_err *err)
 	struct virtiofsd_config sc = {0};
 	const char *id = props_get(p, "id");
 	struct shared *s;
-	int r = read_share(p, &sc, err);
+	int r = read_share(b, p, &sc, err);
 
 	if (!r)
 		r = read_fs(b, p, &c, err);

@@ -133,6 +133,7 @@ static void __attribute__((noreturn))
 become_virtiofsd(const struct virtiofsd_config *cfg, int listener, int report, char **argv)
 {
 	sigset_t none;
+	int null;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -142,7 +143,11 @@ become_virtiofsd(const struct virtiofsd_config *cfg, int listener, int report, c
 	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
 	listener = fcntl(listener, F_DUPFD_CLOEXEC, 10);
 	dup2(listener, LISTEN_FD);
-	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), 0);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	dup2(null, 0);
+	dup2(null, 1);
+	if (cfg->no_stdio)
+		dup2(null, 2);
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	execvp(argv[0], argv);
@@ -192,6 +197,7 @@ struct virtiofsd *virtiofsd_start(const struct virtiofsd_config *cfg, int *fd,
 			sandbox,
 			(char *)"-o",
 			(char *)"log_level=warn",
+			cfg->no_stdio ? (char *)"--syslog" : NULL,
 			NULL};
 	struct virtiofsd *d = calloc(1, sizeof(*d));
 	int listener, n = snprintf(source, sizeof(source), "source=%s", cfg->folder);

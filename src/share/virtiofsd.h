@@ -19,6 +19,7 @@ struct virtiofsd_config {
 	const char *cache;   /* auto, always, none; NULL: auto */
 	const char *sandbox; /* namespace, chroot; NULL: namespace */
 	const char *program; /* NULL: where Debian has it */
+	bool no_stdio;	     /* there is no terminal: it complains to the system's log */
 };
 
 /* *fd is a non-blocking vhost-user connection, the caller's. NULL with a sentence. */

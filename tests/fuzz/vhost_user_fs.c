@@ -66,6 +66,7 @@ static void event(void *opaque, struct fuzz_in *in)
 		fake_vhost_call(b, q);
 		break;
 	case 5:
+		fcntl(b->q[q].kick, F_SETFL, O_NONBLOCK);
 		if (read(b->q[q].kick, sink, sizeof(sink)) < 0)
 			break;
 		fcntl(b->q[q].kick, F_SETFL, how & 16 ? O_NONBLOCK : 0);
@@ -74,8 +75,9 @@ static void event(void *opaque, struct fuzz_in *in)
 		fake_vhost_call(b, q ^ 1);
 		break;
 	default:
-		if (how >> 4 == 15)
-			fake_vhost_say(b, &how, 1);
+		/* The device may have left. */
+		if (how >> 4 == 15 && send(b->sock, &how, 1, MSG_NOSIGNAL) < 0)
+			break;
 		else if (how >> 4 == 14)
 			fake_vhost_hang_up(b);
 		break;

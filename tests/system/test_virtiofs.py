@@ -259,3 +259,47 @@ def test_share_when_it_cannot_be_expect_sentence(tmp_path):
     # A program that is none.
     assert "hung up at GET_FEATURES" in refusal("%s,tag=t,virtiofsd=/bin/true" % tmp_path)
     assert "hung up at" in refusal("%s,tag=t,virtiofsd=/bin/false,readonly=off" % tmp_path)
+
+
+PAGES = 300
+# Adds its number once in each of its pages, and fails if the sum is not right.
+PROGRAM = """
+.globl _start
+_start:
+	xor %%ebx, %%ebx
+.rept %d
+	jmp 1f
+	.balign 4096
+1:	add $%d, %%ebx
+.endr
+	xor %%edi, %%edi
+	cmp $%d, %%ebx
+	setne %%dil
+	mov $60, %%eax
+	syscall
+"""
+
+
+def test_fs_when_programs_come_and_go_expect_each_ones_own_code(tmp_path):
+    """What the back end writes is code, on pages that were other programs' before."""
+    script = """
+mount -t virtiofs share /mnt || echo "FAIL mount"
+for round in 1 2 3 4 5; do
+	for n in 1 2 3 4 5 6 7 8; do
+		/mnt/p$n || echo "FAIL program $n"
+		echo 3 >/proc/sys/vm/drop_caches
+	done
+done
+echo ALLRUN
+"""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for n in range(1, 9):
+        subprocess.run(["as", "-o", str(tmp_path / "o"), "-"],
+                       input=PROGRAM % (PAGES, n, PAGES * n), text=True, check=True)
+        subprocess.run(["ld", "-o", str(folder / ("p%d" % n)), str(tmp_path / "o")], check=True)
+    with Server(folder, tmp_path / "s") as server:
+        # The guest shall not itself write to the pages that it takes.
+        with fs_guest(tmp_path, script, *server.args("share"), append="init_on_alloc=0") as vm:
+            finish(vm)
+            assert "ALLRUN" in vm.text

@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
--bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -fsdev -debugcon -device -display -vga -monitor
+-bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vga -monitor
 -parallel -nic -netdev -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
 
 _lodge_words() {
@@ -36,6 +36,10 @@ _lodge_run_value() {
 		;;
 	-device | --device)
 		_lodge_words "help $(lodge run -device help 2>/dev/null | awk '{ sub(/,.*/, "", $1); print $1 }')"
+		;;
+	-share | --share)
+		COMPREPLY=($(compgen -d -- "$cur"))
+		compopt -o filenames -o nospace 2>/dev/null
 		;;
 	-object | --object)
 		_lodge_words "memory-backend-memfd,id= memory-backend-file,id= memory-backend-ram,id="

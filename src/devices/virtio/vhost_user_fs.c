@@ -114,7 +114,9 @@ static void kick(struct virtio_dev *v, unsigned q)
 	}
 	if (n == VIRTIO_BATCH)
 		virtio_again(v, q);
-	if (n && alive)
+	if (!n)
+		return;
+	if (alive)
 		vhost_user_kick(s->back, q);
 	else
 		virtio_notify(v, q);

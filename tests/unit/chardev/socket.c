@@ -275,6 +275,53 @@ static void tcp_server_when_port_is_taken_expect_refusal(void **state)
 	env_close(e, c);
 }
 
+static void client_when_its_socket_is_taken_expect_it_whole(void **state)
+{
+	struct chr_env *e = *state;
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), peer, fd;
+	struct lodge_err err;
+	struct chardev *c;
+	char buf[8];
+
+	spec(e, "");
+	strcpy(sun.sun_path, path_buf);
+	assert_int_equal(bind(listener, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	pthread_mutex_lock(&e->lock);
+	c = chardev_open(spec_buf, "serial0", &e->host, &err);
+	assert_non_null(c);
+	fd = chardev_take_socket(c);
+	assert_int_equal(chardev_take_socket(c), -1);
+	pthread_mutex_unlock(&e->lock);
+	assert_in_range(fd, 3, 1000);
+	peer = accept(listener, NULL, NULL);
+	assert_int_equal(write(peer, "hello", 5), 5);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 5);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	pthread_mutex_lock(&e->lock);
+	assert_int_equal(chardev_write(c, (const uint8_t *)"lost", 4), 4);
+	chardev_free(c);
+	pthread_mutex_unlock(&e->lock);
+	/* It is the taker's, and nothing else came. */
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(read(peer, buf, sizeof(buf)), 1);
+	close(fd);
+	close(peer);
+	close(listener);
+	unlink(path_buf);
+}
+
+static void server_when_its_socket_is_wanted_expect_none(void **state)
+{
+	struct chr_env *e = *state;
+	struct chardev *c = env_open(e, spec(e, ",server=on,wait=off"));
+
+	assert_int_equal(chardev_take_socket(c), -1);
+	assert_int_equal(chardev_take_socket(NULL), -1);
+	env_close(e, c);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, env_setup, env_teardown)
 
 int main(void)
@@ -292,6 +339,8 @@ int main(void)
 		T(open_when_path_is_a_file_expect_refusal_and_file_kept),
 		T(open_when_words_are_wrong_expect_sentence),
 		T(tcp_server_when_port_is_taken_expect_refusal),
+		T(client_when_its_socket_is_taken_expect_it_whole),
+		T(server_when_its_socket_is_wanted_expect_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
