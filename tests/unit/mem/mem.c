@@ -17,7 +17,7 @@
 
 struct seen {
 	int changes;
-	int codes;
+	int codes, watches;
 	uint64_t off;
 	uint64_t len;
 };
@@ -36,13 +36,22 @@ static void on_code(void *opaque, uint64_t off, uint64_t len)
 	s->len = len;
 }
 
+static void on_watch(void *opaque, uint64_t off, uint64_t len)
+{
+	struct seen *s = opaque;
+
+	s->watches++;
+	s->off = off;
+	s->len = len;
+}
+
 static struct mem *pc(struct seen *s)
 {
 	struct mem *m = mem_new(4 * MIB, 64 << 10, NULL);
 
 	assert_non_null(m);
 	if (s) {
-		struct mem_listener l = {on_change, on_code, s};
+		struct mem_listener l = {on_change, on_code, on_watch, s};
 
 		memset(s, 0, sizeof(*s));
 		mem_set_listener(m, &l);
@@ -255,6 +264,38 @@ static void write_when_page_has_code_expect_listener_told(void **state)
 	mem_free(m);
 }
 
+static void dirty_when_taken_expect_pages_once_and_one_watch(void **state)
+{
+	struct seen s;
+	struct mem *m = pc(&s);
+	uint64_t bits[2] = {~0ull, ~0ull};
+
+	(void)state;
+	assert_int_equal(mem_take_dirty(m, 0x10000, 100 << 12, bits), 0);
+	assert_int_equal(bits[0] | bits[1], 0);
+	assert_int_equal(s.watches, 0);
+	mem_wrote(m, 0x12ffc, 8); /* pages 2 and 3 */
+	mem_wrote(m, 0x10000 + (80 << 12), 1);
+	mem_wrote(m, 0xf000, 1); /* in front of them */
+	mem_page_flags(m)[0x12] |= MEM_PAGE_CODE | MEM_PAGE_WRITABLE;
+	assert_int_equal(mem_take_dirty(m, 0x10000, 100 << 12, bits), 3);
+	assert_int_equal(bits[0], 0x0c);
+	assert_int_equal(bits[1], 1ull << 16);
+	assert_int_equal(s.watches, 1);
+	assert_int_equal(s.off, 0x12000);
+	assert_int_equal(s.len, 79 << 12);
+	assert_int_equal(mem_page_flags(m)[0x12], MEM_PAGE_CODE | MEM_PAGE_WRITABLE);
+	assert_int_equal(mem_page_flags(m)[0xf], MEM_PAGE_DIRTY);
+	assert_int_equal(mem_take_dirty(m, 0x10000, 100 << 12, bits), 0);
+	assert_int_equal(s.watches, 1);
+	/* What is no whole pages, or not there. */
+	assert_int_equal(mem_take_dirty(m, 0xf001, 4096, bits), 0);
+	assert_int_equal(mem_take_dirty(m, 0xf000, 100, bits), 0);
+	assert_int_equal(mem_take_dirty(m, 5 * MIB, 4096, bits), 0);
+	assert_int_equal(mem_take_dirty(m, 0xf000, 4096, bits), 1);
+	mem_free(m);
+}
+
 struct race {
 	struct mem *m;
 	int stop;
@@ -308,6 +349,7 @@ int main(void)
 		cmocka_unit_test(a20_when_closed_expect_aliases),
 		cmocka_unit_test(copy_when_over_ranges_expect_whole),
 		cmocka_unit_test(write_when_page_has_code_expect_listener_told),
+		cmocka_unit_test(dirty_when_taken_expect_pages_once_and_one_watch),
 		cmocka_unit_test(lookup_when_map_changes_in_parallel_expect_whole_ranges),
 	};
 
