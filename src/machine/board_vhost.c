@@ -15,6 +15,8 @@
 #include "share/virtiofsd.h"
 
 #define QUEUE_SIZE 128u
+/* How long a back end may take to let go when the machine ends. */
+#define END_MS 500u
 
 static void free_fs(void *obj)
 {
@@ -58,6 +60,7 @@ static int read_fs(struct board *b, struct props *p, struct vhost_user_fs_config
 					err);
 	if (r)
 		return r;
+	c->end_ms = END_MS;
 	c->request_queues = (unsigned)queues;
 	c->tag = props_get(p, "tag");
 	if (!c->tag)
@@ -106,8 +109,7 @@ static void free_shared(void *obj)
 	free(s);
 }
 
-static int read_share(struct board *b, struct props *p, struct virtiofsd_config *c,
-		      struct lodge_err *err)
+static int read_share(struct props *p, struct virtiofsd_config *c, struct lodge_err *err)
 {
 	static const char *const caches[] = {"auto", "always", "none", NULL};
 	static const char *const sandboxes[] = {"namespace", "chroot", NULL};
@@ -130,8 +132,18 @@ static int read_share(struct board *b, struct props *p, struct virtiofsd_config 
 	c->cache = caches[cache];
 	c->sandbox = sandboxes[sandbox];
 	c->program = props_get(p, "virtiofsd");
-	c->no_stdio = b->vm->cfg.no_stdio;
 	return r;
+}
+
+/* What virtiofsd printed says why better than we can. */
+static void add_last_words(struct virtiofsd *d, struct lodge_err *err)
+{
+	struct lodge_err ours = *err;
+	char words[200];
+
+	virtiofsd_last_words(d, words, sizeof(words));
+	if (words[0])
+		err_set(err, -EINVAL, "%.280s; virtiofsd says: %s", ours.msg, words);
 }
 
 static int add_share(struct board *b, struct props *p, struct lodge_err *err)
@@ -140,7 +152,7 @@ static int add_share(struct board *b, struct props *p, struct lodge_err *err)
 	struct virtiofsd_config sc = {0};
 	const char *id = props_get(p, "id");
 	struct shared *s;
-	int r = read_share(b, p, &sc, err);
+	int r = read_share(p, &sc, err);
 
 	if (!r)
 		r = read_fs(b, p, &c, err);
@@ -155,6 +167,8 @@ static int add_share(struct board *b, struct props *p, struct lodge_err *err)
 	if (s->server)
 		s->fs = vhost_user_fs_new(&c, err);
 	if (!s->fs) {
+		if (s->server)
+			add_last_words(s->server, err);
 		free_shared(s);
 		return -EINVAL;
 	}

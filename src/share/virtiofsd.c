@@ -34,12 +34,18 @@
 
 struct virtiofsd {
 	pid_t pid;
+	int said; /* what it prints; nobody waits for anybody there */
+};
+
+/* Descriptors that it starts with. */
+struct child {
+	int listener, said, report;
 };
 
 /* What went wrong between fork and exec. */
 struct report {
 	int error;
-	char what[60];
+	char what[100];
 };
 
 static const char *find_program(const struct virtiofsd_config *cfg)
@@ -126,35 +132,35 @@ static void make_read_only(const char *folder, int report)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount(folder, folder, NULL, MS_BIND | MS_REC, NULL) < 0 ||
 	    mount_setattr(AT_FDCWD, folder, AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		fail(report, "it cannot be read-only without root's rights (readonly=off)");
+		fail(report,
+		     "only root can make the folder read-only for it; -virtfs needs no root");
 }
 
 static void __attribute__((noreturn))
-become_virtiofsd(const struct virtiofsd_config *cfg, int listener, int report, char **argv)
+become_virtiofsd(const struct virtiofsd_config *cfg, struct child c, char **argv)
 {
 	sigset_t none;
-	int null;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	if (cfg->read_only)
-		make_read_only(cfg->folder, report);
-	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
-	listener = fcntl(listener, F_DUPFD_CLOEXEC, 10);
-	dup2(listener, LISTEN_FD);
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	dup2(null, 0);
-	dup2(null, 1);
-	if (cfg->no_stdio)
-		dup2(null, 2);
+		make_read_only(cfg->folder, c.report);
+	/* Away from the numbers that are wanted. */
+	c.report = fcntl(c.report, F_DUPFD_CLOEXEC, 10);
+	c.listener = fcntl(c.listener, F_DUPFD_CLOEXEC, 10);
+	c.said = fcntl(c.said, F_DUPFD_CLOEXEC, 10);
+	dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
+	dup2(c.said, 1);
+	dup2(c.said, 2);
+	dup2(c.listener, LISTEN_FD);
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	execvp(argv[0], argv);
-	fail(report, argv[0]);
+	fail(c.report, argv[0]);
 }
 
-static pid_t start(const struct virtiofsd_config *cfg, int listener, char **argv,
+static pid_t start(const struct virtiofsd_config *cfg, struct child c, char **argv,
 		   struct lodge_err *err)
 {
 	struct report rep = {0};
@@ -164,9 +170,10 @@ static pid_t start(const struct virtiofsd_config *cfg, int listener, char **argv
 
 	if (pipe2(report, O_CLOEXEC))
 		return err_set(err, -errno, "cannot start virtiofsd: %s", strerror(errno));
+	c.report = report[1];
 	pid = fork();
 	if (pid == 0)
-		become_virtiofsd(cfg, listener, report[1], argv);
+		become_virtiofsd(cfg, c, argv);
 	close(report[1]);
 	n = pid < 0 ? -1 : read(report[0], &rep, sizeof(rep));
 	close(report[0]);
@@ -183,62 +190,95 @@ static pid_t start(const struct virtiofsd_config *cfg, int listener, char **argv
 		       n > 0 ? rep.what : "fork", strerror(n > 0 ? rep.error : EAGAIN));
 }
 
+/* Socket, pipe, process. */
+static int launch(struct virtiofsd *d, const struct virtiofsd_config *cfg, char **argv, int *fd,
+		  struct lodge_err *err)
+{
+	struct child c = {.report = -1};
+	int said[2];
+
+	if (pipe2(said, O_CLOEXEC | O_NONBLOCK))
+		return err_set(err, -errno, "cannot start virtiofsd: %s", strerror(errno));
+	d->said = said[0];
+	c.said = said[1];
+	d->pid = make_connection(&c.listener, fd, err);
+	if (!d->pid) {
+		d->pid = start(cfg, c, argv, err);
+		close(c.listener);
+		if (d->pid < 0)
+			close(*fd);
+	}
+	close(said[1]);
+	if (d->pid > 0)
+		return 0;
+	close(said[0]);
+	return d->pid;
+}
+
 struct virtiofsd *virtiofsd_start(const struct virtiofsd_config *cfg, int *fd,
 				  struct lodge_err *err)
 {
-	char source[ARG_BYTES], cache[40], sandbox[40];
-	char *argv[] = {(char *)(uintptr_t)find_program(cfg),
-			(char *)"--fd=3",
-			(char *)"-o",
-			source,
-			(char *)"-o",
-			cache,
-			(char *)"-o",
-			sandbox,
-			(char *)"-o",
-			(char *)"log_level=warn",
-			cfg->no_stdio ? (char *)"--syslog" : NULL,
-			NULL};
+	char program[ARG_BYTES], source[ARG_BYTES], cache[40], sandbox[40];
+	char listen[] = "--fd=3", option[] = "-o", level[] = "log_level=warn";
+	char *argv[] = {program, listen,  option, source, option, cache,
+			option,	 sandbox, option, level,  NULL};
+	int a = snprintf(program, sizeof(program), "%s", find_program(cfg));
+	int b = snprintf(source, sizeof(source), "source=%s", cfg->folder);
 	struct virtiofsd *d = calloc(1, sizeof(*d));
-	int listener, n = snprintf(source, sizeof(source), "source=%s", cfg->folder);
 
 	snprintf(cache, sizeof(cache), "cache=%s", cfg->cache ? cfg->cache : "auto");
 	snprintf(sandbox, sizeof(sandbox), "sandbox=%s", cfg->sandbox ? cfg->sandbox : "namespace");
-	if (!d || n < 0 || (size_t)n >= sizeof(source) || strchr(cfg->folder, ',')) {
+	if (!d || a < 0 || (size_t)a >= sizeof(program) || b < 0 || (size_t)b >= sizeof(source) ||
+	    strchr(cfg->folder, ',')) {
 		free(d);
 		err_set(err, -EINVAL,
 			"-share: the folder's name is too long, or has a comma, which virtiofsd "
 			"does not take");
 		return NULL;
 	}
-	if (make_connection(&listener, fd, err)) {
-		free(d);
-		return NULL;
+	if (!launch(d, cfg, argv, fd, err))
+		return d;
+	free(d);
+	return NULL;
+}
+
+void virtiofsd_last_words(struct virtiofsd *d, char *buf, size_t size)
+{
+	char text[1024];
+	size_t have = 0, from;
+	ssize_t n;
+
+	/* Of much, the end. */
+	while ((n = read(d->said, text + have, sizeof(text) - have)) > 0) {
+		have += (size_t)n;
+		if (have == sizeof(text)) {
+			have /= 2;
+			memmove(text, text + have, have);
+		}
 	}
-	d->pid = start(cfg, listener, argv, err);
-	if (d->pid < 0) {
-		close_both(listener, *fd);
-		free(d);
-		return NULL;
-	}
-	close(listener);
-	return d;
+	while (have && (text[have - 1] == '\n' || text[have - 1] == '\r'))
+		have--;
+	for (from = have; from && text[from - 1] != '\n'; from--)
+		;
+	snprintf(buf, size, "%.*s", (int)(have - from), text + from);
 }
 
 void virtiofsd_stop(struct virtiofsd *d)
 {
 	const struct timespec step = {.tv_nsec = 10000000};
+	bool ended = false;
 
 	if (!d)
 		return;
-	for (unsigned i = 0; i < END_STEPS; i++) {
-		if (waitpid(d->pid, NULL, WNOHANG)) {
-			free(d);
-			return;
-		}
-		nanosleep(&step, NULL);
+	for (unsigned i = 0; i < END_STEPS && !ended; i++) {
+		ended = waitpid(d->pid, NULL, WNOHANG);
+		if (!ended)
+			nanosleep(&step, NULL);
 	}
-	kill(d->pid, SIGKILL);
-	waitpid(d->pid, NULL, 0);
+	if (!ended) {
+		kill(d->pid, SIGKILL);
+		waitpid(d->pid, NULL, 0);
+	}
+	close(d->said);
 	free(d);
 }

@@ -8,6 +8,7 @@
 #define LODGE_SHARE_VIRTIOFSD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -19,12 +20,16 @@ struct virtiofsd_config {
 	const char *cache;   /* auto, always, none; NULL: auto */
 	const char *sandbox; /* namespace, chroot; NULL: namespace */
 	const char *program; /* NULL: where Debian has it */
-	bool no_stdio;	     /* there is no terminal: it complains to the system's log */
 };
 
 /* *fd is a non-blocking vhost-user connection, the caller's. NULL with a sentence. */
 struct virtiofsd *virtiofsd_start(const struct virtiofsd_config *cfg, int *fd,
 				  struct lodge_err *err);
+/*
+ * The last line that it printed, without its end; empty if there is none. For when it did not come up: what it
+ * prints later is nobody's.
+ */
+void virtiofsd_last_words(struct virtiofsd *d, char *buf, size_t size);
 /* Its connection is closed: wait until it has ended, 2 s, then make it. NULL is allowed. */
 void virtiofsd_stop(struct virtiofsd *d);
 

@@ -441,11 +441,25 @@ struct vhost_user *vhost_user_new(const struct vhost_user_config *cfg, struct lo
 	return NULL;
 }
 
-static void close_pair(const int fd[2])
+static void close_end(int *fd)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		if (fd[i] >= 0)
-			close(fd[i]);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Until nobody else has the kick pipes' reading ends. */
+static void wait_for_end(struct vhost_user *u)
+{
+	uint64_t deadline = clock_mono_ns() + u->cfg.end_ms * 1000000ull;
+
+	for (unsigned q = 0; u->cfg.end_ms && q < u->cfg.queues; q++) {
+		struct pollfd p = {.fd = u->q[q].kick[1]};
+		uint64_t now = clock_mono_ns();
+
+		close_end(&u->q[q].kick[0]);
+		if (now >= deadline || poll(&p, 1, (int)((deadline - now) / 1000000 + 1)) <= 0)
+			return;
 	}
 }
 
@@ -455,13 +469,16 @@ void vhost_user_free(struct vhost_user *u)
 		return;
 	if (u->fd >= 0)
 		hang_up(u);
+	wait_for_end(u);
 	for (unsigned q = 0; q < u->cfg.queues; q++) {
 		struct vq_chain *c;
 
 		while ((c = vhost_ring_recall(&u->q[q].ring)))
 			vq_chain_free(c);
-		close_pair(u->q[q].kick);
-		close_pair(u->q[q].call);
+		for (unsigned i = 0; i < 2; i++) {
+			close_end(&u->q[q].kick[i]);
+			close_end(&u->q[q].call[i]);
+		}
 	}
 	if (u->mem)
 		munmap(u->mem, u->mem_bytes);

@@ -43,6 +43,11 @@ struct vhost_user_config {
 	unsigned queues;     /* 1 to VHOST_QUEUES_MAX */
 	uint16_t queue_size; /* a power of two up to VQ_SIZE_MAX */
 	unsigned start_ms;   /* how long setting up may take; 0: 10 s */
+	/*
+	 * At the end: how long it may take to let go of its pipes, so that to it they do not end before the connection
+	 * (virtiofsd would complain). 0: it is not waited for.
+	 */
+	unsigned end_ms;
 	const struct vhost_user_ops *ops;
 	void *opaque;
 };

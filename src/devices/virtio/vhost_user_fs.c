@@ -242,6 +242,7 @@ static int start_back(struct vhost_user_fs *s, const struct vhost_user_fs_config
 		.queues = cfg->request_queues + 1,
 		.queue_size = cfg->virtio.queue_size,
 		.start_ms = cfg->start_ms,
+		.end_ms = cfg->end_ms,
 		.ops = &back_ops,
 		.opaque = s,
 	};

@@ -22,8 +22,8 @@ struct vhost_user_fs_config {
 	unsigned
 		request_queues; /* 1 to VHOST_USER_FS_REQUEST_QUEUES_MAX, beside the one with priority */
 	int fd;			/* the back end's socket; taken in every case */
-	unsigned start_ms;	/* patience with the back end, 0 for the usual: at the start, */
-	unsigned reset_ms;	/* and at a reset */
+	/* Patience with the back end: at the start and at a reset, 0 for the usual; at the end (see vhost_user.h). */
+	unsigned start_ms, reset_ms, end_ms;
 };
 
 /* NULL with a sentence. */
