@@ -15,7 +15,7 @@ import modules
 from vm import TOP, kernel
 
 SCREEN = os.path.join(TOP, os.environ.get("B", "build/gcc"), "tests/system/screen")
-TIMEOUT = 180
+TIMEOUT = 400
 
 
 class Screen:
