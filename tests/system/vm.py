@@ -5,8 +5,10 @@ Machines may be busy: every wait here is many times what the step takes on an id
 """
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pexpect
 
@@ -55,10 +57,22 @@ class Vm:
         if kind:
             tail = self.text + (self.child.before if isinstance(self.child.before, str) else "")
             print("---- the console's end:\n" + tail[-6000:])
-        self.child.close(force=True)
+        self.stop()
         for f in self.files:
             if f.startswith(WORK + os.sep):
                 os.unlink(f)
+
+    def stop(self):
+        """End the process if it has not; on a busy machine that may take it a while."""
+        end = time.monotonic() + 30
+        if self.child.isalive():
+            self.child.kill(signal.SIGTERM)
+        while self.child.isalive() and time.monotonic() < end:
+            time.sleep(0.02)
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
 
     def expect(self, pattern, timeout=BOOT_TIMEOUT):
         self.child.expect(pattern, timeout=timeout)

@@ -14,7 +14,7 @@ WAIT = 60
 
 def drawn(text):
     """SeaBIOS sends the cursor's place anew when a tick comes, also in the middle of a word."""
-    return r"(?:\x1b\[[0-9;]*[A-Za-z])*".join(re.escape(c) for c in text)
+    return r"(?:\r|\x1b\[[0-9;]*[A-Za-z])*".join(re.escape(c) for c in text)
 
 
 PROMPT = drawn("grub> ")
