@@ -106,7 +106,7 @@ class Host:
         script = ("import sys, time, urllib.request\n"
                   "for n in range(100):\n"
                   "    try:\n"
-                  "        d = urllib.request.urlopen(sys.argv[1], timeout=60).read()\n"
+                  "        d = urllib.request.urlopen(sys.argv[1], timeout=20).read()\n"
                   "        break\n"
                   "    except OSError:\n"
                   "        time.sleep(0.2)\n"
