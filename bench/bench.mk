@@ -47,3 +47,9 @@ BENCH_DISK_ARGS ?=
 .PHONY: bench-disk
 bench-disk: all
 	$(PYTHON) bench/disk.py $(BENCH_DISK_ARGS)
+
+# The network alone, some minutes: bench/net.py --help lists the options.
+BENCH_NET_ARGS ?=
+.PHONY: bench-net
+bench-net: all
+	$(PYTHON) bench/net.py $(BENCH_NET_ARGS)

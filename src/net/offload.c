@@ -28,15 +28,22 @@
 
 uint32_t net_sum(const uint8_t *p, size_t len, uint32_t sum)
 {
-	uint64_t acc = 0;
+	uint64_t acc = 0, high = 0, w[4];
 	uint32_t word;
 	size_t i;
 
 	/*
 	 * In the host's byte order, 32 bits at a time: the sum of bytes swapped is the sum swapped
-	 * (RFC 1071 §2 B).
+	 * (RFC 1071 §2 B). Frames are short enough for no sum to overflow.
 	 */
-	for (i = 0; i + 4 <= len; i += 4) {
+	for (i = 0; i + 32 <= len; i += 32) {
+		memcpy(w, p + i, 32);
+		acc += (w[0] & 0xffffffff) + (w[1] & 0xffffffff) + (w[2] & 0xffffffff) +
+		       (w[3] & 0xffffffff);
+		high += (w[0] >> 32) + (w[1] >> 32) + (w[2] >> 32) + (w[3] >> 32);
+	}
+	acc += high;
+	for (; i + 4 <= len; i += 4) {
 		memcpy(&word, p + i, 4);
 		acc += word;
 	}

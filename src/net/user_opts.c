@@ -198,7 +198,8 @@ static int refuse(struct props *p, struct lodge_err *err)
 	if (props_has(p, "guestfwd"))
 		return err_set(err, -ENOTSUP,
 			       "%s: guestfwd= is not there: the NAT process can start no program "
-			       "and open no file; let the guest connect to the host's address",
+			       "and open no file; let the guest connect to the host's address, which "
+			       "is host= (10.0.2.2)",
 			       props_what(p));
 	if (props_has(p, "smb") || props_has(p, "smbserver"))
 		return err_set(err, -ENOTSUP,

@@ -9,14 +9,16 @@ import shutil
 import signal
 
 import pytest
-from net import Host, guest, sha
+from net import guest, sha
+from netns import Host
 
+# passt of Debian 12 now and then acknowledges a request that it does not pass on: hence limits, and once more.
 DATA = random.Random(3).randbytes(8 << 20)
 SCRIPT = """
 dhcp
 n=0
-until wget -q -O /dev/null http://10.77.0.1:8000/data || [ $n = 50 ]; do sleep 0.2; n=$((n + 1)); done
-fetch http://10.77.0.1:8000/data /tmp/data
+until wget -T 20 -q -O /tmp/data http://10.77.0.1:8000/data || [ $n = 20 ]; do n=$((n + 1)); done
+echo "@@sha $(sha256sum </tmp/data | cut -d' ' -f1)"
 httpd -p 80 -h /tmp
 echo @@serving
 read line
@@ -40,7 +42,7 @@ def host_fixture(tmp_path):
         yield h
 
 
-@pytest.mark.parametrize("card", ["virtio", "e1000"])
+@pytest.mark.parametrize("card", ["virtio", "e1000", "rtl8139"])
 def test_passt_when_guest_and_host_fetch_expect_every_byte(tmp_path, host, card):
     with guest(tmp_path, card, "passt,tcp-ports=8080:80", SCRIPT, prefix=host.enter) as vm:
         vm.expect(r"@@lease 10\.77\.0\.2 10\.77\.0\.1")

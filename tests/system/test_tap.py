@@ -10,7 +10,8 @@ import struct
 import subprocess
 
 import pytest
-from net import Host, guest, sha
+from net import guest, sha
+from netns import Host
 from vm import TOP
 
 DATA = random.Random(2).randbytes(8 << 20)

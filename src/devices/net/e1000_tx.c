@@ -201,9 +201,13 @@ static bool send_frame(struct e1000 *s, struct tx_frame *f)
 	uint8_t tag[NET_VLAN_BYTES];
 	struct iovec iov[3] = {{s->frame, f->len}};
 	unsigned n = 1;
+	bool loop = (*e1000_reg(s, RCTL) & RCTL_LBM) == RCTL_LBM;
 
 	if (f->bad || f->len < NET_ETH_BYTES || !apply_offloads(s, f, &off))
 		return true; /* lost */
+	/* To itself, nobody else computes it. */
+	if (loop && net_finish_csum(s->frame, f->len, &off))
+		return true;
 	if ((f->last.cmd & CMD_VLE) && (*e1000_reg(s, CTRL) & CTRL_VME)) {
 		st_be16(tag, (uint16_t)*e1000_reg(s, VET));
 		st_be16(tag + 2, f->last.special);
@@ -214,7 +218,7 @@ static bool send_frame(struct e1000 *s, struct tx_frame *f)
 		off.csum_start = (uint16_t)(off.csum_start + (off.flags ? NET_VLAN_BYTES : 0));
 		off.hdr_len = (uint16_t)(off.hdr_len + (off.gso_type ? NET_VLAN_BYTES : 0));
 	}
-	if ((*e1000_reg(s, RCTL) & RCTL_LBM) == RCTL_LBM) {
+	if (loop) {
 		e1000_receive(s, iov, n, NULL);
 	} else if (s->link_up) {
 		if (!net_send(&s->end, iov, n, &off))

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -297,7 +298,9 @@ static void settings_when_wrong_expect_a_sentence(void **state)
 	expect_refusal("dgram,id=n,remote.type=unix,remote.path=/tmp/x", "local.type");
 	expect_refusal("tap,id=n,script=/etc/ifup", "no script is run");
 	expect_refusal("tap,id=n,vhost=on", "vhost");
-	expect_refusal("tap,id=n,queues=0", "queues");
+	expect_refusal("tap,id=n,queues=33", "queues");
+	expect_refusal("tap,id=n,queues=0", "leaves nothing");
+	expect_refusal("tap,id=n,fds=0,queues=2", "queues= is for ifname=");
 	expect_refusal("tap,id=n,fd=1", "tap");
 	expect_refusal("tap,id=n,ifname=a-name-that-is-too-long", "too long");
 	expect_refusal("passt,id=n,path=/nonexistent/passt", "install Debian's package passt");
@@ -337,6 +340,66 @@ static void server_when_peers_come_and_go_expect_link_to_follow(void **state)
 	assert_int_equal(access(un.sun_path, F_OK), -1);
 }
 
+/* ---- passt ---- */
+
+/* In the place of passt: sends everything back. */
+static int setup_echo(void **state)
+{
+	char text[96], path[] = "/tmp/lodge-echo-XXXXXX";
+	static const char script[] = "#!/bin/sh\nexec cat <&3 >&3\n";
+	int fd = mkstemp(path);
+
+	if (fd < 0 || write(fd, script, sizeof(script) - 1) < 0 || fchmod(fd, 0700))
+		return -1;
+	close(fd);
+	loop = io_loop_new(&lock, &err);
+	snprintf(text, sizeof(text), "passt,id=n,path=%s", path);
+	nb = open_text(text);
+	if (!nb)
+		print_error("%s\n", err.msg);
+	sink_init(&card, SINK_FRAMES, 0);
+	net_connect(&card.end, net_backend_end(nb));
+	peer = -1;
+	if (pthread_create(&thread, NULL, run, NULL))
+		return -1;
+	/* Once it has answered, the script has been read. */
+	card.room = 1;
+	pthread_mutex_lock(&lock);
+	send_frame(&card.end, "0123456789abcdef", 16, NULL);
+	pthread_mutex_unlock(&lock);
+	if (!wait_for(card.n == 1))
+		return -1;
+	sink_clear(&card);
+	card.room = SINK_FRAMES;
+	return unlink(path);
+}
+
+static void passt_when_frames_are_padded_expect_the_padding_gone(void **state)
+{
+	static const struct {
+		uint16_t type, ip_bytes;
+		size_t len, want;
+	} cases[] = {
+		{0x0800, 40, 60, 54},			    /* an acknowledgement */
+		{0x0800, 46, 60, 60}, {0x0800, 50, 60, 60}, /* a length that lies stays the peer's to refuse */
+		{0x0800, 3, 60, 60},  {0x86dd, 8, 70, 62},  {0x86dd, 60, 70, 70},
+		{0x0806, 40, 60, 60},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t f[80] = {0};
+
+		st_be16(f + 12, cases[i].type);
+		st_be16(f + (cases[i].type == 0x0800 ? 16 : 18), cases[i].ip_bytes);
+		pthread_mutex_lock(&lock);
+		assert_true(send_frame(&card.end, f, cases[i].len, NULL));
+		pthread_mutex_unlock(&lock);
+		assert_true(wait_for(card.n == i + 1));
+		assert_int_equal(card.len[i], cases[i].want);
+	}
+}
+
+#define E(f) cmocka_unit_test_setup_teardown(f, setup_echo, teardown)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define D(f) cmocka_unit_test_setup_teardown(f, setup_dgram, teardown)
 
@@ -352,6 +415,7 @@ int main(void)
 		T(card_when_it_takes_nothing_expect_the_peer_held_back),
 		D(datagrams_when_odd_expect_only_frames),
 		D(datagrams_when_nobody_takes_them_expect_the_card_held_back),
+		E(passt_when_frames_are_padded_expect_the_padding_gone),
 		cmocka_unit_test(settings_when_wrong_expect_a_sentence),
 		cmocka_unit_test(server_when_peers_come_and_go_expect_link_to_follow),
 	};
