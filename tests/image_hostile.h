@@ -26,8 +26,16 @@ struct hostile {
 	char path[32];
 	uint8_t *good[HOSTILE_SHAPES];
 	size_t len[HOSTILE_SHAPES];
+	uint64_t opened[HOSTILE_SHAPES]; /* how many were taken in spite of their damage */
 	uint8_t *buf;
 };
+
+static const char *hostile_format(unsigned shape)
+{
+	static const char *const names[] = {"vdi", "vpc", "vmdk", "vmdk", "vmdk"};
+
+	return shape < 7 ? "qcow2" : names[shape - 7];
+}
 
 static void hostile_die(const char *what)
 {
@@ -246,11 +254,10 @@ static struct blk *hostile_open(const struct blk_open *how)
 /* The image that is in the file now; `how`: what is done to it. */
 static void hostile_use(struct hostile *h, unsigned shape, unsigned how)
 {
-	static const char *const names[] = {"vdi", "vpc", "vmdk", "vmdk", "vmdk"};
 	struct q_check_result res = {0};
 	struct lodge_err err;
 	struct blk_open o = {.path = h->path,
-			     .format = shape < 7 ? "qcow2" : names[shape - 7],
+			     .format = hostile_format(shape),
 			     .read_only = true,
 			     .discard = true,
 			     .quiet = true,
@@ -259,6 +266,7 @@ static void hostile_use(struct hostile *h, unsigned shape, unsigned how)
 	struct blk *b = hostile_open(&o);
 
 	if (b) {
+		h->opened[shape]++;
 		hostile_look(h, b);
 		(void)!blk_close(b);
 	}
