@@ -4,6 +4,7 @@
 Run: make t T=system/disk
 """
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -345,6 +346,23 @@ cat /sys/block/vda/serial
         assert vm.wait_exit() == 0
         assert "WRITTEN" in vm.text and "lodge-1" in vm.text
     assert read_at(image, 0, 8 * MIB) == data()
+
+
+def test_blockdev_and_device_when_json_expect_them_there(tmp_path):
+    image = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "16M"], check=True)
+    script = """
+dd if=/tmp/data of=/dev/vda bs=1M oflag=direct 2>/dev/null && echo WRITTEN
+cat /sys/block/vda/serial
+"""
+    node = {"driver": "qcow2", "node-name": "d", "discard": "unmap", "cache": {"direct": True, "no-flush": False},
+            "file": {"driver": "file", "filename": str(image), "discard": "unmap", "aio": "threads"}}
+    device = {"driver": "virtio-blk-pci", "drive": "d", "serial": "lodge-2", "num-queues": 2, "bus": "pci.0",
+              "addr": "0x9"}
+    with guest(tmp_path, script, "-blockdev", json.dumps(node), "-device", json.dumps(device)) as vm:
+        assert vm.wait_exit() == 0
+        assert "WRITTEN" in vm.text and "lodge-2" in vm.text
+    assert read_at(flat(tmp_path, image, "qcow2"), 0, 8 * MIB) == data()
 
 
 def test_machine_when_reset_under_load_expect_it_starts_again(tmp_path, image):
