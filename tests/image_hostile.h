@@ -60,6 +60,7 @@ static void hostile_qcow2(struct hostile *h, unsigned shape)
 	struct q_create c = {.path = h->path, .version = shape ? 3 : 2, .size = 200 << 10};
 	struct blk_open how = {.path = h->path, .format = "qcow2"};
 	struct lodge_err err = {""};
+	struct q_packer *packer;
 	uint8_t out[65536];
 	struct blk *b = NULL;
 	long n;
@@ -73,7 +74,9 @@ static void hostile_qcow2(struct hostile *h, unsigned shape)
 	if (q_create(&c, &err) || blk_open(&how, &b, &err) || blk_write(b, 5000, h->buf, 30000) ||
 	    blk_zero(b, 65536, 20000, true))
 		hostile_die(err.msg);
-	n = q_compress(b, h->buf, out);
+	packer = q_packer_new(b);
+	n = packer ? q_pack(packer, h->buf, out) : -1;
+	q_packer_free(packer);
 	if (n <= 0 || q_write_compressed(b, 8 * c.cluster_size, out, n) ||
 	    q_write_compressed(b, 9 * c.cluster_size, out, n))
 		hostile_die("compression");

@@ -302,7 +302,7 @@ int q_revert(struct qcow2 *q)
 	free(q->reftable);
 	q->l1 = q->reftable = NULL;
 	q->l1_dirty = q->reftable_dirty = q->header_dirty = q->tables_spilled = false;
-	q->data_hint = q->meta_hint = q->packed_off = 0;
+	q->data_hint = q->meta_hint = q->packed_off = q->packed_end = 0;
 	r = load_tables(q, &how);
 	if (!r)
 		r = note_all_meta(q);

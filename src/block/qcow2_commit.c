@@ -286,7 +286,9 @@ static int prepare(struct qcow2 *q)
 		r = place_l1(q);
 	if (!r)
 		r = place_refs(q);
-	return r ? r : write_refs(q);
+	if (!r)
+		r = write_refs(q);
+	return r ? r : q_reach_packed_end(q);
 }
 
 static void unplace(struct q_cache *c, bool dirty)
