@@ -290,8 +290,10 @@ int q_revert(struct qcow2 *q)
 	struct q_header h;
 	int r = q_header_read(q->b->file, &h, NULL);
 
-	if (r)
+	if (r) {
+		q->corrupt = true; /* like below */
 		return r;
+	}
 	q_header_free(&q->h);
 	q->h = h;
 	q_cache_free(&q->l2);
@@ -306,11 +308,14 @@ int q_revert(struct qcow2 *q)
 	r = load_tables(q, &how);
 	if (!r)
 		r = note_all_meta(q);
-	if (r)
+	if (r) {
 		q->corrupt = true; /* what is in memory now must not be written */
-	else
-		__atomic_store_n(&q->b->size, h.size, __ATOMIC_RELAXED);
-	return r;
+		return r;
+	}
+	q->corrupt &= !q->stale;
+	q->stale = false;
+	__atomic_store_n(&q->b->size, h.size, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int q_flush(struct blk *b)

@@ -147,6 +147,7 @@ struct qcow2 {
 	bool preparing, committing, exclusive;
 	unsigned io_count[2], io_epoch;
 	bool corrupt; /* met or marked: no more writes */
+	bool stale;   /* only what is in memory is: q_revert() mends it */
 	bool quiet;   /* do not say so on standard error */
 };
 

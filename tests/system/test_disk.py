@@ -320,6 +320,50 @@ def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path, ki
         assert read_at(flat(tmp_path, path, kind), 0, 8 * MIB) == data()
 
 
+@pytest.mark.parametrize("policy", ["report", "ignore", "stop"])
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_disk_when_host_is_full_expect_what_werror_says(tmp_path, kind, policy):
+    """Whatever becomes of the guest's data, the image stays whole."""
+    with small_disk(tmp_path / "small", 6) as small:
+        path = small / "disk.img"
+        subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(path), "16M"], check=True)
+        (small / "filler").write_bytes(bytes(3 * MIB))
+        with guest(tmp_path, WRITE_ALL, "-drive",
+                   "if=virtio,format=%s,werror=%s,file=%s" % (kind, policy, path)) as vm:
+            vm.expect("READY")
+            vm.send("\r")
+            vm.expect("No space left on device")
+            if policy == "stop":
+                vm.expect("The machine is stopped")
+                # Still full: it stops again, as often as it is told to go on.
+                os.kill(vm.pid, signal.SIGCONT)
+                vm.expect("The machine is stopped")
+                (small / "filler").unlink()
+                subprocess.run(["mount", "-o", "remount,size=12m", str(small)], check=True)
+                os.kill(vm.pid, signal.SIGCONT)
+            vm.expect("WRITE-FAILED" if policy == "report" else "WRITTEN")
+            (small / "filler").unlink(missing_ok=True)
+            subprocess.run(["mount", "-o", "remount,size=12m", str(small)], check=True)
+            assert vm.wait_exit() == 0
+            assert ("The machine is stopped" in vm.text) == (policy == "stop")
+        raw = flat(tmp_path, path, kind)  # checks it
+        if policy == "stop":
+            assert read_at(raw, 0, 8 * MIB) == data()
+        else:
+            assert read_at(raw, 0, 2 * MIB) == data()[:2 * MIB]
+
+
+def test_error_when_werror_enospc_and_another_error_expect_the_guest_told(tmp_path, short):
+    with guest(tmp_path, WRITE_ALL, "-drive",
+               "if=virtio,format=raw,werror=enospc,file=%s" % short) as vm:
+        vm.expect("READY")
+        limited(vm, 4 * MIB)
+        vm.send("\r")
+        vm.expect("WRITE-FAILED")
+        assert vm.wait_exit() == 0
+        assert "a write failed: File too large" in vm.text and "stopped" not in vm.text
+
+
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 def test_machine_when_terminated_expect_what_was_written_in_the_file(tmp_path, kind):
     image = tmp_path / "disk.img"
