@@ -128,7 +128,6 @@ static void apic_env_free(struct apic_env *e)
 		lapic_free(e->lapic[i]);
 	apic_bus_free(e->bus);
 	free(e);
-	fake_end();
 }
 
 #endif

@@ -26,8 +26,16 @@ struct hostile {
 	char path[32];
 	uint8_t *good[HOSTILE_SHAPES];
 	size_t len[HOSTILE_SHAPES];
+	uint64_t opened[HOSTILE_SHAPES]; /* how many were taken in spite of their damage */
 	uint8_t *buf;
 };
+
+static const char *hostile_format(unsigned shape)
+{
+	static const char *const names[] = {"vdi", "vpc", "vmdk", "vmdk", "vmdk"};
+
+	return shape < 7 ? "qcow2" : names[shape - 7];
+}
 
 static void hostile_die(const char *what)
 {
@@ -52,6 +60,7 @@ static void hostile_qcow2(struct hostile *h, unsigned shape)
 	struct q_create c = {.path = h->path, .version = shape ? 3 : 2, .size = 200 << 10};
 	struct blk_open how = {.path = h->path, .format = "qcow2"};
 	struct lodge_err err = {""};
+	struct q_packer *packer;
 	uint8_t out[65536];
 	struct blk *b = NULL;
 	long n;
@@ -65,7 +74,9 @@ static void hostile_qcow2(struct hostile *h, unsigned shape)
 	if (q_create(&c, &err) || blk_open(&how, &b, &err) || blk_write(b, 5000, h->buf, 30000) ||
 	    blk_zero(b, 65536, 20000, true))
 		hostile_die(err.msg);
-	n = q_compress(b, h->buf, out);
+	packer = q_packer_new(b);
+	n = packer ? q_pack(packer, h->buf, out) : -1;
+	q_packer_free(packer);
 	if (n <= 0 || q_write_compressed(b, 8 * c.cluster_size, out, n) ||
 	    q_write_compressed(b, 9 * c.cluster_size, out, n))
 		hostile_die("compression");
@@ -246,11 +257,10 @@ static struct blk *hostile_open(const struct blk_open *how)
 /* The image that is in the file now; `how`: what is done to it. */
 static void hostile_use(struct hostile *h, unsigned shape, unsigned how)
 {
-	static const char *const names[] = {"vdi", "vpc", "vmdk", "vmdk", "vmdk"};
 	struct q_check_result res = {0};
 	struct lodge_err err;
 	struct blk_open o = {.path = h->path,
-			     .format = shape < 7 ? "qcow2" : names[shape - 7],
+			     .format = hostile_format(shape),
 			     .read_only = true,
 			     .discard = true,
 			     .quiet = true,
@@ -259,6 +269,7 @@ static void hostile_use(struct hostile *h, unsigned shape, unsigned how)
 	struct blk *b = hostile_open(&o);
 
 	if (b) {
+		h->opened[shape]++;
 		hostile_look(h, b);
 		(void)!blk_close(b);
 	}

@@ -67,12 +67,13 @@ lockstep: all
 	LODGE_LOCKSTEP=whole $(PYTHON) tests/run.py --only system/lockstep
 
 # Disk images, the long way: the numbers of docs/images.md, a quarter of an hour or more.
-IMAGE_TESTS := $(addprefix $(B)/tests/unit/block/,qcow2_random qcow2_kill qcow2_power image_hostile)
+IMAGE_TESTS := $(addprefix $(B)/tests/unit/block/,qcow2_random qcow2_kill qcow2_power qcow2_errors image_hostile)
 .PHONY: check-images
 check-images: all $(IMAGE_TESTS)
 	LODGE_COUNT=100000 $(B)/tests/unit/block/qcow2_random
 	LODGE_COUNT=1000 $(B)/tests/unit/block/qcow2_kill
 	LODGE_COUNT=2000 $(B)/tests/unit/block/qcow2_power
+	LODGE_COUNT=2000 $(B)/tests/unit/block/qcow2_errors
 	LODGE_COUNT=1000000 $(B)/tests/unit/block/image_hostile
 	$(PYTHON) tests/run.py --only images
 

@@ -75,6 +75,11 @@ static bool may_repeat(const char *key)
 	return false;
 }
 
+int props_add(struct props *p, const char *key, const char *val)
+{
+	return find(p, key) && !may_repeat(key) ? -EEXIST : append(p, key, val);
+}
+
 struct props *props_parse(const char *what, const char *text, const char *implied,
 			  struct lodge_err *err)
 {
@@ -87,9 +92,10 @@ struct props *props_parse(const char *what, const char *text, const char *implie
 	p->what = what;
 	keyval_init(&kv, text, implied);
 	while ((r = keyval_next(&kv, err)) > 0) {
-		if (find(p, kv.key) && !may_repeat(kv.key))
+		r = props_add(p, kv.key, kv.val);
+		if (r == -EEXIST)
 			r = err_set(err, -EINVAL, "%s %s: '%s' comes twice", what, text, kv.key);
-		else if (append(p, kv.key, kv.val))
+		else if (r)
 			r = err_set(err, -ENOMEM, "%s: at most %u settings", what, PROPS_MAX);
 		if (r < 0)
 			break;

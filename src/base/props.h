@@ -20,9 +20,17 @@ struct props;
  */
 struct props *props_parse(const char *what, const char *text, const char *implied,
 			  struct lodge_err *err);
+/*
+ * The same of a JSON object: {"file": {"driver": "file"}, "read-only": true} is file.driver=file,read-only=on. null,
+ * fractions, and names with dots are refused; text, depth and values are bounded.
+ */
+struct props *props_parse_json(const char *what, const char *text, struct lodge_err *err);
 void props_free(struct props *p); /* NULL is allowed */
 /* Add a pair, as if it had been written; replaces what was there. -ENOMEM. */
 int props_set(struct props *p, const char *key, const char *val) MUST_CHECK;
+
+/* Add one more, as if it had been written. -EEXIST if it is there and is no list; -ENOMEM. */
+int props_add(struct props *p, const char *key, const char *val) MUST_CHECK;
 
 const char *props_what(const struct props *p);
 /* The value, which lives as long as `p`, or NULL; the key counts as understood. */

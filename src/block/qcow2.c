@@ -290,8 +290,10 @@ int q_revert(struct qcow2 *q)
 	struct q_header h;
 	int r = q_header_read(q->b->file, &h, NULL);
 
-	if (r)
+	if (r) {
+		q->corrupt = true; /* like below */
 		return r;
+	}
 	q_header_free(&q->h);
 	q->h = h;
 	q_cache_free(&q->l2);
@@ -302,15 +304,18 @@ int q_revert(struct qcow2 *q)
 	free(q->reftable);
 	q->l1 = q->reftable = NULL;
 	q->l1_dirty = q->reftable_dirty = q->header_dirty = q->tables_spilled = false;
-	q->data_hint = q->meta_hint = q->packed_off = 0;
+	q->data_hint = q->meta_hint = q->packed_off = q->packed_end = 0;
 	r = load_tables(q, &how);
 	if (!r)
 		r = note_all_meta(q);
-	if (r)
+	if (r) {
 		q->corrupt = true; /* what is in memory now must not be written */
-	else
-		__atomic_store_n(&q->b->size, h.size, __ATOMIC_RELAXED);
-	return r;
+		return r;
+	}
+	q->corrupt &= !q->stale;
+	q->stale = false;
+	__atomic_store_n(&q->b->size, h.size, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int q_flush(struct blk *b)

@@ -39,11 +39,12 @@ int q_create(const struct q_create *c, struct lodge_err *err) MUST_CHECK;
 /* ---- Compressed clusters ---- */
 
 uint64_t q_cluster_size(const struct blk *b);
-/*
- * Compress a cluster's bytes (any thread, no lock): its length in `out` (a cluster long), 0 if it does not become
- * smaller, or -errno.
- */
-long q_compress(const struct blk *b, const uint8_t *cluster, uint8_t *out) MUST_CHECK;
+/* What one thread compresses with, to be used again and again. NULL: no memory. */
+struct q_packer;
+struct q_packer *q_packer_new(const struct blk *b);
+void q_packer_free(struct q_packer *p); /* NULL is allowed */
+/* Compress a cluster's bytes: its length in `out` (a cluster long), 0 if it does not become smaller, or -errno. */
+long q_pack(struct q_packer *p, const uint8_t *cluster, uint8_t *out) MUST_CHECK;
 /* Write such a one; `off` is a cluster's and nothing is there yet. */
 int q_write_compressed(struct blk *b, uint64_t off, const uint8_t *data, uint64_t len) MUST_CHECK;
 

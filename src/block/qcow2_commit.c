@@ -286,7 +286,9 @@ static int prepare(struct qcow2 *q)
 		r = place_l1(q);
 	if (!r)
 		r = place_refs(q);
-	return r ? r : write_refs(q);
+	if (!r)
+		r = write_refs(q);
+	return r ? r : q_reach_packed_end(q);
 }
 
 static void unplace(struct q_cache *c, bool dirty)
@@ -357,7 +359,8 @@ static int commit_locked(struct qcow2 *q)
 		q->freed_data[0] |= q->freed_data[1];
 		/* Without memory for that they are not used again before the next open. */
 		if (q_set_merge(&q->freed[0], &q->freed[1]) || spilled)
-			q->corrupt = true;
+			q->stale = !q->corrupt;
+		q->corrupt |= q->stale;
 		return r;
 	}
 	unplace(&q->l2, false);
@@ -380,7 +383,7 @@ int q_commit_if_dirty(struct qcow2 *q)
 	q->committing = true;
 	was_corrupt = q->corrupt;
 	r = commit_locked(q);
-	if (q->corrupt && !was_corrupt)
+	if (q->corrupt && !was_corrupt && !q->stale)
 		mark_corrupt(q);
 	q->committing = false;
 	pthread_cond_broadcast(&q->cond);

@@ -195,13 +195,6 @@ uint64_t q_cluster_size(const struct blk *b)
 	return b->format == &blk_qcow2 ? q->cluster_size : 0;
 }
 
-long q_compress(const struct blk *b, const uint8_t *cluster, uint8_t *out)
-{
-	const struct qcow2 *q = b->priv;
-
-	return q_pack(q->h.compression, cluster, q->cluster_size, out);
-}
-
 /* Room for the data, in q->inflight. */
 static int packed_begin(struct qcow2 *q, uint64_t cluster, uint64_t len, struct q_inflight *f,
 			uint64_t *at)

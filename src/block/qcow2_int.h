@@ -141,11 +141,13 @@ struct qcow2 {
 	uint64_t data_hint, meta_hint; /* nothing is free below */
 	uint64_t file_end;	       /* nothing was ever written from here on */
 	uint64_t packed_off;	       /* next byte for compressed data, or 0 */
+	uint64_t packed_end;	       /* so long must the file be at the next commit */
 
 	struct list inflight;
 	bool preparing, committing, exclusive;
 	unsigned io_count[2], io_epoch;
 	bool corrupt; /* met or marked: no more writes */
+	bool stale;   /* only what is in memory is: q_revert() mends it */
 	bool quiet;   /* do not say so on standard error */
 };
 
@@ -196,6 +198,11 @@ int q_alloc(struct qcow2 *q, uint64_t want, uint64_t *first, uint64_t *got) MUST
 int q_alloc_meta(struct qcow2 *q, uint64_t n, uint64_t *first) MUST_CHECK;
 /* Room for `len` bytes of compressed data, at most a cluster. */
 int q_alloc_packed(struct qcow2 *q, uint64_t len, uint64_t *off) MUST_CHECK;
+/*
+ * Compressed data ends anywhere, and readers want whole sectors: the file reaches to the end of its last
+ * cluster. For a commit.
+ */
+int q_reach_packed_end(struct qcow2 *q) MUST_CHECK;
 /* What the commit freed may be used again. */
 void q_release_freed(struct qcow2 *q);
 
@@ -259,8 +266,6 @@ int q_write_all_zeros(struct blk *b) MUST_CHECK;
 /* qcow2_packed.c: compressed clusters */
 int q_unpack(unsigned type, const uint8_t *in, size_t in_len, uint8_t *out,
 	     size_t out_len) MUST_CHECK;
-/* Length, 0 if it does not become smaller, or -errno. `out` has room for in_len. */
-long q_pack(unsigned type, const uint8_t *in, size_t in_len, uint8_t *out) MUST_CHECK;
 int q_read_packed(struct qcow2 *q, uint64_t entry, uint64_t in_cluster, const struct iovec *iov,
 		  unsigned n, uint64_t skip, uint64_t len) MUST_CHECK;
 

@@ -279,36 +279,70 @@ int q_alloc_meta(struct qcow2 *q, uint64_t n, uint64_t *first)
 	return r ? r : take(q, *first, n);
 }
 
-int q_alloc_packed(struct qcow2 *q, uint64_t len, uint64_t *off)
+/* Another reference to the cluster that is being filled: 0, 1 if it can have no more, or -errno. */
+static int share_packed(struct qcow2 *q, uint64_t cluster)
 {
-	uint64_t in = q->packed_off % q->cluster_size, first, got, n;
-	int r;
+	uint64_t n;
+	int r = q_ref_get(q, cluster, &n);
 
-	if (in && len <= q->cluster_size - in) {
-		r = q_ref_get(q, q->packed_off / q->cluster_size, &n);
-		if (r)
-			return r;
-		if (n < q->ref_max) {
-			r = q_ref_set(q, q->packed_off / q->cluster_size, n + 1);
-			if (r)
-				return r;
-			*off = q->packed_off;
-			q->packed_off += len;
-			return 0;
-		}
-	}
-	r = q_alloc(q, 1, &first, &got);
 	if (r)
 		return r;
-	*off = first * q->cluster_size;
-	/* Compressed data ends anywhere, readers want whole sectors: the file reaches to the cluster's end. */
-	r = blk_file_write(q->b->file, *off + q->cluster_size - 1, "", 1);
-	if (r) {
-		(void)!q_ref_dec(q, first, false);
-		return r;
+	return n < q->ref_max ? q_ref_set(q, cluster, n + 1) : 1;
+}
+
+/* Behind what was packed last, also into the next cluster if that is free: 0, 1 if there is no room, or -errno. */
+static int go_on_packing(struct qcow2 *q, uint64_t len)
+{
+	uint64_t in = q->packed_off % q->cluster_size, c = q->packed_off / q->cluster_size;
+	bool into_next = len > q->cluster_size - in;
+	int r;
+
+	if (!in)
+		return 1;
+	if (into_next) {
+		r = c + 1 < cluster_limit(q) ? is_free(q, c + 1) : 0;
+		if (r <= 0)
+			return r ? r : 1;
 	}
-	q->packed_off = *off + len;
+	r = share_packed(q, c);
+	if (r || !into_next)
+		return r;
+	r = take(q, c + 1, 1);
+	if (r)
+		(void)!q_ref_dec(q, c, true);
+	else if (q->data_hint == c + 1)
+		q->data_hint++;
+	return r;
+}
+
+int q_alloc_packed(struct qcow2 *q, uint64_t len, uint64_t *off)
+{
+	uint64_t first, got;
+	int r = go_on_packing(q, len);
+
+	if (r < 0)
+		return r;
+	if (r) {
+		r = q_alloc(q, 1, &first, &got);
+		if (r)
+			return r;
+		q->packed_off = first * q->cluster_size;
+	}
+	*off = q->packed_off;
+	q->packed_off += len;
+	q->packed_end = max_u64(q->packed_end, align_up(q->packed_off, q->cluster_size));
 	return 0;
+}
+
+int q_reach_packed_end(struct qcow2 *q)
+{
+	int r = 0;
+
+	if (q->packed_end > blk_file_size(q->b->file))
+		r = blk_file_write(q->b->file, q->packed_end - 1, "", 1);
+	if (!r)
+		q->packed_end = 0;
+	return r;
 }
 
 /* Host space of freed clusters goes back to the file system, a run at a time. */

@@ -426,11 +426,8 @@ static int run_verb(struct qcow2 *q, enum verb verb, const char *which, struct l
 	struct q_snapshots list = {NULL, 0};
 	struct q_snapshot *s;
 	uint64_t bytes;
-	int r = q_commit(q);
+	int r = q_snapshots_load(q, &list, &bytes, err);
 
-	if (r)
-		return r;
-	r = q_snapshots_load(q, &list, &bytes, err);
 	if (r)
 		return r;
 	s = find(&list, which);
@@ -451,7 +448,7 @@ static int change(struct blk *b, enum verb verb, const char *which, struct lodge
 {
 	struct qcow2 *q = b->priv;
 	struct lodge_err why = {""};
-	int r, back;
+	int r, back = 0;
 
 	if (b->format != &blk_qcow2)
 		return err_set(err, -ENOTSUP, "images of the format %s have no snapshots",
@@ -462,9 +459,12 @@ static int change(struct blk *b, enum verb verb, const char *which, struct lodge
 		return err_set(err, -EINVAL, "the snapshot's name is too long");
 	pthread_mutex_lock(&q->lock);
 	q_exclusive_begin(q);
-	r = q->corrupt ? -EIO : run_verb(q, verb, which, &why);
-	/* Half a change is none: back to what is on the disk. */
-	back = r && !why.msg[0] ? q_revert(q) : 0;
+	r = q->corrupt ? -EIO : q_commit(q);
+	if (!r) {
+		r = run_verb(q, verb, which, &why);
+		/* Half a change is none: back to what is on the disk, which is all there was before. */
+		back = r && !why.msg[0] ? q_revert(q) : 0;
+	}
 	q_exclusive_end(q);
 	pthread_mutex_unlock(&q->lock);
 	if (!r)

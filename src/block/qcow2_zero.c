@@ -255,18 +255,21 @@ static int set_size(struct blk *b, uint64_t size)
 	pthread_mutex_lock(&q->lock);
 	q_exclusive_begin(q);
 	r = q_commit(q);
-	if (!r && size < old)
-		r = drop_clusters(q, align_up(size, q->cluster_size) / q->cluster_size,
-				  align_up(old, q->cluster_size) / q->cluster_size);
+	/* If that fails, all is as it was; what the guest wrote meanwhile waits for the next one. */
 	if (!r) {
-		q->h.size = size;
-		q->header_dirty = true;
-		r = q_commit(q);
+		r = size < old ? drop_clusters(q, align_up(size, q->cluster_size) / q->cluster_size,
+					       align_up(old, q->cluster_size) / q->cluster_size)
+			       : 0;
+		if (!r) {
+			q->h.size = size;
+			q->header_dirty = true;
+			r = q_commit(q);
+		}
+		if (!r)
+			__atomic_store_n(&b->size, size, __ATOMIC_RELAXED);
+		else if (q_revert(q))
+			r = -EIO;
 	}
-	if (!r)
-		__atomic_store_n(&b->size, size, __ATOMIC_RELAXED);
-	else if (q_revert(q))
-		r = -EIO;
 	q_exclusive_end(q);
 	pthread_mutex_unlock(&q->lock);
 	return r;

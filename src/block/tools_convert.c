@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Copy images into another one. Workers take pieces of the source in order, read and compress at the same time
- * as others, and write when it is their turn, so that the target is laid out in order.
- * Threads: those it starts; `lock` protects struct convert's counters.
+ * Copy images into another one. Workers take pieces of the source in order, each with a slot, and read and compress
+ * at the same time as others. What is ready is written in order, so that the target is laid out in order, by
+ * whoever made the next piece ready; the others go on meanwhile, while there are slots.
+ * Threads: those it starts; `lock` protects struct convert's counters and who has a slot.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -15,30 +16,42 @@
 #include "block/tools.h"
 
 #define PIECE (2ull << 20)
-#define PACK_PIECE (256ull << 10) /* smaller, so that nobody waits long for his turn */
+#define PACK_PIECE (256ull << 10) /* smaller, since each takes long */
 #define MAX_THREADS 16u
+#define SLOTS_A_THREAD 3u /* one at work, one that waits for its turn, one for luck */
+
+/* One piece of the image, and what to do about it. */
+struct piece {
+	uint64_t off, len;
+	enum { SKIP, ZERO, DATA } what;
+};
+
+/* Where a piece is from when it is taken until it is written. */
+struct slot {
+	struct piece p;
+	bool ready;    /* to be written */
+	bool finished; /* written */
+	uint8_t *buf, *packed;
+	long *packed_len;
+};
 
 struct convert {
 	const struct blk_convert *how;
 	pthread_mutex_t lock;
-	pthread_cond_t turn_came;
+	pthread_cond_t slot_free;
+	struct slot *slots; /* of piece n: n modulo `count` */
+	unsigned count;
 	uint64_t total, next, cluster;
-	uint64_t ticket, turn; /* pieces taken, pieces written */
+	uint64_t ticket, turn; /* pieces taken; the first one that is not written */
+	bool writing;	       /* somebody writes what is ready */
 	uint64_t done;
 	int result;
 	bool write_failed;
 };
 
-/* One piece of the image, and what to do about it. */
-struct piece {
-	uint64_t off, len, ticket;
-	enum { SKIP, ZERO, DATA } what;
-};
-
 struct worker {
 	struct convert *c;
-	uint8_t *buf, *packed;
-	long *packed_len;
+	struct q_packer *packer;
 };
 
 bool blk_all_zero(const uint8_t *p, uint64_t len)
@@ -70,11 +83,15 @@ static struct blk *source_at(const struct blk_convert *how, uint64_t *off)
 	return NULL;
 }
 
+static uint64_t piece_most(const struct convert *c)
+{
+	return c->how->compress ? max_u64(PACK_PIECE, c->cluster) : PIECE;
+}
+
 /* Data in bounded pieces that end where clusters do; to be compressed, whole clusters. */
 static void bound_piece(const struct convert *c, struct piece *p, uint64_t room)
 {
 	uint64_t end = p->off + p->len;
-	uint64_t most = c->how->compress ? max_u64(PACK_PIECE, c->cluster) : PIECE;
 
 	if (c->how->compress && p->len < room) {
 		if (p->what != DATA && align_down(end, c->cluster) > p->off) {
@@ -85,7 +102,7 @@ static void bound_piece(const struct convert *c, struct piece *p, uint64_t room)
 		}
 	}
 	if (p->what == DATA)
-		p->len = min_u64(p->len, align_down(p->off + most, c->cluster) - p->off);
+		p->len = min_u64(p->len, align_down(p->off + piece_most(c), c->cluster) - p->off);
 }
 
 /* Takes the next piece, with the lock. */
@@ -111,7 +128,6 @@ static int take(struct convert *c, struct piece *p)
 	if (!c->how->sparse && p->what == ZERO)
 		p->what = DATA;
 	bound_piece(c, p, blk_size(b) - off);
-	p->ticket = c->ticket++;
 	c->next += p->len;
 	return 0;
 }
@@ -157,142 +173,195 @@ static int write_sparse(const struct convert *c, uint64_t off, const uint8_t *bu
 	return r;
 }
 
-/* Compress each cluster of the piece that is worth it: w->packed_len, 0: as it is, -1: zeros. */
-static int pack_piece(struct worker *w, const struct piece *p)
+/* Compress each cluster of the piece that is worth it: packed_len, 0: as it is, -1: zeros. */
+static int pack_piece(struct worker *w, struct slot *t)
 {
-	uint64_t cluster = w->c->cluster, n = align_up(p->len, cluster) / cluster;
+	uint64_t cluster = w->c->cluster, n = align_up(t->p.len, cluster) / cluster;
 
-	memset(w->buf + p->len, 0, n * cluster - p->len);
+	memset(t->buf + t->p.len, 0, n * cluster - t->p.len);
 	for (uint64_t i = 0; i < n; i++) {
-		uint8_t *in = w->buf + i * cluster;
+		uint8_t *in = t->buf + i * cluster;
 
-		w->packed_len[i] = -1;
+		t->packed_len[i] = -1;
 		if (blk_all_zero(in, cluster))
 			continue;
-		w->packed_len[i] = q_compress(w->c->how->to, in, w->packed + i * cluster);
-		if (w->packed_len[i] < 0)
-			return (int)w->packed_len[i];
+		t->packed_len[i] = q_pack(w->packer, in, t->packed + i * cluster);
+		if (t->packed_len[i] < 0)
+			return (int)t->packed_len[i];
 	}
 	return 0;
 }
 
-static int write_packed(struct worker *w, const struct piece *p)
+static int write_packed(const struct convert *c, const struct slot *t)
 {
-	const struct blk_convert *how = w->c->how;
-	uint64_t cluster = w->c->cluster;
+	const struct blk_convert *how = c->how;
+	uint64_t cluster = c->cluster;
 	int r = 0;
 
-	for (uint64_t i = 0; i * cluster < p->len && !r; i++) {
-		uint64_t off = p->off + i * cluster, len = min_u64(cluster, p->len - i * cluster);
+	for (uint64_t i = 0; i * cluster < t->p.len && !r; i++) {
+		uint64_t off = t->p.off + i * cluster;
+		uint64_t len = min_u64(cluster, t->p.len - i * cluster);
 
-		if (w->packed_len[i] < 0)
+		if (t->packed_len[i] < 0)
 			r = how->to_is_zero ? 0 : blk_zero(how->to, off, len, true);
-		else if (!w->packed_len[i])
-			r = blk_write(how->to, off, w->buf + i * cluster, len);
+		else if (!t->packed_len[i])
+			r = blk_write(how->to, off, t->buf + i * cluster, len);
 		else
-			r = q_write_compressed(how->to, off, w->packed + i * cluster,
-					       (uint64_t)w->packed_len[i]);
+			r = q_write_compressed(how->to, off, t->packed + i * cluster,
+					       (uint64_t)t->packed_len[i]);
 	}
 	return r;
 }
 
-static int write_piece(struct worker *w, const struct piece *p)
+static int write_piece(const struct convert *c, const struct slot *t)
 {
-	switch (p->what) {
+	switch (t->p.what) {
 	case SKIP:
 		return 0;
 	case ZERO:
-		return blk_zero(w->c->how->to, p->off, p->len, true);
+		return blk_zero(c->how->to, t->p.off, t->p.len, true);
 	case DATA:
-		return w->c->how->compress ? write_packed(w, p)
-					   : write_sparse(w->c, p->off, w->buf, p->len);
+		return c->how->compress ? write_packed(c, t)
+					: write_sparse(c, t->p.off, t->buf, t->p.len);
 	}
 	return -EIO;
 }
 
 /* ---- Workers ----------------------------------------------------------------------------------- */
 
-static void wait_for_turn(struct convert *c, const struct piece *p)
+static struct slot *slot_of(const struct convert *c, uint64_t ticket)
 {
-	pthread_mutex_lock(&c->lock);
-	while (c->turn != p->ticket)
-		pthread_cond_wait(&c->turn_came, &c->lock);
-	pthread_mutex_unlock(&c->lock);
+	return &c->slots[ticket % c->count];
 }
 
-/* The piece is written, or nothing can be any more. */
-static void finish(struct convert *c, const struct piece *p, int r, bool writing)
+/* With the lock: the first error is the one that counts. */
+static void fail(struct convert *c, int r, bool writing)
 {
-	pthread_mutex_lock(&c->lock);
 	if (r && !c->result) {
 		c->result = r;
 		c->write_failed = writing;
+		pthread_cond_broadcast(&c->slot_free);
 	}
-	c->turn++;
-	c->done += p->len;
-	if (c->how->progress.report)
-		c->how->progress.report(c->how->progress.opaque, c->done, c->total);
-	pthread_cond_broadcast(&c->turn_came);
-	pthread_mutex_unlock(&c->lock);
 }
 
-static void do_piece(struct worker *w, const struct piece *p)
+/* With the lock, dropped meanwhile. */
+static void write_slot(struct convert *c, struct slot *t)
 {
-	struct convert *c = w->c;
-	bool writing = false;
-	int r = 0;
+	int r;
 
-	if (p->what == DATA) {
-		r = read_piece(c->how, p, w->buf);
-		if (!r && c->how->compress)
-			r = pack_piece(w, p);
+	t->ready = false;
+	pthread_mutex_unlock(&c->lock);
+	r = write_piece(c, t);
+	pthread_mutex_lock(&c->lock);
+	fail(c, r, true);
+	t->finished = true;
+	c->done += t->p.len;
+	while (c->turn < c->ticket && slot_of(c, c->turn)->finished) {
+		slot_of(c, c->turn++)->finished = false;
+		pthread_cond_signal(&c->slot_free);
 	}
-	if (!c->how->any_order)
-		wait_for_turn(c, p);
-	if (!r) {
-		writing = true;
-		r = write_piece(w, p);
+	if (c->how->progress.report)
+		c->how->progress.report(c->how->progress.opaque, c->done, c->total);
+}
+
+/* With the lock: write what is ready. In order that is the piece whose turn it is, and those behind it. */
+static void write_ready(struct convert *c, struct slot *mine)
+{
+	if (c->how->any_order) {
+		write_slot(c, mine);
+		return;
 	}
-	finish(c, p, r, writing);
+	if (c->writing)
+		return;
+	c->writing = true;
+	while (!c->result && c->turn < c->ticket && slot_of(c, c->turn)->ready)
+		write_slot(c, slot_of(c, c->turn));
+	c->writing = false;
+}
+
+/* Read and compress, without the lock. */
+static int prepare(struct worker *w, struct slot *t)
+{
+	int r;
+
+	if (t->p.what != DATA)
+		return 0;
+	r = read_piece(w->c->how, &t->p, t->buf);
+	return !r && w->c->how->compress ? pack_piece(w, t) : r;
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct convert *c = w->c;
-	struct piece p;
-	int r;
 
-	for (;;) {
-		pthread_mutex_lock(&c->lock);
-		if (c->result || c->next >= c->total) {
-			pthread_mutex_unlock(&c->lock);
-			return NULL;
+	pthread_mutex_lock(&c->lock);
+	while (!c->result && c->next < c->total) {
+		struct slot *t;
+		int r;
+
+		if (c->ticket - c->turn == c->count) {
+			pthread_cond_wait(&c->slot_free, &c->lock);
+			continue;
 		}
-		r = take(c, &p);
-		c->result = r;
+		t = slot_of(c, c->ticket);
+		r = take(c, &t->p);
+		fail(c, r, false);
+		if (r)
+			break;
+		c->ticket++;
 		pthread_mutex_unlock(&c->lock);
-		if (!r)
-			do_piece(w, &p);
+		r = prepare(w, t);
+		pthread_mutex_lock(&c->lock);
+		fail(c, r, false);
+		if (r)
+			break;
+		t->ready = true;
+		write_ready(c, t);
 	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+/* ---- Set-up ------------------------------------------------------------------------------------ */
+
+static int slots_init(struct convert *c, unsigned threads)
+{
+	uint64_t bytes = piece_most(c) + c->cluster;
+	bool ok = true;
+
+	c->count = threads * SLOTS_A_THREAD;
+	c->slots = calloc(c->count, sizeof(*c->slots));
+	for (unsigned i = 0; c->slots && i < c->count; i++) {
+		struct slot *t = &c->slots[i];
+
+		t->buf = malloc(bytes);
+		ok &= t->buf != NULL;
+		if (!c->how->compress)
+			continue;
+		t->packed = malloc(bytes);
+		t->packed_len = calloc(bytes / c->cluster, sizeof(long));
+		ok &= t->packed && t->packed_len;
+	}
+	return ok && c->slots ? 0 : -ENOMEM;
+}
+
+static void slots_free(struct convert *c)
+{
+	for (unsigned i = 0; c->slots && i < c->count; i++) {
+		free(c->slots[i].buf);
+		free(c->slots[i].packed);
+		free(c->slots[i].packed_len);
+	}
+	free(c->slots);
 }
 
 static int worker_init(struct worker *w, struct convert *c)
 {
 	*w = (struct worker){.c = c};
-	w->buf = malloc(PIECE + (2u << 20));
-	if (c->how->compress) {
-		w->packed = malloc(PIECE + (2u << 20));
-		w->packed_len = calloc((PIECE + (2u << 20)) / c->cluster, sizeof(long));
-	}
-	return w->buf && (!c->how->compress || (w->packed && w->packed_len)) ? 0 : -ENOMEM;
-}
-
-static void worker_free(struct worker *w)
-{
-	free(w->buf);
-	free(w->packed);
-	free(w->packed_len);
+	if (c->how->compress)
+		w->packer = q_packer_new(c->how->to);
+	return !c->how->compress || w->packer ? 0 : -ENOMEM;
 }
 
 static int run(struct convert *c)
@@ -300,20 +369,24 @@ static int run(struct convert *c)
 	unsigned n = c->how->threads < 1 ? 1 : c->how->threads, started = 0;
 	struct worker w[MAX_THREADS];
 	pthread_t id[MAX_THREADS];
+	int r;
 
 	n = n > MAX_THREADS ? MAX_THREADS : n;
+	r = slots_init(c, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (worker_init(&w[i], c))
-			c->result = -ENOMEM;
+			r = -ENOMEM;
 	}
-	while (started < n && !c->result && !pthread_create(&id[started], NULL, work, &w[started]))
+	c->result = r;
+	while (started < n && !r && !pthread_create(&id[started], NULL, work, &w[started]))
 		started++;
-	if (!started && !c->result)
+	if (!started && !r)
 		work(&w[0]);
 	while (started)
 		pthread_join(id[--started], NULL);
 	for (unsigned i = 0; i < n; i++)
-		worker_free(&w[i]);
+		q_packer_free(w[i].packer);
+	slots_free(c);
 	return c->result;
 }
 
@@ -321,7 +394,7 @@ int blk_convert(const struct blk_convert *how, struct lodge_err *err)
 {
 	struct convert c = {.how = how,
 			    .lock = PTHREAD_MUTEX_INITIALIZER,
-			    .turn_came = PTHREAD_COND_INITIALIZER,
+			    .slot_free = PTHREAD_COND_INITIALIZER,
 			    .cluster = q_cluster_size(how->to)};
 	int r;
 

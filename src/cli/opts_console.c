@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/keyval.h"
+#include "base/props.h"
 #include "cli/run_opts.h"
 #include "machine/board_pc.h"
 
@@ -100,40 +100,32 @@ static int set_parallel(struct run_opts *o, const char *val, struct lodge_err *e
 	return only_none("parallel", "parallel ports are", val, err);
 }
 
-static int set_port(const char *key, const char *val, uint64_t least, uint16_t *out,
-		    struct lodge_err *err)
+static int read_port(struct props *p, const char *key, uint64_t least, uint16_t *out,
+		     struct lodge_err *err)
 {
-	uint64_t n;
+	uint64_t n = *out;
+	int r = props_u64(p, key, 0xffff, &n, err);
 
-	if (parse_u64(val, &n) || n < least || n > 0xffff)
-		return err_set(err, -EINVAL, "-device isa-debug-exit: %s=%s is no port number", key,
-			       val);
+	if (!r && n < least)
+		r = err_set(err, -EINVAL, "%s: %s=%llu is no number of ports", props_what(p), key,
+			    (unsigned long long)n);
 	*out = (uint16_t)n;
-	return 0;
+	return r;
 }
 
-static int set_debug_exit(struct run_opts *o, struct keyval *kv, struct lodge_err *err)
+static int set_debug_exit(struct run_opts *o, struct props *p, struct lodge_err *err)
 {
 	int r;
 
 	o->vm.debug_exit = true;
 	o->vm.debug_exit_base = DEBUG_EXIT_BASE;
 	o->vm.debug_exit_size = DEBUG_EXIT_SIZE;
-	while ((r = keyval_next(kv, err)) > 0) {
-		if (!strcmp(kv->key, "iobase"))
-			r = set_port(kv->key, kv->val, 0, &o->vm.debug_exit_base, err);
-		else if (!strcmp(kv->key, "iosize"))
-			r = set_port(kv->key, kv->val, 1, &o->vm.debug_exit_size, err);
-		else if (strcmp(kv->key, "id"))
-			r = err_set(err, -EINVAL,
-				    "-device isa-debug-exit: there is no '%s'; there are iobase "
-				    "and iosize",
-				    kv->key);
-		else
-			r = 0;
-		if (r)
-			return r;
-	}
+	(void)props_get(p, "id");
+	r = read_port(p, "iobase", 0, &o->vm.debug_exit_base, err);
+	if (!r)
+		r = read_port(p, "iosize", 1, &o->vm.debug_exit_size, err);
+	if (!r)
+		r = props_done(p, err);
 	if (!r && o->vm.debug_exit_base + o->vm.debug_exit_size > 0x10000)
 		r = err_set(err, -EINVAL,
 			    "-device isa-debug-exit: its ports leave the 64 KiB there "
@@ -143,7 +135,9 @@ static int set_debug_exit(struct run_opts *o, struct keyval *kv, struct lodge_er
 
 static int set_device(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	struct keyval kv;
+	struct vm_options *list = &o->vm.devices;
+	struct props *p;
+	const char *name;
 	int r;
 
 	if (!strcmp(val, "help") || !strcmp(val, "?")) {
@@ -152,15 +146,20 @@ static int set_device(struct run_opts *o, const char *val, struct lodge_err *err
 		board_print_kinds(stdout);
 		return 1;
 	}
-	keyval_init(&kv, val, "driver");
-	r = keyval_next(&kv, err);
-	if (r < 0)
+	r = run_opts_add_json(list, "-device", val, "driver", err);
+	if (r)
 		return r;
-	if (!r || strcmp(kv.key, "driver"))
-		return err_set(err, -EINVAL, "-device %s: the device's name comes first", val);
-	if (strcmp(kv.val, "isa-debug-exit"))
-		return run_opts_add(&o->vm.devices, "-device", val, "driver", err);
-	return set_debug_exit(o, &kv, err);
+	p = list->p[list->n - 1];
+	name = props_get(p, "driver");
+	if (!name)
+		return err_set(err, -EINVAL, "-device %s: the device's name (driver) is missing",
+			       val);
+	if (strcmp(name, "isa-debug-exit"))
+		return 0;
+	list->n--;
+	r = set_debug_exit(o, p, err);
+	props_free(p);
+	return r;
 }
 
 const struct run_opt run_opts_console[] = {
@@ -175,8 +174,8 @@ const struct run_opt run_opts_console[] = {
 	 "file,path=, socket,path=|host=,port=[,server=on[,wait=off]], pty, null",
 	 set_chardev},
 	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
-	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]", "one more device; 'help' lists them",
-	 set_device},
+	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]",
+	 "one more device, also as a JSON object; 'help' lists them", set_device},
 	{"virtfs", "local,path=FOLDER,mount_tag=TAG[,readonly=off][,security_model=MODEL]",
 	 "a folder for the guest by virtio-9p, read-only unless asked; models: none, passthrough, "
 	 "mapped-xattr",

@@ -13,11 +13,7 @@ static int set_drive(struct run_opts *o, const char *val, struct lodge_err *err)
 
 static int set_blockdev(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	if (val[0] == '{')
-		return err_set(err, -EINVAL,
-			       "-blockdev: JSON is not there yet; write driver=raw,node-name=ID,"
-			       "file.driver=file,file.filename=PATH");
-	return run_opts_add(&o->vm.blockdevs, "-blockdev", val, "driver", err);
+	return run_opts_add_json(&o->vm.blockdevs, "-blockdev", val, "driver", err);
 }
 
 /* A short form: `settings` of a -drive, and the file, which may hold commas. */
@@ -108,7 +104,7 @@ const struct run_opt run_opts_disks[] = {
 	{"fdb", "FILE", "the second floppy", set_fdb},
 	{"pflash", "FILE", "flash memory with firmware", set_pflash},
 	{"blockdev", "DRIVER,node-name=ID,file.driver=file,file.filename=PATH",
-	 "an image for -device ...,drive=ID", set_blockdev},
+	 "an image for -device ...,drive=ID; also as a JSON object", set_blockdev},
 	{"cidata", "FILE|DIR",
 	 "a cloud-init seed as one more disk: user-data, or a folder with user-data, meta-data, "
 	 "vendor-data, network-config",

@@ -41,7 +41,7 @@ static int set_netdev(struct run_opts *o, const char *val, struct lodge_err *err
 		print_types();
 		return 1;
 	}
-	return run_opts_add(&o->vm.netdevs, "-netdev", val, "type", err);
+	return run_opts_add_json(&o->vm.netdevs, "-netdev", val, "type", err);
 }
 
 static int set_nic(struct run_opts *o, const char *val, struct lodge_err *err)

@@ -38,16 +38,31 @@ const char *run_opts_keep(struct run_opts *o, const char *s)
 	return copy;
 }
 
+/* Takes `p`, which is NULL if it could not be read. */
+static int append(struct vm_options *list, const char *what, struct props *p, struct lodge_err *err)
+{
+	if (!p)
+		return -EINVAL;
+	if (list->n == VM_OPTIONS_MAX) {
+		props_free(p);
+		return err_set(err, -EINVAL, "%s: %u of them are the most", what, VM_OPTIONS_MAX);
+	}
+	list->p[list->n++] = p;
+	return 0;
+}
+
 int run_opts_add(struct vm_options *list, const char *what, const char *text, const char *implied,
 		 struct lodge_err *err)
 {
-	if (list->n == VM_OPTIONS_MAX)
-		return err_set(err, -EINVAL, "%s: %u of them are the most", what, VM_OPTIONS_MAX);
-	list->p[list->n] = props_parse(what, text, implied, err);
-	if (!list->p[list->n])
-		return -EINVAL;
-	list->n++;
-	return 0;
+	return append(list, what, props_parse(what, text, implied, err), err);
+}
+
+int run_opts_add_json(struct vm_options *list, const char *what, const char *text,
+		      const char *implied, struct lodge_err *err)
+{
+	if (text[0] == '{')
+		return append(list, what, props_parse_json(what, text, err), err);
+	return run_opts_add(list, what, text, implied, err);
 }
 
 static void free_options(struct vm_options *list)

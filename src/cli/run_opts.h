@@ -66,6 +66,10 @@ int run_opts_disk(struct run_opts *o, const char *path, struct lodge_err *err) M
 int run_opts_add(struct vm_options *list, const char *what, const char *text, const char *implied,
 		 struct lodge_err *err) MUST_CHECK;
 
+/* The same; `text` may be a JSON object instead. */
+int run_opts_add_json(struct vm_options *list, const char *what, const char *text,
+		      const char *implied, struct lodge_err *err) MUST_CHECK;
+
 /* Options QEMU has and Lodge does not yet: the sentence, or NULL if the name is unknown. */
 const char *run_opt_missing(const char *name);
 

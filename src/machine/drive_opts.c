@@ -46,29 +46,29 @@ static int read_cache(struct props *p, struct drive_spec *d, struct lodge_err *e
 	return r;
 }
 
-static int read_aio(struct props *p, struct drive_spec *d, struct lodge_err *err)
+static int read_aio(struct props *p, const char *key, struct drive_spec *d, struct lodge_err *err)
 {
 	static const char *const names[] = {[BLK_AIO_AUTO] = "auto",
 					    [BLK_AIO_URING] = "io_uring",
 					    [BLK_AIO_THREADS] = "threads",
 					    "native",
 					    NULL};
-	int r = props_choice(p, "aio", names, &d->aio, err);
+	int r = props_choice(p, key, names, &d->aio, err);
 
 	if (!r && d->aio > BLK_AIO_THREADS)
 		return err_set(err, -EINVAL,
-			       "%s: aio=native is not there; aio=io_uring does its work",
-			       props_what(p));
+			       "%s: %s=native is not there; %s=io_uring does its work",
+			       props_what(p), key, key);
 	return r;
 }
 
-static int read_discard(struct props *p, struct drive_spec *d, struct lodge_err *err)
+static int read_discard(struct props *p, const char *key, bool *on, struct lodge_err *err)
 {
 	static const char *const names[] = {"ignore", "off", "unmap", "on", NULL};
-	unsigned discard = 0;
-	int r = props_choice(p, "discard", names, &discard, err);
+	unsigned discard = *on ? 2 : 0;
+	int r = props_choice(p, key, names, &discard, err);
 
-	d->open.discard = discard >= 2;
+	*on = discard >= 2;
 	return r;
 }
 
@@ -132,9 +132,9 @@ int drive_read_drive(struct props *p, bool snapshot, struct drive_spec *d, struc
 	if (!r)
 		r = read_cache(p, d, err);
 	if (!r)
-		r = read_aio(p, d, err);
+		r = read_aio(p, "aio", d, err);
 	if (!r)
-		r = read_discard(p, d, err);
+		r = read_discard(p, "discard", &d->open.discard, err);
 	if (!r)
 		r = drive_read_errors(p, &d->rerror, &d->werror, err);
 	if (!r)
@@ -186,9 +186,12 @@ static bool is_file_driver(const char *driver)
 	       !strcmp(driver, "host_cdrom");
 }
 
+/* A file's node takes discards unless it says that it does not. */
 static int read_file_node(struct props *p, const char *prefix, struct drive_spec *d,
 			  struct lodge_err *err)
 {
+	static const char *const locking[] = {"auto", "on", "off", NULL};
+	unsigned lock = 0;
 	char key[64];
 	int r;
 
@@ -197,7 +200,18 @@ static int read_file_node(struct props *p, const char *prefix, struct drive_spec
 	if (!d->open.path || !*d->open.path)
 		return err_set(err, -EINVAL, "%s: %s is missing", props_what(p), key);
 	r = read_node(p, prefix, d, err);
-	return r ? r : read_aio(p, d, err);
+	snprintf(key, sizeof(key), "%saio", prefix);
+	if (!r)
+		r = read_aio(p, key, d, err);
+	d->open.discard = true;
+	snprintf(key, sizeof(key), "%sdiscard", prefix);
+	if (!r)
+		r = read_discard(p, key, &d->open.discard, err);
+	snprintf(key, sizeof(key), "%slocking", prefix);
+	if (!r)
+		r = props_choice(p, key, locking, &lock, err);
+	d->open.no_lock = lock == 2;
+	return r;
 }
 
 static struct props *find_node(const struct vm_options *all, unsigned before, const char *name)
@@ -252,6 +266,7 @@ int drive_read_blockdev(const struct vm_options *all, unsigned n, struct drive_s
 {
 	struct props *p = all->p[n];
 	const char *driver = props_get(p, "driver");
+	bool discard = false;
 	int r;
 
 	*d = (struct drive_spec){.what = "-blockdev",
@@ -262,20 +277,23 @@ int drive_read_blockdev(const struct vm_options *all, unsigned n, struct drive_s
 				 .index = UNSAID};
 	if (!driver || !d->id || !*d->id)
 		return err_set(err, -EINVAL,
-			       "-blockdev: driver= (raw, qcow2, ..., file) and node-name= are "
-			       "needed; JSON is not there yet");
+			       "-blockdev: driver (raw, qcow2, ..., file) and node-name are "
+			       "needed");
 	if (is_file_driver(driver)) {
 		r = read_file_node(p, "", d, err);
+		/* It stands alone, as a rule for itself. */
+		discard = d->open.discard && props_has(p, "discard");
 		d->open.format = "raw";
 	} else {
 		r = read_below(all, n, d, err);
 		/* The file's node may be for reading only where nothing is said above. */
 		if (!r)
 			r = read_node(p, "", d, err);
+		if (!r)
+			r = read_discard(p, "discard", &discard, err);
 		d->open.format = driver;
 	}
-	if (!r)
-		r = read_discard(p, d, err);
+	d->open.discard &= discard;
 	if (!r)
 		r = props_done(p, err);
 	if (r)

@@ -70,6 +70,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fw_cfg_free(f);
 	mem_free(mem);
 	bus_free(bus);
-	fake_end();
 	return 0;
 }

@@ -44,6 +44,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	debugcon_free(d);
 	isa_debug_exit_free(e);
 	bus_free(bus);
-	fake_end();
 	return 0;
 }

@@ -43,6 +43,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	virtio_balloon_free(s);
 	FUZZ_CHECK(list_empty(&fake.loop.timers));
 	drv_free(&f.d);
-	fake_end();
 	return 0;
 }

@@ -4,6 +4,7 @@
 Run: make t T=system/disk
 """
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -319,6 +320,50 @@ def test_disk_when_host_is_full_expect_stop_and_all_data_in_the_end(tmp_path, ki
         assert read_at(flat(tmp_path, path, kind), 0, 8 * MIB) == data()
 
 
+@pytest.mark.parametrize("policy", ["report", "ignore", "stop"])
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_disk_when_host_is_full_expect_what_werror_says(tmp_path, kind, policy):
+    """Whatever becomes of the guest's data, the image stays whole."""
+    with small_disk(tmp_path / "small", 6) as small:
+        path = small / "disk.img"
+        subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(path), "16M"], check=True)
+        (small / "filler").write_bytes(bytes(3 * MIB))
+        with guest(tmp_path, WRITE_ALL, "-drive",
+                   "if=virtio,format=%s,werror=%s,file=%s" % (kind, policy, path)) as vm:
+            vm.expect("READY")
+            vm.send("\r")
+            vm.expect("No space left on device")
+            if policy == "stop":
+                vm.expect("The machine is stopped")
+                # Still full: it stops again, as often as it is told to go on.
+                os.kill(vm.pid, signal.SIGCONT)
+                vm.expect("The machine is stopped")
+                (small / "filler").unlink()
+                subprocess.run(["mount", "-o", "remount,size=12m", str(small)], check=True)
+                os.kill(vm.pid, signal.SIGCONT)
+            vm.expect("WRITE-FAILED" if policy == "report" else "WRITTEN")
+            (small / "filler").unlink(missing_ok=True)
+            subprocess.run(["mount", "-o", "remount,size=12m", str(small)], check=True)
+            assert vm.wait_exit() == 0
+            assert ("The machine is stopped" in vm.text) == (policy == "stop")
+        raw = flat(tmp_path, path, kind)  # checks it
+        if policy == "stop":
+            assert read_at(raw, 0, 8 * MIB) == data()
+        else:
+            assert read_at(raw, 0, 2 * MIB) == data()[:2 * MIB]
+
+
+def test_error_when_werror_enospc_and_another_error_expect_the_guest_told(tmp_path, short):
+    with guest(tmp_path, WRITE_ALL, "-drive",
+               "if=virtio,format=raw,werror=enospc,file=%s" % short) as vm:
+        vm.expect("READY")
+        limited(vm, 4 * MIB)
+        vm.send("\r")
+        vm.expect("WRITE-FAILED")
+        assert vm.wait_exit() == 0
+        assert "a write failed: File too large" in vm.text and "stopped" not in vm.text
+
+
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 def test_machine_when_terminated_expect_what_was_written_in_the_file(tmp_path, kind):
     image = tmp_path / "disk.img"
@@ -345,6 +390,23 @@ cat /sys/block/vda/serial
         assert vm.wait_exit() == 0
         assert "WRITTEN" in vm.text and "lodge-1" in vm.text
     assert read_at(image, 0, 8 * MIB) == data()
+
+
+def test_blockdev_and_device_when_json_expect_them_there(tmp_path):
+    image = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "16M"], check=True)
+    script = """
+dd if=/tmp/data of=/dev/vda bs=1M oflag=direct 2>/dev/null && echo WRITTEN
+cat /sys/block/vda/serial
+"""
+    node = {"driver": "qcow2", "node-name": "d", "discard": "unmap", "cache": {"direct": True, "no-flush": False},
+            "file": {"driver": "file", "filename": str(image), "discard": "unmap", "aio": "threads"}}
+    device = {"driver": "virtio-blk-pci", "drive": "d", "serial": "lodge-2", "num-queues": 2, "bus": "pci.0",
+              "addr": "0x9"}
+    with guest(tmp_path, script, "-blockdev", json.dumps(node), "-device", json.dumps(device)) as vm:
+        assert vm.wait_exit() == 0
+        assert "WRITTEN" in vm.text and "lodge-2" in vm.text
+    assert read_at(flat(tmp_path, image, "qcow2"), 0, 8 * MIB) == data()
 
 
 def test_machine_when_reset_under_load_expect_it_starts_again(tmp_path, image):

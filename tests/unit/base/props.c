@@ -103,11 +103,85 @@ static void key_that_comes_twice_expect_a_refusal_or_both_values(void **state)
 	assert_string_equal(err.msg, "-device x,a=1,a=2: 'a' comes twice");
 }
 
+static void json_when_read_expect_dotted_keys(void **state)
+{
+	struct lodge_err err;
+	struct props *p = props_parse_json(
+		"-blockdev",
+		" {\"driver\": \"qcow2\", \"file\": {\"driver\": "
+		"\"file\", \"filename\": \"a=b,c\"}, "
+		"\"cache\": {\"direct\": true, \"no-flush\": false}, "
+		"\"n\": -12, \"l\": [7, {\"x\": "
+		"\"\\u00e4\"}], \"none\": {}, \"hostfwd\": [{\"str\": \"a\"}, {\"str\": \"b\"}]}",
+		&err);
+
+	(void)state;
+	assert_non_null(p);
+	assert_string_equal(props_get(p, "driver"), "qcow2");
+	assert_string_equal(props_get(p, "file.driver"), "file");
+	assert_string_equal(props_get(p, "file.filename"), "a=b,c");
+	assert_string_equal(props_get(p, "cache.direct"), "on");
+	assert_string_equal(props_get(p, "cache.no-flush"), "off");
+	assert_string_equal(props_get(p, "n"), "-12");
+	assert_string_equal(props_get(p, "l.0"), "7");
+	assert_string_equal(props_get(p, "l.1.x"), "ä");
+	assert_string_equal(props_next(p, "hostfwd"), "a");
+	assert_string_equal(props_next(p, "hostfwd"), "b");
+	assert_int_equal(props_done(p, &err), 0);
+	props_free(p);
+}
+
+static void json_refused(const char *text, const char *word)
+{
+	struct lodge_err err = {""};
+
+	assert_null(props_parse_json("-blockdev", text, &err));
+	if (!strstr(err.msg, word))
+		print_error("'%s' is not in: %s\n", word, err.msg);
+	assert_non_null(strstr(err.msg, word));
+	assert_null(strchr(err.msg, '\n'));
+}
+
+static void json_when_wrong_expect_a_sentence(void **state)
+{
+	static char text[70000];
+
+	(void)state;
+	json_refused("{\"driver\": \"raw\"", "this is not JSON, at its byte 16");
+	json_refused("{\"driver\": \"raw\"} x", "this is not JSON");
+	json_refused("{\"a\": 1, \"a\": 2}", "duplicate");
+	json_refused("{\"l\": [{\"str\": \"a\"}, {\"str\": \"b\"}]}", "'l' comes twice");
+	json_refused("[\"raw\"]", "object");
+	json_refused("{\"a\": null}", "'a' is null");
+	json_refused("{\"a\": {\"b\": 1.5}}", "'a.b' is a number with a fraction");
+	json_refused("{\"a.b\": 1}", "dot");
+	json_refused("{\"\": 1}", "no name");
+	json_refused("{\"a\": \"\\u0000\"}", "not JSON");
+	json_refused("{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}",
+		     "in one another");
+	memset(text, '[', 60000);
+	strcpy(text + 60000, "");
+	json_refused(text, "depth");
+	memset(text, ' ', sizeof(text) - 1);
+	json_refused(text, "65536 bytes");
+	memset(text, 0, sizeof(text));
+	snprintf(text, sizeof(text), "{\"%070d\": 1}", 0);
+	json_refused(text, "too long for the name");
+	snprintf(text, sizeof(text), "{\"a\": \"%05000d\"}", 0);
+	json_refused(text, "value of 'a' is too long");
+	strcpy(text, "{\"n\": [0");
+	for (unsigned i = 0; i < 64; i++)
+		strcat(text, ",1");
+	json_refused(strcat(text, "]}"), "too many");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(settings_when_asked_for_expect_their_values),
 		cmocka_unit_test(settings_nobody_asked_for_expect_a_refusal_by_name),
+		cmocka_unit_test(json_when_read_expect_dotted_keys),
+		cmocka_unit_test(json_when_wrong_expect_a_sentence),
 		cmocka_unit_test(values_of_the_wrong_kind_expect_a_refusal),
 		cmocka_unit_test(key_that_comes_twice_expect_a_refusal_or_both_values),
 	};

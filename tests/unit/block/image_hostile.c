@@ -109,10 +109,25 @@ static void mutate(struct hostile *h, unsigned shape, uint64_t *rnd)
 		abort();
 }
 
+/* What became of the images of one shape. */
+struct tally {
+	uint64_t images;
+	double slowest;
+};
+
+static void report(const struct hostile *h, const struct tally *t)
+{
+	for (unsigned i = 0; i < HOSTILE_SHAPES; i++)
+		fprintf(stderr, "%5s, shape %2u: %8llu images, %8llu opened, the slowest %.3f s\n",
+			hostile_format(i), i, (unsigned long long)t[i].images,
+			(unsigned long long)h->opened[i], t[i].slowest);
+}
+
 static void images_when_damaged_expect_no_crash_and_bounds(void **state)
 {
 	uint64_t seed = env_u64("LODGE_SEED", (uint64_t)time(NULL) << 24);
 	uint64_t count = env_u64("LODGE_COUNT", 5000);
+	struct tally tally[HOSTILE_SHAPES] = {0};
 	double worst = 0, before, took;
 	struct hostile h = {0};
 	long base;
@@ -133,12 +148,16 @@ static void images_when_damaged_expect_no_crash_and_bounds(void **state)
 		hostile_use(&h, shape, how);
 		took = cpu_seconds() - before;
 		worst = took > worst ? took : worst;
+		tally[shape].images++;
+		if (took > tally[shape].slowest)
+			tally[shape].slowest = took;
 		if (took > 1 || peak_kib() - base > 64 << 10)
 			fail_msg("LODGE_SEED=%llu (shape %u): %.2f s, %ld KiB",
 				 (unsigned long long)seed, shape, took, peak_kib() - base);
 	}
 	fprintf(stderr, "%llu images, the slowest %.3f s, %ld KiB at most\n",
 		(unsigned long long)count, worst, peak_kib() - base);
+	report(&h, tally);
 	hostile_free(&h);
 }
 

@@ -110,10 +110,13 @@ static void op_packed(struct life *l)
 	uint64_t off = align_down(rnd_below(&l->rnd, l->size), l->cluster);
 	uint8_t *in = calloc(2, l->cluster), *out = in + l->cluster;
 	uint64_t len = min_u64(l->cluster, l->size - off);
+	struct q_packer *packer = q_packer_new(l->b);
 	long n;
 
+	assert_non_null(packer);
 	rnd_fill(&l->rnd, in, rnd_below(&l->rnd, len));
-	n = q_compress(l->b, in, out);
+	n = q_pack(packer, in, out);
+	q_packer_free(packer);
 	assert_true(n >= 0);
 	if (n) {
 		memcpy(l->shadow + off, in, len);

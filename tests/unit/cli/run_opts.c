@@ -383,7 +383,6 @@ static void disks_when_given_expect_drives_in_order(void **state)
 	expect_ok(&o, "-blockdev raw,node-name=n,file.driver=file,file.filename=x");
 	assert_string_equal(props_get(o.vm.blockdevs.p[0], "driver"), "raw");
 	run_opts_free(&o);
-	expect_refusal("-blockdev {\"driver\":\"raw\"}", "JSON");
 	expect_refusal("-snapshot -blockdev raw,node-name=n", "-snapshot");
 	expect_refusal("-drive file=a,file=b", "twice");
 }
@@ -439,6 +438,30 @@ static void memory_objects_when_more_is_asked_expect_refusal(void **state)
 
 	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		expect_refusal(refused[i].line, refused[i].words);
+}
+
+static void json_when_given_expect_the_same_keys(void **state)
+{
+	struct run_opts o;
+	struct props *p;
+
+	expect_ok(&o,
+		  "-blockdev {\"driver\":\"raw\",\"node-name\":\"n\",\"file\":{\"driver\":\"file\","
+		  "\"filename\":\"a,b\"},\"read-only\":true} -device "
+		  "{\"driver\":\"virtio-blk-pci\",\"drive\":\"n\"} -device "
+		  "{\"iobase\":244,\"iosize\":4,\"driver\":\"isa-debug-exit\"}");
+	p = o.vm.blockdevs.p[0];
+	assert_string_equal(props_get(p, "driver"), "raw");
+	assert_string_equal(props_get(p, "file.filename"), "a,b");
+	assert_string_equal(props_get(p, "read-only"), "on");
+	assert_int_equal(o.vm.devices.n, 1);
+	assert_string_equal(props_get(o.vm.devices.p[0], "drive"), "n");
+	assert_true(o.vm.debug_exit);
+	assert_int_equal(o.vm.debug_exit_base, 244);
+	run_opts_free(&o);
+	expect_refusal("-blockdev {\"driver\":", "JSON");
+	expect_refusal("-device {\"drive\":\"n\"}", "driver");
+	expect_refusal("-device {\"driver\":\"isa-debug-exit\",\"iosize\":0}", "iosize");
 }
 
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
@@ -537,6 +560,7 @@ int main(void)
 		cmocka_unit_test(serial_when_repeated_expect_ports_in_order),
 		cmocka_unit_test(console_when_defaults_change_expect_first_serial_port_to_follow),
 		cmocka_unit_test(device_when_isa_debug_exit_expect_ports),
+		cmocka_unit_test(json_when_given_expect_the_same_keys),
 		cmocka_unit_test(fw_cfg_when_given_expect_items),
 		cmocka_unit_test(rtc_and_name_when_given_expect_them),
 		cmocka_unit_test(boot_when_incomplete_or_contradictory_expect_sentence),

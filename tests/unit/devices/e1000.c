@@ -29,7 +29,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	edrv_free(&d);
-	fake_end();
 	return 0;
 }
 

@@ -58,7 +58,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	fixture_free(*state);
-	fake_end();
 	return 0;
 }
 

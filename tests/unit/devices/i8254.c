@@ -37,7 +37,6 @@ static int teardown(void **state)
 	port61_free(f->p61);
 	i8254_free(f->pit);
 	free(f);
-	fake_end();
 	return 0;
 }
 

@@ -40,7 +40,6 @@ static int teardown(void **state)
 	bus_free(f->bus);
 	mc146818_free(f->r);
 	free(f);
-	fake_end();
 	return 0;
 }
 

@@ -22,7 +22,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	rdrv_free(&d);
-	fake_end();
 	return 0;
 }
 

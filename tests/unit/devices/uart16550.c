@@ -83,7 +83,6 @@ static int teardown(void **state)
 	uart16550_free(f->u);
 	assert_null(f->host.chr.fe.receive);
 	free(f);
-	fake_end();
 	return 0;
 }
 

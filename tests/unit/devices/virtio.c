@@ -58,7 +58,6 @@ static int teardown(void **state)
 	virtio_dev_free(&f->e.v);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

@@ -61,7 +61,6 @@ static int teardown(void **state)
 	assert_int_equal(f->queue.waits, 0);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

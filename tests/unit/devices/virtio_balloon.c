@@ -58,7 +58,6 @@ static int teardown(void **state)
 	virtio_balloon_free(f->s);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

@@ -83,7 +83,6 @@ static int teardown(void **state)
 	fake_disk_free(f->disk);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

@@ -63,7 +63,6 @@ static int teardown(void **state)
 	virtio_console_free(f->s);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

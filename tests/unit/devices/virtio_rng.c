@@ -61,7 +61,6 @@ static int teardown(void **state)
 	virtio_rng_free(f->s);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

@@ -74,7 +74,6 @@ static int teardown(void **state)
 	assert_true(list_empty(&fake_watches));
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 

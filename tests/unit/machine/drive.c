@@ -14,7 +14,7 @@
 
 #include "base/range.h"
 #include "machine/board_int.h"
-#include "machine/drive.h"
+#include "machine/drive_int.h"
 
 static struct vm vm;
 static struct board board;
@@ -194,6 +194,82 @@ static void blockdev_when_in_parts_expect_one_drive(void **state)
 	is_at("alone", DRIVE_NONE, 0, 0);
 }
 
+static void blockdev_json(const char *fmt, ...)
+{
+	struct vm_options *o = &vm.cfg.blockdevs;
+	char text[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	o->p[o->n] = props_parse_json("-blockdev", text, &err);
+	if (!o->p[o->n])
+		print_error("%s\n", err.msg);
+	assert_non_null(o->p[o->n]);
+	o->n++;
+}
+
+static void blockdev_when_json_expect_the_same_drive(void **state)
+{
+	blockdev_json("{\"driver\":\"file\",\"filename\":\"%s\",\"node-name\":\"f\",\"auto-read-"
+		      "only\":true,"
+		      "\"discard\":\"unmap\",\"aio\":\"threads\",\"locking\":\"auto\"}",
+		      path);
+	blockdev_json("{\"node-name\":\"d\",\"read-only\":true,\"discard\":\"unmap\",\"cache\":{"
+		      "\"direct\":"
+		      "false,\"no-flush\":false},\"driver\":\"raw\",\"file\":\"f\"}");
+	open_all();
+	assert_null(drive_find(&board, "f"));
+	is_at("d", DRIVE_NONE, 0, 0);
+	assert_true(drive_find(&board, "d")->read_only);
+	assert_false(blk_queue_uses_uring(drive_find(&board, "d")->queue));
+	teardown(NULL);
+	setup(NULL);
+	blockdev_json("{\"node-name\":\"d\",\"driver\":\"raw\",\"file\":{\"driver\":\"file\","
+		      "\"filename\":"
+		      "\"%s\",\"aio\":\"threads\",\"discard\":\"ignore\"}}",
+		      path);
+	open_all();
+	is_at("d", DRIVE_NONE, 0, 0);
+	assert_false(blk_queue_uses_uring(drive_find(&board, "d")->queue));
+	assert_false(drive_find(&board, "d")->read_only);
+	teardown(NULL);
+	setup(NULL);
+	blockdev_json("{\"node-name\":\"d\",\"driver\":\"raw\",\"file\":{\"driver\":\"file\","
+		      "\"filename\":"
+		      "\"%s\"},\"backing\":{\"driver\":\"raw\"}}",
+		      path);
+	refused("backing.driver");
+}
+
+/* Discards reach the file if its node and the image's let them. */
+static void blockdev_when_discards_are_said_expect_both_asked(void **state)
+{
+	static const struct {
+		const char *text;
+		bool on;
+	} c[] = {
+		{"raw,node-name=d,file.driver=file,discard=unmap", true},
+		{"raw,node-name=d,file.driver=file,discard=unmap,file.discard=unmap", true},
+		{"raw,node-name=d,file.driver=file,discard=unmap,file.discard=ignore", false},
+		{"raw,node-name=d,file.driver=file,file.discard=unmap", false},
+		{"raw,node-name=d,file.driver=file", false},
+	};
+	struct drive_spec s;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(c); i++) {
+		blockdev(c[i].text, "file.filename");
+		assert_int_equal(drive_read_blockdev(&vm.cfg.blockdevs, 0, &s, &err), 1);
+		assert_int_equal(s.open.discard, c[i].on);
+		teardown(NULL);
+		setup(NULL);
+	}
+	blockdev("file,node-name=d,discard=unmap", "filename");
+	assert_int_equal(drive_read_blockdev(&vm.cfg.blockdevs, 0, &s, &err), 1);
+	assert_true(s.open.discard);
+}
+
 static void blockdev_when_wrong_expect_a_sentence(void **state)
 {
 	blockdev("raw,node-name=d", NULL);
@@ -283,6 +359,8 @@ int main(void)
 		T(places_when_not_said_expect_qemus),
 		T(drives_when_wrong_expect_a_sentence),
 		T(blockdev_when_in_parts_expect_one_drive),
+		T(blockdev_when_json_expect_the_same_drive),
+		T(blockdev_when_discards_are_said_expect_both_asked),
 		T(blockdev_when_wrong_expect_a_sentence),
 		T(device_when_it_names_a_drive_expect_it_once),
 		T(check_when_nobody_shows_a_drive_expect_a_sentence),
