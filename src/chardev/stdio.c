@@ -255,6 +255,7 @@ struct chardev *chardev_open_stdio(const char *label, bool mux, const struct cha
 	if (host->stdio_taken)
 		*host->stdio_taken = true;
 	io_timer_init(&s->pump, host->loop, pump_input, s);
+	s->pump.host = true;
 	outq_init(&s->out, host->loop, &s->c, &out_ops, s);
 	s->out_fd = open_output(&socket);
 	outq_set_fd(&s->out, s->out_fd, socket);

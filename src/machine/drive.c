@@ -121,6 +121,7 @@ static void on_error(void *opaque, struct blk_queue *q, bool write, int result, 
 		if (atomic_load(&vm->pause) & VM_PAUSE_IO)
 			return;
 		vm_pause(vm, VM_PAUSE_IO);
+		vm_request(vm, VM_REQ_CLOCK);
 		fprintf(stderr,
 			"lodge: drive '%s' (%s): a %s failed: %s. The machine is stopped; once "
 			"that "

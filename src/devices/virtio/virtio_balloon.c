@@ -134,7 +134,7 @@ static void read_stats(struct virtio_balloon *s, const struct vq_chain *c)
 static void arm_stats(struct virtio_balloon *s)
 {
 	if (s->stats_s && s->stats_chain)
-		io_timer_arm(&s->stats_timer, clock_mono_ns() + s->stats_s * NS_PER_SEC);
+		io_timer_arm(&s->stats_timer, clock_vm_ns() + s->stats_s * NS_PER_SEC);
 }
 
 /* The driver put one buffer in: kept until the next are wanted. A second one takes its place. */

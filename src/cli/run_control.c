@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What makes a running machine be found and controlled. Threads: main only. */
+#include "cli/run_control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+int run_control_claim(struct run_control *rc, const struct run_opts *o, struct lodge_err *err)
+{
+	int r;
+
+	*rc = (struct run_control){.claim = {.dir = -1, .info = -1}};
+	if (o->no_control)
+		return 0;
+	r = rundir_claim(&rc->claim, o->vm.name, err);
+	if (!r || r == -EEXIST)
+		return r;
+	fprintf(stderr, "lodge: no control socket: %s\n", err->msg);
+	err->msg[0] = '\0';
+	return 0;
+}
+
+/* Who it is, for `lodge ps`. */
+static int tell_who(struct run_control *rc, const struct run_opts *o, struct vm *vm,
+		    struct lodge_err *err)
+{
+	struct vm_ctl_info info;
+	json_t *j;
+	int r;
+
+	(void)o;
+	vm_ctl_info(vm, &info);
+	j = json_pack("{s:s, s:I, s:s, s:s, s:i, s:I, s:I}", "name", info.name ? info.name : "",
+		      "pid", (json_int_t)getpid(), "engine", info.engine, "tier", info.tier, "cpus",
+		      (int)info.cpus, "memory", (json_int_t)info.ram_bytes, "started",
+		      (json_int_t)(clock_real_ns() / NS_PER_SEC));
+	/* A name that is no text in UTF-8 is known by its key alone. */
+	if (!j)
+		j = json_pack("{s:s, s:I, s:s, s:s, s:i, s:I, s:I}", "name", "", "pid",
+			      (json_int_t)getpid(), "engine", info.engine, "tier", info.tier,
+			      "cpus", (int)info.cpus, "memory", (json_int_t)info.ram_bytes,
+			      "started", (json_int_t)(clock_real_ns() / NS_PER_SEC));
+	r = rundir_tell(&rc->claim, j, err);
+	json_decref(j);
+	return r;
+}
+
+int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm *vm,
+		    struct lodge_err *err)
+{
+	int fd;
+
+	rc->control = control_new(vm, err);
+	if (!rc->control)
+		return -ENOMEM;
+	if (rc->claim.dir < 0)
+		return 0;
+	fd = rundir_listen(&rc->claim, "qmp", err);
+	if (fd < 0)
+		return fd;
+	if (control_listen(rc->control, fd, err))
+		return -ENOMEM;
+	return tell_who(rc, o, vm, err);
+}
+
+int run_control_start(struct run_control *rc, struct lodge_err *err)
+{
+	return control_start(rc->control, err);
+}
+
+void run_control_end(struct run_control *rc)
+{
+	/* The name stays taken until all is over, but nobody is answered any more. */
+	rundir_unlisten(&rc->claim);
+	control_stop(rc->control);
+}
+
+void run_control_free(struct run_control *rc)
+{
+	control_free(rc->control);
+	rundir_leave(&rc->claim);
+}
