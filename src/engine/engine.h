@@ -89,6 +89,13 @@ struct engine_ops {
 	/* After the state was written from outside. */
 	void (*state_changed)(struct vcpu *v);
 	const char *(*error)(const struct vcpu *v);
+	/*
+	 * Any thread, while vCPUs run or not: `fn` for each counter of all vCPUs together and the engine
+	 * (cpu < 0), or of one. May be NULL.
+	 */
+	void (*counters)(const struct engine *e, int cpu,
+			 void (*fn)(void *opaque, const char *name, const char *what, uint64_t value),
+			 void *opaque);
 };
 
 extern const struct engine_ops engine_soft;
