@@ -48,6 +48,18 @@ static int tell_who(struct run_control *rc, const struct run_opts *o, struct vm 
 	return r;
 }
 
+static void new_client(void *opaque, enum vm_monitor_mode mode, int fd)
+{
+	static const enum mon_mode modes[] = {
+		[VM_MONITOR_QMP] = MON_QMP,
+		[VM_MONITOR_QMP_PRETTY] = MON_QMP_PRETTY,
+		[VM_MONITOR_HMP] = MON_HMP,
+		[VM_MONITOR_HMP_ECHO] = MON_HMP_ECHO,
+	};
+
+	control_add(opaque, fd, modes[mode]);
+}
+
 int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm *vm,
 		    struct lodge_err *err)
 {
@@ -56,6 +68,7 @@ int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm 
 	rc->control = control_new(vm, err);
 	if (!rc->control)
 		return -ENOMEM;
+	vm_set_monitor_host(vm, new_client, rc->control);
 	if (rc->claim.dir < 0)
 		return 0;
 	fd = rundir_listen(&rc->claim, "qmp", err);
@@ -63,6 +76,9 @@ int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm 
 		return fd;
 	if (control_listen(rc->control, fd, err))
 		return -ENOMEM;
+	fd = vm_has_console(vm) ? rundir_listen(&rc->claim, "console", err) : -1;
+	if (vm_has_console(vm) && (fd < 0 || vm_console_listen(vm, fd, err)))
+		return -EINVAL;
 	return tell_who(rc, o, vm, err);
 }
 

@@ -9,8 +9,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "chardev/hub.h"
 #include "machine/chardevs.h"
 #include "machine/drive.h"
+#include "machine/monitor_pipe.h"
 #include "machine/vm_int.h"
 
 #define IO_STACK_BYTES (256u << 10)
@@ -112,6 +114,31 @@ void vm_continue(struct vm *vm)
 /* ---- Set-up -----------------------------------------------------------------------------------
  */
 
+/* More than one may be at the first serial line (`lodge console`). */
+static int share_console(struct vm *vm, struct lodge_err *err)
+{
+	struct chardev *hub;
+
+	if (!vm->serial[0])
+		return 0;
+	hub = chardev_hub_new(vm->serial[0], !vm->serial_named[0], vm->loop);
+	if (!hub)
+		return err_set(err, -ENOMEM, "no memory for a console");
+	vm->serial[0] = vm->console = hub;
+	vm->serial_named[0] = false;
+	return 0;
+}
+
+int vm_console_listen(struct vm *vm, int fd, struct lodge_err *err)
+{
+	return chardev_hub_listen(vm->console, fd, err);
+}
+
+bool vm_has_console(const struct vm *vm)
+{
+	return vm->console;
+}
+
 static int open_chardevs(struct vm *vm, struct lodge_err *err)
 {
 	struct chardev_host host = {
@@ -148,6 +175,8 @@ static int open_chardevs(struct vm *vm, struct lodge_err *err)
 		if (!vm->serial[i] && err->msg[0])
 			return -EINVAL;
 	}
+	if (monitors_open(vm, &host, err) || share_console(vm, err))
+		return -EINVAL;
 	if (!vm->cfg.debugcon)
 		return 0;
 	vm->debugcon = chardev_open(vm->cfg.debugcon, "debugcon", &host, err);
@@ -245,6 +274,7 @@ struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err)
 	vm->cfg = *cfg;
 	vm->event_fd = -1;
 	list_init(&vm->chardevs);
+	list_init(&vm->monitors);
 	if (set_up(vm, err)) {
 		vm_free(vm);
 		return NULL;
@@ -407,6 +437,7 @@ void vm_free(struct vm *vm)
 		return;
 	vm_stop(vm);
 	board_free(vm->board);
+	monitors_close(vm);
 	for (unsigned i = 0; i < VM_SERIALS; i++) {
 		if (!vm->serial_named[i])
 			chardev_free(vm->serial[i]);

@@ -15,6 +15,7 @@
 #include "engine/options.h"
 
 #define VM_SERIALS 4
+#define VM_MONITORS 8
 #define VM_FWCFG_ITEMS 32
 #define VM_CPUS_MAX 64
 #define VM_OPTIONS_MAX 64
@@ -49,6 +50,14 @@ struct vm_boot {
 	uint32_t reboot_timeout_ms; /* when nothing can be booted; ~0: never */
 };
 
+/* -monitor, -qmp, -mon. */
+enum vm_monitor_mode { VM_MONITOR_QMP, VM_MONITOR_QMP_PRETTY, VM_MONITOR_HMP, VM_MONITOR_HMP_ECHO };
+
+struct vm_monitor {
+	const char *chardev; /* as -serial spells it, or chardev:ID */
+	enum vm_monitor_mode mode;
+};
+
 /* What machine to build. All strings are borrowed for the VM's life; NULL means "not given". */
 struct vm_config {
 	const char *name;
@@ -71,6 +80,8 @@ struct vm_config {
 	struct vm_options option_roms; /* -option-rom */
 	struct vm_options smbios;
 	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
+	struct vm_monitor monitors[VM_MONITORS];
+	unsigned n_monitors;
 	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
 	bool debug_exit;		/* isa-debug-exit */
 	uint16_t debug_exit_base, debug_exit_size;
@@ -120,6 +131,15 @@ struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err);
  */
 void vm_set_listener(struct vm *vm, void (*fn)(void *opaque, const struct vm_event *ev),
 		     void *opaque);
+/*
+ * `fn` gets a connected socket for each client of a monitor, which is then its own; with the VM lock held,
+ * or before threads start. Before vm_start.
+ */
+void vm_set_monitor_host(struct vm *vm,
+			 void (*fn)(void *opaque, enum vm_monitor_mode mode, int fd), void *opaque);
+/* There is a first serial line; take clients for it from a listening Unix socket (taken). Before vm_start. */
+bool vm_has_console(const struct vm *vm);
+int vm_console_listen(struct vm *vm, int fd, struct lodge_err *err) MUST_CHECK;
 /* Start the io and vCPU threads. 0 or -errno; vm_free is due in both cases. */
 int vm_start(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 

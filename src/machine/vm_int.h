@@ -64,8 +64,12 @@ struct vm {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	struct chardev *serial[VM_SERIALS], *debugcon;
+	struct chardev *console; /* serial[0], as a hub; or NULL */
 	bool serial_named[VM_SERIALS]; /* it belongs to chardevs */
 	struct list chardevs;	       /* struct named_chardev */
+	struct list monitors;	       /* struct monitor_pipe */
+	void (*monitor_client)(void *opaque, enum vm_monitor_mode mode, int fd);
+	void *monitor_opaque;
 	bool stdio_taken;
 	struct board *board;
 	struct vm_cpu *cpus;
