@@ -246,12 +246,27 @@ int monitors_open(struct vm *vm, const struct chardev_host *host, struct lodge_e
 	return r;
 }
 
+/* No loop runs any more: what the monitor said last goes to the device, as far as it is taken. */
+static void last_words(struct monitor_pipe *p)
+{
+	ssize_t n = (ssize_t)p->out_len;
+
+	while (p->fd >= 0 && n >= 0) {
+		if (n && chardev_write(p->chr, p->out, (size_t)n) != (size_t)n)
+			return;
+		n = recv(p->fd, p->out, sizeof(p->out), MSG_DONTWAIT);
+		if (!n)
+			return;
+	}
+}
+
 void monitors_close(struct vm *vm)
 {
 	while (!list_empty(&vm->monitors)) {
 		struct monitor_pipe *p = container_of(vm->monitors.next, struct monitor_pipe, link);
 
 		list_del(&p->link);
+		last_words(p);
 		chardev_connect(p->chr, NULL);
 		end(p);
 		if (p->owned)

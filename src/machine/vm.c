@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "chardev/hub.h"
 #include "machine/chardevs.h"
 #include "machine/drive.h"
@@ -436,6 +437,8 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vm_stop(vm);
+	/* The clock is the process's, and the next machine's. */
+	clock_vm_go();
 	board_free(vm->board);
 	monitors_close(vm);
 	for (unsigned i = 0; i < VM_SERIALS; i++) {

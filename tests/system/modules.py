@@ -17,7 +17,7 @@ KEEP = ("drivers/ata", "drivers/virtio", "drivers/net", "drivers/nvme", "drivers
         "drivers/block", "drivers/cdrom", "fs/ext4",
         "fs/jbd2", "fs/isofs", "fs/fat", "fs/nls", "fs/mbcache.ko", "lib", "crypto", "arch/x86/crypto",
         "drivers/usb/storage", "drivers/usb/core", "drivers/usb/common", "block",
-        "drivers/char/hw_random", "drivers/char/virtio_console.ko", "fs/9p", "fs/netfs",
+        "drivers/acpi/button.ko", "drivers/input/evdev.ko", "drivers/char/hw_random", "drivers/char/virtio_console.ko", "fs/9p", "fs/netfs",
         "fs/fscache", "net/9p", "net/vmw_vsock", "net/core")
 
 
