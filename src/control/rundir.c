@@ -22,6 +22,8 @@
 #define INFO_MAX 65536u
 #define PLAIN_MAX 60u /* longer names are cut, with a sum behind */
 #define BACKLOG 64
+#define CLAIM_TRIES 10u
+#define CLAIM_LOOK_US 2000
 
 static const char *const suffixes[] = {"qmp", "console", "info"};
 #define INFO_AT 2u /* the last, so that what is locked goes last */
@@ -171,17 +173,84 @@ static json_t *read_info(int fd)
 	return NULL;
 }
 
+/* ---- Those there are ----------------------------------------------------------------------------- */
+
+/* Add the machine of `key` to `list` (unless that is NULL), or clear away what a dead one left. */
+static void look_at(int dir, const char *key, json_t *list)
+{
+	char name[RUNDIR_KEY + 16];
+	int fd = lock_info(dir, key, 0);
+	json_t *info;
+
+	if (fd >= 0) {
+		remove_files(dir, key);
+		close(fd);
+		return;
+	}
+	if (fd != -EBUSY || !list)
+		return;
+	file_name(name, sizeof(name), key, "info");
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	info = read_info(fd);
+	close(fd);
+	if (info) {
+		json_object_set_new(info, "key", json_string(key));
+		json_array_append_new(list, info);
+	}
+}
+
+/* All there are; takes `fd`. */
+static int look_at_all(int fd, json_t *list, struct lodge_err *err)
+{
+	struct dirent *e;
+	DIR *d = fdopendir(fd);
+
+	if (!d) {
+		close(fd);
+		return err_set(err, -errno, "cannot look for machines: %s", strerror(errno));
+	}
+	while ((e = readdir(d))) {
+		const char *dot = strrchr(e->d_name, '.');
+		char key[RUNDIR_KEY];
+
+		if (!dot || strcmp(dot, ".info") || (size_t)(dot - e->d_name) >= sizeof(key))
+			continue;
+		snprintf(key, sizeof(key), "%.*s", (int)(dot - e->d_name), e->d_name);
+		look_at(fd, key, list);
+	}
+	closedir(d);
+	return 0;
+}
+
+static void clear_dead(int dir)
+{
+	struct lodge_err err;
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && look_at_all(fd, NULL, &err))
+		return; /* another time */
+}
+
 /* ---- A machine's own ---------------------------------------------------------------------------- */
 
 int rundir_claim(struct rundir_claim *claim, const char *name, struct lodge_err *err)
 {
-	int dir = rundir_open(true, err), info;
+	int dir = rundir_open(true, err), info = -EBUSY;
 
 	*claim = (struct rundir_claim){.dir = -1, .info = -1};
 	if (dir < 0)
 		return dir;
 	rundir_key(claim->key, name, getpid());
-	info = lock_info(dir, claim->key, O_CREAT);
+	clear_dead(dir);
+	/* Somebody who clears away holds the lock for a moment. */
+	for (unsigned i = 0; i < CLAIM_TRIES; i++) {
+		info = lock_info(dir, claim->key, O_CREAT);
+		if (info != -EBUSY)
+			break;
+		usleep(CLAIM_LOOK_US);
+	}
 	if (info < 0) {
 		close(dir);
 		if (info == -EBUSY)
@@ -261,58 +330,17 @@ void rundir_leave(struct rundir_claim *claim)
 
 /* ---- Others' ------------------------------------------------------------------------------------ */
 
-/* Add the machine of `key` to `list`, or clear away what a dead one left. */
-static void look_at(int dir, const char *key, json_t *list)
-{
-	char name[RUNDIR_KEY + 16];
-	int fd = lock_info(dir, key, 0);
-	json_t *info;
-
-	if (fd >= 0) {
-		remove_files(dir, key);
-		close(fd);
-		return;
-	}
-	if (fd != -EBUSY)
-		return;
-	file_name(name, sizeof(name), key, "info");
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return;
-	info = read_info(fd);
-	close(fd);
-	if (info) {
-		json_object_set_new(info, "key", json_string(key));
-		json_array_append_new(list, info);
-	}
-}
-
 json_t *rundir_list(struct lodge_err *err)
 {
 	int fd = rundir_open(false, err);
 	json_t *list = json_array();
-	struct dirent *e;
-	DIR *d;
 
 	if (fd == -ENOENT)
 		return list;
-	d = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!d) {
+	if (fd < 0 || look_at_all(fd, list, err)) {
 		json_decref(list);
-		if (fd >= 0)
-			close(fd);
 		return NULL;
 	}
-	while ((e = readdir(d))) {
-		const char *dot = strrchr(e->d_name, '.');
-		char key[RUNDIR_KEY];
-
-		if (!dot || strcmp(dot, ".info") || (size_t)(dot - e->d_name) >= sizeof(key))
-			continue;
-		snprintf(key, sizeof(key), "%.*s", (int)(dot - e->d_name), e->d_name);
-		look_at(fd, key, list);
-	}
-	closedir(d);
 	return list;
 }
 

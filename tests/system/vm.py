@@ -5,8 +5,10 @@ Machines may be busy: every wait here is many times what the step takes on an id
 """
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pexpect
 
@@ -54,6 +56,13 @@ class Vm:
         if kind:
             tail = self.text + (self.child.before if isinstance(self.child.before, str) else "")
             print("---- the console's end:\n" + tail[-6000:])
+        # An orderly end may take longer than pexpect would wait before it sends SIGKILL.
+        for n in range(400):
+            if not self.child.isalive():
+                break
+            if n == 0:
+                self.child.kill(signal.SIGHUP)
+            time.sleep(0.05)
         self.child.close(force=True)
         for f in self.files:
             if f.startswith(WORK):
