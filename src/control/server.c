@@ -235,16 +235,18 @@ static bool may_control(int fd)
 	       (who.uid == geteuid() || !who.uid);
 }
 
-static void accept_client(struct control *c)
+static void accept_clients(struct control *c)
 {
-	int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	for (int i = 0; i < BATCH; i++) {
+		int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
-		return;
-	if (may_control(fd))
-		add_client(c, fd, MON_QMP);
-	else
-		close(fd);
+		if (fd < 0)
+			return;
+		if (may_control(fd))
+			add_client(c, fd, MON_QMP);
+		else
+			close(fd);
+	}
 }
 
 /* ---- What came from other threads --------------------------------------------------------------- */
@@ -360,7 +362,7 @@ static void dispatch(struct control *c, const struct epoll_event *ev, int n)
 		if (ev[i].data.ptr == &c->wake_fd)
 			(void)!read(c->wake_fd, &count, sizeof(count));
 		else if (ev[i].data.ptr == &c->listen_fd)
-			accept_client(c);
+			accept_clients(c);
 		else
 			serve(c, ev[i].data.ptr, ev[i].events);
 	}

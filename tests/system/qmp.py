@@ -17,10 +17,15 @@ def connect(name, suffix="qmp"):
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(TIMEOUT)
     try:
-        s.connect("/proc/self/fd/%d/%s.%s" % (folder, name, suffix))
+        for _ in range(1000):
+            try:
+                s.connect("/proc/self/fd/%d/%s.%s" % (folder, name, suffix))
+                return s
+            except BlockingIOError:  # more wait to be taken than may
+                time.sleep(0.01)
     finally:
         os.close(folder)
-    return s
+    raise TimeoutError("nobody takes the connection")
 
 
 def wait_for(name, suffix="qmp"):
