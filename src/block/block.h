@@ -42,7 +42,8 @@ struct blk_open {
 	bool check; /* open even if marked corrupt, and change nothing: for `lodge img check` */
 	bool quiet; /* say nothing on standard error, whatever is found damaged later */
 	enum blk_cache cache;
-	const struct blk_open *on_behalf; /* a backing file: the image that stands on it; else NULL */
+	const struct blk_open
+		*on_behalf; /* a backing file: the image that stands on it; else NULL */
 };
 
 /*

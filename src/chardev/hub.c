@@ -155,7 +155,7 @@ static void accept_client(void *opaque, uint32_t events)
 	(void)events;
 	sweep(h);
 	cl = fd >= 0 && may_attach(fd) && h->n_clients < HUB_CLIENTS_MAX ? calloc(1, sizeof(*cl))
-									  : NULL;
+									 : NULL;
 	if (cl)
 		cl->watch = io_watch_add(h->loop, fd, EPOLLIN, client_ready, cl);
 	if (!cl || !cl->watch) {

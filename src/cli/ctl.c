@@ -55,11 +55,12 @@ static bool is_there(const struct ctl *ctl)
 	bool there = false;
 	size_t i;
 
-	json_array_foreach (list, i, info) {
-		there |= json_equal(json_object_get(info, "key"),
-				    json_object_get(ctl->info, "key")) &&
-			 json_equal(json_object_get(info, "pid"),
-				    json_object_get(ctl->info, "pid"));
+	json_array_foreach(list, i, info)
+	{
+		there |=
+			json_equal(json_object_get(info, "key"),
+				   json_object_get(ctl->info, "key")) &&
+			json_equal(json_object_get(info, "pid"), json_object_get(ctl->info, "pid"));
 	}
 	json_decref(list);
 	return there;

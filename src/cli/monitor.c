@@ -92,8 +92,9 @@ int cli_monitor(int argc, char **argv)
 	if (argc == 3 && (!strcmp(argv[1], "--qmp") || !strcmp(argv[1], "-qmp")))
 		return speak_qmp(argv[2]);
 	if (argc < 2 || argv[1][0] == '-')
-		return cli_error("monitor: which machine? 'lodge ps' lists them, 'lodge help monitor' "
-				 "explains");
+		return cli_error(
+			"monitor: which machine? 'lodge ps' lists them, 'lodge help monitor' "
+			"explains");
 	if (!join(line, sizeof(line), argc - 2, argv + 2))
 		return cli_error("monitor: the command is too long");
 	if (ctl_open(&ctl, argv[1]))

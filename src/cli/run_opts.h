@@ -21,7 +21,7 @@ struct run_opts {
 	bool nic_said;	  /* there was a -nic or -net: no card of its own accord */
 	bool daemonize, help;
 	const char *pidfile;
-	bool no_control; /* -control off */
+	bool no_control;		/* -control off */
 	char engine_reason[160];	/* "because ..." */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;

@@ -82,9 +82,10 @@ static int stop_one(const char *who, uint64_t timeout_s, bool force)
 		return 1;
 	if (!is_running(&ctl) && !force) {
 		ctl_close(&ctl);
-		return cli_error("%s does not run, so its guest cannot power off: 'lodge resume %s' "
-				 "first, or 'lodge kill %s' ends it at once",
-				 who, who, who);
+		return cli_error(
+			"%s does not run, so its guest cannot power off: 'lodge resume %s' "
+			"first, or 'lodge kill %s' ends it at once",
+			who, who, who);
 	}
 	r = ctl_do(&ctl, "system_powerdown");
 	if (!r && wait_for_end(&ctl, timeout_s * NS_PER_SEC)) {
@@ -113,7 +114,8 @@ int cli_stop(int argc, char **argv)
 		if (!strcmp(o, "force"))
 			force = true;
 		else if (strcmp(o, "timeout"))
-			return cli_error("stop: there is no '%s'; 'lodge help stop' explains", argv[i]);
+			return cli_error("stop: there is no '%s'; 'lodge help stop' explains",
+					 argv[i]);
 		else if (i + 1 == argc || parse_u64(argv[++i], &timeout_s) || timeout_s > 1000000)
 			return cli_error("stop: --timeout needs a number of seconds");
 	}
@@ -163,8 +165,9 @@ static int kill_one(const char *who)
 		ret = client_call(ctl.client, "quit", NULL, KILL_MS, &err);
 	json_decref(ret);
 	if (!ret || !ctl_wait_gone(&ctl, KILL_MS)) {
-		fprintf(stderr, "lodge: %s does not end by itself; its process is killed, and what "
-				"its guest wrote last may be lost\n",
+		fprintf(stderr,
+			"lodge: %s does not end by itself; its process is killed, and what "
+			"its guest wrote last may be lost\n",
 			who);
 		if (!kill_process(&ctl))
 			r = cli_error("%s: its process could not be killed", who);

@@ -42,7 +42,8 @@ static void say_who_there_is(const json_t *list, const char *who, struct lodge_e
 	size_t used = 0, i;
 	json_t *info;
 
-	json_array_foreach (list, i, info) {
+	json_array_foreach(list, i, info)
+	{
 		const char *name = json_string_value(json_object_get(info, "name"));
 		json_int_t pid = json_integer_value(json_object_get(info, "pid"));
 
@@ -68,7 +69,8 @@ json_t *client_find(const char *who, struct lodge_err *err)
 
 	if (!list)
 		return NULL;
-	json_array_foreach (list, i, info) {
+	json_array_foreach(list, i, info)
+	{
 		/* A name comes before a process of that number. */
 		const char *name = json_string_value(json_object_get(info, "name"));
 
@@ -176,8 +178,8 @@ json_t *client_call(struct client *c, const char *command, json_t *args, int ms,
 	if (ret) {
 		json_incref(ret);
 	} else {
-		const char *desc = json_string_value(
-			json_object_get(json_object_get(reply, "error"), "desc"));
+		const char *desc =
+			json_string_value(json_object_get(json_object_get(reply, "error"), "desc"));
 
 		err_set(err, -EIO, "%s", desc ? desc : "the machine's answer makes no sense");
 	}

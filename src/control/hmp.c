@@ -74,8 +74,8 @@ static int info(struct hmp *h, char **word)
 		else if (!strcmp(word[0], c->name))
 			return c->run(h, word + 1);
 	}
-	return word[0] ? err_set(&h->err, -EINVAL, "there is no 'info %.60s'; 'info' lists what there is",
-				 word[0])
+	return word[0] ? err_set(&h->err, -EINVAL,
+				 "there is no 'info %.60s'; 'info' lists what there is", word[0])
 		       : 0;
 }
 
@@ -148,8 +148,8 @@ static void prompt(struct mon *m)
 
 void hmp_greet(struct mon *m)
 {
-	mon_buf_puts(&m->out, "Lodge " LODGE_VERSION
-			      " monitor - type 'help' for more information\r\n");
+	mon_buf_puts(&m->out,
+		     "Lodge " LODGE_VERSION " monitor - type 'help' for more information\r\n");
 	prompt(m);
 }
 

@@ -70,8 +70,8 @@ static int change(struct hmp *h, char **word)
 	if (mode && strcmp(mode, "read-only") && strcmp(mode, "retain") &&
 	    strcmp(mode, "read-write"))
 		return err_set(&h->err, -EINVAL, "the mode is retain, read-only or read-write");
-	return vm_ctl_change(h->vm, word[0], word[1], word[2],
-			     mode && !strcmp(mode, "read-only"), force, &h->err);
+	return vm_ctl_change(h->vm, word[0], word[1], word[2], mode && !strcmp(mode, "read-only"),
+			     force, &h->err);
 }
 
 static int resize(struct hmp *h, char **word)
@@ -131,8 +131,8 @@ const struct hmp_command hmp_device_commands[] = {
 	{"change", NULL, "[-f] DEVICE FILE [FORMAT [read-only]]",
 	 "another CD or floppy; -f even if the guest has locked the door", 2, 5, change},
 	{"eject", NULL, "[-f] DEVICE", "take the CD or floppy out", 1, 2, eject},
-	{"block_resize", NULL, "DEVICE SIZE", "another size for a virtio disk, in MiB or with a suffix",
-	 2, 2, resize},
+	{"block_resize", NULL, "DEVICE SIZE",
+	 "another size for a virtio disk, in MiB or with a suffix", 2, 2, resize},
 	{"snapshot_blkdev", NULL, "[-n] DEVICE FILE [qcow2]",
 	 "write to a new image from now on, which stands on the present one", 2, 4, snapshot},
 	{"balloon", NULL, "SIZE", "ask the guest to keep so much memory, in MiB", 1, 1, balloon},

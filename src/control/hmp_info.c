@@ -53,8 +53,7 @@ static int kvm(struct hmp *h, char **word)
 
 	(void)word;
 	vm_ctl_info(h->vm, &info);
-	mon_buf_printf(h->out, "kvm support: %s\n",
-		       info.engine[0] == 'k' ? "enabled" : "disabled");
+	mon_buf_printf(h->out, "kvm support: %s\n", info.engine[0] == 'k' ? "enabled" : "disabled");
 	return 0;
 }
 
@@ -112,14 +111,13 @@ static int blockstats(struct hmp *h, char **word)
 
 	(void)word;
 	for (unsigned i = 0; i < n; i++)
-		mon_buf_printf(h->out,
-			       "%s: rd_bytes=%llu wr_bytes=%llu rd_operations=%llu "
-			       "wr_operations=%llu flush_operations=%llu\n",
-			       d[i].device, (unsigned long long)d[i].read.bytes,
-			       (unsigned long long)d[i].write.bytes,
-			       (unsigned long long)d[i].read.ops,
-			       (unsigned long long)d[i].write.ops,
-			       (unsigned long long)d[i].flush.ops);
+		mon_buf_printf(
+			h->out,
+			"%s: rd_bytes=%llu wr_bytes=%llu rd_operations=%llu "
+			"wr_operations=%llu flush_operations=%llu\n",
+			d[i].device, (unsigned long long)d[i].read.bytes,
+			(unsigned long long)d[i].write.bytes, (unsigned long long)d[i].read.ops,
+			(unsigned long long)d[i].write.ops, (unsigned long long)d[i].flush.ops);
 	free(d);
 	return 0;
 }

@@ -20,7 +20,7 @@ struct mon {
 	enum mon_mode mode;
 	bool ready; /* QMP: qmp_capabilities was there */
 	bool dead;
-	struct scan scan;    /* QMP */
+	struct scan scan;	 /* QMP */
 	char line[MON_LINE_MAX]; /* HMP */
 	size_t line_len;
 	bool line_lost, after_cr;

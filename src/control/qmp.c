@@ -120,7 +120,8 @@ static int check_args(const char *spec, json_t *args, struct lodge_err *err)
 
 	if (!spec)
 		return 0;
-	json_object_foreach (args, key, v) {
+	json_object_foreach(args, key, v)
+	{
 		char type = type_of(spec, key, strlen(key), &optional);
 
 		if (!type)
@@ -214,7 +215,9 @@ static const struct qmp_command *find(const char *name)
 
 static const char *class_of(int error)
 {
-	return error == -ENODEV ? "DeviceNotFound" : error == -ENOTCONN ? "DeviceNotActive" : "GenericError";
+	return error == -ENODEV	    ? "DeviceNotFound"
+	       : error == -ENOTCONN ? "DeviceNotActive"
+				    : "GenericError";
 }
 
 /* The reply to `name`, without the id. */
@@ -257,7 +260,8 @@ static const char *check_top(json_t *top)
 
 	if (!json_is_object(top))
 		return "QMP input must be a JSON object";
-	json_object_foreach (top, key, v) {
+	json_object_foreach(top, key, v)
+	{
 		if (!strcmp(key, "arguments") && !json_is_object(v))
 			return "QMP input member 'arguments' must be an object";
 		if (!strcmp(key, "execute") && !json_is_string(v))
@@ -265,7 +269,8 @@ static const char *check_top(json_t *top)
 		if (!strcmp(key, "exec-oob"))
 			return "QMP input member 'exec-oob' is not there: commands come in order";
 		if (strcmp(key, "arguments") && strcmp(key, "execute") && strcmp(key, "id"))
-			return "QMP input has an unexpected member; there are execute, arguments and id";
+			return "QMP input has an unexpected member; there are execute, arguments "
+			       "and id";
 	}
 	return json_object_get(top, "execute") ? NULL : "QMP input lacks member 'execute'";
 }

@@ -6,10 +6,10 @@
 
 #include "control/mon_int.h"
 
-#define COMMAND(name)                                                                          \
-	static int name(struct mon *m __attribute__((unused)),                                 \
-			json_t *args __attribute__((unused)),                                  \
-			json_t **ret __attribute__((unused)),                                  \
+#define COMMAND(name)                                          \
+	static int name(struct mon *m __attribute__((unused)), \
+			json_t *args __attribute__((unused)),  \
+			json_t **ret __attribute__((unused)),  \
 			struct lodge_err *err __attribute__((unused)))
 
 /* ---- What there is ------------------------------------------------------------------------------ */
@@ -20,8 +20,8 @@ static json_t *inserted(const struct vm_ctl_drive *d)
 			 "s:{s:I, s:s, s:s}}",
 			 "file", d->path, "ro", (int)d->read_only, "drv", d->format, "encrypted", 0,
 			 "bps", 0, "bps_rd", 0, "bps_wr", 0, "iops", 0, "iops_rd", 0, "iops_wr", 0,
-			 "image", "virtual-size", (json_int_t)d->size,
-			 "filename", d->path, "format", d->format);
+			 "image", "virtual-size", (json_int_t)d->size, "filename", d->path,
+			 "format", d->format);
 }
 
 static json_t *drive_json(const struct vm_ctl_drive *d)

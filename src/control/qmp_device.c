@@ -10,10 +10,10 @@
 
 #include "control/mon_int.h"
 
-#define COMMAND(name)                                                                          \
-	static int name(struct mon *m __attribute__((unused)),                                 \
-			json_t *args __attribute__((unused)),                                  \
-			json_t **ret __attribute__((unused)),                                  \
+#define COMMAND(name)                                          \
+	static int name(struct mon *m __attribute__((unused)), \
+			json_t *args __attribute__((unused)),  \
+			json_t **ret __attribute__((unused)),  \
 			struct lodge_err *err __attribute__((unused)))
 
 COMMAND(set_link)
@@ -83,7 +83,8 @@ static void add_schema(void *opaque, const char *name, const char *what, uint64_
 
 static json_t *counters_of(struct mon *m, int cpu, const char *engine)
 {
-	json_t *list = json_array(), *j = json_pack("{s:s, s:o}", "provider", engine, "stats", list);
+	json_t *list = json_array(),
+	       *j = json_pack("{s:s, s:o}", "provider", engine, "stats", list);
 	char path[64];
 
 	vm_ctl_counters(m->vm, cpu, add_counter, list);
@@ -121,9 +122,9 @@ COMMAND(query_schemas)
 		json_t *list = json_array();
 
 		vm_ctl_counters(m->vm, cpu, add_schema, list);
-		json_array_append_new(*ret, json_pack("{s:s, s:s, s:o}", "provider", info.engine,
-						      "target", cpu < 0 ? "vm" : "vcpu", "stats",
-						      list));
+		json_array_append_new(*ret,
+				      json_pack("{s:s, s:s, s:o}", "provider", info.engine,
+						"target", cpu < 0 ? "vm" : "vcpu", "stats", list));
 	}
 	return 0;
 }

@@ -146,7 +146,8 @@ static int lock_info(int dir, const char *key, int flags)
 	file_name(name, sizeof(name), key, "info");
 	for (;;) {
 		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-		int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+		int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags,
+				0600);
 
 		if (fd < 0)
 			return -errno;

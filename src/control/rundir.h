@@ -39,7 +39,8 @@ struct rundir_claim {
  */
 int rundir_claim(struct rundir_claim *claim, const char *name, struct lodge_err *err) MUST_CHECK;
 /* Write who it is. */
-int rundir_tell(const struct rundir_claim *claim, const json_t *info, struct lodge_err *err) MUST_CHECK;
+int rundir_tell(const struct rundir_claim *claim, const json_t *info,
+		struct lodge_err *err) MUST_CHECK;
 /* A listening socket KEY.`suffix`, of mode 0600; a descriptor or -errno with a sentence. */
 int rundir_listen(const struct rundir_claim *claim, const char *suffix,
 		  struct lodge_err *err) MUST_CHECK;

@@ -424,9 +424,8 @@ struct control *control_new(struct vm *vm, struct lodge_err *err)
 int control_listen(struct control *c, int fd, struct lodge_err *err)
 {
 	c->listen_fd = fd;
-	return watch_fd(c, &c->listen_fd)
-		       ? err_set(err, -ENOMEM, "cannot watch the control socket")
-		       : 0;
+	return watch_fd(c, &c->listen_fd) ? err_set(err, -ENOMEM, "cannot watch the control socket")
+					  : 0;
 }
 
 int control_start(struct control *c, struct lodge_err *err)

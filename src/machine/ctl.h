@@ -34,12 +34,13 @@ enum vm_event_kind {
 
 struct vm_event {
 	enum vm_event_kind kind;
-	enum vm_cause cause;	 /* SHUTDOWN, RESET */
-	char device[64], id[64]; /* BLOCK_IO_ERROR, TRAY_MOVED: the drive's, and its -device's (or "") */
-	bool write, stopped;	 /* BLOCK_IO_ERROR */
-	int error;		 /* the same: -errno */
-	bool open;		 /* TRAY_MOVED */
-	uint64_t bytes;		 /* BALLOON: what the guest has now */
+	enum vm_cause cause; /* SHUTDOWN, RESET */
+	char device[64],
+		id[64]; /* BLOCK_IO_ERROR, TRAY_MOVED: the drive's, and its -device's (or "") */
+	bool write, stopped; /* BLOCK_IO_ERROR */
+	int error;	     /* the same: -errno */
+	bool open;	     /* TRAY_MOVED */
+	uint64_t bytes;	     /* BALLOON: what the guest has now */
 };
 
 /* ---- Running ------------------------------------------------------------------------------------ */

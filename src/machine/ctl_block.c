@@ -88,9 +88,9 @@ static void describe(const struct drive *d, uint32_t pause, struct vm_ctl_drive 
 	}
 	if (d->queue)
 		blk_queue_get_stats(d->queue, &st);
-#define TAKE(kind, op)                                                                             \
-	o->kind.ops = st.ops[op];                                                                  \
-	o->kind.bytes = st.bytes[op];                                                              \
+#define TAKE(kind, op)                \
+	o->kind.ops = st.ops[op];     \
+	o->kind.bytes = st.bytes[op]; \
 	o->kind.errors = st.errors[op]
 	TAKE(read, BLK_READ);
 	TAKE(write, BLK_WRITE);
@@ -192,7 +192,8 @@ int vm_ctl_eject(struct vm *vm, const char *name, bool force, struct lodge_err *
 		ata_press_eject(d->device);
 	pthread_mutex_unlock(&vm->lock);
 	if (put_away(vm, &old) && !r)
-		r = err_set(err, -EIO, "not all that the guest wrote to '%s' could be saved", d->id);
+		r = err_set(err, -EIO, "not all that the guest wrote to '%s' could be saved",
+			    d->id);
 	return r;
 }
 
@@ -228,7 +229,8 @@ int vm_ctl_change(struct vm *vm, const char *name, const char *path, const char 
 	r = change_locked(d, &m, force, &old, err);
 	pthread_mutex_unlock(&vm->lock);
 	if (put_away(vm, r ? &m : &old) && !r)
-		r = err_set(err, -EIO, "not all that the guest wrote to '%s' could be saved", d->id);
+		r = err_set(err, -EIO, "not all that the guest wrote to '%s' could be saved",
+			    d->id);
 	return r;
 }
 

@@ -54,7 +54,8 @@ int vm_ctl_query_balloon(struct vm *vm, uint64_t *bytes, struct lodge_err *err)
 
 /* ---- Character devices -------------------------------------------------------------------------- */
 
-static void put_chardev(struct vm_ctl_chardev *out, unsigned *n, const char *label, const char *name)
+static void put_chardev(struct vm_ctl_chardev *out, unsigned *n, const char *label,
+			const char *name)
 {
 	if (*n == VM_CTL_CHARDEVS)
 		return;

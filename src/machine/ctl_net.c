@@ -41,8 +41,9 @@ static int no_net(const char *id, struct lodge_err *err)
 {
 	if (id)
 		return err_set(err, -ENODEV, "Device '%.60s' not found", id);
-	return err_set(err, -ENODEV, "there is no network with host forwards; start the machine with "
-				     "-netdev user or -nic user");
+	return err_set(err, -ENODEV,
+		       "there is no network with host forwards; start the machine with "
+		       "-netdev user or -nic user");
 }
 
 int vm_ctl_hostfwd(struct vm *vm, const char *id, bool add, const char *rule, struct lodge_err *err)

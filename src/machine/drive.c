@@ -113,8 +113,10 @@ int drives_check(struct board *b, struct lodge_err *err)
 
 static void tell_error(const struct drive *d, bool write, int result, bool stopped)
 {
-	struct vm_event ev = {
-		.kind = VM_EVENT_BLOCK_IO_ERROR, .write = write, .error = result, .stopped = stopped};
+	struct vm_event ev = {.kind = VM_EVENT_BLOCK_IO_ERROR,
+			      .write = write,
+			      .error = result,
+			      .stopped = stopped};
 
 	snprintf(ev.device, sizeof(ev.device), "%.63s", d->id);
 	snprintf(ev.id, sizeof(ev.id), "%s", d->device_id);

@@ -25,9 +25,9 @@ struct drive {
 	enum drive_if iface;
 	unsigned bus, unit; /* IDE: 0..1 each; pflash: unit; others: unit counts */
 	bool cdrom;
-	bool used;		 /* a device has it */
-	enum drive_shown shown;	 /* as what */
-	void *device;		 /* struct ata_drive, virtio_blk, ...; NULL: none that could be asked */
+	bool used;		/* a device has it */
+	enum drive_shown shown; /* as what */
+	void *device; /* struct ata_drive, virtio_blk, ...; NULL: none that could be asked */
 	unsigned device_unit;	 /* a floppy's */
 	char device_id[64];	 /* id= of -device, or empty */
 	bool snapshot;		 /* what is written goes with the machine */

@@ -23,9 +23,9 @@ struct monitor_pipe {
 	struct vm *vm;
 	enum vm_monitor_mode mode;
 	struct chardev *chr;
-	bool owned;    /* closed here */
-	bool waits;    /* a connection begins with CHARDEV_EVENT_OPEN */
-	int fd;	       /* our end; -1: no connection */
+	bool owned; /* closed here */
+	bool waits; /* a connection begins with CHARDEV_EVENT_OPEN */
+	int fd;	    /* our end; -1: no connection */
 	struct io_watch *watch;
 	uint8_t in[PIPE_BYTES], out[PIPE_BYTES]; /* to the monitor; to the device */
 	size_t in_len, out_len;
@@ -149,8 +149,8 @@ static void writable(void *opaque)
 	push_out(opaque);
 }
 
-void vm_set_monitor_host(struct vm *vm,
-			 void (*fn)(void *opaque, enum vm_monitor_mode mode, int fd), void *opaque)
+void vm_set_monitor_host(struct vm *vm, void (*fn)(void *opaque, enum vm_monitor_mode mode, int fd),
+			 void *opaque)
 {
 	struct monitor_pipe *p;
 
@@ -171,8 +171,8 @@ void vm_set_monitor_host(struct vm *vm,
 
 /* ---- Opening ------------------------------------------------------------------------------------ */
 
-static int add(struct vm *vm, struct chardev *chr, enum vm_monitor_mode mode, bool owned, bool waits,
-	       struct lodge_err *err)
+static int add(struct vm *vm, struct chardev *chr, enum vm_monitor_mode mode, bool owned,
+	       bool waits, struct lodge_err *err)
 {
 	struct monitor_pipe *p = calloc(1, sizeof(*p));
 
@@ -200,35 +200,56 @@ static bool starts_empty(const char *spec)
 
 	if (!strcmp(spec, "pty"))
 		return true;
-	return (tcp || !strncmp(spec, "unix:", 5)) && !socket_parse(&s, tcp, strchr(spec, ':') + 1, &err) &&
-	       s.server;
+	return (tcp || !strncmp(spec, "unix:", 5)) &&
+	       !socket_parse(&s, tcp, strchr(spec, ':') + 1, &err) && s.server;
 }
 
 /* A terminal in raw mode shows no keys by itself. */
-static enum vm_monitor_mode mode_on(const char *spec, enum vm_monitor_mode mode)
+static enum vm_monitor_mode mode_on(bool terminal, enum vm_monitor_mode mode)
 {
-	bool terminal = !strcmp(spec, "stdio") || !strcmp(spec, "pty");
-
 	return mode == VM_MONITOR_HMP && terminal ? VM_MONITOR_HMP_ECHO : mode;
+}
+
+static bool is_there(struct vm *vm, const struct chardev *chr)
+{
+	struct monitor_pipe *p;
+
+	list_for_each_entry (p, &vm->monitors, link) {
+		if (p->chr == chr)
+			return true;
+	}
+	return false;
+}
+
+/* On a -chardev: its own, or behind Ctrl-A c where a device has it (mux=on). */
+static int open_named(struct vm *vm, const char *id, enum vm_monitor_mode mode,
+		      struct lodge_err *err)
+{
+	struct named_chardev *n = chardevs_find(vm, id);
+	struct chardev *behind = n && n->used ? chardev_monitor_of(n->chr) : NULL;
+
+	if (behind && !is_there(vm, behind))
+		return add(vm, behind, mode_on(true, mode), false, true, err);
+	n = chardevs_take(vm, id, err);
+	return n ? add(vm, n->chr, mode_on(n->terminal, mode), false, n->waits, err) : -EINVAL;
 }
 
 static int open_one(struct vm *vm, unsigned i, const struct chardev_host *host,
 		    struct lodge_err *err)
 {
 	const struct vm_monitor *m = &vm->cfg.monitors[i];
-	struct named_chardev *named;
 	struct chardev *chr;
 	char label[24];
 
-	if (!strncmp(m->chardev, "chardev:", 8)) {
-		named = chardevs_take(vm, m->chardev + 8, err);
-		return named ? add(vm, named->chr, m->mode, false, named->waits, err) : -EINVAL;
-	}
+	if (!strncmp(m->chardev, "chardev:", 8))
+		return open_named(vm, m->chardev + 8, m->mode, err);
 	snprintf(label, sizeof(label), "monitor%u", i);
 	chr = chardev_open(m->chardev, label, host, err);
 	if (!chr)
 		return err->msg[0] ? -EINVAL : 0;
-	return add(vm, chr, mode_on(m->chardev, m->mode), true, starts_empty(m->chardev), err);
+	return add(vm, chr,
+		   mode_on(!strcmp(m->chardev, "stdio") || !strcmp(m->chardev, "pty"), m->mode),
+		   true, starts_empty(m->chardev), err);
 }
 
 int monitors_open(struct vm *vm, const struct chardev_host *host, struct lodge_err *err)
@@ -240,7 +261,7 @@ int monitors_open(struct vm *vm, const struct chardev_host *host, struct lodge_e
 		r = open_one(vm, i, host, err);
 	for (unsigned i = 0; i < VM_SERIALS && !r; i++) {
 		behind = vm->serial[i] ? chardev_monitor_of(vm->serial[i]) : NULL;
-		if (behind)
+		if (behind && !is_there(vm, behind))
 			r = add(vm, behind, VM_MONITOR_HMP_ECHO, false, true, err);
 	}
 	return r;

@@ -10,8 +10,7 @@
 #include "machine/vm_int.h"
 
 /* -monitor and its like, and the monitors behind Ctrl-A c. After the character devices. */
-int monitors_open(struct vm *vm, const struct chardev_host *host,
-		  struct lodge_err *err) MUST_CHECK;
+int monitors_open(struct vm *vm, const struct chardev_host *host, struct lodge_err *err) MUST_CHECK;
 void monitors_close(struct vm *vm);
 
 #endif

@@ -82,14 +82,14 @@ struct vm_config {
 	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
 	struct vm_monitor monitors[VM_MONITORS];
 	unsigned n_monitors;
-	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
-	bool debug_exit;		/* isa-debug-exit */
+	const char *debugcon; /* character device of ports 0xe9 and 0x402 */
+	bool debug_exit;      /* isa-debug-exit */
 	uint16_t debug_exit_base, debug_exit_size;
 	bool no_reboot;	  /* a reset ends the VM */
 	bool no_shutdown; /* a power-off stops the vCPUs, and the process stays */
 	bool rtc_localtime;
 	bool start_stopped; /* -S */
-	bool no_stdio; /* the process has no terminal: refuse stdio back ends */
+	bool no_stdio;	    /* the process has no terminal: refuse stdio back ends */
 	struct vm_fwcfg_item fwcfg[VM_FWCFG_ITEMS];
 	unsigned fwcfg_items;
 	const char *cidata; /* a cloud-init seed: a folder, or the user-data */
@@ -97,7 +97,7 @@ struct vm_config {
 	struct vm_options drives, blockdevs, netdevs, devices;
 	struct vm_options chardevs; /* -chardev */
 	struct vm_options fsdevs, virtfs;
-	bool snapshot;		    /* what guests write to -drive goes when the machine ends */
+	bool snapshot; /* what guests write to -drive goes when the machine ends */
 };
 
 /* How a VM ended. */
@@ -135,8 +135,8 @@ void vm_set_listener(struct vm *vm, void (*fn)(void *opaque, const struct vm_eve
  * `fn` gets a connected socket for each client of a monitor, which is then its own; with the VM lock held,
  * or before threads start. Before vm_start.
  */
-void vm_set_monitor_host(struct vm *vm,
-			 void (*fn)(void *opaque, enum vm_monitor_mode mode, int fd), void *opaque);
+void vm_set_monitor_host(struct vm *vm, void (*fn)(void *opaque, enum vm_monitor_mode mode, int fd),
+			 void *opaque);
 /* There is a first serial line; take clients for it from a listening Unix socket (taken). Before vm_start. */
 bool vm_has_console(const struct vm *vm);
 int vm_console_listen(struct vm *vm, int fd, struct lodge_err *err) MUST_CHECK;

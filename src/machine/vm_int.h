@@ -64,7 +64,7 @@ struct vm {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	struct chardev *serial[VM_SERIALS], *debugcon;
-	struct chardev *console; /* serial[0], as a hub; or NULL */
+	struct chardev *console;       /* serial[0], as a hub; or NULL */
 	bool serial_named[VM_SERIALS]; /* it belongs to chardevs */
 	struct list chardevs;	       /* struct named_chardev */
 	struct list monitors;	       /* struct monitor_pipe */
@@ -79,9 +79,10 @@ struct vm {
 	/* Set by any thread; partner: vm_service, woken by event_fd. */
 	_Atomic uint32_t requests;
 	int event_fd;
-	_Atomic uint32_t reset_cause, end_cause; /* enum vm_cause, written before the request's bit */
-	bool launched;				 /* it has run; with the VM lock */
-	uint64_t stopped_tsc;			 /* the host's TSC when the clock stopped; 0: it goes */
+	_Atomic uint32_t reset_cause,
+		end_cause;    /* enum vm_cause, written before the request's bit */
+	bool launched;	      /* it has run; with the VM lock */
+	uint64_t stopped_tsc; /* the host's TSC when the clock stopped; 0: it goes */
 
 	/* Set before threads start. */
 	void (*listener)(void *opaque, const struct vm_event *ev);

@@ -436,7 +436,10 @@ static void user_hostfwds(struct net_backend *nb, char *out, size_t size)
 		char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
 
 		inet_ntop(AF_INET, &f->host_addr, host, sizeof(host));
-		inet_ntop(AF_INET, &f->guest_addr, guest, sizeof(guest));
+		/* None: the first one that DHCP gives. */
+		if (!f->guest_addr.s_addr ||
+		    !inet_ntop(AF_INET, &f->guest_addr, guest, sizeof(guest)))
+			guest[0] = '\0';
 		used += (size_t)snprintf(out + used, size - used, "%s:%s:%u-%s:%u\n",
 					 f->udp ? "udp" : "tcp", host, f->host_port, guest,
 					 f->guest_port);

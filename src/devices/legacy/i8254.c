@@ -268,8 +268,8 @@ static void arm_timer(struct i8254 *pit)
 		 * Half a period after the last one, or CATCH_UP_NS: a guest that checks in a few
 		 * milliseconds whether its timer ticks (Linux does) may get no more of a busy host.
 		 */
-		uint64_t soon = pit->last_ns +
-				min_u64(ticks_to_ns(pit->c[0].count) / 2, CATCH_UP_NS);
+		uint64_t soon =
+			pit->last_ns + min_u64(ticks_to_ns(pit->c[0].count) / 2, CATCH_UP_NS);
 
 		at = at && at < soon ? at : soon;
 	}

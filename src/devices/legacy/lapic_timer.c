@@ -154,8 +154,8 @@ void lapic_timer_set_count(struct lapic *l, uint32_t count)
 	l->timer_expiry_ns = 0;
 	if (count)
 		l->timer_expiry_ns = clock_vm_ns() + (lapic_timer_mode(l) == TIMER_PERIODIC
-								? timer_period_ns(l)
-								: timer_length_ns(l));
+							      ? timer_period_ns(l)
+							      : timer_length_ns(l));
 	lapic_timer_update(l);
 }
 

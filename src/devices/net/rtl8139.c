@@ -57,7 +57,7 @@ static void arm_timer(struct rtl8139 *s)
 	io_timer_cancel(&s->timer);
 	if (at)
 		io_timer_arm(&s->timer, clock_vm_ns() + mul_div_u64(ticks ? ticks : 1ull << 32,
-								      NS_PER_SEC, TIMER_HZ));
+								    NS_PER_SEC, TIMER_HZ));
 }
 
 static void timer_over(void *opaque)

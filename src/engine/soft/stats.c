@@ -156,8 +156,7 @@ void soft_stats_each(const struct engine *engine, int cpu,
 		if (!r->section)
 			fn(opaque, r->name, r->what,
 			   to_ns(e, r->name,
-				 cpu < 0 ? sum(e, r->offset)
-					 : value(e, (unsigned)cpu, r->offset)));
+				 cpu < 0 ? sum(e, r->offset) : value(e, (unsigned)cpu, r->offset)));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(all_rows) && cpu < 0; i++) {
 		const struct row *r = &all_rows[i];
