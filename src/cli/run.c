@@ -132,8 +132,11 @@ static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 		return cli_error("%s", err.msg);
 	}
 	watch(vm, signals, &end);
-	end_within(END_TIMEOUT_S);
+	/* A command may be at a slow disk. */
+	signal(SIGALRM, on_slow_disk);
+	alarm(END_TIMEOUT_S);
 	run_control_end(rc);
+	end_within(END_TIMEOUT_S);
 	vm_stop(vm);
 	/* A slow disk may have much to write, and all of it counts. */
 	signal(SIGALRM, on_slow_disk);

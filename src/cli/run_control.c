@@ -65,6 +65,7 @@ int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm 
 {
 	int fd;
 
+	rc->vm = vm;
 	rc->control = control_new(vm, err);
 	if (!rc->control)
 		return -ENOMEM;
@@ -91,6 +92,8 @@ void run_control_end(struct run_control *rc)
 {
 	/* The name stays taken until all is over, but nobody is answered any more. */
 	rundir_unlisten(&rc->claim);
+	if (rc->vm)
+		vm_ctl_hurry(rc->vm);
 	control_stop(rc->control);
 }
 

@@ -10,6 +10,7 @@
 struct run_control {
 	struct rundir_claim claim;
 	struct control *control;
+	struct vm *vm; /* borrowed */
 };
 
 /*

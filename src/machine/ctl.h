@@ -55,6 +55,8 @@ int vm_ctl_cont(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 void vm_ctl_power_button(struct vm *vm);
 void vm_ctl_reset(struct vm *vm);
 void vm_ctl_quit(struct vm *vm);
+/* The machine is about to end: what waits for a disk to become idle gives up. Any thread. */
+void vm_ctl_hurry(struct vm *vm);
 
 struct vm_ctl_info {
 	const char *name; /* or NULL; the configuration's */

@@ -137,7 +137,8 @@ static bool wait_idle(struct vm *vm, const struct drive *d, uint64_t ns)
 	bool idle;
 
 	pthread_mutex_lock(&vm->lock);
-	while (!(idle = !d->queue || blk_queue_idle(d->queue)) && clock_mono_ns() < end) {
+	while (!(idle = !d->queue || blk_queue_idle(d->queue)) && clock_mono_ns() < end &&
+	       !atomic_load(&vm->hurry)) {
 		pthread_mutex_unlock(&vm->lock);
 		usleep(LOOK_US);
 		pthread_mutex_lock(&vm->lock);

@@ -153,6 +153,11 @@ void vm_ctl_quit(struct vm *vm)
 	vm_request_end_by(vm, 0, NULL, VM_CAUSE_QUIT);
 }
 
+void vm_ctl_hurry(struct vm *vm)
+{
+	atomic_store(&vm->hurry, true);
+}
+
 void vm_ctl_info(struct vm *vm, struct vm_ctl_info *out)
 {
 	uint8_t u[16];

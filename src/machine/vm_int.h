@@ -81,6 +81,7 @@ struct vm {
 	int event_fd;
 	_Atomic uint32_t reset_cause,
 		end_cause;    /* enum vm_cause, written before the request's bit */
+	_Atomic bool hurry;   /* written by vm_ctl_hurry(), read by whoever waits in ctl_block.c */
 	bool launched;	      /* it has run; with the VM lock */
 	uint64_t stopped_tsc; /* the host's TSC when the clock stopped; 0: it goes */
 

@@ -387,6 +387,19 @@ def test_mux_when_ctrl_a_c_expect_monitor_and_guest_again():
         say(vm, "\recho back$((1 + 1))", "back2")
 
 
+def test_mux_when_shared_by_chardev_expect_the_monitor_behind_ctrl_a_c():
+    with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd(), "-append", APPEND, "-S", "-chardev",
+            "stdio,mux=on,id=c", "-serial", "chardev:c", "-mon", "chardev=c") as vm:
+        vm.expect("software")
+        time.sleep(0.5)
+        vm.send("\x01c")
+        vm.expect(r"\(qemu\) ")
+        vm.send("info status\r")
+        vm.expect(r"VM status: paused \(prelaunch\)")
+        vm.send("cont\r\x01c")
+        vm.expect("guest# ")
+
+
 # ---- disk errors ------------------------------------------------------------------------------
 
 def test_io_error_when_werror_is_stop_expect_event_state_and_cont(tmp_path):
