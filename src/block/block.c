@@ -136,6 +136,12 @@ int blk_close(struct blk *b)
 	return r ? r : backing;
 }
 
+void blk_stand_on(struct blk *top, struct blk *base)
+{
+	base->read_only = true;
+	top->backing = base;
+}
+
 /* ---- Facts ------------------------------------------------------------------------------------- */
 
 uint64_t blk_size(const struct blk *b)
@@ -146,6 +152,16 @@ uint64_t blk_size(const struct blk *b)
 bool blk_is_read_only(const struct blk *b)
 {
 	return b->read_only;
+}
+
+enum blk_cache blk_cache(const struct blk *b)
+{
+	return b->cache;
+}
+
+bool blk_discards(const struct blk *b)
+{
+	return b->discard;
 }
 
 const char *blk_path(const struct blk *b)

@@ -42,7 +42,8 @@ struct blk_open {
 	bool check; /* open even if marked corrupt, and change nothing: for `lodge img check` */
 	bool quiet; /* say nothing on standard error, whatever is found damaged later */
 	enum blk_cache cache;
-	const struct blk_open *on_behalf; /* a backing file: the image that stands on it; else NULL */
+	const struct blk_open
+		*on_behalf; /* a backing file: the image that stands on it; else NULL */
 };
 
 /*
@@ -59,8 +60,17 @@ int blk_overlay(struct blk *base, struct blk **out, struct lodge_err *err) MUST_
 /* Flush and close, backing files too. NULL is allowed. What a failed flush costs is in the result. */
 int blk_close(struct blk *b);
 
+/*
+ * Let `top`, open without its backing file, stand on `base`, open for whatever it was open for, which is not
+ * written to any more and is closed with `top`. For a snapshot of an image that is in use: nothing of it is
+ * under way.
+ */
+void blk_stand_on(struct blk *top, struct blk *base);
+
 uint64_t blk_size(const struct blk *b);
 bool blk_is_read_only(const struct blk *b);
+enum blk_cache blk_cache(const struct blk *b);
+bool blk_discards(const struct blk *b); /* blk_open.discard */
 const char *blk_path(const struct blk *b);
 const char *blk_format(const struct blk *b);
 /* The format was guessed from what the file holds, which a guest may have written (say so). */

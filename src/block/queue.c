@@ -46,6 +46,7 @@ struct blk_queue {
 	struct list ended, held;
 	unsigned under_way; /* submitted, and not yet told nor held */
 	unsigned plugs;
+	bool frozen; /* what is submitted goes to `held` */
 	bool direct; /* addresses must be aligned */
 	unsigned align;
 	struct blk_queue_stats stats;
@@ -148,8 +149,14 @@ static bool writes_through(const struct blk_queue *q)
 
 static void start(struct blk_queue *q, struct blk_req *req)
 {
-	int r = check(q, req);
+	int r;
 
+	if (q->frozen) {
+		req->state = REQ_HELD;
+		list_add_tail(&q->held, &req->link);
+		return;
+	}
+	r = check(q, req);
 	q->under_way++;
 	if (r || (!req->len && req->op != BLK_FLUSH))
 		end_at_once(q, req, r);
@@ -313,6 +320,8 @@ void blk_queue_resume(struct blk_queue *q)
 {
 	struct list again;
 
+	if (q->frozen)
+		return; /* they go with the thaw */
 	/* Those that are there now; one that fails again at once goes back to `held`. */
 	list_init(&again);
 	while (!list_empty(&q->held)) {
@@ -329,6 +338,36 @@ void blk_queue_resume(struct blk_queue *q)
 		start(q, container_of(node, struct blk_req, link));
 	}
 	blk_queue_unplug(q);
+}
+
+/* ---- Frozen ------------------------------------------------------------------------------------ */
+
+void blk_queue_freeze(struct blk_queue *q)
+{
+	q->frozen = true;
+}
+
+bool blk_queue_idle(const struct blk_queue *q)
+{
+	return !q->under_way;
+}
+
+static void look_at_image(struct blk_queue *q)
+{
+	q->direct = q->b->cache == BLK_CACHE_NONE || q->b->cache == BLK_CACHE_DIRECTSYNC;
+	q->align = blk_align(q->b);
+}
+
+void blk_queue_set_image(struct blk_queue *q, struct blk *b)
+{
+	q->b = b;
+	look_at_image(q);
+}
+
+void blk_queue_thaw(struct blk_queue *q)
+{
+	q->frozen = false;
+	blk_queue_resume(q);
 }
 
 void blk_queue_drop_held(struct blk_queue *q)
@@ -375,8 +414,7 @@ struct blk_queue *blk_queue_new(struct blk *b, const struct blk_queue_config *cf
 	q->b = b;
 	q->cfg = *cfg;
 	q->event_fd = -1;
-	q->direct = b->cache == BLK_CACHE_NONE || b->cache == BLK_CACHE_DIRECTSYNC;
-	q->align = blk_align(b);
+	look_at_image(q);
 	list_init(&q->ended);
 	list_init(&q->held);
 	if (set_up(q, err)) {

@@ -73,6 +73,15 @@ void blk_queue_submit(struct blk_queue *q, struct blk_req *req);
 /* Submissions between the two go to the host in one call. */
 void blk_queue_plug(struct blk_queue *q);
 void blk_queue_unplug(struct blk_queue *q);
+/*
+ * While it is frozen, what is submitted waits; what is under way ends as it would. When blk_queue_idle(), the
+ * image may be exchanged, or its size. blk_queue_thaw() starts what waits, on the image there is then.
+ */
+void blk_queue_freeze(struct blk_queue *q);
+bool blk_queue_idle(const struct blk_queue *q);
+/* Frozen and idle: requests go to `b` (borrowed) from now on. */
+void blk_queue_set_image(struct blk_queue *q, struct blk *b);
+void blk_queue_thaw(struct blk_queue *q);
 /* Wait until nothing is under way (held ones aside), calling `done`. For reset, and before saving. */
 void blk_queue_drain(struct blk_queue *q);
 /* Try again what was held by BLK_STOP. */

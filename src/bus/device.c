@@ -154,7 +154,7 @@ long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 {
 	const struct device_class *cls = dev->cls;
 	struct writer w = {.buf = buf, .cap = cap};
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	unsigned fields = 0;
 
 	for (const struct state_field *f = cls->fields; f && f->name; f++)
@@ -192,7 +192,7 @@ long device_save(const struct device *dev, uint8_t *buf, size_t cap)
 /* Walk the fields of the stream; with `store`, into the device. False when one does not match. */
 static bool load_fields(struct device *dev, struct reader *r, uint8_t version, bool store)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	for (const struct state_field *f = dev->cls->fields; f && f->name; f++) {
 		uint8_t *p = (uint8_t *)dev + f->offset;

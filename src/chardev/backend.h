@@ -44,6 +44,9 @@ struct chardev_host {
 struct chardev *chardev_open(const char *spec, const char *label, const struct chardev_host *host,
 			     struct lodge_err *err);
 
+/* The channel behind Ctrl-A c of a mon:stdio, which lives as long; NULL for others. */
+struct chardev *chardev_monitor_of(struct chardev *c);
+
 /* ---- The back ends; `arg` is what stands behind the colon. ---------------------------------- */
 
 struct chardev *chardev_open_null(void);

@@ -33,11 +33,11 @@ const char *mux_help(void)
 	       "Ctrl-A x       end the virtual machine\r\n"
 	       "Ctrl-A b       send a break to the guest\r\n"
 	       "Ctrl-A r       go on, where a disk error stopped the machine\r\n"
-	       "Ctrl-A c       the monitor (not there yet)\r\n"
+	       "Ctrl-A c       to the monitor, and back to the guest\r\n"
 	       "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 }
 
 const char *mux_no_monitor(void)
 {
-	return "\r\nlodge: there is no monitor yet; Ctrl-A h lists the keys\r\n";
+	return "\r\nlodge: there is no monitor on this console; Ctrl-A h lists the keys\r\n";
 }

@@ -40,7 +40,9 @@ void outq_init(struct outq *q, struct io_loop *loop, struct chardev *owner,
 	q->patience_ns = 0;
 	q->head = q->len = 0;
 	io_timer_init(&q->delay, loop, delay_over, q);
+	q->delay.host = true;
 	io_timer_init(&q->patience, loop, patience_over, q);
+	q->patience.host = true;
 }
 
 static void set_blocked(struct outq *q, bool on)

@@ -188,6 +188,7 @@ struct chardev *chardev_open_pty(const char *label, const struct chardev_host *h
 	p->loop = host->loop;
 	p->fd = fd;
 	io_timer_init(&p->look, host->loop, look, p);
+	p->look.host = true;
 	outq_init(&p->out, host->loop, &p->c, &out_ops, p);
 	p->out.patience_ns = PATIENCE_NS;
 	look_later(p);

@@ -250,6 +250,7 @@ static struct chardev *open_socket(bool tcp, const char *arg, const struct chard
 	s->host = *host;
 	s->fd = s->listen_fd = -1;
 	io_timer_init(&s->parked, host->loop, parked_too_long, s);
+	s->parked.host = true;
 	outq_init(&s->out, host->loop, &s->c, &out_ops, s);
 	s->out.patience_ns = PATIENCE_NS;
 	if (socket_parse(&s->spec, tcp, arg, err)) {

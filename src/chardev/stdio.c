@@ -37,6 +37,13 @@ struct stdio_backend {
 	int out_fd; /* owned, if not STDOUT_FILENO */
 	struct inq in;
 	struct outq out;
+	/* Behind Ctrl-A c: a channel of its own, with the same output. */
+	struct monitor {
+		struct chardev c;
+		struct stdio_backend *s;
+		bool active, opened;
+		struct inq in;
+	} mon;
 };
 
 static void input_ready(void *opaque, uint32_t events);
@@ -64,11 +71,30 @@ static void say(struct stdio_backend *s, const char *text)
 	outq_put(&s->out, (const uint8_t *)text, strlen(text));
 }
 
+static void switch_monitor(struct stdio_backend *s)
+{
+	static const uint8_t enter = '\r';
+
+	if (!s->mon.c.fe.receive) {
+		say(s, mux_no_monitor());
+		return;
+	}
+	s->mon.active = !s->mon.active;
+	say(s, "\r\n");
+	if (!s->mon.active)
+		return;
+	if (s->mon.opened)
+		inq_put(&s->mon.in, &enter, 1); /* it shows its prompt */
+	else
+		chardev_event(&s->mon.c, CHARDEV_EVENT_OPEN);
+	s->mon.opened = true;
+}
+
 static void feed(struct stdio_backend *s, uint8_t byte)
 {
 	switch (s->mux ? mux_feed(&s->escaped, byte) : MUX_PASS) {
 	case MUX_PASS:
-		inq_put(&s->in, &byte, 1);
+		inq_put(s->mon.active ? &s->mon.in : &s->in, &byte, 1);
 		break;
 	case MUX_QUIT:
 		if (s->host.quit)
@@ -82,7 +108,7 @@ static void feed(struct stdio_backend *s, uint8_t byte)
 			s->host.resume(s->host.opaque);
 		break;
 	case MUX_MONITOR:
-		say(s, mux_no_monitor());
+		switch_monitor(s);
 		break;
 	case MUX_BREAK:
 		inq_deliver(&s->in, &s->c);
@@ -108,6 +134,7 @@ static void read_input(struct stdio_backend *s)
 	for (ssize_t i = 0; i < n; i++)
 		feed(s, buf[i]);
 	inq_deliver(&s->in, &s->c);
+	inq_deliver(&s->mon.in, &s->mon.c);
 	set_reading(s);
 }
 
@@ -137,6 +164,25 @@ static size_t stdio_write(struct chardev *c, const uint8_t *buf, size_t len)
 	struct stdio_backend *s = (struct stdio_backend *)c;
 
 	return outq_put(&s->out, buf, len);
+}
+
+/* A terminal that takes nothing loses what the monitor says; only the guest waits for it. */
+static size_t monitor_write(struct chardev *c, const uint8_t *buf, size_t len)
+{
+	struct monitor *m = (struct monitor *)c;
+
+	outq_put(&m->s->out, buf, len);
+	return len;
+}
+
+static void monitor_accept_input(struct chardev *c)
+{
+	inq_deliver(&((struct monitor *)c)->in, c);
+}
+
+static void monitor_free(struct chardev *c)
+{
+	(void)c; /* with the other channel */
 }
 
 static void output_ready(void *opaque, uint32_t events)
@@ -219,12 +265,21 @@ static void open_input(struct stdio_backend *s)
 	}
 }
 
+static const struct chardev_ops stdio_ops = {
+	.write = stdio_write, .accept_input = stdio_accept_input, .free = stdio_free};
+static const struct chardev_ops monitor_ops = {
+	.write = monitor_write, .accept_input = monitor_accept_input, .free = monitor_free};
+
+struct chardev *chardev_monitor_of(struct chardev *c)
+{
+	struct stdio_backend *s = (struct stdio_backend *)c;
+
+	return c->ops == &stdio_ops && s->mux ? &s->mon.c : NULL;
+}
+
 struct chardev *chardev_open_stdio(const char *label, bool mux, const struct chardev_host *host,
 				   struct lodge_err *err)
 {
-	static const struct chardev_ops ops = {.write = stdio_write,
-					       .accept_input = stdio_accept_input,
-					       .free = stdio_free};
 	static const struct outq_ops out_ops = {.want_write = want_write, .failed = failed};
 	struct stdio_backend *s;
 	bool socket;
@@ -249,12 +304,15 @@ struct chardev *chardev_open_stdio(const char *label, bool mux, const struct cha
 		free(s);
 		return NULL;
 	}
-	s->c.ops = &ops;
+	s->c.ops = &stdio_ops;
+	s->mon.c.ops = &monitor_ops;
+	s->mon.s = s;
 	s->host = *host;
 	s->mux = mux;
 	if (host->stdio_taken)
 		*host->stdio_taken = true;
 	io_timer_init(&s->pump, host->loop, pump_input, s);
+	s->pump.host = true;
 	outq_init(&s->out, host->loop, &s->c, &out_ops, s);
 	s->out_fd = open_output(&socket);
 	outq_set_fd(&s->out, s->out_fd, socket);

@@ -5,7 +5,6 @@
 #include "cli/run_opts.h"
 
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
-#define MONITOR "the monitor is not there yet; leave it out or write '-monitor none'"
 #define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
@@ -29,12 +28,8 @@ static const struct {
 	{"full-screen", DISPLAYS},
 	{"g", DISPLAYS},
 	{"k", DISPLAYS},
-	{"qmp", MONITOR},
-	{"qmp-pretty", MONITOR},
-	{"mon", MONITOR},
 	{"gdb", DEBUGGER},
 	{"s", DEBUGGER},
-	{"S", DEBUGGER},
 	{"singlestep", DEBUGGER},
 	{"usb", USB},
 	{"usbdevice", USB},
@@ -71,7 +66,8 @@ static const struct {
 	{"semihosting", "semihosting is not for this machine"},
 	{"bt", "Bluetooth is not there"},
 	{"plugin", "plugins are not there yet"},
-	{"preconfig", MONITOR},
+	{"preconfig",
+	 "machines are whole before they start; -S stops one before its first instruction"},
 	{"compat", CONFIG},
 	{"echr", "the escape key is Ctrl-A and cannot be changed yet"},
 	{"virtioconsole",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/props.h"
+#include "base/keyval.h"
 #include "cli/run_opts.h"
 #include "machine/board_pc.h"
 
@@ -77,10 +78,80 @@ static int set_display(struct run_opts *o, const char *val, struct lodge_err *er
 	return only_none("display", "displays are", val, err);
 }
 
+/* ---- Monitors ---------------------------------------------------------------------------------- */
+
+static int add_monitor(struct run_opts *o, const char *opt, const char *val,
+		       enum vm_monitor_mode mode, struct lodge_err *err)
+{
+	if (!strcmp(val, "none"))
+		return 0;
+	if (o->vm.n_monitors == VM_MONITORS)
+		return err_set(err, -EINVAL, "-%s: %u monitors are the most", opt, VM_MONITORS);
+	o->vm.monitors[o->vm.n_monitors++] = (struct vm_monitor){val, mode};
+	return 0;
+}
+
 static int set_monitor(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	(void)o;
-	return only_none("monitor", "the monitor is", val, err);
+	return add_monitor(o, "monitor", val, VM_MONITOR_HMP, err);
+}
+
+static int set_qmp(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return add_monitor(o, "qmp", val, VM_MONITOR_QMP, err);
+}
+
+static int set_qmp_pretty(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	return add_monitor(o, "qmp-pretty", val, VM_MONITOR_QMP_PRETTY, err);
+}
+
+static int read_mon(struct keyval *kv, char *chardev, size_t size, bool *control, bool *pretty,
+		    struct lodge_err *err)
+{
+	int r;
+
+	while ((r = keyval_next(kv, err)) > 0) {
+		if (!strcmp(kv->key, "chardev")) {
+			if (snprintf(chardev, size, "chardev:%s", kv->val) >= (int)size)
+				return err_set(err, -EINVAL, "-mon: the id is too long");
+		} else if (!strcmp(kv->key, "mode") && !strcmp(kv->val, "control")) {
+			*control = true;
+		} else if (!strcmp(kv->key, "mode") && !strcmp(kv->val, "readline")) {
+			*control = false;
+		} else if (!strcmp(kv->key, "pretty")) {
+			if (parse_bool(kv->val, pretty))
+				return err_set(err, -EINVAL, "-mon: pretty is on or off");
+		} else {
+			return err_set(err, -EINVAL,
+				       "-mon: there is no '%s=%s'; there are chardev=ID, "
+				       "mode=control|readline and pretty=on|off",
+				       kv->key, kv->val);
+		}
+	}
+	return r;
+}
+
+static int set_mon(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	bool control = false, pretty = false;
+	char chardev[128] = "";
+	struct keyval kv;
+	const char *copy;
+	int r;
+
+	keyval_init(&kv, val, "chardev");
+	r = read_mon(&kv, chardev, sizeof(chardev), &control, &pretty, err);
+	if (r)
+		return r;
+	copy = chardev[0] ? run_opts_keep(o, chardev) : NULL;
+	if (!copy)
+		return err_set(err, -EINVAL, "-mon: chardev=ID is missing");
+	return add_monitor(o, "mon", copy,
+			   !control ? VM_MONITOR_HMP
+			   : pretty ? VM_MONITOR_QMP_PRETTY
+				    : VM_MONITOR_QMP,
+			   err);
 }
 
 /* The last one counts; the adapter is made when all options are known. */
@@ -188,7 +259,13 @@ const struct run_opt run_opts_console[] = {
 	 set_fsdev},
 	{"display", "none", "no display", set_display},
 	{"vga", "std|none", "a VGA, or no video adapter (the default)", set_vga},
-	{"monitor", "none", "no monitor", set_monitor},
+	{"monitor", "DEV",
+	 "a monitor for people, on what -serial can name; 'none' (Ctrl-A c of mon:stdio has one "
+	 "always)",
+	 set_monitor},
+	{"qmp", "DEV", "a monitor for programs (QMP), e.g. unix:PATH,server=on,wait=off", set_qmp},
+	{"qmp-pretty", "DEV", "the same, its answers indented", set_qmp_pretty},
+	{"mon", "chardev=ID[,mode=control|readline][,pretty=on]", "either, on a -chardev", set_mon},
 	{"parallel", "none", "no parallel port", set_parallel},
 	{"nodefaults", NULL, "no device that was not asked for", set_nodefaults},
 	{NULL, NULL, NULL, NULL},

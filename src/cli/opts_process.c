@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Options of `lodge run` about the process: traces, pidfile, background. Threads: main only. */
+#include <errno.h>
 #include <string.h>
 
+#include "base/keyval.h"
 #include "base/log.h"
 #include "cli/run_opts.h"
 
@@ -36,6 +38,24 @@ static int set_daemonize(struct run_opts *o, const char *val, struct lodge_err *
 	return 0;
 }
 
+static int set_stopped(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)val;
+	(void)err;
+	o->vm.start_stopped = true;
+	return 0;
+}
+
+static int set_control(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	bool on;
+
+	if (parse_bool(val, &on))
+		return err_set(err, -EINVAL, "-control %s: it is on or off", val);
+	o->no_control = !on;
+	return 0;
+}
+
 static int set_nothing(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)o;
@@ -57,6 +77,9 @@ const struct run_opt run_opts_process[] = {
 	{"D", "FILE", "traces go there instead of standard error", set_trace_file},
 	{"pidfile", "FILE", "write the process id there, while it runs", set_pidfile},
 	{"daemonize", NULL, "go on in the background once the machine is set up", set_daemonize},
+	{"S", NULL, "do not run until a monitor says cont ('lodge resume')", set_stopped},
+	{"control", "on|off", "a control socket, by which 'lodge ps' and its like find it (on)",
+	 set_control},
 	{"no-user-config", NULL, "accepted; there are no configuration files", set_nothing},
 	{"nodefconfig", NULL, "accepted, as above", set_nothing},
 	{"help", NULL, "this list", set_help},

@@ -23,6 +23,7 @@
 #include "chardev/terminal.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "cli/run_control.h"
 #include "cli/run_opts.h"
 
 /* If the machine's threads do not end in this time, the process does. */
@@ -65,6 +66,7 @@ static bool take_signals(struct vm *vm, int fd)
 			vm_continue(vm);
 			break;
 		default:
+			vm_tell_end(vm, VM_CAUSE_SIGNAL);
 			return true;
 		}
 	}
@@ -117,21 +119,23 @@ static void end_within(unsigned seconds)
 	alarm(seconds);
 }
 
-static int run_vm(struct run_opts *o, int signals, int ready_fd)
+/* Until it ends. */
+static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 {
 	struct lodge_err err = {""};
-	struct vm *vm = vm_new(&o->vm, &err);
 	struct vm_end end;
 
-	if (!vm)
-		return cli_error("%s", err.msg);
-	if (ready_fd >= 0)
-		daemon_ready(ready_fd);
-	if (vm_start(vm, &err)) {
+	if (vm_start(vm, &err) || run_control_start(rc, &err)) {
+		run_control_end(rc);
 		vm_free(vm);
+		run_control_free(rc);
 		return cli_error("%s", err.msg);
 	}
 	watch(vm, signals, &end);
+	/* A command may be at a slow disk. */
+	signal(SIGALRM, on_slow_disk);
+	alarm(END_TIMEOUT_S);
+	run_control_end(rc);
 	end_within(END_TIMEOUT_S);
 	vm_stop(vm);
 	/* A slow disk may have much to write, and all of it counts. */
@@ -141,10 +145,30 @@ static int run_vm(struct run_opts *o, int signals, int ready_fd)
 		end.code = 1;
 	end_within(END_TIMEOUT_S);
 	vm_free(vm);
+	run_control_free(rc);
 	alarm(0);
 	if (end.msg[0])
 		cli_error("%s", end.msg);
 	return end.code;
+}
+
+static int build_and_run(struct run_opts *o, int signals, int ready_fd)
+{
+	struct lodge_err err = {""};
+	struct run_control rc;
+	struct vm *vm;
+
+	if (run_control_claim(&rc, o, &err))
+		return cli_error("%s", err.msg);
+	vm = vm_new(&o->vm, &err);
+	if (!vm || run_control_new(&rc, o, vm, &err)) {
+		vm_free(vm);
+		run_control_free(&rc);
+		return cli_error("%s", err.msg);
+	}
+	if (ready_fd >= 0)
+		daemon_ready(ready_fd);
+	return run_vm(vm, &rc, signals);
 }
 
 /* With the options parsed: background, pidfile, the machine. */
@@ -169,7 +193,7 @@ static int run(struct run_opts *o)
 			return cli_error("%s", err.msg);
 	}
 	prctl(PR_SET_NAME, "lodge");
-	code = run_vm(o, signals, ready_fd);
+	code = build_and_run(o, signals, ready_fd);
 	pidfile_remove(o->pidfile, pid_fd);
 	close(signals);
 	return code;

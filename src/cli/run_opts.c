@@ -133,7 +133,8 @@ static void default_console(struct run_opts *o)
 {
 	if (!o->serials && !o->nodefaults && !o->no_display && !o->daemonize)
 		o->vm.serial[0] = "mon:stdio";
-	if (!o->serials && o->no_display && !o->nodefaults)
+	/* Nobody is there at first; 'lodge console' attaches. */
+	if (!o->serials && (o->no_display || o->daemonize) && !o->nodefaults)
 		o->vm.serial[0] = "null";
 	o->vm.bios_on_serial = o->vm.serial[0] && !o->no_display;
 }

@@ -24,6 +24,7 @@ struct run_opts {
 	const char *memory_backend; /* the id of the one that is the guest's memory */
 	bool daemonize, help;
 	const char *pidfile;
+	bool no_control;		/* -control off */
 	char engine_reason[160];	/* "because ..." */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;

@@ -51,18 +51,18 @@ enum engine_exit {
 };
 
 enum vcpu_signal {
-	VCPU_SIGNAL_INTR_ON,  /* the INTR pin */
+	VCPU_SIGNAL_INTR_ON, /* the INTR pin */
 	VCPU_SIGNAL_INTR_OFF,
 	VCPU_SIGNAL_NMI,
 	VCPU_SIGNAL_INIT,
-	VCPU_SIGNAL_SIPI,     /* arg = vector */
+	VCPU_SIGNAL_SIPI, /* arg = vector */
 };
 
 struct engine_config {
 	unsigned cpus;
-	const struct x86_cpuid *cpuid; /* what guests see; borrowed for the engine's life */
-	struct mem *mem;               /* borrowed; the engine becomes its listener */
-	struct engine_host host;       /* copied */
+	const struct x86_cpuid *cpuid;	 /* what guests see; borrowed for the engine's life */
+	struct mem *mem;		 /* borrowed; the engine becomes its listener */
+	struct engine_host host;	 /* copied */
 	struct engine_soft_options soft; /* for the software engine */
 };
 
@@ -89,6 +89,14 @@ struct engine_ops {
 	/* After the state was written from outside. */
 	void (*state_changed)(struct vcpu *v);
 	const char *(*error)(const struct vcpu *v);
+	/*
+	 * Any thread, while vCPUs run or not: `fn` for each counter of all vCPUs together and the engine
+	 * (cpu < 0), or of one. May be NULL.
+	 */
+	void (*counters)(const struct engine *e, int cpu,
+			 void (*fn)(void *opaque, const char *name, const char *what,
+				    uint64_t value),
+			 void *opaque);
 };
 
 extern const struct engine_ops engine_soft;

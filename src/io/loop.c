@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/range.h"
 
 #define BATCH 64
 #define NEVER UINT64_MAX
@@ -39,7 +40,7 @@ struct io_loop {
 	uint64_t timerfd_ns; /* what the timerfd, or the alarm, is set to; NEVER when it is not */
 	bool (*alarm)(void *opaque, uint64_t deadline_ns);
 	void *alarm_opaque;
-	struct list timers; /* armed, nearest first */
+	struct list timers[2]; /* armed, nearest first: those on the guest's clock, the host's */
 	struct list watches;
 	struct list dead; /* deleted watches, freed after the batch */
 };
@@ -63,7 +64,8 @@ struct io_loop *io_loop_new(pthread_mutex_t *vm_lock, struct lodge_err *err)
 	}
 	loop->vm_lock = vm_lock;
 	loop->timerfd_ns = NEVER;
-	list_init(&loop->timers);
+	list_init(&loop->timers[0]);
+	list_init(&loop->timers[1]);
 	list_init(&loop->watches);
 	list_init(&loop->dead);
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -114,12 +116,27 @@ void io_loop_stop(struct io_loop *loop)
 		errno = saved;
 }
 
-static void set_timerfd(struct io_loop *loop)
+/* When the nearest timer is due, by CLOCK_MONOTONIC. */
+static uint64_t nearest(const struct io_loop *loop)
 {
 	uint64_t next = NEVER;
 
-	if (!list_empty(&loop->timers))
-		next = container_of(loop->timers.next, struct io_timer, link)->deadline_ns;
+	if (!list_empty(&loop->timers[1]))
+		next = container_of(loop->timers[1].next, struct io_timer, link)->deadline_ns;
+	if (!list_empty(&loop->timers[0]) && !clock_vm.stopped_ns) {
+		uint64_t at =
+			container_of(loop->timers[0].next, struct io_timer, link)->deadline_ns;
+
+		if (at < NEVER - clock_vm.lost_ns)
+			next = min_u64(next, at + clock_vm.lost_ns);
+	}
+	return next;
+}
+
+static void set_timerfd(struct io_loop *loop)
+{
+	uint64_t next = nearest(loop);
+
 	if (next >= loop->timerfd_ns)
 		return;
 	if (loop->alarm && loop->alarm(loop->alarm_opaque, next)) {
@@ -139,26 +156,33 @@ static void set_timerfd(struct io_loop *loop)
 }
 
 /*
- * Fire what is due. A timer that arms itself again for a past time would keep this going for ever,
- * so no more fire than were armed at the start; the rest comes after other threads had the lock.
+ * A timer that arms itself again for a past time would keep this going for ever, so no more fire than were
+ * armed at the start; the rest comes after other threads had the lock.
  */
-static void fire_timers(struct io_loop *loop)
+static void fire_list(struct list *timers, uint64_t now)
 {
-	uint64_t now = clock_mono_ns();
 	unsigned budget = 0;
 	struct io_timer *t;
 
-	list_for_each_entry (t, &loop->timers, link)
+	list_for_each_entry (t, timers, link)
 		budget += t->deadline_ns <= now;
-	loop->firing = true;
-	while (budget-- > 0 && !list_empty(&loop->timers)) {
-		t = container_of(loop->timers.next, struct io_timer, link);
+	while (budget-- > 0 && !list_empty(timers)) {
+		t = container_of(timers->next, struct io_timer, link);
 		if (t->deadline_ns > now)
 			break;
 		list_del(&t->link);
 		t->armed = false;
 		t->fn(t->opaque);
 	}
+}
+
+/* Fire what is due. */
+static void fire_timers(struct io_loop *loop)
+{
+	loop->firing = true;
+	if (!clock_vm.stopped_ns)
+		fire_list(&loop->timers[0], clock_vm_ns());
+	fire_list(&loop->timers[1], clock_mono_ns());
 	loop->firing = false;
 	set_timerfd(loop);
 }
@@ -184,6 +208,12 @@ void io_loop_take_over(struct io_loop *loop)
 	loop->timerfd_ns = NEVER;
 	set_timerfd(loop);
 	loop->alarm = alarm;
+}
+
+void io_loop_clock_changed(struct io_loop *loop)
+{
+	loop->timerfd_ns = NEVER;
+	set_timerfd(loop);
 }
 
 static void drain(struct io_loop *loop, int fd)
@@ -236,14 +266,14 @@ void io_timer_init(struct io_timer *t, struct io_loop *loop, void (*fn)(void *),
 void io_timer_arm(struct io_timer *t, uint64_t deadline_ns)
 {
 	struct io_loop *loop = t->loop;
-	struct list *pos;
+	struct list *timers = &loop->timers[t->host], *pos;
 
 	if (t->armed)
 		list_del(&t->link);
 	t->deadline_ns = deadline_ns;
 	t->armed = true;
 	/* Behind those of the same time. Most are armed late, so look from the end. */
-	for (pos = loop->timers.prev; pos != &loop->timers; pos = pos->prev) {
+	for (pos = timers->prev; pos != timers; pos = pos->prev) {
 		if (container_of(pos, struct io_timer, link)->deadline_ns <= deadline_ns)
 			break;
 	}

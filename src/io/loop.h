@@ -23,8 +23,13 @@ struct io_timer {
 	struct io_loop *loop;
 	void (*fn)(void *opaque);
 	void *opaque;
-	uint64_t deadline_ns; /* CLOCK_MONOTONIC, valid while armed */
+	uint64_t deadline_ns; /* valid while armed */
 	bool armed;
+	/*
+	 * Set after io_timer_init() by what waits for the host: deadlines are CLOCK_MONOTONIC. Others are on the
+	 * guest's clock (clock_vm_ns), and do not fire while it stands still.
+	 */
+	bool host;
 	struct list link;
 };
 
@@ -46,11 +51,13 @@ void io_loop_set_alarm(struct io_loop *loop, bool (*alarm)(void *opaque, uint64_
 		       void *opaque);
 /* Fire what is due, on this thread. With the VM lock. */
 void io_loop_fire(struct io_loop *loop);
+/* The guest's clock was stopped, or goes again. With the VM lock. */
+void io_loop_clock_changed(struct io_loop *loop);
 /* The io thread is to see to the timers: who offered to, cannot. With the VM lock. */
 void io_loop_take_over(struct io_loop *loop);
 
 void io_timer_init(struct io_timer *t, struct io_loop *loop, void (*fn)(void *), void *opaque);
-/* (Re)arm for an absolute CLOCK_MONOTONIC time; a time that has passed fires at once. */
+/* (Re)arm for an absolute time of the timer's clock; a time that has passed fires at once. */
 void io_timer_arm(struct io_timer *t, uint64_t deadline_ns);
 void io_timer_cancel(struct io_timer *t);
 

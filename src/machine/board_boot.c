@@ -7,7 +7,6 @@
  * Threads: before threads start, or with the VM lock held and no vCPU running.
  */
 #include <string.h>
-#include <x86intrin.h>
 
 #include "base/range.h"
 #include "firmware/boot.h"
@@ -138,7 +137,7 @@ static int boot_kernel(struct board *b, struct x86_state *bsp, struct lodge_err 
 int board_boot(struct board *b, struct lodge_err *err)
 {
 	struct vm *vm = b->vm;
-	uint64_t tsc_offset = 0 - __rdtsc();
+	uint64_t tsc_offset = 0 - vm_host_tsc(vm);
 	int r = 0;
 
 	board_set_boot_order(b);

@@ -35,6 +35,7 @@
 #define BOARD_FLASHES 2u
 
 struct board_flash;
+struct net_backend;
 
 struct board {
 	struct vm *vm;
@@ -206,6 +207,10 @@ int board_add_storage(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_open_nets(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* Say which back ends no card uses. Once, after board_add_devices. */
 void board_check_nets(struct board *b);
+/* The back end of that id; NULL: the first that has host forwards. NULL if there is none. */
+struct net_backend *board_net_backend(struct board *b, const char *id);
+/* The nth, or NULL. */
+struct net_backend *board_net_nth(struct board *b, unsigned n);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
 extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virtio_net;

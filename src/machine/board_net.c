@@ -432,6 +432,28 @@ void board_check_nets(struct board *b)
 	}
 }
 
+struct net_backend *board_net_backend(struct board *b, const char *id)
+{
+	struct board_net *n;
+
+	list_for_each_entry (n, &b->nets, link) {
+		if (id ? !strcmp(net_backend_id(n->nb), id) : net_backend_has_hostfwd(n->nb))
+			return n->nb;
+	}
+	return NULL;
+}
+
+struct net_backend *board_net_nth(struct board *b, unsigned nth)
+{
+	struct board_net *n;
+
+	list_for_each_entry (n, &b->nets, link) {
+		if (!nth--)
+			return n->nb;
+	}
+	return NULL;
+}
+
 void board_close_nets(struct board *b)
 {
 	while (!list_empty(&b->nets)) {

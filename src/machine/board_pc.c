@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <x86intrin.h>
 
 #include "base/clock.h"
 #include "base/range.h"
@@ -149,13 +148,13 @@ static uint64_t guest_tsc(void *opaque, unsigned cpu)
 	const struct x86_state *s = vm->ops->state(vm->cpus[cpu].vcpu);
 
 	/* The one member read while the vCPU may run: a word that only WRMSR changes. */
-	return __rdtsc() + __atomic_load_n(&s->tsc_offset, __ATOMIC_RELAXED);
+	return vm_host_tsc(vm) + __atomic_load_n(&s->tsc_offset, __ATOMIC_RELAXED);
 }
 
 static uint64_t tsc_to_mono_ns(void *opaque, unsigned cpu, uint64_t tsc)
 {
 	struct board *b = opaque;
-	uint64_t now = clock_mono_ns(), delta = tsc - guest_tsc(opaque, cpu);
+	uint64_t now = clock_vm_ns(), delta = tsc - guest_tsc(opaque, cpu);
 	uint64_t hz = b->vm->cpuid.tsc_hz;
 
 	if ((int64_t)delta <= 0 || !hz)
@@ -598,4 +597,9 @@ struct lapic *board_lapic(struct board *b, unsigned cpu)
 void board_power_button(struct board *b)
 {
 	piix4_pm_power_button(b->pm);
+}
+
+void board_uuid(const struct board *b, uint8_t out[16])
+{
+	memcpy(out, b->uuid, sizeof(b->uuid));
 }

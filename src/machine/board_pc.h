@@ -53,6 +53,8 @@ const struct display_source *board_display(const struct board *b);
 struct lapic *board_lapic(struct board *b, unsigned cpu);
 /* FERR#: IRQ 13 (and port 0xf0, which takes it back). */
 void board_ferr(struct board *b, bool level);
+/* Of -uuid; zeros without. */
+void board_uuid(const struct board *b, uint8_t out[16]);
 /* The power button is pressed. */
 void board_power_button(struct board *b);
 

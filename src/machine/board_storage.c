@@ -127,11 +127,23 @@ static void free_ata(void *obj)
 	ata_drive_free(obj);
 }
 
+static void tray_moved(void *opaque, bool open)
+{
+	const struct drive *dr = opaque;
+	struct vm_event ev = {.kind = VM_EVENT_TRAY_MOVED, .open = open};
+
+	snprintf(ev.device, sizeof(ev.device), "%.63s", dr->id);
+	snprintf(ev.id, sizeof(ev.id), "%s", dr->device_id);
+	vm_tell(dr->board->vm, &ev);
+}
+
 /* `dr` may be NULL: a CD-ROM drive without a drive behind it. */
 static struct ata_drive *make_ata(struct board *b, struct drive *dr, bool cdrom, const char *serial,
 				  struct lodge_err *err)
 {
 	const struct ata_config cfg = {
+		.tray_moved = dr ? tray_moved : NULL,
+		.opaque = dr,
 		.kind = cdrom ? ATA_CDROM : ATA_DISK,
 		.queue = dr ? dr->queue : NULL,
 		.read_only = dr && dr->read_only,
@@ -171,6 +183,7 @@ static int make_ide(struct board *b, struct props *p, bool cdrom, struct lodge_e
 	r = board_adopt(b, id, ata_drive_device(d), d, free_ata, err);
 	if (r)
 		return r;
+	drive_show(dr, SHOWN_ATA, d, id);
 	return attach(b, &at, d);
 }
 
@@ -267,6 +280,7 @@ static int make_nvme(struct board *b, struct props *p, struct lodge_err *err)
 	if (r)
 		return r;
 	n = nvme_new(b->pci, devfn, &cfg, err);
+	drive_show(n ? dr : NULL, SHOWN_NVME, n, id);
 	return n ? board_adopt(b, id, nvme_device(n), n, free_nvme, err) : -EINVAL;
 }
 
@@ -296,6 +310,7 @@ static int add_ide_drive(struct board *b, struct drive *dr, struct lodge_err *er
 	r = board_adopt(b, NULL, ata_drive_device(d), d, free_ata, err);
 	if (r)
 		return r;
+	drive_show(dr, SHOWN_ATA, d, NULL);
 	return attach(b, &at, d);
 }
 
@@ -309,6 +324,7 @@ static int make_floppy(struct board *b, struct props *p, struct lodge_err *err)
 	struct drive *dr = NULL;
 	uint64_t unit = UINT64_MAX;
 	unsigned type = 0;
+	const char *id;
 	char path[64];
 	int r;
 
@@ -322,7 +338,7 @@ static int make_floppy(struct board *b, struct props *p, struct lodge_err *err)
 		r = props_choice(p, "drive-type", types, &type, err);
 	if (r)
 		return r;
-	props_get(p, "id");
+	id = props_get(p, "id");
 	for (unsigned i = 0; i < FDC_DRIVES && unit == UINT64_MAX; i++) {
 		if (!fdc_drive_type(b->fdc, i) && !drive_at(b, DRIVE_FLOPPY, 0, i))
 			unit = i;
@@ -334,6 +350,9 @@ static int make_floppy(struct board *b, struct props *p, struct lodge_err *err)
 	r = board_bootable(b, p, path, err);
 	if (r)
 		return r;
+	drive_show(dr, SHOWN_FLOPPY, b->fdc, id);
+	if (dr)
+		dr->device_unit = (unsigned)unit;
 	return fdc_add_drive(b->fdc, (unsigned)unit, dr ? dr->queue : NULL, dr && dr->read_only,
 			     cmos[type], err);
 }
@@ -352,6 +371,8 @@ static int add_floppy_drive(struct board *b, struct drive *dr, struct lodge_err 
 			       "-drive if=floppy: there are two floppy drives, "
 			       "index=0 and index=1");
 	dr->used = true;
+	drive_show(dr, SHOWN_FLOPPY, b->fdc, NULL);
+	dr->device_unit = dr->unit;
 	return fdc_add_drive(b->fdc, dr->unit, dr->queue, dr->read_only, FDC_TYPE_NONE, err);
 }
 

@@ -177,7 +177,10 @@ static int make_blk(struct board *b, struct props *p, struct lodge_err *err)
 	s = virtio_blk_new(&c, err);
 	if (!s)
 		return -EINVAL;
-	return board_adopt(b, props_get(p, "id"), virtio_blk_device(s), s, free_blk, err);
+	r = board_adopt(b, props_get(p, "id"), virtio_blk_device(s), s, free_blk, err);
+	if (!r)
+		drive_show(d, SHOWN_VIRTIO, s, props_get(p, "id"));
+	return r;
 }
 
 const struct board_kind board_virtio_blk = {
@@ -325,9 +328,14 @@ static void free_balloon(void *obj)
 	virtio_balloon_free(obj);
 }
 
+static void balloon_changed(void *opaque, uint64_t bytes)
+{
+	vm_tell(opaque, &(struct vm_event){.kind = VM_EVENT_BALLOON, .bytes = bytes});
+}
+
 static int make_balloon(struct board *b, struct props *p, struct lodge_err *err)
 {
-	struct virtio_balloon_config c = {0};
+	struct virtio_balloon_config c = {.changed = balloon_changed, .opaque = b->vm};
 	struct virtio_balloon *s;
 	int r = board_virtio_config(b, p, 4, 128, &c.virtio, err);
 

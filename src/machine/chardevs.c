@@ -17,7 +17,7 @@
 struct spec {
 	char text[SPEC_BYTES];
 	size_t len;
-	bool waits;
+	bool waits, terminal;
 };
 
 /* Put `s` at the end; with `quote`, a comma is doubled. What does not fit is found by is_whole(). */
@@ -100,6 +100,7 @@ static int spell_stdio(struct props *p, struct spec *sp, struct lodge_err *err)
 	int r = props_bool(p, "mux", &mux, err);
 
 	add(sp, mux ? "mon:stdio" : "stdio", false);
+	sp->terminal = true;
 	return r;
 }
 
@@ -108,7 +109,7 @@ static int spell_pty(struct props *p, struct spec *sp, struct lodge_err *err)
 	(void)p;
 	(void)err;
 	add(sp, "pty", false);
-	sp->waits = true;
+	sp->waits = sp->terminal = true;
 	return 0;
 }
 
@@ -147,7 +148,7 @@ static int spell(struct props *p, struct spec *sp, struct lodge_err *err)
 		       name ? name : "");
 }
 
-static struct named_chardev *find(struct vm *vm, const char *id)
+struct named_chardev *chardevs_find(struct vm *vm, const char *id)
 {
 	struct named_chardev *n;
 
@@ -167,7 +168,7 @@ static int open_one(struct vm *vm, struct props *p, const struct chardev_host *h
 
 	if (!id || spell(p, &sp, err))
 		return -EINVAL;
-	if (find(vm, id))
+	if (chardevs_find(vm, id))
 		return err_set(err, -EEXIST, "-chardev: the id '%s' is taken", id);
 	n = calloc(1, sizeof(*n));
 	if (n)
@@ -177,6 +178,7 @@ static int open_one(struct vm *vm, struct props *p, const struct chardev_host *h
 		return err_set(err, -ENOMEM, "no memory for a character device");
 	}
 	n->waits = sp.waits;
+	n->terminal = sp.terminal;
 	n->chr = chardev_open(sp.text, id, host, err);
 	if (!n->chr) {
 		free(n->id);
@@ -213,7 +215,7 @@ void chardevs_close(struct vm *vm)
 
 struct named_chardev *chardevs_take(struct vm *vm, const char *id, struct lodge_err *err)
 {
-	struct named_chardev *n = find(vm, id);
+	struct named_chardev *n = chardevs_find(vm, id);
 
 	if (!n)
 		err_set(err, -ENOENT, "there is no -chardev with id=%s", id);

@@ -111,16 +111,30 @@ int drives_check(struct board *b, struct lodge_err *err)
 
 /* ---- Errors ------------------------------------------------------------------------------------ */
 
+static void tell_error(const struct drive *d, bool write, int result, bool stopped)
+{
+	struct vm_event ev = {.kind = VM_EVENT_BLOCK_IO_ERROR,
+			      .write = write,
+			      .error = result,
+			      .stopped = stopped};
+
+	snprintf(ev.device, sizeof(ev.device), "%.63s", d->id);
+	snprintf(ev.id, sizeof(ev.id), "%s", d->device_id);
+	vm_tell(d->board->vm, &ev);
+}
+
 static void on_error(void *opaque, struct blk_queue *q, bool write, int result, bool stopped)
 {
 	struct drive *d = opaque;
 	struct vm *vm = d->board->vm;
 	const char *path = blk_path(blk_queue_image(q));
 
+	tell_error(d, write, result, stopped);
 	if (stopped) {
 		if (atomic_load(&vm->pause) & VM_PAUSE_IO)
 			return;
 		vm_pause(vm, VM_PAUSE_IO);
+		vm_request(vm, VM_REQ_CLOCK);
 		fprintf(stderr,
 			"lodge: drive '%s' (%s): a %s failed: %s. The machine is stopped; once "
 			"that "
@@ -232,6 +246,44 @@ static void tell_guess(const struct drive_spec *s, const struct blk *image)
 		blk_format(image));
 }
 
+void drive_show(struct drive *d, enum drive_shown as, void *device, const char *id)
+{
+	if (!d)
+		return;
+	d->shown = as;
+	d->device = device;
+	if (id)
+		snprintf(d->device_id, sizeof(d->device_id), "%s", id);
+}
+
+int drive_open_image(struct drive *d, const char *path, const char *format, bool read_only,
+		     struct drive_medium *m, struct lodge_err *err)
+{
+	struct blk_open how = {.path = path, .format = format, .read_only = read_only};
+	const struct drive_spec s = {.what = d->id, .open = how};
+
+	*m = (struct drive_medium){.read_only = read_only};
+	if (blk_open(&how, &m->image, err))
+		return -EINVAL;
+	tell_guess(&s, m->image);
+	return 0;
+}
+
+int drive_make_queue(struct drive *d, struct drive_medium *m, struct lodge_err *err)
+{
+	const struct blk_queue_config cfg = {
+		.loop = d->board->vm->loop,
+		.rerror = BLK_REPORT,
+		.werror = BLK_ENOSPC,
+		.write_cache = true,
+		.on_error = on_error,
+		.opaque = d,
+	};
+
+	m->queue = blk_queue_new(m->image, &cfg, err);
+	return m->queue ? 0 : -ENOMEM;
+}
+
 static int open_medium(struct drive *d, const struct drive_spec *s, struct lodge_err *err)
 {
 	struct blk_open how = s->open;
@@ -261,6 +313,7 @@ static int open_medium(struct drive *d, const struct drive_spec *s, struct lodge
 			return r;
 		d->image = top;
 	}
+	d->snapshot = overlay;
 	d->read_only = s->open.read_only;
 	d->queue = blk_queue_new(d->image, &cfg, err);
 	return d->queue ? 0 : -EINVAL;

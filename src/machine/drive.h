@@ -17,13 +17,20 @@ struct board;
 /* if= */
 enum drive_if { DRIVE_NONE, DRIVE_IDE, DRIVE_VIRTIO, DRIVE_FLOPPY, DRIVE_PFLASH };
 
+enum drive_shown { SHOWN_NOT, SHOWN_ATA, SHOWN_FLOPPY, SHOWN_VIRTIO, SHOWN_NVME };
+
 struct drive {
 	struct list link;
 	char *id; /* as given, or made as QEMU makes it: "ide0-hd0" */
 	enum drive_if iface;
 	unsigned bus, unit; /* IDE: 0..1 each; pflash: unit; others: unit counts */
 	bool cdrom;
-	bool used;		 /* a device has it */
+	bool used;		/* a device has it */
+	enum drive_shown shown; /* as what */
+	void *device; /* struct ata_drive, virtio_blk, ...; NULL: none that could be asked */
+	unsigned device_unit;	 /* a floppy's */
+	char device_id[64];	 /* id= of -device, or empty */
+	bool snapshot;		 /* what is written goes with the machine */
 	struct blk *image;	 /* NULL: no medium (a CD or floppy drive's) */
 	struct blk_queue *queue; /* NULL without an image */
 	bool read_only;
@@ -51,6 +58,20 @@ void drives_resume(struct board *b);
 /* All devices are made: a drive that none of them shows is a mistake of the command line. */
 int drives_check(struct board *b, struct lodge_err *err) MUST_CHECK;
 struct drive *drive_find(struct board *b, const char *id);
+/* The device that shows it; `id` may be NULL. `d` NULL: nothing. */
+void drive_show(struct drive *d, enum drive_shown as, void *device, const char *id);
+/*
+ * Another image for a drive whose medium can be changed: opened, with a queue, and not yet shown. The first
+ * without the VM lock, since it waits for the disk.
+ */
+struct drive_medium {
+	struct blk *image;
+	struct blk_queue *queue;
+	bool read_only;
+};
+int drive_open_image(struct drive *d, const char *path, const char *format, bool read_only,
+		     struct drive_medium *m, struct lodge_err *err) MUST_CHECK;
+int drive_make_queue(struct drive *d, struct drive_medium *m, struct lodge_err *err) MUST_CHECK;
 /* The drive of this kind at this place, or NULL. */
 struct drive *drive_at(struct board *b, enum drive_if iface, unsigned bus, unsigned unit);
 /*

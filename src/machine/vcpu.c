@@ -164,6 +164,7 @@ static void *cpu_main(void *arg)
 	snprintf(name, sizeof(name), "vcpu%u", c->index);
 	pthread_setname_np(pthread_self(), name);
 	this_cpu = c;
+	atomic_store(&c->tid, (int)syscall(SYS_gettid));
 	prctl(PR_SET_TIMERSLACK, 1); /* ns: sleeps until a guest's deadline are to end there */
 	for (;;) {
 		if (atomic_load(&vm->pause) && !park(c))
@@ -196,16 +197,21 @@ void vm_pause(struct vm *vm, uint32_t why)
 	if (why & VM_PAUSE_QUIT) {
 		pthread_mutex_lock(&vm->run_lock);
 		pthread_cond_broadcast(&vm->run_cond);
+		pthread_cond_broadcast(&vm->parked_cond);
 		pthread_mutex_unlock(&vm->run_lock);
 	}
 }
 
-void vm_wait_parked(struct vm *vm)
+bool vm_wait_parked(struct vm *vm)
 {
+	bool quit;
+
 	pthread_mutex_lock(&vm->run_lock);
-	while (vm->parked < vm->running)
+	while (vm->parked < vm->running && !(atomic_load(&vm->pause) & VM_PAUSE_QUIT))
 		pthread_cond_wait(&vm->parked_cond, &vm->run_lock);
+	quit = atomic_load(&vm->pause) & VM_PAUSE_QUIT;
 	pthread_mutex_unlock(&vm->run_lock);
+	return !quit;
 }
 
 void vm_resume(struct vm *vm, uint32_t why)

@@ -9,8 +9,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "machine/drive.h"
+#include "base/clock.h"
+#include "chardev/hub.h"
 #include "machine/chardevs.h"
+#include "machine/drive.h"
+#include "machine/monitor_pipe.h"
 #include "machine/vm_int.h"
 
 #define IO_STACK_BYTES (256u << 10)
@@ -18,7 +21,7 @@
 /* ---- Requests, from any thread ----------------------------------------------------------------
  */
 
-static void request(struct vm *vm, uint32_t what)
+void vm_request(struct vm *vm, uint32_t what)
 {
 	uint64_t one = 1;
 
@@ -29,26 +32,33 @@ static void request(struct vm *vm, uint32_t what)
 		return;
 }
 
-void vm_request_end(struct vm *vm, int code, const char *msg)
+void vm_request_end_by(struct vm *vm, int code, const char *msg, enum vm_cause cause)
 {
 	pthread_mutex_lock(&vm->run_lock);
 	if (!vm->end_set) {
 		vm->end_set = true;
+		atomic_store(&vm->end_cause, cause);
 		vm->end.code = code;
 		snprintf(vm->end.msg, sizeof(vm->end.msg), "%s", msg ? msg : "");
 	}
 	pthread_mutex_unlock(&vm->run_lock);
-	request(vm, VM_REQ_END);
+	vm_request(vm, VM_REQ_END);
+}
+
+void vm_request_end(struct vm *vm, int code, const char *msg)
+{
+	vm_request_end_by(vm, code, msg, code ? VM_CAUSE_ERROR : VM_CAUSE_GUEST_SHUTDOWN);
 }
 
 void vm_request_reset(struct vm *vm)
 {
-	request(vm, VM_REQ_RESET);
+	atomic_store(&vm->reset_cause, VM_CAUSE_GUEST_RESET);
+	vm_request(vm, VM_REQ_RESET);
 }
 
 void vm_request_poweroff(struct vm *vm)
 {
-	request(vm, VM_REQ_POWEROFF);
+	vm_request(vm, VM_REQ_POWEROFF);
 }
 
 /* ---- What character devices ask, with the VM lock held -----------------------------------------
@@ -56,7 +66,7 @@ void vm_request_poweroff(struct vm *vm)
 
 static void chr_quit(void *opaque)
 {
-	vm_request_end(opaque, 0, "ended from the console (Ctrl-A x)");
+	vm_request_end_by(opaque, 0, "ended from the console (Ctrl-A x)", VM_CAUSE_CONSOLE);
 }
 
 static void chr_hold(void *opaque)
@@ -87,7 +97,7 @@ static void continue_locked(struct vm *vm)
 	if (!(atomic_load(&vm->pause) & VM_PAUSE_IO))
 		return;
 	drives_resume(vm->board);
-	vm_resume(vm, VM_PAUSE_IO);
+	vm_go_locked(vm, VM_PAUSE_IO);
 }
 
 static void chr_resume(void *opaque)
@@ -104,6 +114,31 @@ void vm_continue(struct vm *vm)
 
 /* ---- Set-up -----------------------------------------------------------------------------------
  */
+
+/* More than one may be at the first serial line (`lodge console`). */
+static int share_console(struct vm *vm, struct lodge_err *err)
+{
+	struct chardev *hub;
+
+	if (!vm->serial[0])
+		return 0;
+	hub = chardev_hub_new(vm->serial[0], !vm->serial_named[0], vm->loop);
+	if (!hub)
+		return err_set(err, -ENOMEM, "no memory for a console");
+	vm->serial[0] = vm->console = hub;
+	vm->serial_named[0] = false;
+	return 0;
+}
+
+int vm_console_listen(struct vm *vm, int fd, struct lodge_err *err)
+{
+	return chardev_hub_listen(vm->console, fd, err);
+}
+
+bool vm_has_console(const struct vm *vm)
+{
+	return vm->console;
+}
 
 static int open_chardevs(struct vm *vm, struct lodge_err *err)
 {
@@ -141,6 +176,8 @@ static int open_chardevs(struct vm *vm, struct lodge_err *err)
 		if (!vm->serial[i] && err->msg[0])
 			return -EINVAL;
 	}
+	if (monitors_open(vm, &host, err) || share_console(vm, err))
+		return -EINVAL;
 	if (!vm->cfg.debugcon)
 		return 0;
 	vm->debugcon = chardev_open(vm->cfg.debugcon, "debugcon", &host, err);
@@ -241,6 +278,7 @@ struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err)
 	vm->cfg = *cfg;
 	vm->event_fd = -1;
 	list_init(&vm->chardevs);
+	list_init(&vm->monitors);
 	if (set_up(vm, err)) {
 		vm_free(vm);
 		return NULL;
@@ -269,6 +307,13 @@ int vm_start(struct vm *vm, struct lodge_err *err)
 	if (r)
 		return err_set(err, -r, "cannot start the io thread: %s", strerror(r));
 	vm->io_started = true;
+	pthread_mutex_lock(&vm->lock);
+	vm->launched = !vm->cfg.start_stopped;
+	if (!vm->launched) {
+		atomic_fetch_or(&vm->pause, VM_PAUSE_USER);
+		vm_clock_stop_locked(vm);
+	}
+	pthread_mutex_unlock(&vm->lock);
 	return vm_cpus_start(vm, err);
 }
 
@@ -280,34 +325,61 @@ int vm_event_fd(const struct vm *vm)
 	return vm->event_fd;
 }
 
-static void reset(struct vm *vm)
+static void reset(struct vm *vm, enum vm_cause cause)
 {
+	struct vm_event ev = {.kind = VM_EVENT_RESET, .cause = cause};
 	struct lodge_err err;
 	int r;
 
 	pthread_mutex_lock(&vm->lock);
 	r = board_reset(vm->board, &err);
+	/* Switched off no longer; somebody has to let it go on. */
+	if (atomic_load(&vm->pause) & VM_PAUSE_STOPPED) {
+		atomic_fetch_or(&vm->pause, VM_PAUSE_USER);
+		atomic_fetch_and(&vm->pause, ~VM_PAUSE_STOPPED);
+	}
 	pthread_mutex_unlock(&vm->lock);
 	if (r)
 		vm_request_end(vm, 1, err.msg);
+	else
+		vm_tell(vm, &ev);
+}
+
+static void stop_clock(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm_clock_stop_locked(vm);
+	pthread_mutex_unlock(&vm->lock);
 }
 
 /* All vCPUs are parked. True when this was the end. */
 static bool serve(struct vm *vm, uint32_t what)
 {
-	if (what & VM_REQ_END)
+	if (what & VM_REQ_END) {
+		vm_tell_end(vm, (enum vm_cause)atomic_load(&vm->end_cause));
 		return true;
+	}
 	if (what & VM_REQ_POWEROFF) {
-		if (!vm->cfg.no_shutdown)
+		if (!vm->cfg.no_shutdown) {
+			vm_tell_end(vm, VM_CAUSE_GUEST_SHUTDOWN);
 			return true;
+		}
 		vm_pause(vm, VM_PAUSE_STOPPED);
+		vm_tell_end(vm, VM_CAUSE_GUEST_SHUTDOWN);
+		stop_clock(vm);
 		/* It may stay so for long: what it wrote is on the disk meanwhile. */
 		(void)!vm_flush(vm);
 	} else if (what & VM_REQ_RESET) {
-		if (vm->cfg.no_reboot)
+		enum vm_cause cause = (enum vm_cause)atomic_load(&vm->reset_cause);
+
+		if (vm->cfg.no_reboot) {
+			vm_tell_end(vm, cause);
 			return true;
-		reset(vm);
+		}
+		reset(vm, cause);
 	}
+	if (what & VM_REQ_CLOCK)
+		stop_clock(vm);
 	return false;
 }
 
@@ -319,7 +391,7 @@ bool vm_service(struct vm *vm, struct vm_end *end)
 	if (read(vm->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return false;
 	while (atomic_load(&vm->requests)) {
-		vm_wait_parked(vm);
+		(void)vm_wait_parked(vm);
 		/* Taken only now: a vCPU that fell over on its way to the stop asks again. */
 		what = atomic_exchange(&vm->requests, 0);
 		if (serve(vm, what)) {
@@ -368,7 +440,10 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vm_stop(vm);
+	/* The clock is the process's, and the next machine's. */
+	clock_vm_go();
 	board_free(vm->board);
+	monitors_close(vm);
 	for (unsigned i = 0; i < VM_SERIALS; i++) {
 		if (!vm->serial_named[i])
 			chardev_free(vm->serial[i]);

@@ -16,6 +16,7 @@
 #include "engine/options.h"
 
 #define VM_SERIALS 4
+#define VM_MONITORS 8
 #define VM_FWCFG_ITEMS 32
 #define VM_CPUS_MAX 64
 #define VM_OPTIONS_MAX 64
@@ -50,6 +51,14 @@ struct vm_boot {
 	uint32_t reboot_timeout_ms; /* when nothing can be booted; ~0: never */
 };
 
+/* -monitor, -qmp, -mon. */
+enum vm_monitor_mode { VM_MONITOR_QMP, VM_MONITOR_QMP_PRETTY, VM_MONITOR_HMP, VM_MONITOR_HMP_ECHO };
+
+struct vm_monitor {
+	const char *chardev; /* as -serial spells it, or chardev:ID */
+	enum vm_monitor_mode mode;
+};
+
 /* What machine to build. All strings are borrowed for the VM's life; NULL means "not given". */
 struct vm_config {
 	const char *name;
@@ -72,13 +81,16 @@ struct vm_config {
 	struct vm_options option_roms; /* -option-rom */
 	struct vm_options smbios;
 	const char *serial[VM_SERIALS]; /* character device of each UART; NULL: no UART */
-	const char *debugcon;		/* character device of ports 0xe9 and 0x402 */
-	bool debug_exit;		/* isa-debug-exit */
+	struct vm_monitor monitors[VM_MONITORS];
+	unsigned n_monitors;
+	const char *debugcon; /* character device of ports 0xe9 and 0x402 */
+	bool debug_exit;      /* isa-debug-exit */
 	uint16_t debug_exit_base, debug_exit_size;
 	bool no_reboot;	  /* a reset ends the VM */
 	bool no_shutdown; /* a power-off stops the vCPUs, and the process stays */
 	bool rtc_localtime;
-	bool no_stdio; /* the process has no terminal: refuse stdio back ends */
+	bool start_stopped; /* -S */
+	bool no_stdio;	    /* the process has no terminal: refuse stdio back ends */
 	struct vm_fwcfg_item fwcfg[VM_FWCFG_ITEMS];
 	unsigned fwcfg_items;
 	const char *cidata; /* a cloud-init seed: a folder, or the user-data */
@@ -96,13 +108,40 @@ struct vm_end {
 	char msg[512]; /* a sentence for the person, or empty */
 };
 
+/* Who wanted a reset or an end. */
+enum vm_cause {
+	VM_CAUSE_GUEST_SHUTDOWN,
+	VM_CAUSE_GUEST_RESET,
+	VM_CAUSE_QUIT,
+	VM_CAUSE_CONTROL_RESET,
+	VM_CAUSE_SIGNAL,
+	VM_CAUSE_CONSOLE, /* Ctrl-A x */
+	VM_CAUSE_ERROR,
+};
+
 struct vm;
+struct vm_event;
 
 /*
  * Build the machine and load what it boots; nothing runs yet. NULL and a sentence in `err` when
  * something is missing; nothing is left behind then. Takes no thread.
  */
 struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err);
+/*
+ * `fn` hears of every event (machine/ctl.h): on any thread, often with the VM lock held, so it must neither
+ * wait nor call back. Before vm_start.
+ */
+void vm_set_listener(struct vm *vm, void (*fn)(void *opaque, const struct vm_event *ev),
+		     void *opaque);
+/*
+ * `fn` gets a connected socket for each client of a monitor, which is then its own; with the VM lock held,
+ * or before threads start. Before vm_start.
+ */
+void vm_set_monitor_host(struct vm *vm, void (*fn)(void *opaque, enum vm_monitor_mode mode, int fd),
+			 void *opaque);
+/* There is a first serial line; take clients for it from a listening Unix socket (taken). Before vm_start. */
+bool vm_has_console(const struct vm *vm);
+int vm_console_listen(struct vm *vm, int fd, struct lodge_err *err) MUST_CHECK;
 /* Start the io and vCPU threads. 0 or -errno; vm_free is due in both cases. */
 int vm_start(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 
@@ -117,13 +156,17 @@ bool vm_service(struct vm *vm, struct vm_end *end);
 /* Any thread, with or without the VM lock; end the VM with exit code `code`; the first request of
  * several counts. */
 void vm_request_end(struct vm *vm, int code, const char *msg);
+/* The same, with what the SHUTDOWN event says. */
+void vm_request_end_by(struct vm *vm, int code, const char *msg, enum vm_cause cause);
+/* The machine ends by a signal: the event of vm_service() for an end that did not come through it. */
+void vm_tell_end(struct vm *vm, enum vm_cause cause);
 /* The same: ask for a reset, or (power-off) for the end that -no-shutdown turns into a stop. */
 void vm_request_reset(struct vm *vm);
 void vm_request_poweroff(struct vm *vm);
 
 /*
  * Try again the disk requests that failed and stopped the machine (werror=stop, rerror=stop), and let the
- * vCPUs go on. Nothing when it is not stopped for that.
+ * vCPUs go on, unless somebody else stopped them. Nothing when it is not stopped for that.
  */
 void vm_continue(struct vm *vm);
 

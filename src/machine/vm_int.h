@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "io/loop.h"
 #include "machine/board_pc.h"
+#include "machine/ctl.h"
 #include "machine/vm.h"
 #include "mem/mem.h"
 #include "x86/cpuid.h"
@@ -29,11 +30,15 @@
 #define VM_PAUSE_STOPPED 4u /* powered off with -no-shutdown */
 #define VM_PAUSE_QUIT 8u    /* threads end */
 #define VM_PAUSE_IO 16u	    /* a disk failed, and werror= or rerror= says stop */
+#define VM_PAUSE_USER 32u   /* somebody said stop, or -S */
+/* Those for which the guest's clock stands still. */
+#define VM_PAUSE_CLOCK (VM_PAUSE_STOPPED | VM_PAUSE_IO | VM_PAUSE_USER)
 
 /* vm->requests */
 #define VM_REQ_RESET 1u
 #define VM_REQ_POWEROFF 2u
 #define VM_REQ_END 4u
+#define VM_REQ_CLOCK 8u /* the vCPUs stop, or have stopped: then the clock shall, too */
 
 struct vm_cpu {
 	struct vm *vm;
@@ -41,6 +46,7 @@ struct vm_cpu {
 	struct vcpu *vcpu;
 	pthread_t thread;
 	bool started;
+	_Atomic int tid; /* written by the thread when it begins */
 	/* 1 while the thread sleeps or is about to; partner: vm_cpu_wake, vm_cpu_idle. */
 	_Atomic uint32_t asleep;
 	uint64_t alarm_ns; /* when this thread is to fire timers, 0: never; its own */
@@ -58,8 +64,12 @@ struct vm {
 	const struct engine_ops *ops;
 	struct engine *engine;
 	struct chardev *serial[VM_SERIALS], *debugcon;
+	struct chardev *console;       /* serial[0], as a hub; or NULL */
 	bool serial_named[VM_SERIALS]; /* it belongs to chardevs */
 	struct list chardevs;	       /* struct named_chardev */
+	struct list monitors;	       /* struct monitor_pipe */
+	void (*monitor_client)(void *opaque, enum vm_monitor_mode mode, int fd);
+	void *monitor_opaque;
 	bool stdio_taken;
 	struct board *board;
 	struct vm_cpu *cpus;
@@ -69,6 +79,15 @@ struct vm {
 	/* Set by any thread; partner: vm_service, woken by event_fd. */
 	_Atomic uint32_t requests;
 	int event_fd;
+	_Atomic uint32_t reset_cause,
+		end_cause;    /* enum vm_cause, written before the request's bit */
+	_Atomic bool hurry;   /* written by vm_ctl_hurry(), read by whoever waits in ctl_block.c */
+	bool launched;	      /* it has run; with the VM lock */
+	uint64_t stopped_tsc; /* the host's TSC when the clock stopped; 0: it goes */
+
+	/* Set before threads start. */
+	void (*listener)(void *opaque, const struct vm_event *ev);
+	void *listener_opaque;
 
 	pthread_mutex_t run_lock;
 	pthread_cond_t run_cond;    /* pause has lost a bit */
@@ -79,6 +98,11 @@ struct vm {
 	bool end_set;
 };
 
+/* ---- vm.c ------------------------------------------------------------------------------------- */
+
+/* Main is to do it, with every vCPU parked. Any thread. */
+void vm_request(struct vm *vm, uint32_t what);
+
 /* ---- vcpu.c -----------------------------------------------------------------------------------
  */
 
@@ -87,13 +111,27 @@ int vm_cpus_start(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 void vm_cpus_join(struct vm *vm);
 /* Set pause bits and make every vCPU notice. Any thread. */
 void vm_pause(struct vm *vm, uint32_t why);
-/* Wait until every vCPU thread is parked. Main thread, pause set, without the VM lock. */
-void vm_wait_parked(struct vm *vm);
+/*
+ * Wait until every vCPU thread is parked; false when they end instead. Any thread but a vCPU's, pause set,
+ * without the VM lock.
+ */
+bool vm_wait_parked(struct vm *vm);
 void vm_resume(struct vm *vm, uint32_t why);
 /* Signal a vCPU and wake its thread if it sleeps. Any thread. */
 /* io_loop_set_alarm(): a vCPU's thread fires the timers it arms. */
 bool vm_cpu_alarm(void *opaque, uint64_t deadline_ns);
 void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t arg);
+
+/* ---- ctl_run.c ------------------------------------------------------------------------------ */
+
+/* Tell whoever listens. Any thread, with or without the VM lock. */
+void vm_tell(struct vm *vm, const struct vm_event *ev);
+/* With every vCPU parked, and the VM lock: the guest's clock stops if VM_PAUSE_CLOCK says so. */
+void vm_clock_stop_locked(struct vm *vm);
+/* With the VM lock: take back these bits of VM_PAUSE_CLOCK; when none is left, clock and vCPUs go on. */
+void vm_go_locked(struct vm *vm, uint32_t why);
+/* The host's TSC as the guest's is made of it. With the VM lock, or with the vCPUs parked. */
+uint64_t vm_host_tsc(const struct vm *vm);
 
 /* ---- cpu_dump.c ----------------------------------------------------------------------------- */
 

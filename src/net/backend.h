@@ -17,8 +17,16 @@ struct net_backend_ops {
 	void (*close)(struct net_backend *nb); /* frees it */
 	/* End n > 0 of one with several queues. NULL: it has one. */
 	struct net_end *(*queue)(struct net_backend *nb, unsigned n);
-	/* NULL: this type has no host forwards. */
-	int (*hostfwd)(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err);
+	/*
+	 * NULL: this type has no host forwards. The first asks, and returns a descriptor of the caller's that is
+	 * readable when the answer is there; the second takes it.
+	 */
+	int (*hostfwd_ask)(struct net_backend *nb, bool add, const char *rule,
+			   struct lodge_err *err);
+	int (*hostfwd_answer)(struct net_backend *nb, int fd, bool add, const char *rule,
+			      struct lodge_err *err);
+	/* The rules there are: "tcp:127.0.0.1:2222-10.0.2.15:22", one a line. */
+	void (*hostfwds)(struct net_backend *nb, char *out, size_t size);
 };
 
 struct net_backend {

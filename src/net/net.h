@@ -110,5 +110,18 @@ struct net_end *net_backend_queue(struct net_backend *nb, unsigned n);
 /* "[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport" and the part before '-'. user only. */
 int net_backend_hostfwd(struct net_backend *nb, bool add, const char *rule,
 			struct lodge_err *err) MUST_CHECK;
+/*
+ * The same in two halves, so that nobody waits with the VM lock held: the first returns a descriptor, which is
+ * readable when there is an answer, NET_HOSTFWD_MS later at most; the second closes it. One at a time.
+ */
+#define NET_HOSTFWD_MS 2000
+int net_backend_hostfwd_ask(struct net_backend *nb, bool add, const char *rule,
+			    struct lodge_err *err) MUST_CHECK;
+int net_backend_hostfwd_answer(struct net_backend *nb, int fd, bool add, const char *rule,
+			       struct lodge_err *err) MUST_CHECK;
+bool net_backend_has_hostfwd(const struct net_backend *nb);
+/* The rules there are, one a line: "tcp:127.0.0.1:2222-10.0.2.15:22". Cut where `out` ends. */
+void net_backend_hostfwds(struct net_backend *nb, char *out, size_t size);
+const char *net_backend_type(const struct net_backend *nb);
 
 #endif

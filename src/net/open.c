@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Opening a back end by its type. Threads: see net/net.h. */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "net/backend.h"
 
@@ -101,13 +103,52 @@ struct net_end *net_backend_queue(struct net_backend *nb, unsigned n)
 	return n ? nb->ops->queue(nb, n) : &nb->end;
 }
 
-int net_backend_hostfwd(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err)
+int net_backend_hostfwd_ask(struct net_backend *nb, bool add, const char *rule,
+			    struct lodge_err *err)
 {
-	if (!nb->ops->hostfwd)
+	if (!nb->ops->hostfwd_ask)
 		return err_set(err, -ENOTSUP,
 			       "network '%s' is of type %s; only user has host forwards", nb->id,
 			       nb->ops->type);
-	return nb->ops->hostfwd(nb, add, rule, err);
+	return nb->ops->hostfwd_ask(nb, add, rule, err);
+}
+
+int net_backend_hostfwd_answer(struct net_backend *nb, int fd, bool add, const char *rule,
+			       struct lodge_err *err)
+{
+	int r = nb->ops->hostfwd_answer(nb, fd, add, rule, err);
+
+	close(fd);
+	return r;
+}
+
+int net_backend_hostfwd(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err)
+{
+	struct pollfd p = {.events = POLLIN};
+
+	p.fd = net_backend_hostfwd_ask(nb, add, rule, err);
+	if (p.fd < 0)
+		return p.fd;
+	(void)!poll(&p, 1, NET_HOSTFWD_MS);
+	return net_backend_hostfwd_answer(nb, p.fd, add, rule, err);
+}
+
+bool net_backend_has_hostfwd(const struct net_backend *nb)
+{
+	return nb->ops->hostfwd_ask;
+}
+
+void net_backend_hostfwds(struct net_backend *nb, char *out, size_t size)
+{
+	if (size)
+		out[0] = '\0';
+	if (nb->ops->hostfwds)
+		nb->ops->hostfwds(nb, out, size);
+}
+
+const char *net_backend_type(const struct net_backend *nb)
+{
+	return nb->ops->type;
 }
 
 void net_backend_say(const struct net_backend *nb, const char *fmt, ...)

@@ -5,13 +5,14 @@
  * takes it as any frame from outside.
  *
  * Threads: with the VM lock held; frames come on the io thread. A request for a host forward waits for the
- * helper's answer, REPLY_MS at most.
+ * helper's answer, NET_HOSTFWD_MS at most.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -27,7 +28,7 @@
 #include "net/user_int.h"
 
 #define START_MS 20000
-#define REPLY_MS 2000
+#define FWDS_MAX 256u
 #define SOCKET_BYTES (4 << 20)
 #define MSG_MAX (sizeof(struct net_user_head) + NET_FRAME_MAX)
 
@@ -43,6 +44,8 @@ struct net_user {
 	struct iovec iov[NET_BATCH];
 	uint8_t buf[NET_BATCH][MSG_MAX];
 	uint8_t whole[NET_FRAME_MAX];
+	struct net_user_fwd fwds[FWDS_MAX];
+	unsigned n_fwds;
 };
 
 static struct net_user *of(struct net_backend *nb)
@@ -281,50 +284,149 @@ fail:
 	return -EIO;
 }
 
-/* Send a request and wait for its answer. */
-static int ask(struct net_user *u, const void *req, size_t len, int ms, struct net_user_answer *a,
-	       struct lodge_err *err)
+static int send_request(struct net_user *u, const void *req, size_t len, struct lodge_err *err)
 {
-	struct pollfd p = {.fd = u->ctl, .events = POLLIN};
+	struct net_user_answer late;
 
+	/* An answer that came too late for its question is not this one's. */
+	while (u->pid && recv(u->ctl, &late, sizeof(late), MSG_DONTWAIT) > 0)
+		;
 	if (!u->pid || send(u->ctl, req, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return err_set(err, -EPIPE, "the NAT process has ended");
-	if (poll(&p, 1, ms) <= 0)
+	return 0;
+}
+
+/* What has come, if anything. */
+static int take_answer(int fd, struct net_user_answer *a, struct lodge_err *err)
+{
+	ssize_t n = recv(fd, a, sizeof(*a), MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
 		return err_set(err, -ETIMEDOUT, "the NAT process does not answer");
-	if (recv(u->ctl, a, sizeof(*a), MSG_DONTWAIT) != sizeof(*a))
+	if (n != sizeof(*a))
 		return err_set(err, -EPIPE, "the NAT process has ended before it answered");
 	a->msg[sizeof(a->msg) - 1] = '\0';
 	return 0;
 }
 
+/* Send a request and wait for its answer. */
+static int ask(struct net_user *u, const void *req, size_t len, int ms, struct net_user_answer *a,
+	       struct lodge_err *err)
+{
+	struct pollfd p = {.fd = u->ctl, .events = POLLIN};
+	int r = send_request(u, req, len, err);
+
+	if (r)
+		return r;
+	(void)!poll(&p, 1, ms);
+	return take_answer(u->ctl, a, err);
+}
+
 /* ---- Host forwards ------------------------------------------------------------------------------
  */
+
+static bool is_same(const struct net_user_fwd *a, const struct net_user_fwd *b)
+{
+	return a->udp == b->udp && a->host_addr.s_addr == b->host_addr.s_addr &&
+	       a->host_port == b->host_port;
+}
+
+/* So that people can be told: what the helper has now. More than FWDS_MAX are forwarded, but not listed. */
+static void note(struct net_user *u, const struct net_user_fwd *f)
+{
+	unsigned i = 0;
+
+	while (i < u->n_fwds && !is_same(&u->fwds[i], f))
+		i++;
+	if (!f->add && i < u->n_fwds)
+		memmove(&u->fwds[i], &u->fwds[i + 1], (--u->n_fwds - i) * sizeof(*f));
+	else if (f->add && i < FWDS_MAX) {
+		u->fwds[i] = *f;
+		u->n_fwds += i == u->n_fwds;
+	}
+}
+
+static int settle(struct net_user *u, const struct net_user_fwd *f, const char *rule,
+		  const struct net_user_answer *a, struct lodge_err *err)
+{
+	char addr[INET_ADDRSTRLEN];
+
+	if (!a->error) {
+		note(u, f);
+		return 0;
+	}
+	inet_ntop(AF_INET, &f->host_addr, addr, sizeof(addr));
+	if (!f->add)
+		return err_set(err, -ENOENT, "hostfwd=%s: there is no such forward", rule);
+	return err_set(err, -EADDRINUSE, "hostfwd=%s: cannot listen on %s port %u of %s: %s", rule,
+		       f->udp ? "UDP" : "TCP", f->host_port, addr, strerror(a->error));
+}
 
 static int forward(struct net_user *u, bool add, const char *rule, struct lodge_err *err)
 {
 	struct net_user_answer a;
 	struct net_user_fwd f;
-	char addr[INET_ADDRSTRLEN];
 	int r = net_user_parse_fwd(&f, add, rule, err);
 
 	if (!r)
-		r = ask(u, &f, sizeof(f), REPLY_MS, &a, err);
-	if (r || !a.error)
-		return r;
-	inet_ntop(AF_INET, &f.host_addr, addr, sizeof(addr));
-	if (!add)
-		return err_set(err, -ENOENT, "hostfwd=%s: there is no such forward", rule);
-	return err_set(err, -EADDRINUSE, "hostfwd=%s: cannot listen on %s port %u of %s: %s", rule,
-		       f.udp ? "UDP" : "TCP", f.host_port, addr, strerror(a.error));
+		r = ask(u, &f, sizeof(f), NET_HOSTFWD_MS, &a, err);
+	return r ? r : settle(u, &f, rule, &a, err);
 }
 
-static int user_hostfwd(struct net_backend *nb, bool add, const char *rule, struct lodge_err *err)
+static int user_hostfwd_ask(struct net_backend *nb, bool add, const char *rule,
+			    struct lodge_err *err)
 {
-	return forward(of(nb), add, rule, err);
+	struct net_user_fwd f;
+	int r = net_user_parse_fwd(&f, add, rule, err), fd;
+
+	if (!r)
+		r = send_request(of(nb), &f, sizeof(f), err);
+	if (r)
+		return r;
+	/* The helper may end, and its descriptors with it, before the answer is looked for. */
+	fd = fcntl(of(nb)->ctl, F_DUPFD_CLOEXEC, 3);
+	return fd >= 0 ? fd : err_set(err, -errno, "no descriptor is free: %s", strerror(errno));
+}
+
+static int user_hostfwd_answer(struct net_backend *nb, int fd, bool add, const char *rule,
+			       struct lodge_err *err)
+{
+	struct net_user_answer a;
+	struct net_user_fwd f;
+	int r = net_user_parse_fwd(&f, add, rule, err);
+
+	if (!r)
+		r = take_answer(fd, &a, err);
+	return r ? r : settle(of(nb), &f, rule, &a, err);
+}
+
+static void user_hostfwds(struct net_backend *nb, char *out, size_t size)
+{
+	const struct net_user *u = of(nb);
+	size_t used = 0;
+
+	for (unsigned i = 0; i < u->n_fwds && used < size; i++) {
+		const struct net_user_fwd *f = &u->fwds[i];
+		char host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
+
+		inet_ntop(AF_INET, &f->host_addr, host, sizeof(host));
+		/* None: the first one that DHCP gives. */
+		if (!f->guest_addr.s_addr ||
+		    !inet_ntop(AF_INET, &f->guest_addr, guest, sizeof(guest)))
+			guest[0] = '\0';
+		used += (size_t)snprintf(out + used, size - used, "%s:%s:%u-%s:%u\n",
+					 f->udp ? "udp" : "tcp", host, f->host_port, guest,
+					 f->guest_port);
+	}
 }
 
 static const struct net_backend_ops user_ops = {
-	.type = "user", .close = user_close, .hostfwd = user_hostfwd};
+	.type = "user",
+	.close = user_close,
+	.hostfwd_ask = user_hostfwd_ask,
+	.hostfwd_answer = user_hostfwd_answer,
+	.hostfwds = user_hostfwds,
+};
 
 /* ---- Opening ------------------------------------------------------------------------------------
  */

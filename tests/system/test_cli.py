@@ -363,7 +363,7 @@ def test_process_when_running_expect_names_and_little_memory(guest):
                     found.add(f.read().strip())
             return found
 
-        wait_for(lambda: names() == {"lodge", "io", "vcpu0", "vcpu1"})
+        wait_for(lambda: names() == {"lodge", "io", "control", "vcpu0", "vcpu1"})
         with open(base + "cmdline", encoding="ascii") as f:
             assert "\0herbert\0" in f.read()
         with open(base + "status", encoding="ascii") as f:
@@ -540,7 +540,9 @@ def test_terminal_when_keys_pressed_expect_help_break_and_quit(guest):
     t.c.send("\x01h")
     t.c.expect("Ctrl-A x +end the virtual machine")
     t.c.send("\x01c")
-    t.c.expect("no monitor yet")
+    t.c.expect(r"\(qemu\) ")
+    t.c.send("info name\r\x01c")
+    t.c.expect(r"\(qemu\) ")
     t.c.send("\x01\x01z")
     t.c.expect("\x01z")
     t.c.send("\x03\x1a\x1c!")  # Ctrl-C, Ctrl-Z, Ctrl-\\ are the guest's

@@ -3,11 +3,15 @@
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
 -bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vga -monitor
--parallel -nic -netdev -net -nodefaults -d -D -pidfile -daemonize -no-user-config -nodefconfig -help -h"
+-parallel -nic -netdev -net -nodefaults -d -D -pidfile -daemonize -S -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
 
 _lodge_words() {
 	# The words of $1 that begin with the current one; none of them is a file name.
 	COMPREPLY=($(compgen -W "$1" -- "$cur"))
+}
+
+_lodge_machines() {
+	lodge ps 2>/dev/null | awk 'NR > 1 { print $1 == "-" ? $2 : $1 }'
 }
 
 _lodge_run_value() {
@@ -26,7 +30,12 @@ _lodge_run_value() {
 		_lodge_words "help $(lodge run -d help 2>/dev/null | awk '{ print $1 }')"
 		;;
 	-rtc | --rtc) _lodge_words "base=utc base=localtime" ;;
-	-serial | --serial | -debugcon | --debugcon)
+	-mon | --mon)
+		_lodge_words "chardev="
+		compopt -o nospace 2>/dev/null
+		;;
+	-control | --control) _lodge_words "on off" ;;
+	-serial | --serial | -debugcon | --debugcon | -monitor | --monitor | -qmp | --qmp | -qmp-pretty | --qmp-pretty)
 		_lodge_words "stdio mon:stdio file: unix: tcp: pty null none"
 		compopt -o nospace 2>/dev/null
 		;;
@@ -62,7 +71,7 @@ _lodge_run_value() {
 		compopt -o nospace 2>/dev/null
 		;;
 	-vga | --vga) _lodge_words "std none" ;;
-	-display | --display | -monitor | --monitor | -parallel | --parallel | \
+	-display | --display | -parallel | --parallel | \
 		-net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
 	-smp | --smp) _lodge_words "1 2 4 8" ;;
@@ -103,13 +112,27 @@ _lodge() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run img new doctor help version"
+		_lodge_words "run img new ps stop kill reset pause resume console monitor forward doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _lodge_run_value || _lodge_words "$_lodge_run_options" ;;
 	img) _lodge_img ;;
-	doctor) _lodge_words "--json" ;;
+	doctor | ps) _lodge_words "--json" ;;
+	stop) _lodge_words "--timeout --force $(_lodge_machines)" ;;
+	kill | reset | pause | resume) _lodge_words "$(_lodge_machines)" ;;
+	console | monitor)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			_lodge_words "$(_lodge_machines)"
+		fi
+		;;
+	forward)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			_lodge_words "$(_lodge_machines)"
+		elif [ "$COMP_CWORD" -eq 3 ]; then
+			_lodge_words "add remove list"
+		fi
+		;;
 	new)
 		case $prev in
 		--ssh-key)
@@ -129,7 +152,7 @@ _lodge() {
 			;;
 		esac
 		;;
-	help) _lodge_words "run img new doctor help version" ;;
+	help) _lodge_words "run img new ps stop kill reset pause resume console monitor forward doctor help version" ;;
 	esac
 }
 

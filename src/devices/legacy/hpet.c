@@ -161,7 +161,7 @@ static void timer_interrupt(struct hpet *h, unsigned n)
 static void timer_arm(struct hpet *h, unsigned n, uint64_t grace)
 {
 	struct hpet_timer *t = &h->timer[n];
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	uint64_t mask = width_mask(h, n);
 	uint64_t count = counter(h, now);
 	uint64_t to_go = (h->tn_cmp[n] - count) & mask;
@@ -221,7 +221,7 @@ static void timer_expired(void *opaque)
 	struct hpet_timer *t = opaque;
 	struct hpet *h = t->hpet;
 	unsigned n = (unsigned)(t - h->timer);
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	if (!h->base_ns)
 		return;
@@ -271,7 +271,7 @@ static uint64_t reg_read(const struct hpet *h, uint32_t reg)
 	case REG_STATUS:
 		return h->status;
 	case REG_COUNTER:
-		return counter(h, clock_mono_ns());
+		return counter(h, clock_vm_ns());
 	default:
 		return 0;
 	}
@@ -279,7 +279,7 @@ static uint64_t reg_read(const struct hpet *h, uint32_t reg)
 
 static void config_write(struct hpet *h, uint32_t val)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	bool was = h->config & CONFIG_ENABLE;
 	bool on = val & CONFIG_ENABLE;
 
@@ -330,7 +330,7 @@ static void timer_cmp_write(struct hpet *h, unsigned n, uint64_t val, uint64_t b
 
 static void counter_write(struct hpet *h, uint64_t val, uint64_t bytes)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	h->base_count = (counter(h, now) & ~bytes) | (val & bytes);
 	if (h->base_ns)
@@ -416,7 +416,7 @@ static void hpet_reset(struct device *dev)
 static int hpet_post_load(struct device *dev)
 {
 	struct hpet *h = container_of(dev, struct hpet, dev);
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	h->config &= CONFIG_ENABLE | CONFIG_LEGACY;
 	h->inputs &= 0x101;

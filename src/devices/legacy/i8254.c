@@ -268,8 +268,8 @@ static void arm_timer(struct i8254 *pit)
 		 * Half a period after the last one, or CATCH_UP_NS: a guest that checks in a few
 		 * milliseconds whether its timer ticks (Linux does) may get no more of a busy host.
 		 */
-		uint64_t soon = pit->last_ns +
-				min_u64(ticks_to_ns(pit->c[0].count) / 2, CATCH_UP_NS);
+		uint64_t soon =
+			pit->last_ns + min_u64(ticks_to_ns(pit->c[0].count) / 2, CATCH_UP_NS);
 
 		at = at && at < soon ? at : soon;
 	}
@@ -283,7 +283,7 @@ static void arm_timer(struct i8254 *pit)
 /* Counter 0 was programmed: its OUT, and what comes next. */
 static void restart_irq(struct i8254 *pit)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	pit->backlog = 0;
 	pit->edge_ns = next_edge(&pit->c[0], now);
@@ -315,7 +315,7 @@ static uint64_t take_edges(struct i8254 *pit, uint64_t now)
 static void on_timer(void *opaque)
 {
 	struct i8254 *pit = opaque;
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	uint64_t owed = take_edges(pit, now) + pit->backlog;
 
 	if (owed) {
@@ -371,7 +371,7 @@ static void latch_status(struct counter *c, uint64_t now)
 
 static void read_back(struct i8254 *pit, uint8_t val)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	for (unsigned i = 0; i < COUNTERS; i++) {
 		if (!(val >> (i + 1) & 1))
@@ -387,7 +387,7 @@ static void read_back(struct i8254 *pit, uint8_t val)
 static void load_count(struct i8254 *pit, unsigned n, uint16_t val)
 {
 	struct counter *c = &pit->c[n];
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	uint32_t count = from_written(c, val);
 
 	c->written = 1;
@@ -437,7 +437,7 @@ static void write_count(struct i8254 *pit, unsigned n, uint8_t val)
 	c->write_msb = 1;
 	/* In mode 0 the first byte stops counting and OUT is low. */
 	if (mode_of(c) == 0 && c->loaded) {
-		c->frozen = (uint32_t)(elapsed(c, clock_mono_ns()) % modulus(c));
+		c->frozen = (uint32_t)(elapsed(c, clock_vm_ns()) % modulus(c));
 		c->loaded = 0;
 		if (n == 0)
 			restart_irq(pit);
@@ -456,7 +456,7 @@ static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 	else if (n == COUNTERS)
 		read_back(pit, v);
 	else if (CW_RW(v) == RW_LATCH)
-		latch_count(&pit->c[n], clock_mono_ns());
+		latch_count(&pit->c[n], clock_vm_ns());
 	else
 		write_control(pit, n, v);
 }
@@ -478,7 +478,7 @@ static void first_look(struct counter *c, uint64_t now)
 
 static uint64_t read_counter(struct counter *c)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	uint16_t v;
 
 	first_look(c, now);
@@ -525,7 +525,7 @@ int i8254_map(struct i8254 *pit, struct bus *bus, uint16_t base)
 void i8254_set_gate(struct i8254 *pit, unsigned n, bool level)
 {
 	struct counter *c = &pit->c[n % COUNTERS];
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	if (c->gate == level)
 		return;
@@ -563,7 +563,7 @@ bool i8254_gate(const struct i8254 *pit, unsigned n)
 bool i8254_out(struct i8254 *pit, unsigned n)
 {
 	struct counter *c = &pit->c[n % COUNTERS];
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	first_look(c, now);
 	load_pending(c, now);
@@ -577,7 +577,7 @@ static void i8254_reset(struct device *dev)
 
 	for (unsigned i = 0; i < COUNTERS; i++) {
 		pit->c[i] = (struct counter){
-			.start_ns = clock_mono_ns(),
+			.start_ns = clock_vm_ns(),
 			.count = 0x10000,
 			.ctl = RW_BOTH << 4 | 3 << 1,
 			.loaded = 1,
@@ -592,7 +592,7 @@ static void i8254_reset(struct device *dev)
 static int i8254_post_load(struct device *dev)
 {
 	struct i8254 *pit = (struct i8254 *)dev;
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	for (unsigned i = 0; i < COUNTERS; i++) {
 		struct counter *c = &pit->c[i];

@@ -73,7 +73,7 @@ void lapic_timer_update(struct lapic *l)
 		return;
 	}
 	if (lapic_timer_mode(l) == TIMER_PERIODIC) {
-		now = clock_mono_ns();
+		now = clock_vm_ns();
 		l->timer_expiry_ns = next_on_grid(l, now);
 		if (!periodic_visible(l)) {
 			io_timer_cancel(&l->timer);
@@ -113,7 +113,7 @@ static void deadline_check(struct lapic *l, uint64_t least_ns)
 	}
 	least_ns = max_u64(least_ns, (l->deadline_tsc - tsc) / TSC_TICKS_PER_NS);
 	at = h->tsc_to_mono_ns(h->opaque, l->cfg.cpu, l->deadline_tsc);
-	at = max_u64(at, clock_mono_ns() + least_ns);
+	at = max_u64(at, clock_vm_ns() + least_ns);
 	l->timer_expiry_ns = min_u64(at, FAR_NS);
 	io_timer_arm(&l->timer, l->timer_expiry_ns);
 }
@@ -121,7 +121,7 @@ static void deadline_check(struct lapic *l, uint64_t least_ns)
 static void timer_expired(void *opaque)
 {
 	struct lapic *l = opaque;
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	if (!l->timer_expiry_ns)
 		return;
@@ -153,15 +153,15 @@ void lapic_timer_set_count(struct lapic *l, uint32_t count)
 	l->tmict = count;
 	l->timer_expiry_ns = 0;
 	if (count)
-		l->timer_expiry_ns = clock_mono_ns() + (lapic_timer_mode(l) == TIMER_PERIODIC
-								? timer_period_ns(l)
-								: timer_length_ns(l));
+		l->timer_expiry_ns = clock_vm_ns() + (lapic_timer_mode(l) == TIMER_PERIODIC
+							      ? timer_period_ns(l)
+							      : timer_length_ns(l));
 	lapic_timer_update(l);
 }
 
 uint32_t lapic_timer_count(const struct lapic *l)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	uint64_t expiry = l->timer_expiry_ns;
 	uint64_t left;
 
@@ -184,7 +184,7 @@ void lapic_timer_set_divide(struct lapic *l, uint32_t dcr)
 	l->dcr = dcr;
 	if (!left)
 		return;
-	l->timer_expiry_ns = clock_mono_ns() + (uint64_t)left * timer_divisor(l);
+	l->timer_expiry_ns = clock_vm_ns() + (uint64_t)left * timer_divisor(l);
 	lapic_timer_update(l);
 }
 
@@ -194,7 +194,7 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
 
 	/* Skipped expiries of a periodic timer are no reason to expire late as one-shot. */
 	if (old == TIMER_PERIODIC && l->timer_expiry_ns)
-		l->timer_expiry_ns = next_on_grid(l, clock_mono_ns());
+		l->timer_expiry_ns = next_on_grid(l, clock_vm_ns());
 	/* Entering and leaving TSC-deadline mode disarms the timer (§10.5.4.1). */
 	l->lvt[LVT_TIMER] = lvt;
 	if ((old == TIMER_DEADLINE) != (lapic_timer_mode(l) == TIMER_DEADLINE)) {

@@ -330,7 +330,7 @@ static void arm_timers(struct mc146818 *r)
 {
 	uint8_t b = r->cmos[RTC_B];
 	uint32_t ticks = period_ticks(r);
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 	uint32_t phase = phase_now(r);
 
 	io_timer_cancel(&r->periodic);

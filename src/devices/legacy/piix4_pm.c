@@ -128,7 +128,7 @@ static const struct pci_ident piix4_pm_ident = {
 
 static uint64_t tmr_ticks(const struct piix4_pm *s)
 {
-	return mul_div_u64(clock_mono_ns() - s->tmr_ns, PM_TIMER_HZ, NS_PER_SEC);
+	return mul_div_u64(clock_vm_ns() - s->tmr_ns, PM_TIMER_HZ, NS_PER_SEC);
 }
 
 /* The first nanosecond at which tmr_ticks is `tick`. */
@@ -358,7 +358,7 @@ void piix4_pm_program(struct piix4_pm *s)
 
 static void tmr_restart(struct piix4_pm *s)
 {
-	s->tmr_ns = clock_mono_ns();
+	s->tmr_ns = clock_vm_ns();
 	s->tmr_change = TMR_HALF;
 }
 
@@ -383,7 +383,7 @@ static int piix4_pm_post_load(struct device *dev)
 	if (pci_dev_loaded(&s->pci) || reg_file_check(&s->pm) || reg_file_check(&s->gpe) ||
 	    reg_file_check(&s->smb))
 		return -EINVAL;
-	if (!s->tmr_ns || s->tmr_ns > clock_mono_ns())
+	if (!s->tmr_ns || s->tmr_ns > clock_vm_ns())
 		tmr_restart(s);
 	/* The next change is at most half a round away. */
 	s->tmr_change = min_u64(s->tmr_change, (tmr_ticks(s) | (TMR_HALF - 1)) + 1);

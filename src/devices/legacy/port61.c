@@ -68,7 +68,7 @@ static uint64_t port61_read(void *dev, uint64_t off, unsigned size)
 
 	(void)off;
 	(void)size;
-	if (clock_mono_ns() / REFRESH_NS & 1)
+	if (clock_vm_ns() / REFRESH_NS & 1)
 		v |= P61_REFRESH;
 	if (i8254_out(p->pit, 2))
 		v |= P61_OUT2;

@@ -166,7 +166,7 @@ static void restart_timeout(struct uart16550 *u)
 		io_timer_cancel(&u->timeout);
 		return;
 	}
-	u->timeout_ns = clock_mono_ns() + 4 * char_ns(u);
+	u->timeout_ns = clock_vm_ns() + 4 * char_ns(u);
 	io_timer_arm(&u->timeout, u->timeout_ns);
 }
 

@@ -36,7 +36,7 @@ static void update_irq(struct e1000 *s)
 	}
 	/* A new interrupt: not before the interval since the last is over (§13.4.18). */
 	if (*e1000_reg(s, ITR) & 0xffff) {
-		uint64_t now = clock_mono_ns();
+		uint64_t now = clock_vm_ns();
 
 		if (now < s->throttle_ns) {
 			if (!s->throttle.armed)
@@ -65,7 +65,7 @@ void e1000_cause(struct e1000 *s, uint32_t causes)
 /* Arm `t` for `delay` units from now, but no later than `*abs_ns`, which the first of a row sets. */
 static void arm_delay(struct io_timer *t, uint32_t delay, uint32_t abs, uint64_t *abs_ns)
 {
-	uint64_t now = clock_mono_ns(), at = now + (uint64_t)(delay & 0xffff) * DELAY_NS;
+	uint64_t now = clock_vm_ns(), at = now + (uint64_t)(delay & 0xffff) * DELAY_NS;
 
 	if (!t->armed)
 		*abs_ns = abs & 0xffff ? now + (uint64_t)(abs & 0xffff) * DELAY_NS : UINT64_MAX;
@@ -405,7 +405,7 @@ static int e1000_post_load(struct device *dev)
 	s->throttle_ns = 0;
 	update_irq(s);
 	set_link(s);
-	io_timer_arm(&s->more, clock_mono_ns());
+	io_timer_arm(&s->more, clock_vm_ns());
 	net_ready(&s->end);
 	return 0;
 }

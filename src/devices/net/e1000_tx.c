@@ -307,7 +307,7 @@ void e1000_tx(struct e1000 *s)
 	}
 	s->in_tx = false;
 	if (!budget)
-		io_timer_arm(&s->more, clock_mono_ns());
+		io_timer_arm(&s->more, clock_vm_ns());
 	else if (any && *e1000_reg(s, TDH) == *e1000_reg(s, TDT))
 		e1000_cause(s, INT_TXQE);
 }

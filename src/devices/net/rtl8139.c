@@ -46,7 +46,7 @@ void rtl8139_cause(struct rtl8139 *s, uint16_t causes)
 
 static uint32_t counter(const struct rtl8139 *s)
 {
-	return (uint32_t)mul_div_u64(clock_mono_ns() - s->timer_ns, TIMER_HZ, NS_PER_SEC);
+	return (uint32_t)mul_div_u64(clock_vm_ns() - s->timer_ns, TIMER_HZ, NS_PER_SEC);
 }
 
 /* TimeOut when the counter reaches TimerInt, unless that is 0. */
@@ -56,8 +56,8 @@ static void arm_timer(struct rtl8139 *s)
 
 	io_timer_cancel(&s->timer);
 	if (at)
-		io_timer_arm(&s->timer, clock_mono_ns() + mul_div_u64(ticks ? ticks : 1ull << 32,
-								      NS_PER_SEC, TIMER_HZ));
+		io_timer_arm(&s->timer, clock_vm_ns() + mul_div_u64(ticks ? ticks : 1ull << 32,
+								    NS_PER_SEC, TIMER_HZ));
 }
 
 static void timer_over(void *opaque)
@@ -262,7 +262,7 @@ static void write_regs(void *dev, uint64_t off, uint64_t val, unsigned size)
 		return;
 	}
 	if (at >= TCTR && at < TCTR + 4)
-		s->timer_ns = clock_mono_ns();
+		s->timer_ns = clock_vm_ns();
 	for (unsigned i = 0; i < size; i++)
 		write_byte(s, (at + i) % RTL_REGS, (uint8_t)(val >> 8 * i));
 	if (reg_hit(at, size, TIMERINT, 4) || reg_hit(at, size, TCTR, 4))
@@ -320,7 +320,7 @@ static void soft_reset(struct rtl8139 *s)
 	rtl_set(s, ANLPAR, 2, 0x45e1);
 	rtl_set(s, ANER, 2, 0x0001);
 	rtl_set(s, CSCR, 2, 0x03c0);
-	s->timer_ns = clock_mono_ns();
+	s->timer_ns = clock_vm_ns();
 	update_irq(s);
 	net_ready(&s->end);
 }
@@ -342,12 +342,12 @@ static int rtl8139_post_load(struct device *dev)
 	    s->tx_next >= RTL_TX_REGS || s->link_up > 1 ||
 	    (rtl_get(s, TCR, 4) & TCR_VERSION_MASK) != TCR_VERSION)
 		return -EINVAL;
-	if (!s->timer_ns || s->timer_ns > clock_mono_ns())
-		s->timer_ns = clock_mono_ns();
+	if (!s->timer_ns || s->timer_ns > clock_vm_ns())
+		s->timer_ns = clock_vm_ns();
 	arm_timer(s);
 	update_irq(s);
 	end_link(s, false);
-	io_timer_arm(&s->more, clock_mono_ns());
+	io_timer_arm(&s->more, clock_vm_ns());
 	net_ready(&s->end);
 	return 0;
 }

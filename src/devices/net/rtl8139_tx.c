@@ -215,7 +215,7 @@ static bool tx_cplus(struct rtl8139 *s)
 		budget -= n < budget ? n : budget;
 	}
 	if (!budget)
-		io_timer_arm(&s->more, clock_mono_ns());
+		io_timer_arm(&s->more, clock_vm_ns());
 	else
 		rtl8139_cause(s, ISR_TDU);
 	return true;

@@ -413,6 +413,8 @@ struct ata_drive *ata_drive_new(const struct ata_config *cfg, struct lodge_err *
 	d->kind = (uint8_t)cfg->kind;
 	d->queue = cfg->queue;
 	d->read_only = cfg->read_only;
+	d->tray_moved = cfg->tray_moved;
+	d->tray_opaque = cfg->opaque;
 	d->default_cache = !cfg->queue || blk_queue_write_cache(cfg->queue);
 	make_serial(d, cfg);
 	ata_measure(d);

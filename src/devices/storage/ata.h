@@ -48,6 +48,9 @@ struct ata_config {
 	bool read_only;
 	const char *serial; /* at most 20 characters count; "" or NULL: made from `number` */
 	unsigned number;
+	/* A CD-ROM's tray has moved; may be NULL. */
+	void (*tray_moved)(void *opaque, bool open);
+	void *opaque;
 };
 
 /* The command block. Two bytes deep, for 48-bit commands: the present and the previous content. */

@@ -58,6 +58,8 @@ struct ata_drive {
 	struct device dev; /* first */
 	struct ata_host host;
 	struct blk_queue *queue;
+	void (*tray_moved)(void *opaque, bool open);
+	void *tray_opaque;
 	uint8_t kind;
 	bool sata, read_only;
 	bool default_cache; /* write cache after a reset */
@@ -162,6 +164,8 @@ void atapi_reply(struct ata_drive *d, uint32_t n, uint32_t alloc);
 void atapi_ok(struct ata_drive *d);
 void atapi_fail(struct ata_drive *d, uint8_t key, uint8_t asc, uint8_t ascq);
 void atapi_read(struct ata_drive *d, uint32_t lba, uint32_t n);
+/* The tray opens or closes; who wants to know is told if it moves. */
+void atapi_move_tray(struct ata_drive *d, bool open);
 bool atapi_has_medium(const struct ata_drive *d);
 /* Execute d->packet. */
 void atapi_execute(struct ata_drive *d);

@@ -224,12 +224,21 @@ bool atapi_has_medium(const struct ata_drive *d)
 #define EVENT_NEW_MEDIUM 2u
 #define EVENT_REMOVED 3u
 
+void atapi_move_tray(struct ata_drive *d, bool open)
+{
+	bool moves = d->tray_open != open;
+
+	d->tray_open = open;
+	if (moves && d->tray_moved)
+		d->tray_moved(d->tray_opaque, open);
+}
+
 void ata_set_medium(struct ata_drive *d, struct blk_queue *queue)
 {
 	if (d->queue)
 		blk_queue_drain(d->queue);
 	d->queue = queue;
-	d->tray_open = 0;
+	atapi_move_tray(d, false);
 	ata_measure(d);
 	d->media_event = queue ? EVENT_NEW_MEDIUM : EVENT_REMOVED;
 	if (queue)
@@ -254,5 +263,5 @@ void ata_press_eject(struct ata_drive *d)
 	}
 	if (!d->tray_open)
 		d->media_event = EVENT_REMOVED;
-	d->tray_open = 1;
+	atapi_move_tray(d, true);
 }

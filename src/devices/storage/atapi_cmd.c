@@ -91,7 +91,7 @@ static void start_stop(struct ata_drive *d)
 			d->media_event = 2;
 			d->attention = ASC_MEDIUM_CHANGED;
 		}
-		d->tray_open = 0;
+		atapi_move_tray(d, false);
 	} else if (d->locked) {
 		atapi_fail(d, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED, 2);
 		return;

@@ -41,6 +41,8 @@ struct virtio_balloon {
 	struct io_timer stats_timer;
 	struct vq_chain *stats_chain; /* goes back when statistics are wanted */
 	uint64_t given_back;
+	void (*changed)(void *opaque, uint64_t bytes);
+	void *opaque;
 	uint64_t stats[VIRTIO_BALLOON_STATS];
 	/* Saved. */
 	uint32_t num_pages, actual;
@@ -134,7 +136,7 @@ static void read_stats(struct virtio_balloon *s, const struct vq_chain *c)
 static void arm_stats(struct virtio_balloon *s)
 {
 	if (s->stats_s && s->stats_chain)
-		io_timer_arm(&s->stats_timer, clock_mono_ns() + s->stats_s * NS_PER_SEC);
+		io_timer_arm(&s->stats_timer, clock_vm_ns() + s->stats_s * NS_PER_SEC);
 }
 
 /* The driver put one buffer in: kept until the next are wanted. A second one takes its place. */
@@ -183,8 +185,11 @@ static void config_written(struct virtio_dev *v, unsigned off, unsigned size)
 {
 	struct virtio_balloon *s = container_of(v, struct virtio_balloon, v);
 
-	if (reg_hit(off, size, CFG_ACTUAL, 4))
+	if (reg_hit(off, size, CFG_ACTUAL, 4)) {
 		s->actual = reg_get32(&v->config, CFG_ACTUAL);
+		if (s->changed)
+			s->changed(s->opaque, virtio_balloon_actual(s));
+	}
 }
 
 static void drop(struct virtio_dev *v, unsigned q)
@@ -262,7 +267,7 @@ static const struct state_field fields[] = {
 	STATE_END,
 };
 
-static const struct device_class virtio_balloon_class = {
+const struct device_class virtio_balloon_class = {
 	.name = "virtio-balloon",
 	.version = 1,
 	.reset = virtio_dev_reset,
@@ -285,6 +290,16 @@ uint64_t virtio_balloon_actual(const struct virtio_balloon *s)
 	uint64_t ram = mem_ram_bytes(s->v.mem);
 
 	return ram - min_u64(ram, (uint64_t)s->actual << BALLOON_PAGE_BITS);
+}
+
+struct virtio_balloon *virtio_balloon_of(struct device *dev)
+{
+	return container_of(dev, struct virtio_balloon, v.pci.dev);
+}
+
+bool virtio_balloon_active(const struct virtio_balloon *s)
+{
+	return virtio_running(&s->v);
 }
 
 uint64_t virtio_balloon_given_back(const struct virtio_balloon *s)
@@ -312,6 +327,8 @@ struct virtio_balloon *virtio_balloon_new(const struct virtio_balloon_config *cf
 	vc.features = F_STATS_VQ | (cfg->deflate_on_oom ? F_DEFLATE_ON_OOM : 0) |
 		      (cfg->reporting ? F_REPORTING : 0);
 	s->stats_s = cfg->stats_s;
+	s->changed = cfg->changed;
+	s->opaque = cfg->opaque;
 	io_timer_init(&s->stats_timer, vc.loop, stats_due, s);
 	if (virtio_dev_init(&s->v, &vc, &virtio_balloon_class, &ops, err)) {
 		free(s);

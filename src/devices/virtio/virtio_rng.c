@@ -47,7 +47,7 @@ static void fill_random(void *buf, size_t len)
 /* What may be given now. Arms the timer when that is nothing. */
 static uint64_t allowance(struct virtio_rng *s)
 {
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_vm_ns();
 
 	if (!s->max_bytes)
 		return UINT64_MAX;
@@ -129,7 +129,7 @@ static const struct virtio_ops ops = {
 static int post_load(struct device *dev)
 {
 	struct virtio_rng *s = container_of(dev, struct virtio_rng, v.pci.dev);
-	uint64_t end = clock_mono_ns() + s->period_ns;
+	uint64_t end = clock_vm_ns() + s->period_ns;
 
 	if (virtio_dev_loaded(&s->v) || s->v.vq[0].out)
 		return -EINVAL;

@@ -799,4 +799,5 @@ const struct engine_ops engine_soft = {
 	.state = soft_state,
 	.state_changed = soft_state_changed,
 	.error = soft_error,
+	.counters = soft_stats_each,
 };

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/range.h"
@@ -79,23 +80,33 @@ static void print_heading(const struct soft_engine *e)
 	log_print("%s\n", line);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* ---- The parts ------------------------------------------------------------------------------ */
 
 struct row {
 	const char *section; /* a heading, or NULL */
-	const char *what;
+	const char *what, *name;
 	size_t offset;
 };
 
 static const struct row cpu_rows[] = {
-#define ROW(name, text) {.what = text, .offset = offsetof(struct soft_stats, name)},
+#define ROW(field, text) \
+	{.what = text, .name = #field, .offset = offsetof(struct soft_stats, field)},
 #define SECTION(text) {.section = text},
 	SOFT_STATS_CPU(ROW, SECTION)
 #undef ROW
 };
 
 static const struct row all_rows[] = {
-#define ROW(name, text) {.what = text, .offset = offsetof(struct soft_stats_all, name)},
+#define ROW(field, text) \
+	{.what = text, .name = #field, .offset = offsetof(struct soft_stats_all, field)},
 	SOFT_STATS_ALL(ROW, SECTION)
 #undef ROW
 #undef SECTION
@@ -117,6 +128,43 @@ static void print_counters(const struct soft_engine *e)
 			log_print("%s\n", all_rows[i].section);
 		else
 			log_print("  %-45s %14lu\n", all_rows[i].what, *v);
+	}
+}
+
+/* Times are counted in cycles of the host's TSC: nanoseconds for 1024 of them. */
+static uint64_t ns_per_1024(const struct soft_engine *e)
+{
+	uint64_t tsc = __builtin_ia32_rdtsc() - e->start_tsc;
+
+	return ((now_ns() - e->start_ns) << 10) / (tsc + !tsc);
+}
+
+static uint64_t to_ns(const struct soft_engine *e, const char *name, uint64_t v)
+{
+	return strstr(name, "_ns") || !strncmp(name, "longest", 7) ? v * ns_per_1024(e) >> 10 : v;
+}
+
+void soft_stats_each(const struct engine *engine, int cpu,
+		     void (*fn)(void *opaque, const char *name, const char *what, uint64_t value),
+		     void *opaque)
+{
+	const struct soft_engine *e = (const struct soft_engine *)engine;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cpu_rows); i++) {
+		const struct row *r = &cpu_rows[i];
+
+		if (!r->section)
+			fn(opaque, r->name, r->what,
+			   to_ns(e, r->name,
+				 cpu < 0 ? sum(e, r->offset) : value(e, (unsigned)cpu, r->offset)));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(all_rows) && cpu < 0; i++) {
+		const struct row *r = &all_rows[i];
+
+		if (!r->section)
+			fn(opaque, r->name, r->what,
+			   to_ns(e, r->name,
+				 *(const uint64_t *)((const char *)&e->stats + r->offset)));
 	}
 }
 
@@ -184,14 +232,6 @@ static void print_ratios(const struct soft_engine *e)
 	if (!insns)
 		return;
 	log_print("translation: %lu ns and %lu bytes an instruction\n", ns / insns, bytes / insns);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 void soft_stats_start(struct soft_engine *e)

@@ -17,6 +17,7 @@
 #include "x86/ops.h"
 
 struct soft_cpu;
+struct engine;
 struct soft_engine;
 struct soft_event;
 
@@ -119,6 +120,10 @@ struct soft_stats_all {
 void soft_stats_event(struct soft_cpu *cpu, const struct soft_event *ev);
 /* With LOG_STATS on, print the counters of `e`; no vCPU runs any more. */
 void soft_stats_print(struct soft_engine *e);
+/* For engine_ops.counters: before soft_stats_print(). */
+void soft_stats_each(const struct engine *e, int cpu,
+		     void (*fn)(void *opaque, const char *name, const char *what, uint64_t value),
+		     void *opaque);
 /* The engine begins: time is counted in cycles (jit_ns), and this says how long they are. */
 void soft_stats_start(struct soft_engine *e);
 

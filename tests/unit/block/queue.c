@@ -751,6 +751,71 @@ static void done_when_it_submits_expect_it_served(void **state)
 	end(again_q, b);
 }
 
+/* ---- Frozen ------------------------------------------------------------------------------------ */
+
+static void frozen_when_submitted_to_expect_it_on_the_image_of_the_thaw(void **state)
+{
+	static uint8_t buf[512];
+	struct iovec iov = {buf, 512};
+	struct blk_req req = {.op = BLK_READ, .len = 512, .iov = &iov, .niov = 1};
+	struct blk_queue *q;
+	struct blk *b, *other;
+	char first[64];
+
+	tmp_make(65536, 'a');
+	b = open_how((struct blk_open){.format = "raw"});
+	strcpy(first, tmp_path);
+	tmp_make(65536, 'b');
+	other = open_how((struct blk_open){.format = "raw"});
+	q = queue_on(b, BLK_AIO_AUTO);
+	pthread_mutex_lock(&lock);
+	blk_queue_freeze(q);
+	pthread_mutex_unlock(&lock);
+	submit(q, &req);
+	usleep(20000);
+	pthread_mutex_lock(&lock);
+	assert_int_equal(seen.done, 0);
+	assert_true(blk_queue_idle(q));
+	blk_queue_resume(q); /* a machine that goes on does not start them either */
+	assert_true(blk_queue_idle(q));
+	blk_queue_drain(q);
+	assert_int_equal(seen.done, 0);
+	blk_queue_set_image(q, other);
+	blk_queue_thaw(q);
+	pthread_mutex_unlock(&lock);
+	wait_done(1);
+	assert_int_equal(seen.last, 0);
+	assert_int_equal(buf[0], 'b');
+	assert_int_equal(blk_close(b), 0);
+	unlink(first);
+	end(q, other);
+}
+
+static void frozen_when_device_is_reset_expect_waiting_ones_given_up(void **state)
+{
+	static uint8_t buf[512];
+	struct iovec iov = {buf, 512};
+	struct blk_req req = {.op = BLK_READ, .len = 512, .iov = &iov, .niov = 1};
+	struct blk_queue *q;
+	struct blk *b;
+
+	tmp_make(65536, 'a');
+	b = open_how((struct blk_open){.format = "raw"});
+	q = queue_on(b, BLK_AIO_AUTO);
+	pthread_mutex_lock(&lock);
+	blk_queue_freeze(q);
+	pthread_mutex_unlock(&lock);
+	submit(q, &req);
+	pthread_mutex_lock(&lock);
+	blk_queue_drain(q);
+	blk_queue_drop_held(q);
+	blk_queue_thaw(q);
+	blk_queue_drain(q);
+	pthread_mutex_unlock(&lock);
+	assert_int_equal(seen.done, 0);
+	end(q, b);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -775,6 +840,8 @@ int main(void)
 		T(ring_when_it_fails_expect_the_policy),
 		T(ring_when_short_expect_the_format_asked),
 		T(done_when_it_submits_expect_it_served),
+		T(frozen_when_submitted_to_expect_it_on_the_image_of_the_thaw),
+		T(frozen_when_device_is_reset_expect_waiting_ones_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

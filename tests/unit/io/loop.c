@@ -265,6 +265,37 @@ static void alarm_when_taken_over_or_refused_expect_io_thread_fires(void **state
 	assert_string_equal(f->log, "bae");
 }
 
+/* A timer of the guest's waits while its clock stands still; one of the host's does not. */
+static void clock_when_stopped_expect_guest_timers_wait_and_host_timers_fire(void **state)
+{
+	struct fix *f = *state;
+	uint64_t before;
+
+	io_timer_init(&f->t[0], f->loop, fire_a, f);
+	io_timer_init(&f->t[1], f->loop, fire_b, f);
+	io_timer_init(&f->t[2], f->loop, fire_stop, f);
+	f->t[1].host = f->t[2].host = true;
+	io_timer_arm(&f->t[0], clock_vm_ns() + 10 * MS);
+	clock_vm_stop();
+	before = clock_vm_ns();
+	io_loop_clock_changed(f->loop);
+	io_timer_arm(&f->t[1], clock_mono_ns() + 20 * MS);
+	io_timer_arm(&f->t[2], clock_mono_ns() + 40 * MS);
+	io_loop_run(f->loop);
+	assert_string_equal(f->log, "bs");
+	assert_true(f->t[0].armed);
+	assert_int_equal(clock_vm_ns(), before);
+	clock_vm_go();
+	assert_true(clock_vm_ns() - before < 10 * MS);
+	io_loop_clock_changed(f->loop);
+	assert_true(clock_mono_ns() - clock_vm_ns() >= 40 * MS);
+	io_loop_fire(f->loop);
+	assert_string_equal(f->log, "bs");
+	usleep(12000);
+	io_loop_fire(f->loop);
+	assert_string_equal(f->log, "bsa");
+}
+
 static void watch_when_regular_file_expect_refused(void **state)
 {
 	struct fix *f = *state;
@@ -286,6 +317,7 @@ int main(void)
 		T(loop_when_changed_from_other_thread_expect_woken),
 		T(alarm_when_taken_expect_timers_fired_by_who_offered),
 		T(alarm_when_taken_over_or_refused_expect_io_thread_fires),
+		T(clock_when_stopped_expect_guest_timers_wait_and_host_timers_fire),
 		T(watch_when_regular_file_expect_refused),
 	};
 

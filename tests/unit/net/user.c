@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -339,6 +340,34 @@ static void forward_when_added_and_removed_expect_the_port_to_follow(void **stat
 	close(taken);
 }
 
+/* What a monitor does, without the VM lock between the halves. */
+static void forward_when_in_halves_expect_answer_and_list(void **state)
+{
+	uint16_t port = free_port(NULL);
+	struct pollfd p = {.events = POLLIN};
+	char rule[64], list[256], want[64];
+
+	snprintf(rule, sizeof(rule), "tcp:127.0.0.1:%u-:22", port);
+	snprintf(want, sizeof(want), "tcp:127.0.0.1:%u-:22\n", port);
+	/* An answer that nobody took is not the next one's. */
+	p.fd = net_backend_hostfwd_ask(nb, false, "tcp:127.0.0.1:1", &err);
+	assert_true(p.fd >= 0);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	close(p.fd);
+	p.fd = net_backend_hostfwd_ask(nb, true, rule, &err);
+	assert_true(p.fd >= 0);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(net_backend_hostfwd_answer(nb, p.fd, true, rule, &err), 0);
+	assert_int_equal(try_port(port), 0);
+	net_backend_hostfwds(nb, list, sizeof(list));
+	assert_string_equal(list, want);
+	net_backend_hostfwds(nb, list, 5);
+	assert_string_equal(list, "tcp:");
+	assert_int_equal(hostfwd(false, "tcp:127.0.0.1:%u", port), 0);
+	net_backend_hostfwds(nb, list, sizeof(list));
+	assert_string_equal(list, "");
+}
+
 static pid_t helper_pid(void)
 {
 	char path[64];
@@ -412,6 +441,7 @@ int main(int argc, char **argv)
 		T(gateway_when_asked_for_expect_its_answer),
 		T(frames_when_mad_expect_the_helper_alive),
 		T(forward_when_added_and_removed_expect_the_port_to_follow),
+		T(forward_when_in_halves_expect_answer_and_list),
 		T(helper_when_killed_expect_link_down_and_no_more),
 		cmocka_unit_test_setup(helper_when_closed_expect_no_child_left, setup),
 		cmocka_unit_test(backend_when_it_cannot_start_expect_a_sentence),

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the commands about running machines share. Threads: main only. */
+#ifndef LODGE_CLI_CTL_H
+#define LODGE_CLI_CTL_H
+
+#include "control/client.h"
+
+/* A machine found and connected to. */
+struct ctl {
+	json_t *info;
+	struct client *client;
+	const char *who; /* as the person named it */
+};
+
+/* 0, or 1 having told the person why not. ctl_close() is due after success. */
+int ctl_open(struct ctl *ctl, const char *who);
+void ctl_close(struct ctl *ctl);
+/* Carry out a command without a result: 0, or 1 having told. */
+int ctl_do(struct ctl *ctl, const char *command);
+/* Wait until the machine's process has ended, `ms` at most. */
+bool ctl_wait_gone(const struct ctl *ctl, int ms);
+
+/*
+ * Between this terminal and a descriptor until either ends: raw with `escape` (a key that ends it; 0: none and
+ * the terminal as it is). Returns the exit code.
+ */
+int ctl_copy(int fd, char escape);
+
+#endif

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * QMP: network, balloon, character devices, counters. Source: QEMU's QMP reference.
+ * Threads: the control thread's.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/mon_int.h"
+
+#define COMMAND(name)                                          \
+	static int name(struct mon *m __attribute__((unused)), \
+			json_t *args __attribute__((unused)),  \
+			json_t **ret __attribute__((unused)),  \
+			struct lodge_err *err __attribute__((unused)))
+
+COMMAND(set_link)
+{
+	return vm_ctl_set_link(m->vm, qmp_str(args, "name"), qmp_bool(args, "up", true), err);
+}
+
+COMMAND(balloon)
+{
+	json_int_t value = qmp_int(args, "value", 0);
+
+	if (value <= 0)
+		return err_set(err, -EINVAL, "Parameter 'value' expects a size");
+	return vm_ctl_balloon(m->vm, (uint64_t)value, err);
+}
+
+COMMAND(query_balloon)
+{
+	uint64_t bytes;
+	int r = vm_ctl_query_balloon(m->vm, &bytes, err);
+
+	if (!r)
+		*ret = json_pack("{s:I}", "actual", (json_int_t)bytes);
+	return r;
+}
+
+COMMAND(query_chardev)
+{
+	struct vm_ctl_chardev *c = calloc(VM_CTL_CHARDEVS, sizeof(*c));
+	unsigned n = c ? vm_ctl_chardevs(m->vm, c) : 0;
+
+	*ret = json_array();
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(*ret,
+				      json_pack("{s:s, s:s, s:b}", "label", c[i].label, "filename",
+						c[i].name, "frontend-open", (int)c[i].open));
+	free(c);
+	return 0;
+}
+
+/* ---- Counters ----------------------------------------------------------------------------------- */
+
+/* "jit_blocks" is "jit-blocks" here. */
+static json_t *counter_name(const char *name)
+{
+	char text[64];
+	size_t n = 0;
+
+	for (; name[n] && n < sizeof(text) - 1; n++)
+		text[n] = (char)(name[n] == '_' ? '-' : name[n]);
+	return json_stringn(text, n);
+}
+
+static void add_counter(void *opaque, const char *name, const char *what, uint64_t value)
+{
+	(void)what;
+	json_array_append_new(opaque, json_pack("{s:o, s:I}", "name", counter_name(name), "value",
+						(json_int_t)value));
+}
+
+static void add_schema(void *opaque, const char *name, const char *what, uint64_t value)
+{
+	(void)value;
+	json_array_append_new(opaque, json_pack("{s:o, s:s, s:s}", "name", counter_name(name),
+						"type", "cumulative", "description", what));
+}
+
+static json_t *counters_of(struct mon *m, int cpu, const char *engine)
+{
+	json_t *list = json_array(),
+	       *j = json_pack("{s:s, s:o}", "provider", engine, "stats", list);
+	char path[64];
+
+	vm_ctl_counters(m->vm, cpu, add_counter, list);
+	if (cpu >= 0 && j) {
+		snprintf(path, sizeof(path), "/machine/unattached/device[%d]", cpu);
+		json_object_set_new(j, "qom-path", json_string(path));
+	}
+	return j;
+}
+
+COMMAND(query_stats)
+{
+	const char *target = qmp_str(args, "target");
+	struct vm_ctl_info info;
+	bool vcpu = !strcmp(target, "vcpu");
+
+	if (!vcpu && strcmp(target, "vm"))
+		return err_set(err, -EINVAL, "Parameter 'target' is 'vm' or 'vcpu'");
+	vm_ctl_info(m->vm, &info);
+	*ret = json_array();
+	if (!vcpu)
+		json_array_append_new(*ret, counters_of(m, -1, info.engine));
+	for (unsigned i = 0; vcpu && i < info.cpus; i++)
+		json_array_append_new(*ret, counters_of(m, (int)i, info.engine));
+	return 0;
+}
+
+COMMAND(query_schemas)
+{
+	struct vm_ctl_info info;
+
+	vm_ctl_info(m->vm, &info);
+	*ret = json_array();
+	for (int cpu = -1; cpu <= 0; cpu++) {
+		json_t *list = json_array();
+
+		vm_ctl_counters(m->vm, cpu, add_schema, list);
+		json_array_append_new(*ret,
+				      json_pack("{s:s, s:s, s:o}", "provider", info.engine,
+						"target", cpu < 0 ? "vm" : "vcpu", "stats", list));
+	}
+	return 0;
+}
+
+const struct qmp_command qmp_device_commands[] = {
+	{"set_link", "name:s,up:b", set_link},
+	{"balloon", "value:i", balloon},
+	{"query-balloon", "", query_balloon},
+	{"query-chardev", "", query_chardev},
+	{"query-stats", "target:s", query_stats},
+	{"query-stats-schemas", "", query_schemas},
+	{NULL, NULL, NULL},
+};

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Any client of a control socket: its bytes in pieces of any size, to sessions of both kinds, on a whole machine
+ * whose vCPU does nothing. What comes back must be JSON (QMP), and bounded. Run: make t T=fuzz/qmp
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../unit/machine/fake_engine.h"
+#include "control/mon_int.h"
+#include "machine/vm_int.h"
+
+#define BIOS_BYTES 0x40000u
+
+static struct vm *make_vm(void)
+{
+	char bios[] = "/tmp/lodge-fuzz-XXXXXX", spec[64];
+	struct vm_config cfg = {.engine = &fake_engine, .ram_bytes = 16 << 20, .cpus = 2, .name = "fuzz"};
+	struct lodge_err err = {""};
+	uint8_t *rom = calloc(1, BIOS_BYTES);
+	int fd = mkstemp(bios);
+	struct vm *vm;
+
+	if (fd < 0 || write(fd, rom, BIOS_BYTES) != BIOS_BYTES)
+		abort();
+	snprintf(spec, sizeof(spec), "if=none,id=d0,format=raw,snapshot=on,file=%s", bios);
+	cfg.bios = bios;
+	cfg.drives.p[cfg.drives.n++] = props_parse("-drive", spec, NULL, &err);
+	cfg.drives.p[cfg.drives.n++] =
+		props_parse("-drive", "if=ide,index=2,media=cdrom,id=cd0", NULL, &err);
+	cfg.devices.p[cfg.devices.n++] =
+		props_parse("-device", "virtio-blk-pci,drive=d0,id=v0", "driver", &err);
+	cfg.devices.p[cfg.devices.n++] =
+		props_parse("-device", "virtio-balloon-pci", "driver", &err);
+	vm = vm_new(&cfg, &err);
+	if (!vm) {
+		fprintf(stderr, "%s\n", err.msg);
+		abort();
+	}
+	unlink(bios);
+	close(fd);
+	free(rom);
+	return vm;
+}
+
+/* Each line of a QMP session is a JSON object. */
+static void check_lines(const char *p, size_t len)
+{
+	while (len) {
+		const char *nl = memchr(p, '\n', len);
+		size_t n = nl ? (size_t)(nl - p) : len;
+		json_t *j = json_loadb(p, n, 0, NULL);
+
+		if (!nl || !json_is_object(j))
+			abort();
+		json_decref(j);
+		len -= n + 1;
+		p = nl + 1;
+	}
+}
+
+/* The host's files are not for the fuzzer: a name of one is spoilt. */
+static void spoil(char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] == '/' || (p[i] == '\\' && i + 1 < len && p[i + 1] == 'u'))
+			p[i] = '_';
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct vm *vm;
+	struct mon *m;
+	char *text;
+	size_t at = 1, len;
+
+	if (!vm) {
+		/* What a command may create ends there. */
+		if (chdir("/proc/self"))
+			abort();
+		vm = make_vm();
+	}
+	if (!size)
+		return 0;
+	text = malloc(size);
+	memcpy(text, data, size);
+	spoil(text, size);
+	m = mon_new(vm, (enum mon_mode)(data[0] & 3));
+	if (data[0] & 4)
+		mon_feed(m, "{\"execute\":\"qmp_capabilities\"}", 30);
+	while (at < size && !mon_dead(m)) {
+		size_t room = mon_room(m), n = 1 + data[at] % 64;
+
+		n = n < size - at ? n : size - at;
+		n = n < room ? n : room;
+		mon_feed(m, text + at, n);
+		at += n;
+		if (!room || data[at - 1] & 1) {
+			mon_output(m, &len);
+			if (len > MON_OUT_HIGH + MON_TEXT_MAX * 2)
+				abort();
+			if (!(data[0] & 2))
+				check_lines(mon_output(m, &len), data[0] & 1 ? 0 : len);
+			mon_sent(m, len);
+		}
+	}
+	mon_free(m);
+	free(text);
+	return 0;
+}
