@@ -96,7 +96,6 @@ static int teardown(void **state)
 	(void)state;
 	vga_free(s);
 	display_env_free(&e);
-	fake_end();
 	return 0;
 }
 

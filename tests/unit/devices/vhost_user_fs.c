@@ -75,7 +75,6 @@ static int teardown(void **state)
 	fake_vhost_close(&f->back);
 	drv_free(&f->d);
 	free(f);
-	fake_end();
 	return 0;
 }
 
