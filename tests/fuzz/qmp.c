@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../unit/machine/fake_engine.h"
+#include "base/props.h"
 #include "control/mon_int.h"
 #include "machine/vm_int.h"
 
