@@ -99,6 +99,8 @@ void board_remove(struct board *b, struct board_added *a)
 	list_del(&a->dev->link);
 	if (nb)
 		board_net_release(b, net_backend_id(nb));
+	/* Only PCI devices come here. */
+	pci_dev_unmap(container_of(a->dev, struct pci_dev, dev));
 	a->free_obj(a->obj);
 	if (d) {
 		d->used = false;
