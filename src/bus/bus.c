@@ -223,6 +223,16 @@ void bus_region_enable(struct bus_region *r, bool on)
 	space_rebuild(r->space);
 }
 
+void bus_unmap(struct bus_region *r)
+{
+	if (!r)
+		return;
+	list_del(&r->link);
+	r->space->region_count--;
+	space_rebuild(r->space);
+	free(r);
+}
+
 static uint64_t ones(unsigned size)
 {
 	return size >= 8 ? UINT64_MAX : (1ull << size * 8) - 1;

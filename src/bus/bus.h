@@ -41,6 +41,8 @@ struct bus_region *bus_map_mmio(struct bus *bus, gpa_t gpa, uint64_t len,
 /* Move a region, or hide it without freeing (BAR decoding off). */
 void bus_region_move(struct bus_region *r, uint64_t base);
 void bus_region_enable(struct bus_region *r, bool on);
+/* Away with it; not from one of its own functions. NULL is allowed. */
+void bus_unmap(struct bus_region *r);
 
 uint64_t bus_pio_read(struct bus *bus, uint16_t port, unsigned size);
 void bus_pio_write(struct bus *bus, uint16_t port, uint64_t val, unsigned size);

@@ -329,6 +329,15 @@ void pci_dev_remove(struct pci_dev *d)
 	d->bus->fn[d->devfn] = NULL;
 }
 
+void pci_dev_unmap(struct pci_dev *d)
+{
+	for (unsigned n = 0; n < PCI_BARS; n++) {
+		bar_set(d, n, false, 0);
+		bus_unmap(d->bar[n].region);
+		d->bar[n].region = NULL;
+	}
+}
+
 void pci_dev_add_regs(struct pci_dev *d, const struct reg_desc *descs, size_t n)
 {
 	reg_file_add(&d->cfg, descs, n);

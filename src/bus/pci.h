@@ -149,6 +149,8 @@ int pci_dev_init(struct pci_dev *d, struct pci_bus *pb, uint8_t devfn, const str
 		 struct lodge_err *err) MUST_CHECK;
 /* Take it off the bus and lower its interrupt; its bus regions stay hidden. */
 void pci_dev_remove(struct pci_dev *d);
+/* Before pci_dev_remove() of one that goes while the bus stays: nothing of it is left there. */
+void pci_dev_unmap(struct pci_dev *d);
 /* Registers beyond (or instead of) the header's: masks and reset values. */
 void pci_dev_add_regs(struct pci_dev *d, const struct reg_desc *descs, size_t n);
 /*

@@ -4,6 +4,7 @@
  * Threads: the control thread's.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -38,6 +39,8 @@ static json_t *error_data(const struct vm_event *ev)
 
 static json_t *data_of(const struct vm_event *ev)
 {
+	char path[100];
+
 	switch (ev->kind) {
 	case VM_EVENT_SHUTDOWN:
 	case VM_EVENT_RESET:
@@ -47,6 +50,10 @@ static json_t *data_of(const struct vm_event *ev)
 	case VM_EVENT_TRAY_MOVED:
 		return json_pack("{s:s, s:s, s:b}", "device", ev->device, "id", ev->id, "tray-open",
 				 ev->open);
+	case VM_EVENT_DEVICE_DELETED:
+		snprintf(path, sizeof(path), "/machine/peripheral/%s", ev->device);
+		return ev->device[0] ? json_pack("{s:s, s:s}", "device", ev->device, "path", path)
+				     : json_pack("{s:s}", "path", "/machine/peripheral-anon");
 	case VM_EVENT_BALLOON:
 		return json_pack("{s:I}", "actual", (json_int_t)ev->bytes);
 	default:
@@ -65,6 +72,7 @@ json_t *mon_event_json(const struct vm_event *ev, uint64_t real_ns)
 		[VM_EVENT_BLOCK_IO_ERROR] = "BLOCK_IO_ERROR",
 		[VM_EVENT_TRAY_MOVED] = "DEVICE_TRAY_MOVED",
 		[VM_EVENT_BALLOON] = "BALLOON_CHANGE",
+		[VM_EVENT_DEVICE_DELETED] = "DEVICE_DELETED",
 	};
 	json_t *data = data_of(ev);
 	json_t *j = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/keyval.h"
+#include "base/props.h"
 #include "control/hmp_int.h"
 
 /* ---- Network ------------------------------------------------------------------------------------ */
@@ -108,18 +109,50 @@ static int balloon(struct hmp *h, char **word)
 
 static int device_add(struct hmp *h, char **word)
 {
-	(void)word;
-	return err_set(&h->err, -ENOTSUP,
-		       "adding devices to a running machine is not there yet; name it with -device "
-		       "when you start it");
+	struct props *p = props_parse("device_add", word[0], "driver", &h->err);
+	int r = p ? vm_ctl_device_add(h->vm, p, &h->err) : -EINVAL;
+
+	props_free(p);
+	return r;
 }
 
 static int device_del(struct hmp *h, char **word)
 {
-	(void)word;
-	return err_set(&h->err, -ENOTSUP,
-		       "taking devices out of a running machine is not there yet; stop it and "
-		       "start it without");
+	return vm_ctl_device_del(h->vm, word[0], &h->err);
+}
+
+/* As -drive has it; the first word, a PCI address, means nothing. */
+static int drive_add(struct hmp *h, char **word)
+{
+	struct props *p = props_parse("drive_add", word[1], NULL, &h->err);
+	const char *id, *file, *format, *iface;
+	bool read_only = false;
+	int r = p ? props_bool(p, "readonly", &read_only, &h->err) : -EINVAL;
+
+	if (r) {
+		props_free(p);
+		return r;
+	}
+	id = props_get(p, "id");
+	file = props_get(p, "file");
+	format = props_get(p, "format");
+	iface = props_get(p, "if");
+	if (!iface || strcmp(iface, "none") || !id || !file)
+		r = err_set(&h->err, -EINVAL,
+			    "write it as: drive_add 0 if=none,id=ID,file=PATH[,format=FORMAT]");
+	if (!r)
+		r = props_done(p, &h->err);
+	if (!r)
+		r = vm_ctl_drive_add(h->vm, id, file, format, read_only, &h->err);
+	if (!r)
+		mon_buf_puts(h->out, "OK\n");
+	props_free(p);
+	return r;
+}
+
+static int drive_del(struct hmp *h, char **word)
+{
+	return vm_ctl_drive_del(h->vm, word[0], &h->err);
 }
 
 const struct hmp_command hmp_device_commands[] = {
@@ -136,7 +169,11 @@ const struct hmp_command hmp_device_commands[] = {
 	{"snapshot_blkdev", NULL, "[-n] DEVICE FILE [qcow2]",
 	 "write to a new image from now on, which stands on the present one", 2, 4, snapshot},
 	{"balloon", NULL, "SIZE", "ask the guest to keep so much memory, in MiB", 1, 1, balloon},
-	{"device_add", NULL, "DRIVER[,...]", "(not there yet)", 1, 1, device_add},
-	{"device_del", NULL, "ID", "(not there yet)", 1, 1, device_del},
+	{"drive_add", NULL, "0 if=none,id=ID,file=PATH[,format=FORMAT][,readonly=on]",
+	 "a drive for device_add", 2, 2, drive_add},
+	{"drive_del", NULL, "ID", "away with a drive that no device shows", 1, 1, drive_del},
+	{"device_add", NULL, "DRIVER[,SETTING=VALUE]", "add a virtio disk, network card or rng", 1,
+	 1, device_add},
+	{"device_del", NULL, "ID", "ask the guest to let a device go", 1, 1, device_del},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/props.h"
 #include "control/mon_int.h"
 
 #define COMMAND(name)                                          \
@@ -52,6 +53,76 @@ COMMAND(query_chardev)
 						c[i].name, "frontend-open", (int)c[i].open));
 	free(c);
 	return 0;
+}
+
+/* ---- Hotplug ------------------------------------------------------------------------------------ */
+
+static int set_text(struct props *p, const char *key, const json_t *v, struct lodge_err *err)
+{
+	char number[32];
+	const char *text = number;
+
+	if (json_is_string(v))
+		text = json_string_value(v);
+	else if (json_is_boolean(v))
+		text = json_is_true(v) ? "on" : "off";
+	else if (json_is_integer(v))
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
+	else
+		return err_set(err, -EINVAL, "Parameter '%.60s' is no text, number or switch", key);
+	return props_set(p, key, text) ? err_set(err, -ENOMEM, "no memory for a device") : 0;
+}
+
+COMMAND(device_add)
+{
+	struct props *p = props_parse("device_add", "", NULL, err);
+	const char *key;
+	json_t *v;
+	int r = p ? 0 : -ENOMEM;
+
+	json_object_foreach(args, key, v)
+	{
+		if (!r)
+			r = set_text(p, key, v, err);
+	}
+	if (!r && !props_has(p, "driver"))
+		r = err_set(err, -EINVAL, "Parameter 'driver' is missing");
+	if (!r)
+		r = vm_ctl_device_add(m->vm, p, err);
+	props_free(p);
+	return r;
+}
+
+COMMAND(device_del)
+{
+	return vm_ctl_device_del(m->vm, qmp_str(args, "id"), err);
+}
+
+/* The file of a node: "file": {"driver": "file", "filename": ...}, or one named right there. */
+static const char *file_of(json_t *args)
+{
+	json_t *file = json_object_get(args, "file");
+	const char *name = json_string_value(json_object_get(args, "filename"));
+
+	return name ? name : json_string_value(json_object_get(file, "filename"));
+}
+
+COMMAND(blockdev_add)
+{
+	const char *driver = qmp_str(args, "driver"), *file = file_of(args);
+
+	if (!file)
+		return err_set(err, -EINVAL,
+			       "Parameter 'file' is to be {\"driver\": \"file\", \"filename\": "
+			       "PATH}");
+	return vm_ctl_drive_add(m->vm, qmp_str(args, "node-name"), file,
+				strcmp(driver, "file") ? driver : "raw",
+				qmp_bool(args, "read-only", false), err);
+}
+
+COMMAND(blockdev_del)
+{
+	return vm_ctl_drive_del(m->vm, qmp_str(args, "node-name"), err);
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------- */
@@ -130,6 +201,10 @@ COMMAND(query_schemas)
 }
 
 const struct qmp_command qmp_device_commands[] = {
+	{"device_add", NULL, device_add},
+	{"device_del", "id:s", device_del},
+	{"blockdev-add", "driver:s,node-name:s,?file:a,?filename:s,?read-only:b", blockdev_add},
+	{"blockdev-del", "node-name:s", blockdev_del},
 	{"set_link", "name:s,up:b", set_link},
 	{"balloon", "value:i", balloon},
 	{"query-balloon", "", query_balloon},

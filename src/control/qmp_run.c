@@ -137,20 +137,6 @@ COMMAND(quit)
 	return 0;
 }
 
-COMMAND(device_add)
-{
-	return err_set(err, -ENOTSUP,
-		       "adding devices to a running machine is not there yet; name it with -device "
-		       "when you start it");
-}
-
-COMMAND(device_del)
-{
-	return err_set(err, -ENOTSUP,
-		       "taking devices out of a running machine is not there yet; stop it and "
-		       "start it without");
-}
-
 const struct qmp_command qmp_run_commands[] = {
 	{"query-status", "", query_status},
 	{"query-name", "", query_name},
@@ -165,7 +151,5 @@ const struct qmp_command qmp_run_commands[] = {
 	{"system_powerdown", "", powerdown},
 	{"system_reset", "", reset},
 	{"quit", "", quit},
-	{"device_add", NULL, device_add},
-	{"device_del", "id:s", device_del},
 	{NULL, NULL, NULL},
 };

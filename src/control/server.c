@@ -298,7 +298,9 @@ static void tell_events(struct control *c)
 	uint64_t real_ns;
 
 	while (next_event(c, &ev, &real_ns)) {
-		if (ev.kind == VM_EVENT_BALLOON) {
+		if (ev.kind == VM_EVENT_EJECTED) {
+			vm_ctl_take_out(c->vm);
+		} else if (ev.kind == VM_EVENT_BALLOON) {
 			c->balloon = ev;
 			c->balloon_real_ns = real_ns;
 			c->balloon_waits = true;

@@ -80,6 +80,7 @@ enum {
 	AML_STORE = 0x70,
 	AML_AND = 0x7b,
 	AML_OR = 0x7d,
+	AML_NOTIFY = 0x86,
 	AML_CREATE_DWORD_FIELD = 0x8a,
 	AML_LEQUAL = 0x93,
 	AML_RETURN = 0xa4,

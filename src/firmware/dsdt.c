@@ -240,6 +240,7 @@ static void board_ports(struct aml *a, const struct fw_tables_config *cfg)
 	aml_res_io(a, cfg->pm_base ? cfg->pm_base : PC_PM_BASE, 1, 0x40);
 	aml_res_io(a, PC_GPE0_BLK, 1, PC_GPE0_LEN);
 	aml_res_io(a, PC_SMI_CMD, 1, 2);
+	aml_res_io(a, PC_HOTPLUG_PORT, 1, PC_HOTPLUG_LEN);
 	aml_end(a);
 	aml_end(a);
 }
@@ -267,6 +268,79 @@ static void isa_bridge(struct aml *a, const struct fw_tables_config *cfg)
 	serial_ports(a, cfg->com_ports);
 	if (!cfg->no_fwcfg)
 		fw_cfg_device(a);
+	aml_end(a);
+}
+
+/* ---- PCI hotplug: event 1, devices/legacy/pci_hotplug.c ----------------------------------------- */
+
+#define FIRST_SLOT 2u
+#define NOTIFY_DEVICE_CHECK 1u
+#define NOTIFY_EJECT_REQUEST 3u
+
+static void slot_name(char name[5], unsigned slot)
+{
+	snprintf(name, 5, "S%03X", slot & 0x1f);
+}
+
+/* Local0 = bits; bits = Local0 (which clears them); a notification for each slot that was set. */
+static void notify_slots(struct aml *a, const char *bits, unsigned why)
+{
+	char name[5];
+
+	aml_op(a, AML_STORE);
+	aml_path(a, bits);
+	aml_op(a, AML_LOCAL0);
+	aml_op(a, AML_STORE);
+	aml_op(a, AML_LOCAL0);
+	aml_path(a, bits);
+	for (unsigned slot = FIRST_SLOT; slot < PCI_SLOTS; slot++) {
+		slot_name(name, slot);
+		aml_if_begin(a);
+		aml_op(a, AML_AND);
+		aml_op(a, AML_LOCAL0);
+		aml_int(a, 1ull << slot);
+		aml_op(a, AML_ZERO);
+		aml_op(a, AML_NOTIFY);
+		aml_path(a, name);
+		aml_int(a, why);
+		aml_end(a);
+	}
+}
+
+static void pci_slots(struct aml *a)
+{
+	char name[5];
+
+	aml_region(a, "HPLG", AML_SPACE_IO, PC_HOTPLUG_PORT, PC_HOTPLUG_LEN);
+	aml_field_begin(a, "HPLG");
+	aml_field_unit(a, "PCIU", 32);
+	aml_field_unit(a, "PCID", 32);
+	aml_field_unit(a, "B0EJ", 32);
+	aml_end(a);
+	for (unsigned slot = FIRST_SLOT; slot < PCI_SLOTS; slot++) {
+		slot_name(name, slot);
+		aml_device_begin(a, name);
+		aml_name_int(a, "_ADR", slot << 16);
+		aml_name_int(a, "_SUN", slot);
+		aml_method_begin(a, "_EJ0", 1, true);
+		aml_op(a, AML_STORE);
+		aml_int(a, 1ull << slot);
+		aml_path(a, "B0EJ");
+		aml_end(a);
+		aml_end(a);
+	}
+	aml_method_begin(a, "PCNT", 0, true);
+	notify_slots(a, "PCIU", NOTIFY_DEVICE_CHECK);
+	notify_slots(a, "PCID", NOTIFY_EJECT_REQUEST);
+	aml_end(a);
+}
+
+static void hotplug_event(struct aml *a)
+{
+	aml_scope_begin(a, "\\_GPE");
+	aml_method_begin(a, "_E01", 0, false);
+	aml_path(a, "\\_SB.PCI0.PCNT");
+	aml_end(a);
 	aml_end(a);
 }
 
@@ -306,12 +380,14 @@ void dsdt_append(struct aml *a, const struct fw_tables_config *cfg)
 	pci_routing(a);
 	isa_bridge(a, cfg);
 	board_ports(a, cfg);
+	pci_slots(a);
 	aml_end(a);
 	interrupt_links(a);
 	if (!cfg->no_hpet)
 		hpet(a);
 	processors(a, cfg->cpus);
 	aml_end(a);
+	hotplug_event(a);
 
 	aml_name(a, "\\_S5");
 	aml_package_begin(a, 4);

@@ -35,6 +35,8 @@
 #define PC_GPE0_BLK 0xafe0u
 #define PC_GPE0_LEN 4u
 #define PC_SCI_IRQ 9u
+#define PC_HOTPLUG_PORT 0xae00u /* PCIU, PCID, B0EJ: 4 bytes each, a bit a slot */
+#define PC_HOTPLUG_LEN 12u
 #define PC_SMI_CMD 0xb2u
 #define PC_ACPI_ENABLE 0xf1u  /* written to PC_SMI_CMD: SCI_EN becomes 1 */
 #define PC_ACPI_DISABLE 0xf0u /* SCI_EN becomes 0 */

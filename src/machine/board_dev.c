@@ -9,21 +9,14 @@
 
 #include "machine/board_int.h"
 #include "machine/drive.h"
-
-struct board_added {
-	struct list link;
-	char *id;
-	struct device *dev;
-	void *obj;
-	void (*free_obj)(void *obj);
-};
+#include "net/net.h"
 
 static void free_boot_order(struct board *b);
 
 /* ---- Keeping ------------------------------------------------------------------------------------
  */
 
-static struct board_added *find_id(struct board *b, const char *id)
+struct board_added *board_added_called(struct board *b, const char *id)
 {
 	struct board_added *a;
 
@@ -51,7 +44,7 @@ int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 {
 	struct board_added *a = calloc(1, sizeof(*a));
 
-	if (id && find_id(b, id)) {
+	if (id && board_added_called(b, id)) {
 		free(a);
 		free_obj(obj);
 		return err_set(err, -EEXIST, "-device: the id '%s' is taken", id);
@@ -67,6 +60,56 @@ int board_adopt(struct board *b, const char *id, struct device *dev, void *obj,
 	list_add_tail(&b->added, &a->link);
 	list_add_tail(&b->devices, &dev->link);
 	return 0;
+}
+
+struct board_added *board_added_in(struct board *b, unsigned slot)
+{
+	const struct pci_dev *d = pci_bus_find(b->pci, pci_devfn(slot, 0));
+	struct board_added *a;
+
+	list_for_each_entry (a, &b->added, link) {
+		if (d && a->dev == &d->dev)
+			return a;
+	}
+	return NULL;
+}
+
+struct board_added *board_last_added(struct board *b)
+{
+	return list_empty(&b->added) ? NULL : container_of(b->added.prev, struct board_added, link);
+}
+
+struct board_added *board_next_ejected(struct board *b)
+{
+	struct board_added *a;
+
+	list_for_each_entry (a, &b->added, link) {
+		if (a->ejected)
+			return a;
+	}
+	return NULL;
+}
+
+void board_remove(struct board *b, struct board_added *a)
+{
+	struct drive *d = drive_shown_by(b, a->obj);
+	struct net_backend *nb = board_net_of(b, a->obj);
+
+	list_del(&a->link);
+	list_del(&a->dev->link);
+	if (nb)
+		board_net_release(b, net_backend_id(nb));
+	/* Only PCI devices come here. */
+	pci_dev_unmap(container_of(a->dev, struct pci_dev, dev));
+	a->free_obj(a->obj);
+	if (d) {
+		d->used = false;
+		d->shown = SHOWN_NOT;
+		d->device = NULL;
+		d->device_id[0] = '\0';
+	}
+	free(a->id);
+	free(a);
 }
 
 void board_free_added(struct board *b)
@@ -232,7 +275,7 @@ static bool is_called(const struct board_kind *k, const char *name)
 	       (!strcmp(name + n, "-transitional") || !strcmp(name + n, "-non-transitional"));
 }
 
-static const struct board_kind *find_kind(const char *name)
+const struct board_kind *board_kind_called(const char *name)
 {
 	for (const struct board_kind *const *k = kinds; *k; k++) {
 		if (is_called(*k, name))
@@ -250,15 +293,19 @@ void board_print_kinds(FILE *out)
 static int make_and_finish(struct board *b, const struct board_kind *k, struct props *p,
 			   struct lodge_err *err)
 {
+	struct board_added *before = board_last_added(b), *a;
 	int r = k->make(b, p, err);
 
+	a = board_last_added(b);
+	if (a && a != before)
+		a->kind = k;
 	return r ? r : props_done(p, err);
 }
 
 /* A drive with if=virtio is a device by itself. */
 static int add_virtio_drive(struct board *b, const struct drive *d, struct lodge_err *err)
 {
-	const struct board_kind *k = find_kind("virtio-blk-pci");
+	const struct board_kind *k = board_kind_called("virtio-blk-pci");
 	struct props *p;
 	int r;
 
@@ -293,7 +340,7 @@ int board_add_devices(struct board *b, struct lodge_err *err)
 
 	for (unsigned i = 0; i < o->n; i++) {
 		const char *name = props_get(o->p[i], "driver");
-		const struct board_kind *k = name ? find_kind(name) : NULL;
+		const struct board_kind *k = name ? board_kind_called(name) : NULL;
 
 		if (!name)
 			return err_set(err, -EINVAL, "-device: the device's name comes first");

@@ -16,6 +16,7 @@
 #include "devices/legacy/ioapic.h"
 #include "devices/legacy/isa_debug_exit.h"
 #include "devices/legacy/mc146818.h"
+#include "devices/legacy/pci_hotplug.h"
 #include "devices/legacy/piix3.h"
 #include "devices/legacy/piix4_pm.h"
 #include "devices/legacy/port61.h"
@@ -70,6 +71,7 @@ struct board {
 	struct piix3_ide *ide;
 	unsigned ata_drives; /* made so far: their serial numbers */
 	struct piix4_pm *pm;
+	struct pci_hotplug *hotplug;
 
 	uint64_t ram_low, ram_high; /* below and above 4 GiB */
 	uint64_t rom_bytes;	    /* of firmware, at the end of the backing; 0: none */
@@ -153,10 +155,48 @@ struct board_kind {
 	const char *name;  /* as QEMU spells it */
 	const char *alias; /* another name, or NULL */
 	const char *help;  /* for `-device help`, with its settings */
+	bool hotplug;	   /* it can be added to a running machine, and taken out */
 	bool virtio;	   /* it is also called NAME-transitional and NAME-non-transitional */
 	/* Make it and hand it over by board_adopt(). Reads its settings; the rest is refused afterwards. */
 	int (*make)(struct board *b, struct props *p, struct lodge_err *err);
 };
+
+/* What was made, and kept by board_adopt(). */
+struct board_added {
+	struct list link;
+	char *id; /* or NULL */
+	struct device *dev;
+	void *obj;
+	void (*free_obj)(void *obj);
+	const struct board_kind *kind; /* NULL: not by -device or device_add */
+	bool leaving, ejected;	       /* asked to go; let go by the guest */
+};
+
+/* The one of that id; the one in that PCI slot; the newest; one that was let go. NULL if there is none. */
+struct board_added *board_added_called(struct board *b, const char *id);
+struct board_added *board_added_in(struct board *b, unsigned slot);
+struct board_added *board_last_added(struct board *b);
+struct board_added *board_next_ejected(struct board *b);
+/* Free it, and what it shows is free for another. Its requests are waited for. */
+void board_remove(struct board *b, struct board_added *a);
+const struct board_kind *board_kind_called(const char *name);
+
+/* ---- board_hotplug.c ---------------------------------------------------------------------------- */
+
+struct pci_hotplug;
+struct drive;
+
+int board_wire_hotplug(struct board *b) MUST_CHECK;
+/* Make a device of `p`, whose driver= was read, in the running machine. */
+int board_hotplug(struct board *b, const struct board_kind *k, struct props *p,
+		  struct lodge_err *err) MUST_CHECK;
+/* Ask the guest to let it go. */
+int board_unplug(struct board *b, const char *id, struct lodge_err *err) MUST_CHECK;
+/* The drive of the next device that was let go, or NULL; and take that device out, false: there is none. */
+struct drive *board_ejected_drive(struct board *b);
+bool board_take_out(struct board *b);
+/* All that were asked to go: at a reset. */
+void board_take_out_leaving(struct board *b);
 
 /* board_share.c: all of -virtfs; board_vhost.c: all of -share. */
 int board_add_virtfs(struct board *b, struct lodge_err *err) MUST_CHECK;
@@ -211,6 +251,11 @@ void board_check_nets(struct board *b);
 struct net_backend *board_net_backend(struct board *b, const char *id);
 /* The nth, or NULL. */
 struct net_backend *board_net_nth(struct board *b, unsigned n);
+/* Has the back end of that id a card? It has none any more. */
+struct net_backend *board_net_of(struct board *b,
+				 void *card); /* the one plugged into that card, or NULL */
+bool board_net_used(struct board *b, const char *id);
+void board_net_release(struct board *b, const char *id);
 /* Close the back ends, once the cards are gone. */
 void board_close_nets(struct board *b);
 extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virtio_net;

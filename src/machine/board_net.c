@@ -23,6 +23,7 @@
 struct board_net {
 	struct list link;
 	struct net_backend *nb;
+	void *card; /* plugged into, of those that can be taken out */
 	bool used;
 };
 
@@ -290,6 +291,8 @@ static int make_virtio(struct board *b, struct props *p, struct lodge_err *err)
 	if (!n)
 		return -EINVAL;
 	r = board_adopt(b, props_get(p, "id"), virtio_net_device(n), n, free_virtio, err);
+	if (!r && c.net)
+		c.net->card = n;
 	if (!r)
 		r = card_end(b, p, &c, virtio_net_pci(n), "efi-virtio.rom", virtio_net_end(n, 0),
 			     err);
@@ -302,6 +305,7 @@ const struct board_kind board_virtio_net = {
 	.name = "virtio-net-pci",
 	.alias = "virtio-net",
 	.help = "network: netdev=ID,mac=MAC,mq=on|off,rx_queue_size=N,tx_queue_size=N,...",
+	.hotplug = true,
 	.virtio = true,
 	.make = make_virtio,
 };
@@ -452,6 +456,34 @@ struct net_backend *board_net_nth(struct board *b, unsigned nth)
 			return n->nb;
 	}
 	return NULL;
+}
+
+struct net_backend *board_net_of(struct board *b, void *card)
+{
+	struct board_net *n;
+
+	list_for_each_entry (n, &b->nets, link) {
+		if (n->card == card)
+			return n->nb;
+	}
+	return NULL;
+}
+
+bool board_net_used(struct board *b, const char *id)
+{
+	struct board_net *n = find_net(b, id);
+
+	return n && n->used;
+}
+
+void board_net_release(struct board *b, const char *id)
+{
+	struct board_net *n = find_net(b, id);
+
+	if (!n)
+		return;
+	n->used = false;
+	n->card = NULL;
 }
 
 void board_close_nets(struct board *b)

@@ -271,7 +271,8 @@ static int wire_pci(struct board *b, struct lodge_err *err)
 	b->pm = piix4_pm_new(b->pci, b->vm->loop, &pm, err); /* 00:01.3 */
 	if (!b->pm)
 		return -EINVAL;
-	return plug(b, piix4_pm_device(b->pm), 0);
+	plug(b, piix4_pm_device(b->pm), 0);
+	return board_wire_hotplug(b);
 }
 
 static int wire_serial(struct board *b)
@@ -346,6 +347,7 @@ static const struct {
 	{0x510, 0x51b, "fw_cfg"},
 	{0x600, 0x63f, "power management"},
 	{0xcf8, 0xcff, "PCI configuration"},
+	{0xae00, 0xae0b, "PCI hotplug"},
 };
 
 static int check_ports(uint16_t base, uint16_t size, struct lodge_err *err)
@@ -559,6 +561,7 @@ void board_free(struct board *b)
 	i8254_free(b->pit);
 	hpet_free(b->hpet);
 	piix4_pm_free(b->pm);
+	pci_hotplug_free(b->hotplug);
 	piix3_ide_free(b->ide);
 	piix3_free(b->isa_bridge);
 	i440fx_free(b->host_bridge);
@@ -579,6 +582,7 @@ int board_reset(struct board *b, struct lodge_err *err)
 
 	drives_drain(b);
 	drives_drop_held(b);
+	board_take_out_leaving(b);
 	list_for_each_entry (dev, &b->devices, link) {
 		if (dev->cls->reset)
 			dev->cls->reset(dev);

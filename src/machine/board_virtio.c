@@ -187,6 +187,7 @@ const struct board_kind board_virtio_blk = {
 	.name = "virtio-blk-pci",
 	.alias = "virtio-blk",
 	.help = "disk: drive=ID [,num-queues=N,queue-size=N,serial=S,bootindex=N,addr=SLOT,...]",
+	.hotplug = true,
 	.virtio = true,
 	.make = make_blk,
 };
@@ -219,6 +220,7 @@ const struct board_kind board_virtio_rng = {
 	.name = "virtio-rng-pci",
 	.alias = "virtio-rng",
 	.help = "random bytes of the host [max-bytes=N,period=MS]",
+	.hotplug = true,
 	.virtio = true,
 	.make = make_rng,
 };

@@ -30,6 +30,8 @@ enum vm_event_kind {
 	VM_EVENT_BLOCK_IO_ERROR,
 	VM_EVENT_TRAY_MOVED,
 	VM_EVENT_BALLOON,
+	VM_EVENT_DEVICE_DELETED, /* device: its id, or "" */
+	VM_EVENT_EJECTED,	 /* not for clients: vm_ctl_take_out() is due */
 };
 
 struct vm_event {
@@ -124,6 +126,24 @@ int vm_ctl_hostfwd(struct vm *vm, const char *id, bool add, const char *rule,
 /* The rules there are, one a line, each with its back end's id and a blank in front; cut at the end. */
 void vm_ctl_hostfwds(struct vm *vm, char *out, size_t size);
 int vm_ctl_set_link(struct vm *vm, const char *id, bool up, struct lodge_err *err) MUST_CHECK;
+
+/* ---- Hotplug ------------------------------------------------------------------------------------ */
+
+struct props;
+
+/*
+ * Add a device, as -device would; its drive= or netdev= is there. `p` (driver= and the rest) stays the
+ * caller's. The guest hears of it by ACPI.
+ */
+int vm_ctl_device_add(struct vm *vm, struct props *p, struct lodge_err *err) MUST_CHECK;
+/* Ask the guest to let it go; VM_EVENT_DEVICE_DELETED tells when it has. */
+int vm_ctl_device_del(struct vm *vm, const char *id, struct lodge_err *err) MUST_CHECK;
+/* After VM_EVENT_EJECTED: take out what guests let go. */
+void vm_ctl_take_out(struct vm *vm);
+/* A drive for a later device_add; and away with one that no device shows. */
+int vm_ctl_drive_add(struct vm *vm, const char *id, const char *path, const char *format,
+		     bool read_only, struct lodge_err *err) MUST_CHECK;
+int vm_ctl_drive_del(struct vm *vm, const char *id, struct lodge_err *err) MUST_CHECK;
 
 /* ---- Others ------------------------------------------------------------------------------------- */
 

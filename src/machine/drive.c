@@ -43,6 +43,17 @@ struct drive *drive_find(struct board *b, const char *id)
 	return NULL;
 }
 
+struct drive *drive_shown_by(struct board *b, const void *device)
+{
+	struct drive *d;
+
+	list_for_each_entry (d, &b->drives, link) {
+		if (d->device == device)
+			return d;
+	}
+	return NULL;
+}
+
 struct drive *drive_at(struct board *b, enum drive_if iface, unsigned bus, unsigned unit)
 {
 	struct drive *d;

@@ -72,6 +72,8 @@ struct drive_medium {
 int drive_open_image(struct drive *d, const char *path, const char *format, bool read_only,
 		     struct drive_medium *m, struct lodge_err *err) MUST_CHECK;
 int drive_make_queue(struct drive *d, struct drive_medium *m, struct lodge_err *err) MUST_CHECK;
+/* The drive that this device shows, or NULL. */
+struct drive *drive_shown_by(struct board *b, const void *device);
 /* The drive of this kind at this place, or NULL. */
 struct drive *drive_at(struct board *b, enum drive_if iface, unsigned bus, unsigned unit);
 /*

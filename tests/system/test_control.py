@@ -81,7 +81,7 @@ def guest(tmp_path):
             "-drive", "if=none,id=d0,format=qcow2,file=%s" % disk,
             "-device", "virtio-blk-pci,drive=d0,id=disk0",
             "-drive", "if=ide,index=2,media=cdrom,id=cd0",
-            "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
+            "-netdev", "user,id=n1", "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
             "-device", "virtio-balloon-pci", memory="384M")
     # The shared command line resets for real here.
     vm.args.remove("-no-reboot")
@@ -212,10 +212,46 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     assert counters["insns-decoded"] > 100000
     assert {s["name"] for s in schema[0]["stats"]} == set(counters)
     assert len(q("query-stats", target="vcpu")) == 2
-    with pytest.raises(Error, match="not there yet"):
-        do("device_add", driver="virtio-rng-pci", max_bytes=3)
-    with pytest.raises(Error, match="not there yet"):
-        do("device_del", id="disk0")
+
+    # Cards that come and go: a disk that is written, a network card, and what cannot be.
+    more = tmp_path / "more.qcow2"
+    lodge("img", "create", "-f", "qcow2", str(more), "32M")
+    do("blockdev-add", driver="qcow2", node_name="d1", file={"driver": "file", "filename": str(more)})
+    do("device_add", driver="virtio-blk-pci", drive="d1", id="disk1", serial="hot")
+    vm.expect(r"\[vdb\] 65536 512-byte|guest# ")
+    say(vm, "sleep 3; cat /sys/block/vdb/serial; cat /sys/block/vdb/size", r"hot\r*\n?65536\r+\n")
+    say(vm, "dd if=/dev/zero bs=64k count=16 | tr '\\0' H >/dev/vdb; sync; echo hot$((1 + 1))", "hot2")
+    with pytest.raises(Error, match="has a device already"):
+        do("device_add", driver="virtio-blk-pci", drive="d1")
+    with pytest.raises(Error, match="busy"):
+        do("blockdev-del", node_name="d1")
+    do("device_del", id="disk1")
+    assert q.event("DEVICE_DELETED")["data"] == {"device": "disk1", "path": "/machine/peripheral/disk1"}
+    say(vm, "sleep 1; ls /sys/block | grep -c vdb", r"\n0\r+\n")
+    q("device_add", driver="virtio-blk-pci", drive="d1", id="disk1")
+    say(vm, "sleep 3; head -c 1048576 /dev/vdb | tr -cd H | wc -c", r"\n1048576\r+\n")
+    q("device_del", id="disk1")
+    q.event("DEVICE_DELETED")
+    q("blockdev-del", node_name="d1")
+    lodge("img", "check", str(more))
+    assert q.hmp("device_add virtio-net-pci,netdev=n1,id=card1,mac=52:54:00:00:00:77") == ""
+    say(vm, "sleep 3; cat /sys/class/net/*/address", "52:54:00:00:00:77")
+    assert q.hmp("device_del card1") == ""
+    assert q.event("DEVICE_DELETED")["data"]["device"] == "card1"
+    for args, why in (({"driver": "nvme"}, "cannot be added"), ({"driver": "nothing"}, "not a valid"),
+                      ({"driver": "virtio-blk-pci", "drive": "none"}, "no drive"),
+                      ({"driver": "virtio-rng-pci", "x": 1}, "x"),
+                      ({"driver": "virtio-rng-pci", "addr": "1"}, "taken"),
+                      ({"driver": "virtio-rng-pci", "id": [1]}, "no text")):
+        with pytest.raises(Error, match=why):
+            q("device_add", **args)
+    with pytest.raises(Error, match="not found"):
+        q("device_del", id="none")
+    for n in range(20):  # the places and names come back
+        q("device_add", driver="virtio-rng-pci", id="r")
+        time.sleep(0.3)
+        q("device_del", id="r")
+        q.event("DEVICE_DELETED")
     assert "VM status: running" in do("human-monitor-command", command_line="info status")
     for what in ("block", "blockstats", "cpus", "chardev", "jit", "kvm", "name", "uuid", "version"):
         assert "Error" not in q.hmp("info " + what)

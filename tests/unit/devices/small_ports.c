@@ -9,6 +9,7 @@
 
 #include "devices/legacy/debugcon.h"
 #include "devices/legacy/isa_debug_exit.h"
+#include "devices/legacy/pci_hotplug.h"
 #include "devices/legacy/port92.h"
 #include "wire.h"
 
@@ -113,12 +114,60 @@ static void debug_exit_when_written_expect_status(void **state)
 	bus_free(bus);
 }
 
+struct slots {
+	unsigned notified;
+	uint32_t ejected;
+};
+
+static void note_notify(void *opaque)
+{
+	((struct slots *)opaque)->notified++;
+}
+
+static void note_eject(void *opaque, unsigned slot)
+{
+	((struct slots *)opaque)->ejected |= 1u << slot;
+}
+
+static void hotplug_when_cards_come_and_go_expect_bits_and_ejects(void **state)
+{
+	struct slots s = {0};
+	const struct pci_hotplug_config cfg = {note_notify, note_eject, &s};
+	struct bus *bus = bus_new();
+	struct pci_hotplug *h = pci_hotplug_new(&cfg), *copy = pci_hotplug_new(&cfg);
+
+	(void)state;
+	assert_int_equal(pci_hotplug_map(h, bus), 0);
+	assert_int_equal(bus_pio_read(bus, 0xae00, 4), 0);
+	pci_hotplug_added(h, 2);
+	pci_hotplug_added(h, 31);
+	pci_hotplug_leave(h, 9);
+	assert_int_equal(s.notified, 3);
+	wire_transfer(pci_hotplug_device(h), pci_hotplug_device(copy));
+	assert_int_equal(bus_pio_read(bus, 0xae00, 4), 0x80000004);
+	assert_int_equal(bus_pio_read(bus, 0xae04, 4), 0x200);
+	outb(bus, 0xae00, 4); /* write 1 to clear, a byte alone */
+	assert_int_equal(bus_pio_read(bus, 0xae00, 4), 0x80000000);
+	bus_pio_write(bus, 0xae04, 0xffffffff, 4);
+	assert_int_equal(bus_pio_read(bus, 0xae04, 4), 0);
+	assert_int_equal(s.ejected, 0);
+	bus_pio_write(bus, 0xae08, 0x40000208, 4);
+	assert_int_equal(s.ejected, 0x40000208);
+	assert_int_equal(bus_pio_read(bus, 0xae08, 4), 0);
+	pci_hotplug_device(h)->cls->reset(pci_hotplug_device(h));
+	assert_int_equal(bus_pio_read(bus, 0xae00, 4), 0);
+	pci_hotplug_free(h);
+	pci_hotplug_free(copy);
+	bus_free(bus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(port92_when_written_expect_a20_and_one_reset),
 		cmocka_unit_test(debugcon_when_written_expect_bytes_on_channel),
 		cmocka_unit_test(debug_exit_when_written_expect_status),
+		cmocka_unit_test(hotplug_when_cards_come_and_go_expect_bits_and_ejects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
