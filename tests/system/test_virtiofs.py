@@ -4,9 +4,11 @@
 Run: make t T=system/virtiofs
 """
 import os
+import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -248,6 +250,40 @@ read go
         assert vm.text.count("Read-only file system") == 2
     assert (tmp_path / "rw" / "copy").read_text() == "folder ro\n"
     assert not [c for c in children if os.path.exists("/proc/" + c)]
+
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+@pytest.mark.skipif(subprocess.run([*NOBODY, "test", "-x", LODGE[0]], check=False).returncode != 0,
+                    reason="ordinary users have no access to this folder")
+@pytest.mark.skipif(subprocess.run([*NOBODY, "unshare", "-Urmpn", "--fork", "true"], check=False,
+                                   stderr=subprocess.DEVNULL).returncode != 0,
+                    reason="no user name spaces for ordinary users on this host")
+def test_share_when_user_is_not_root_expect_files_to_be_roots(tmp_path):
+    script = """
+mount -t virtiofs rw /mnt || echo "FAIL mount"
+cat /mnt/name
+ls -ln /mnt/name
+echo x >/mnt/new && mkdir /mnt/folder && mv /mnt/new /mnt/folder/ || echo "FAIL write"
+chown 5 /mnt/folder 2>/dev/null && echo "FAIL another's"
+"""
+    with tempfile.TemporaryDirectory(prefix="lodge-share-") as folder:
+        os.chmod(folder, 0o755)
+        share = os.path.join(folder, "share")
+        os.mkdir(share)
+        with open(os.path.join(share, "name"), "w", encoding="ascii") as f:
+            f.write("a name\n")
+        for path in (share, os.path.join(share, "name")):
+            os.chown(path, 65534, 65534)
+        vm = fs_guest(tmp_path, script, "-share", "%s,tag=rw,readonly=off" % share)
+        vm.args = NOBODY + vm.args
+        with vm:
+            end(vm)
+            assert "a name\r" in vm.text
+            assert re.search(r"-rw-r--r-- +1 0 +0 .*/mnt/name", vm.text)
+        st = os.stat(os.path.join(share, "folder", "new"))
+        assert (st.st_uid, st.st_gid) == (65534, 65534)
 
 
 def test_share_when_it_cannot_be_expect_sentence(tmp_path):
