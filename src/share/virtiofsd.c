@@ -5,7 +5,10 @@
  * virtiofsd takes one connection on a socket that it gets listening. That has a path for a moment, in a folder
  * which only we can enter; it is gone, and our connection waits, before virtiofsd begins.
  *
- * Debian 12's cannot share a folder read-only. So the folder is that for it: in a mount name space of its
+ * Debian 12's wants to be root. Who is not, becomes it in a user name space of its own, where root is this user and
+ * there is nobody else.
+ *
+ * It cannot share a folder read-only. So the folder is that for it: in a mount name space of its
  * own, where all that is mounted there is read-only.
  * Threads: set-up and the end.
  */
@@ -125,6 +128,30 @@ static void __attribute__((noreturn)) fail(int report, const char *what)
 	_exit(127);
 }
 
+/* One line into one of our files in /proc. */
+static void put(const char *path, const char *line, int report)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, line, strlen(line)) < 0)
+		fail(report, "only root can do without a user name space; -virtfs needs none");
+	close(fd);
+}
+
+/* Root, in a name space with nobody else. */
+static void become_root(int report)
+{
+	char uid[40], gid[40];
+
+	snprintf(uid, sizeof(uid), "0 %u 1", (unsigned)geteuid());
+	snprintf(gid, sizeof(gid), "0 %u 1", (unsigned)getegid());
+	if (unshare(CLONE_NEWUSER) < 0)
+		fail(report, "only root can do without a user name space; -virtfs needs none");
+	put("/proc/self/setgroups", "deny", report);
+	put("/proc/self/uid_map", uid, report);
+	put("/proc/self/gid_map", gid, report);
+}
+
 static void make_read_only(const char *folder, int report)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -132,8 +159,7 @@ static void make_read_only(const char *folder, int report)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount(folder, folder, NULL, MS_BIND | MS_REC, NULL) < 0 ||
 	    mount_setattr(AT_FDCWD, folder, AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		fail(report,
-		     "only root can make the folder read-only for it; -virtfs needs no root");
+		fail(report, "the folder cannot be made read-only for it");
 }
 
 static void __attribute__((noreturn))
@@ -144,6 +170,8 @@ become_virtiofsd(const struct virtiofsd_config *cfg, struct child c, char **argv
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	if (geteuid())
+		become_root(c.report);
 	if (cfg->read_only)
 		make_read_only(cfg->folder, c.report);
 	/* Away from the numbers that are wanted. */
@@ -220,8 +248,20 @@ struct virtiofsd *virtiofsd_start(const struct virtiofsd_config *cfg, int *fd,
 {
 	char program[ARG_BYTES], source[ARG_BYTES], cache[40], sandbox[40];
 	char listen[] = "--fd=3", option[] = "-o", level[] = "log_level=warn";
-	char *argv[] = {program, listen,  option, source, option, cache,
-			option,	 sandbox, option, level,  NULL};
+	/* As it is; only root in the first name space may raise it. */
+	char limit[] = "--rlimit-nofile=0";
+	char *argv[] = {program,
+			listen,
+			option,
+			source,
+			option,
+			cache,
+			option,
+			sandbox,
+			option,
+			level,
+			geteuid() ? limit : NULL,
+			NULL};
 	int a = snprintf(program, sizeof(program), "%s", find_program(cfg));
 	int b = snprintf(source, sizeof(source), "source=%s", cfg->folder);
 	struct virtiofsd *d = calloc(1, sizeof(*d));

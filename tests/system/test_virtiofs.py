@@ -4,9 +4,11 @@
 Run: make t T=system/virtiofs
 """
 import os
+import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -51,6 +53,12 @@ class Server:
                 "vhost-user-fs-pci,chardev=c%s,tag=%s%s" % (n, tag, more))
 
 
+def end(vm):
+    # With the patience of a boot: what runs before takes a while on a busy host.
+    vm.expect("virtiojob exit")
+    finish(vm)
+
+
 def fs_guest(tmp_path, script, *args, **more):
     return guest(tmp_path, script, *args, mods=["virtiofs"], **more)
 
@@ -80,7 +88,7 @@ umount /mnt
     (folder / "sums").write_bytes(sums)
     with Server(folder, tmp_path / "s") as server:
         with fs_guest(tmp_path, script, "-smp", "2", *server.args("share"), memory="512M") as vm:
-            finish(vm)
+            end(vm)
             assert "big: OK" in vm.text and "\n100\r" in vm.text and "\n93\r" in vm.text
             assert vm.text.count("more\r") == 2
     assert (folder / "from-guest").read_text() == "words\n"
@@ -117,7 +125,7 @@ echo UNBOUND
             server.process.kill()
             vm.expect("virtio-fs 'share': the back end is gone")
             vm.send("\r")
-            finish(vm)
+            end(vm)
             assert vm.text.count("contents\r") == 1 and vm.text.count("ENDED") == 2
             assert vm.text.count("not connected") >= 2 and "UNBOUND" in vm.text
 
@@ -151,7 +159,7 @@ cmp /mnt/big /mnt/same && echo SECOND
         vm = fs_guest(tmp_path, script, *server.args("share", ",queue-size=64"))
         vm.args.remove("-no-reboot")
         with vm:
-            finish(vm)
+            end(vm)
             assert vm.text.count("contents\r") == 3 and "SECOND" in vm.text
 
 
@@ -173,7 +181,7 @@ awk '/^MemTotal/ { print "total", int($2 / 1024) }' /proc/meminfo
                       "memory-backend-file,id=mem,size=512M,mem-path=/dev/shm,share=on", "-numa",
                       "node,memdev=mem", *a.args("a"), *b.args("b"), memory="512M")
         with vm:
-            finish(vm)
+            end(vm)
             assert "folder a\r" in vm.text and "folder b\r" in vm.text
             assert 400 < int(vm.text.split("total ")[1].split()[0]) < 512
     assert (tmp_path / "b" / "copy").read_text() == "folder a\n"
@@ -237,11 +245,45 @@ read go
                                   stdout=subprocess.PIPE, text=True).stdout.split()
         assert len(children) == 2
         vm.send("\r")
-        finish(vm)
+        end(vm)
         assert "folder ro\r" in vm.text and "folder rw\r" in vm.text
         assert vm.text.count("Read-only file system") == 2
     assert (tmp_path / "rw" / "copy").read_text() == "folder ro\n"
     assert not [c for c in children if os.path.exists("/proc/" + c)]
+
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+@pytest.mark.skipif(subprocess.run([*NOBODY, "test", "-x", LODGE[0]], check=False).returncode != 0,
+                    reason="ordinary users have no access to this folder")
+@pytest.mark.skipif(subprocess.run([*NOBODY, "unshare", "-Urmpn", "--fork", "true"], check=False,
+                                   stderr=subprocess.DEVNULL).returncode != 0,
+                    reason="no user name spaces for ordinary users on this host")
+def test_share_when_user_is_not_root_expect_files_to_be_roots(tmp_path):
+    script = """
+mount -t virtiofs rw /mnt || echo "FAIL mount"
+cat /mnt/name
+ls -ln /mnt/name
+echo x >/mnt/new && mkdir /mnt/folder && mv /mnt/new /mnt/folder/ || echo "FAIL write"
+chown 5 /mnt/folder 2>/dev/null && echo "FAIL another's"
+"""
+    with tempfile.TemporaryDirectory(prefix="lodge-share-") as folder:
+        os.chmod(folder, 0o755)
+        share = os.path.join(folder, "share")
+        os.mkdir(share)
+        with open(os.path.join(share, "name"), "w", encoding="ascii") as f:
+            f.write("a name\n")
+        for path in (share, os.path.join(share, "name")):
+            os.chown(path, 65534, 65534)
+        vm = fs_guest(tmp_path, script, "-share", "%s,tag=rw,readonly=off" % share)
+        vm.args = NOBODY + vm.args
+        with vm:
+            end(vm)
+            assert "a name\r" in vm.text
+            assert re.search(r"-rw-r--r-- +1 0 +0 .*/mnt/name", vm.text)
+        st = os.stat(os.path.join(share, "folder", "new"))
+        assert (st.st_uid, st.st_gid) == (65534, 65534)
 
 
 def test_share_when_it_cannot_be_expect_sentence(tmp_path):
@@ -301,5 +343,5 @@ echo ALLRUN
     with Server(folder, tmp_path / "s") as server:
         # The guest shall not itself write to the pages that it takes.
         with fs_guest(tmp_path, script, *server.args("share"), append="init_on_alloc=0") as vm:
-            finish(vm)
+            end(vm)
             assert "ALLRUN" in vm.text
