@@ -8,7 +8,7 @@
 #include "devices/display/vga.h"
 #include "vga_modes.h"
 
-#define VRAM (1u << 20)
+#define VRAM (1u << 18)
 #define DEVFN 0x10
 #define REGS 0xfebf0000u
 
@@ -77,16 +77,18 @@ static void look(const struct display_source *src, struct display_picture *pic)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct mem *mem;
 	struct fuzz_in fi = {data, size};
 	struct display_picture pic = {0};
 	struct vga_config cfg = {.devfn = DEVFN, .width = 1280, .height = 800};
 	const struct display_source *src;
 	struct device *d;
-	unsigned looks = 4;
+	unsigned looks = 2;
 	struct vga *s;
 
 	fake_begin();
-	display_env_init(&e, VRAM);
+	display_env_init_with(&e, VRAM, mem);
+	memset(vram_host(&e.vram), 0, VRAM);
 	FUZZ_CHECK(bus_map_pio(e.bus, PCI_CFG1_PORT, PCI_CFG1_LEN, &pci_cfg1_ops, e.pb, "pci"));
 	cfg.vram = e.vram;
 	s = vga_new(e.pb, &cfg, NULL);
@@ -151,7 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(pic.width == 640 && pic.height == 480);
 	display_picture_free(&pic);
 	vga_free(s);
-	display_env_free(&e);
+	mem = display_env_free_but_mem(&e);
 	fake_end();
 	return 0;
 }
