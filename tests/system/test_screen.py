@@ -202,3 +202,29 @@ def test_linux_when_its_driver_runs_expect_the_monitors_size(adapter, tmp_path):
                 *linux_args(tmp_path, "console=tty0",
                             SAY.replace("clear", names + "sleep 2; clear", 1), *mods)) as vm:
         wait_console(vm, tmp_path, (1152, 864))
+
+
+GRUB_CFG = """
+insmod %s
+loadfont unicode
+set gfxmode=%s
+insmod gfxterm
+terminal_output gfxterm
+set timeout=-1
+menuentry "one" { true }
+"""
+
+
+def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(tmp_path):
+    tree = tmp_path / "cd"
+    (tree / "boot/grub").mkdir(parents=True)
+    (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG % ("vbe", "auto"))
+    iso = str(tmp_path / "grub.iso")
+    subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    path = str(tmp_path / "a.png")
+    with Screen("-device", "VGA,xres=800,yres=600", "-boot", "d", "-cdrom", iso) as vm:
+        vm.wait(lambda: vm.ask("size") == "800 600\n", "800x600")
+        # The chosen entry is a bar, a row of letters high and nearly as wide as the screen.
+        vm.wait(lambda: sum(row.count(row[3 * 600:3 * 601]) > 600 and any(row[3 * 600:3 * 601])
+                            for row in vm.picture(path)[2]) >= 14, "the menu's bar")
