@@ -37,12 +37,13 @@ static inline void display_env_show(void *opaque, enum vram_window n, gpa_t gpa,
 		abort();
 }
 
-static inline void display_env_init(struct display_env *e, uint64_t bytes)
+/* `mem`: of an earlier one, or NULL. */
+static inline void display_env_init_with(struct display_env *e, uint64_t bytes, struct mem *mem)
 {
 	memset(e, 0, sizeof(*e));
 	e->bus = bus_new();
 	e->pb = pci_bus_new(e->bus);
-	e->mem = mem_new(ENV_RAM + bytes, 0, NULL);
+	e->mem = mem ? mem : mem_new(ENV_RAM + bytes, 0, NULL);
 	if (!e->bus || !e->pb || !e->mem)
 		abort();
 	e->vram = (struct vram){.mem = e->mem,
@@ -52,11 +53,22 @@ static inline void display_env_init(struct display_env *e, uint64_t bytes)
 				.opaque = e};
 }
 
-static inline void display_env_free(struct display_env *e)
+static inline void display_env_init(struct display_env *e, uint64_t bytes)
+{
+	display_env_init_with(e, bytes, NULL);
+}
+
+/* All but the memory, for the next one. */
+static inline struct mem *display_env_free_but_mem(struct display_env *e)
 {
 	pci_bus_free(e->pb);
 	bus_free(e->bus);
-	mem_free(e->mem);
+	return e->mem;
+}
+
+static inline void display_env_free(struct display_env *e)
+{
+	mem_free(display_env_free_but_mem(e));
 }
 
 #endif

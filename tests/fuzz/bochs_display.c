@@ -4,7 +4,7 @@
 #include "pci_harness.h"
 #include "devices/display/bochs_display.h"
 
-#define VRAM (1u << 20)
+#define VRAM (1u << 18)
 #define DEVFN 0x10
 #define REGS 0xfebf0000u
 
@@ -17,6 +17,7 @@ static void place(struct display_env *e)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct mem *mem;
 	struct fuzz_in in = {data, size};
 	struct display_env e;
 	struct display_picture pic = {0};
@@ -25,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct device *d;
 	const struct display_source *src;
 
-	display_env_init(&e, VRAM);
+	display_env_init_with(&e, VRAM, mem);
+	memset(vram_host(&e.vram), 0, VRAM);
 	FUZZ_CHECK(bus_map_pio(e.bus, PCI_CFG1_PORT, PCI_CFG1_LEN, &pci_cfg1_ops, e.pb, "pci"));
 	cfg.vram = e.vram;
 	s = bochs_display_new(e.pb, &cfg, NULL);
@@ -63,6 +65,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(src->draw(src->opaque, &pic) == 0);
 	display_picture_free(&pic);
 	bochs_display_free(s);
-	display_env_free(&e);
+	mem = display_env_free_but_mem(&e);
 	return 0;
 }

@@ -109,6 +109,42 @@ def test_seabios_when_it_has_a_vga_expect_its_text_on_the_screen(tmp_path):
         assert 15 < sum(map(sum, cell)) < 60 and not any(r[8] for r in cell)
 
 
+# Mode, and the dots of a character's cell: 8 by 8 of low resolution is 16 by 16.
+MODES = {0x04: (16, 16), 0x06: (8, 16), 0x0d: (16, 16), 0x0e: (8, 16), 0x10: (8, 14),
+         0x11: (8, 16), 0x12: (8, 16), 0x13: (16, 16)}
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_bios_when_it_draws_text_in_graphics_expect_its_letters(mode, tmp_path):
+    obj, image = str(tmp_path / "a.o"), str(tmp_path / "a.img")
+    subprocess.run(["as", "--32", "--defsym", "MODE=%d" % mode, "-o", obj,
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "video_mode.S")],
+                   check=True)
+    subprocess.run(["objcopy", "-O", "binary", obj, image], check=True)
+    with open(image, "ab") as f:
+        f.truncate(1440 * 1024)
+    width, height = MODES[mode]
+    path = str(tmp_path / "a.png")
+
+    def letters():
+        """The five cells at the top left, as rows of what is lit; nothing is lit elsewhere."""
+        rows = vm.picture(path)[2]
+        if any(any(row) for row in rows[height:]) or any(any(r[15 * width:]) for r in rows):
+            return None
+        return [[[any(row[3 * x:3 * x + 3]) for x in range(width * n, width * (n + 1))]
+                 for row in rows[:height]] for n in range(5)]
+
+    with Screen("-vga", "std", "-drive", "if=floppy,format=raw,file=" + image, "-boot", "a") as vm:
+        cells = vm.wait(lambda: (c := letters()) and sum(map(sum, c[4])) and c, "letters")
+    x, y = width // 8, height // 8
+    # L: a bar at the left, a foot, and nothing at the upper right.
+    assert all(cells[0][row][2 * x] for row in range(2 * y, 5 * y))
+    assert not any(cells[0][row][6 * x] for row in range(2 * y, 3 * y))
+    assert sum(map(any, cells[0])) >= 5 * y
+    # The letters differ.
+    assert len({str(c) for c in cells}) == 5
+
+
 def test_grub_when_it_has_a_vga_expect_its_menu_in_a_box():
     with Screen("-vga", "std", "-cdrom", kernel("grub-cd")) as vm:
         vm.wait_text(r"GNU GRUB  version 2\.06")
@@ -202,3 +238,29 @@ def test_linux_when_its_driver_runs_expect_the_monitors_size(adapter, tmp_path):
                 *linux_args(tmp_path, "console=tty0",
                             SAY.replace("clear", names + "sleep 2; clear", 1), *mods)) as vm:
         wait_console(vm, tmp_path, (1152, 864))
+
+
+GRUB_CFG = """
+insmod %s
+loadfont unicode
+set gfxmode=%s
+insmod gfxterm
+terminal_output gfxterm
+set timeout=-1
+menuentry "one" { true }
+"""
+
+
+def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(tmp_path):
+    tree = tmp_path / "cd"
+    (tree / "boot/grub").mkdir(parents=True)
+    (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG % ("vbe", "auto"))
+    iso = str(tmp_path / "grub.iso")
+    subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    path = str(tmp_path / "a.png")
+    with Screen("-device", "VGA,xres=800,yres=600", "-boot", "d", "-cdrom", iso) as vm:
+        vm.wait(lambda: vm.ask("size") == "800 600\n", "800x600")
+        # The chosen entry is a bar, a row of letters high and nearly as wide as the screen.
+        vm.wait(lambda: sum(row.count(row[3 * 600:3 * 601]) > 600 and any(row[3 * 600:3 * 601])
+                            for row in vm.picture(path)[2]) >= 14, "the menu's bar")
