@@ -73,6 +73,8 @@ void blk_queue_submit(struct blk_queue *q, struct blk_req *req);
 /* Submissions between the two go to the host in one call. */
 void blk_queue_plug(struct blk_queue *q);
 void blk_queue_unplug(struct blk_queue *q);
+/* Something is under way; held ones are not. In `done` of the last one it is false. */
+bool blk_queue_busy(const struct blk_queue *q);
 /* Wait until nothing is under way (held ones aside), calling `done`. For reset, and before saving. */
 void blk_queue_drain(struct blk_queue *q);
 /* Try again what was held by BLK_STOP. */
