@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Disk requests through virtio-blk, Lodge against QEMU's TCG: same guest, same image, taking turns.
 
-usage: bench/disk.py [--rounds N] [--seconds S] [--cache MODE] [--format raw|qcow2] [--only PART] [--lodge-only]
+usage: bench/disk.py [--rounds N] [--seconds S] [--cache MODE] [--format raw|qcow2] [--lodge-only]
+       bench/disk.py --convert [--rounds N] [--mib N]
 
 For each case: requests a second (the guest's clock), host CPU of the whole process for a request (/proc),
 and of its threads other than the vCPU's. Ratios are Lodge / QEMU: more is better for requests, less for CPU.
+
+--convert: `lodge img convert` against `qemu-img convert`, taking turns, of an image with programs, libraries, random
+bytes and zeros; medians of seconds and of CPU seconds, ratios QEMU / Lodge: more is better.
 """
 import argparse
 import os
@@ -132,6 +136,60 @@ def report(results):
               (statistics.geometric_mean(ratios), statistics.geometric_mean(cpus)))
 
 
+def make_mixed(work, mib):
+    """What is on disks: three quarters files of this host, some random bytes, the rest zeros."""
+    path, left = os.path.join(work, "mixed.raw"), (mib << 20) * 3 // 4
+    with open(path, "wb") as out:
+        for folder, _, names in os.walk("/usr/lib"):
+            for name in sorted(names):
+                file = os.path.join(folder, name)
+                if left <= 0 or os.path.islink(file) or not os.path.isfile(file):
+                    continue
+                with open(file, "rb") as f:
+                    left -= out.write(f.read(left))
+        out.write(os.urandom((mib << 20) // 16))
+        out.truncate(mib << 20)
+    return path
+
+
+CONVERT = {"raw to raw": ([], "raw", "raw"), "raw to qcow2": ([], "raw", "qcow2"),
+           "qcow2 to raw": ([], "qcow2", "raw"), "raw to qcow2 -c": (["-c"], "raw", "qcow2"),
+           "raw to qcow2 -c zstd": (["-c", "-o", "compression_type=zstd"], "raw", "qcow2"),
+           "qcow2 -c to raw": ([], "packed", "raw")}
+
+
+def convert_once(args):
+    """Seconds, and CPU seconds, of one command."""
+    before, t = os.times(), time.monotonic()
+    subprocess.run(args, check=True, stdout=subprocess.DEVNULL)
+    took, after = time.monotonic() - t, os.times()
+    return (took, after.children_user + after.children_system -
+            before.children_user - before.children_system)
+
+
+def bench_convert(work, rounds, mib):
+    raw, out = make_mixed(work, mib), os.path.join(work, "out")
+    tools = {"lodge": [os.path.join(TOP, "build/lodge"), "img"], "qemu": ["qemu-img"]}
+    src = {"raw": raw, "qcow2": raw + ".qcow2", "packed": raw + ".packed"}
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, src["qcow2"]], check=True)
+    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", raw, src["packed"]], check=True)
+    print("convert, %d MiB, %d rounds" % (mib, rounds))
+    print("%-22s %8s %8s %6s   %8s %8s %6s   %6s" %
+          ("case", "lodge s", "qemu s", "ratio", "cpu s", "qemu", "ratio", "size"))
+    for case, (options, kind, fmt) in CONVERT.items():
+        runs, size = {w: [] for w in tools}, {}
+        for n in range(rounds):
+            for w in sorted(tools, reverse=n % 2):
+                subprocess.run(["sync"], check=True)
+                runs[w].append(convert_once([*tools[w], "convert", *options, "-f",
+                                             "raw" if kind == "raw" else "qcow2", "-O", fmt, src[kind], out]))
+                size[w] = os.stat(out).st_blocks
+                os.unlink(out)
+        (a, ac), (b, bc) = [[statistics.median(r[k] for r in runs[w]) for k in range(2)] for w in ("lodge", "qemu")]
+        print("%-22s %8.2f %8.2f %6.2f   %8.2f %8.2f %6.2f   %6.3f" %
+              (case, a, b, b / a, ac, bc, bc / ac, size["lodge"] / size["qemu"]), flush=True)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("--rounds", type=int, default=3)
@@ -141,9 +199,13 @@ def main():
     ap.add_argument("--mib", type=int, default=256)
     ap.add_argument("--dir", help="where the image is made", default="/var/tmp")
     ap.add_argument("--lodge-only", action="store_true")
+    ap.add_argument("--convert", action="store_true", help="lodge img convert against qemu-img")
     o = ap.parse_args()
     work = tempfile.mkdtemp(prefix="lodge-disk-", dir=o.dir)
     try:
+        if o.convert:
+            bench_convert(work, o.rounds, o.mib)
+            return
         initrd = build_initrd(work, o.seconds)
         image = make_image(work, o.format, o.mib)
         cmds = commands(image, o.cache, o.format, initrd,

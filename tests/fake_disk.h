@@ -130,6 +130,11 @@ static inline void fake_disk_run(struct blk_queue *q)
 		;
 }
 
+bool blk_queue_busy(const struct blk_queue *q)
+{
+	return !list_empty(&q->waiting);
+}
+
 void blk_queue_drain(struct blk_queue *q)
 {
 	fake_disk_run(q);

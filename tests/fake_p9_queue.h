@@ -11,6 +11,7 @@
 struct p9_queue {
 	struct list waiting;
 	unsigned waits, resets;
+	bool busy;
 	size_t (*answer)(void *opaque, struct p9_job *job);
 	void *opaque;
 };
@@ -40,9 +41,22 @@ void p9_queue_drain(struct p9_queue *q)
 		;
 }
 
+/* With `busy` the first one has begun. */
+void p9_queue_cancel(struct p9_queue *q)
+{
+	struct list *first = q->busy && !list_empty(&q->waiting) ? q->waiting.next : &q->waiting;
+
+	while (first->next != &q->waiting) {
+		struct p9_job *job = container_of(first->next, struct p9_job, link);
+
+		list_del(&job->link);
+		q->waits--;
+		job->done(job, 0);
+	}
+}
+
 void p9_queue_reset(struct p9_queue *q)
 {
-	p9_queue_drain(q);
 	q->resets++;
 }
 

@@ -101,16 +101,30 @@ void q_exclusive_end(struct qcow2 *q)
 
 /* ---- Tables to new places ---------------------------------------------------------------------- */
 
+/* All of it or, with an error, nothing. */
 static int meta_moved(struct qcow2 *q, uint64_t old, uint64_t n_old, uint64_t new, uint64_t n_new)
 {
+	uint64_t first = old / q->cluster_size, freed = 0, added = 0;
 	int r = 0;
 
-	for (uint64_t i = 0; i < n_old && old && !r; i++) {
-		q_set_del(&q->meta, old / q->cluster_size + i);
-		r = q_ref_dec(q, old / q->cluster_size + i, false);
+	n_old = old ? n_old : 0;
+	while (!r && added < n_new) {
+		r = q_set_add(&q->meta, new + added);
+		added += !r;
 	}
-	for (uint64_t i = 0; i < n_new && !r; i++)
-		r = q_set_add(&q->meta, new + i);
+	while (!r && freed < n_old) {
+		r = q_ref_dec(q, first + freed, false);
+		freed += !r;
+	}
+	if (!r) {
+		while (freed--)
+			q_set_del(&q->meta, first + freed);
+		return 0;
+	}
+	while (freed--)
+		q_ref_undo_dec(q, first + freed);
+	while (added--)
+		q_set_del(&q->meta, new + added);
 	return r;
 }
 
@@ -203,7 +217,7 @@ static int place_l1(struct qcow2 *q)
  */
 static int place_refs(struct qcow2 *q)
 {
-	uint64_t first, need, have = 0, table = 0;
+	uint64_t first, need, have = 0;
 	bool again;
 	int r;
 
@@ -224,8 +238,10 @@ static int place_refs(struct qcow2 *q)
 				return r;
 			old = q->reftable[index];
 			r = meta_moved(q, old, 1, first, 1);
-			if (r)
+			if (r) {
+				(void)!q_ref_dec(q, first, false);
 				return r;
+			}
 			q->reftable[index] = first * q->cluster_size;
 			q->reftable_dirty = true;
 			again = true;
@@ -233,18 +249,18 @@ static int place_refs(struct qcow2 *q)
 		}
 		need = align_up(q->reftable_size * 8, q->cluster_size) / q->cluster_size;
 		if (!again && q->reftable_dirty && need > have) {
-			if (have)
-				r = meta_moved(q, table * q->cluster_size, have, 0, 0);
-			else
-				r = meta_moved(q, q->h.reftable_off, q->h.reftable_clusters, 0, 0);
-			if (!r)
-				r = q_alloc_meta(q, need, &table);
-			if (!r)
-				r = meta_moved(q, 0, 0, table, need);
+			r = q_alloc_meta(q, need, &first);
 			if (r)
 				return r;
+			/* The old one, or one that has become too short meanwhile. */
+			r = meta_moved(q, q->h.reftable_off, q->h.reftable_clusters, first, need);
+			if (r) {
+				(void)!q_free_bytes(q, first * q->cluster_size,
+						    need * q->cluster_size, false);
+				return r;
+			}
 			have = need;
-			q->h.reftable_off = table * q->cluster_size;
+			q->h.reftable_off = first * q->cluster_size;
 			q->h.reftable_clusters = (uint32_t)need;
 			again = true;
 		}

@@ -234,13 +234,15 @@ int q_write_compressed(struct blk *b, uint64_t off, const uint8_t *data, uint64_
 	pthread_mutex_lock(&q->lock);
 	if (!r)
 		r = q_l2_get(q, cluster / q->l2_entries, true, &t);
+	if (!r) {
+		old = q_entry(q, t, cluster % q->l2_entries, &bitmap);
+		r = q_entry_free(q, old);
+	}
 	if (r) {
 		(void)!q_free_bytes(q, at, len, true);
 	} else {
-		old = q_entry(q, t, cluster % q->l2_entries, &bitmap);
 		q_entry_set(q, t, cluster % q->l2_entries, q_packed_entry(q, at, len), 0);
 		q_table_dirty(&q->l2, t);
-		r = q_entry_free(q, old);
 	}
 	list_del(&f.link);
 	pthread_cond_broadcast(&q->cond);

@@ -190,7 +190,9 @@ int q_ref_set(struct qcow2 *q, uint64_t cluster, uint64_t val) MUST_CHECK;
 int q_ref_inc(struct qcow2 *q, uint64_t cluster) MUST_CHECK;
 /* `data`: guest data, which somebody may be reading or writing at the moment. */
 int q_ref_dec(struct qcow2 *q, uint64_t cluster, bool data) MUST_CHECK;
-/* The clusters [off, off + len) touches. */
+/* Take that back, before anything else happens. */
+void q_ref_undo_dec(struct qcow2 *q, uint64_t cluster);
+/* The clusters [off, off + len) touches: all of them or, with an error, none. */
 int q_free_bytes(struct qcow2 *q, uint64_t off, uint64_t len, bool data) MUST_CHECK;
 /* The first free run, at most `want` clusters; their refcounts are 1 then. */
 int q_alloc(struct qcow2 *q, uint64_t want, uint64_t *first, uint64_t *got) MUST_CHECK;
@@ -239,7 +241,7 @@ void q_entry_set(const struct qcow2 *q, struct q_table *t, uint64_t i, uint64_t 
 		 uint64_t bitmap);
 void q_packed_place(const struct qcow2 *q, uint64_t entry, uint64_t *off, uint64_t *len);
 uint64_t q_packed_entry(const struct qcow2 *q, uint64_t off, uint64_t len);
-/* Give up what an entry refers to. */
+/* Give up what an entry refers to, before it is changed: if that fails, nothing is. */
 int q_entry_free(struct qcow2 *q, uint64_t entry) MUST_CHECK;
 /* Guest data may be at this place: aligned, and no table's. Marks the image corrupt otherwise. */
 int q_data_ok(struct qcow2 *q, uint64_t host) MUST_CHECK;

@@ -212,10 +212,13 @@ static int fresh_begin(struct qcow2 *q, struct fresh *w)
 static int link_one(struct qcow2 *q, struct q_table *t, uint64_t cluster, uint64_t host)
 {
 	uint64_t i = cluster % q->l2_entries, bitmap, old = q_entry(q, t, i, &bitmap);
+	int r = q_entry_free(q, old);
 
+	if (r)
+		return r;
 	q_entry_set(q, t, i, host | Q_COPIED, Q_ALL_SUB);
 	q_table_dirty(&q->l2, t);
-	return q_entry_free(q, old);
+	return 0;
 }
 
 static void link_fill(struct qcow2 *q, struct q_table *t, const struct fresh *w)
@@ -234,15 +237,19 @@ static void link_fill(struct qcow2 *q, struct q_table *t, const struct fresh *w)
 static int fresh_end(struct qcow2 *q, struct fresh *w, int r)
 {
 	struct q_table *t = NULL;
+	uint64_t linked = 0;
 
 	if (!r)
 		r = q_l2_get(q, w->f.first / q->l2_entries, true, &t);
-	if (r && w->todo == TODO_ALLOC)
-		(void)!q_free_bytes(q, w->host, w->f.count * q->cluster_size, true);
-	else if (w->todo == TODO_FILL && !r)
+	if (w->todo == TODO_FILL && !r)
 		link_fill(q, t, w);
-	for (uint64_t i = 0; i < w->f.count && !r && w->todo == TODO_ALLOC; i++)
-		r = link_one(q, t, w->f.first + i, w->host + i * q->cluster_size);
+	while (w->todo == TODO_ALLOC && !r && linked < w->f.count) {
+		r = link_one(q, t, w->f.first + linked, w->host + linked * q->cluster_size);
+		linked += !r;
+	}
+	if (w->todo == TODO_ALLOC && r)
+		(void)!q_free_bytes(q, w->host + linked * q->cluster_size,
+				    (w->f.count - linked) * q->cluster_size, true);
 	list_del(&w->f.link);
 	pthread_cond_broadcast(&q->cond);
 	return r;

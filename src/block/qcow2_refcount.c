@@ -114,24 +114,47 @@ int q_ref_dec(struct qcow2 *q, uint64_t cluster, bool data)
 	if (!r && !n)
 		return q_corrupt(q, "cluster %llu is used, but its reference count is 0",
 				 (unsigned long long)cluster);
-	/* First the note that it must not be used again yet; it does no harm alone. */
-	if (!r && n == 1) {
+	/* First the note that it must not be used again yet. It must not stay alone: space is given back by it. */
+	if (!r && n == 1)
 		r = q_set_add(&q->freed[0], cluster);
-		q->freed_data[0] |= data;
+	if (r)
+		return r;
+	r = q_ref_set(q, cluster, n - 1);
+	if (r) {
+		if (n == 1)
+			q_set_del(&q->freed[0], cluster);
+		return r;
 	}
-	if (!r && q->packed_off && q->packed_off / q->cluster_size == cluster && n == 1)
-		q->packed_off = 0;
-	return r ? r : q_ref_set(q, cluster, n - 1);
+	if (n == 1) {
+		q->freed_data[0] |= data;
+		if (q->packed_off && q->packed_off / q->cluster_size == cluster)
+			q->packed_off = 0;
+	}
+	return 0;
+}
+
+void q_ref_undo_dec(struct qcow2 *q, uint64_t cluster)
+{
+	/* Its block is in memory and changed, so that this cannot fail. */
+	if (q_ref_inc(q, cluster))
+		q->corrupt = true;
+	q_set_del(&q->freed[0], cluster);
 }
 
 int q_free_bytes(struct qcow2 *q, uint64_t off, uint64_t len, bool data)
 {
 	uint64_t first = off / q->cluster_size, last = (off + len - 1) / q->cluster_size;
-	int r = 0;
 
-	for (uint64_t c = first; len && c <= last && !r; c++)
-		r = q_ref_dec(q, c, data);
-	return r;
+	for (uint64_t c = first; len && c <= last; c++) {
+		int r = q_ref_dec(q, c, data);
+
+		if (r) {
+			while (c-- > first)
+				q_ref_undo_dec(q, c);
+			return r;
+		}
+	}
+	return 0;
 }
 
 /* ---- Allocation -------------------------------------------------------------------------------- */

@@ -42,11 +42,12 @@ static int zero_entries(struct qcow2 *q, uint64_t first, uint64_t n, bool unmap)
 			new = Q_ZERO;
 		if (new == e && (!q->ext_l2 || bitmap == Q_ALL_SUB << 32))
 			continue;
+		r = keep ? 0 : q_entry_free(q, e);
+		if (r)
+			break;
 		q_entry_set(q, t, c % q->l2_entries, new,
 			    keep || has_backing(q, c) ? Q_ALL_SUB << 32 : 0);
 		q_table_dirty(&q->l2, t);
-		if (!keep)
-			r = q_entry_free(q, e);
 	}
 	return r;
 }
@@ -214,9 +215,11 @@ static int drop_clusters(struct qcow2 *q, uint64_t first, uint64_t end)
 
 			if (!e && !bitmap)
 				continue;
+			r = q_entry_free(q, e);
+			if (r)
+				break;
 			q_entry_set(q, t, i % q->l2_entries, 0, 0);
 			q_table_dirty(&q->l2, t);
-			r = q_entry_free(q, e);
 		}
 		c += n;
 		if (!r && q->l2.dirty >= q->l2.max)

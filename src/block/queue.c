@@ -301,6 +301,11 @@ static void on_event(void *opaque, uint32_t events)
 	reap(q);
 }
 
+bool blk_queue_busy(const struct blk_queue *q)
+{
+	return q->under_way;
+}
+
 void blk_queue_drain(struct blk_queue *q)
 {
 	struct pollfd fd = {.fd = q->event_fd, .events = POLLIN};

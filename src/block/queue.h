@@ -82,6 +82,8 @@ bool blk_queue_idle(const struct blk_queue *q);
 /* Frozen and idle: requests go to `b` (borrowed) from now on. */
 void blk_queue_set_image(struct blk_queue *q, struct blk *b);
 void blk_queue_thaw(struct blk_queue *q);
+/* Something is under way; held ones are not. In `done` of the last one it is false. */
+bool blk_queue_busy(const struct blk_queue *q);
 /* Wait until nothing is under way (held ones aside), calling `done`. For reset, and before saving. */
 void blk_queue_drain(struct blk_queue *q);
 /* Try again what was held by BLK_STOP. */

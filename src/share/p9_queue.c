@@ -24,7 +24,7 @@ struct p9_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	struct list waiting, ended;
-	bool busy, stop;
+	bool busy, stop, reset;
 	int event_fd;
 	struct io_watch *watch;
 };
@@ -40,6 +40,18 @@ static void wake(struct p9_queue *q)
 		return;
 }
 
+/* With the lock, dropped meanwhile. */
+static void forget_client(struct p9_queue *q)
+{
+	q->busy = true;
+	pthread_mutex_unlock(&q->lock);
+	p9_server_reset(q->server);
+	pthread_mutex_lock(&q->lock);
+	q->busy = false;
+	if (list_empty(&q->waiting))
+		pthread_cond_signal(&q->idle);
+}
+
 static void *serve(void *arg)
 {
 	struct p9_queue *q = arg;
@@ -49,6 +61,11 @@ static void *serve(void *arg)
 	while (!q->stop) {
 		struct p9_job *job;
 
+		if (q->reset) {
+			q->reset = false;
+			forget_client(q);
+			continue;
+		}
 		if (list_empty(&q->waiting)) {
 			pthread_cond_wait(&q->work, &q->lock);
 			continue;
@@ -124,17 +141,39 @@ void p9_queue_drain(struct p9_queue *q)
 {
 	do {
 		pthread_mutex_lock(&q->lock);
-		while (q->busy || !list_empty(&q->waiting))
+		while (q->busy || q->reset || !list_empty(&q->waiting))
 			pthread_cond_wait(&q->idle, &q->lock);
 		pthread_mutex_unlock(&q->lock);
 	} while (tell(q));
 }
 
+void p9_queue_cancel(struct p9_queue *q)
+{
+	struct list cancelled;
+
+	list_init(&cancelled);
+	pthread_mutex_lock(&q->lock);
+	while (!list_empty(&q->waiting)) {
+		struct list *node = q->waiting.next;
+
+		list_del(node);
+		list_add_tail(&cancelled, node);
+	}
+	pthread_mutex_unlock(&q->lock);
+	while (!list_empty(&cancelled)) {
+		struct p9_job *job = container_of(cancelled.next, struct p9_job, link);
+
+		list_del(&job->link);
+		job->done(job, 0);
+	}
+}
+
 void p9_queue_reset(struct p9_queue *q)
 {
-	p9_queue_drain(q);
-	/* The thread waits for work, and only the caller could give it some. */
-	p9_server_reset(q->server);
+	pthread_mutex_lock(&q->lock);
+	q->reset = true;
+	pthread_cond_signal(&q->work);
+	pthread_mutex_unlock(&q->lock);
 }
 
 struct p9_queue *p9_queue_new(struct p9_server *s, struct io_loop *loop, struct lodge_err *err)

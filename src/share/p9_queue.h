@@ -3,7 +3,7 @@
  * Messages of a device to a 9P server, answered one after another on a thread of their own, so that nobody
  * waits for the host's file system.
  * Threads: all functions with the VM lock held; `done` on the io thread with the VM lock held, or inside
- * p9_queue_drain().
+ * p9_queue_drain() and p9_queue_cancel().
  */
 #ifndef LODGE_SHARE_P9_QUEUE_H
 #define LODGE_SHARE_P9_QUEUE_H
@@ -33,7 +33,12 @@ void p9_queue_free(struct p9_queue *q);
 void p9_queue_submit(struct p9_queue *q, struct p9_job *job);
 /* Wait until all is answered, calling `done`. */
 void p9_queue_drain(struct p9_queue *q);
-/* The client is gone: drain, and forget what it had open. */
+/* What has not begun is not done: `done` is called with 0 for it. */
+void p9_queue_cancel(struct p9_queue *q);
+/*
+ * The client is gone: what it had open is forgotten once the message under way has its answer, and before the next
+ * one is looked at. Does not wait.
+ */
 void p9_queue_reset(struct p9_queue *q);
 
 #endif

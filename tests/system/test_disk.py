@@ -328,7 +328,7 @@ def test_disk_when_host_is_full_expect_what_werror_says(tmp_path, kind, policy):
         path = small / "disk.img"
         subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(path), "16M"], check=True)
         (small / "filler").write_bytes(bytes(3 * MIB))
-        with guest(tmp_path, WRITE_ALL, "-drive",
+        with guest(tmp_path, WRITE_ALL + "read end\n", "-drive",
                    "if=virtio,format=%s,werror=%s,file=%s" % (kind, policy, path)) as vm:
             vm.expect("READY")
             vm.send("\r")
@@ -344,6 +344,7 @@ def test_disk_when_host_is_full_expect_what_werror_says(tmp_path, kind, policy):
             vm.expect("WRITE-FAILED" if policy == "report" else "WRITTEN")
             (small / "filler").unlink(missing_ok=True)
             subprocess.run(["mount", "-o", "remount,size=12m", str(small)], check=True)
+            vm.send("\r")
             assert vm.wait_exit() == 0
             assert ("The machine is stopped" in vm.text) == (policy == "stop")
         raw = flat(tmp_path, path, kind)  # checks it

@@ -5,7 +5,7 @@
  * Threads: with the VM lock held.
  *
  * A reset waits for the back end to be done with what it has: it may write guest memory until then. The
- * driver's own reset reads as not done meanwhile (virtio_ops.busy), for RESET_MS at most; the machine's stands
+ * driver's own reset reads as not done meanwhile (virtio_ops.lingers), for RESET_MS at most; the machine's stands
  * still. A back end that takes longer is given up.
  *
  * Saved state: version 1. What a driver had open is the back end's and not in it: after loading, a folder has
@@ -133,7 +133,7 @@ static void drop(struct virtio_dev *v, unsigned q)
 	io_timer_arm(&s->patience, clock_mono_ns() + s->reset_ms * 1000000ull);
 }
 
-static bool busy(struct virtio_dev *v)
+static bool lingers(struct virtio_dev *v)
 {
 	return container_of(v, struct vhost_user_fs, v)->resetting;
 }
@@ -151,7 +151,7 @@ static const struct virtio_ops ops = {
 	.config_size = CONFIG_BYTES,
 	.kick = kick,
 	.drop = drop,
-	.busy = busy,
+	.lingers = lingers,
 };
 
 /* ---- The device -------------------------------------------------------------------------------------- */

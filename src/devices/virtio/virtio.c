@@ -139,19 +139,42 @@ static bool features_ok(const struct virtio_dev *v)
 /* A reset that is not over reads as anything but 0 (§4.1.4.3.1). */
 uint8_t virtio_status(struct virtio_dev *v)
 {
-	if (!v->status && v->ops->busy && v->ops->busy(v))
+	if (!v->status && v->ops->lingers && v->ops->lingers(v))
 		return VIRTIO_STATUS_ACKNOWLEDGE;
 	return v->status;
+}
+
+/*
+ * A driver of the legacy interface does not look whether its reset is over (§2.4.2 is of virtio 1.0): it waits here.
+ * Others see a status that is not 0 meanwhile, one with which nothing is taken from queues.
+ */
+static void reset_by_driver(struct virtio_dev *v)
+{
+	if (v->resetting)
+		return;
+	if (v->legacy_driver || !v->ops->busy || !v->ops->busy(v)) {
+		virtio_reset(v);
+		return;
+	}
+	v->resetting = true;
+	v->status = VIRTIO_STATUS_NEEDS_RESET;
+	io_timer_cancel(&v->again);
+}
+
+void virtio_drained(struct virtio_dev *v)
+{
+	if (v->resetting && !v->ops->busy(v))
+		virtio_reset(v);
 }
 
 void virtio_set_status(struct virtio_dev *v, uint8_t status)
 {
 	uint8_t old = v->status;
 
-	if (!status) {
-		virtio_reset(v);
+	if (!status)
+		reset_by_driver(v);
+	if (!status || v->resetting)
 		return;
-	}
 	status &= STATUS_WRITABLE;
 	if (status & ~old & VIRTIO_STATUS_FEATURES_OK) {
 		if (features_ok(v))
@@ -180,6 +203,8 @@ void virtio_set_status(struct virtio_dev *v, uint8_t status)
 
 void virtio_queue_start(struct virtio_dev *v, unsigned q)
 {
+	if (v->resetting)
+		return;
 	/* A legacy driver never says that its features are final (§3.1.2). */
 	if (v->legacy_driver && !(v->status & VIRTIO_STATUS_FEATURES_OK))
 		settle_features(v, v->accepted & v->offered & LEGACY_FEATURES);
@@ -191,6 +216,8 @@ void virtio_queue_stop(struct virtio_dev *v, unsigned q)
 {
 	uint16_t vector = v->vq[q].vector;
 
+	if (v->resetting)
+		return;
 	if (v->ops->drop)
 		v->ops->drop(v, q);
 	v->again_map[q / 64] &= ~(1ull << q % 64);
@@ -238,6 +265,7 @@ void virtio_config_write(struct virtio_dev *v, uint64_t off, uint64_t val, unsig
 /* §2.4: by the driver or with the machine. */
 void virtio_reset(struct virtio_dev *v)
 {
+	v->resetting = false;
 	if (v->ops->drop)
 		v->ops->drop(v, VIRTIO_ALL_QUEUES);
 	io_timer_cancel(&v->again);

@@ -86,12 +86,18 @@ struct virtio_ops {
 	/*
 	 * Give up the chains of queue q, or of all (VIRTIO_ALL_QUEUES): nothing may touch guest memory for
 	 * them when this returns. They are freed, or pushed if they end meanwhile. May wait for the host.
-	 * Or it leaves that to busy().
+	 * Or it leaves that to lingers().
 	 */
 	void (*drop)(struct virtio_dev *v, unsigned q);
 	/*
 	 * Something may still touch guest memory for chains that were dropped: the driver does not see its
 	 * reset done as long as this is true (§2.4.2). Such a device has no_ring_reset, and a class reset that waits.
+	 */
+	bool (*lingers)(struct virtio_dev *v);
+	/*
+	 * The host may still move data for chains, so that drop() would wait: a reset by a modern driver, which reads
+	 * the status until it is 0 (§4.1.4.3.2), waits instead; the device calls virtio_drained() once it can be.
+	 * NULL: never.
 	 */
 	bool (*busy)(struct virtio_dev *v);
 	/* The device's own registers to their reset values; behind drop(). */
@@ -111,6 +117,7 @@ struct virtio_dev {
 	struct reg_file config; /* device configuration space; masks by virtio_config_reg() */
 	struct io_timer again;
 	uint64_t again_map[(VIRTIO_QUEUES_MAX + 63) / 64];
+	bool resetting;	    /* the driver has reset it; it is one as soon as ops->busy() is over */
 	uint8_t cap_window; /* offset of the capability that is a window into BAR 4; 0: none */
 	/* Saved state. */
 	uint64_t accepted; /* features the driver has written */
@@ -210,6 +217,8 @@ void virtio_queue_start(struct virtio_dev *v, unsigned q);
 void virtio_queue_stop(struct virtio_dev *v, unsigned q);
 void virtio_queue_kick(struct virtio_dev *v, unsigned q);
 void virtio_reset(struct virtio_dev *v);
+/* What ops->busy() told of is over: the reset that waited for it is done now. */
+void virtio_drained(struct virtio_dev *v);
 /* Look at all queues again: kicks may have been missed. */
 void virtio_all_again(struct virtio_dev *v);
 uint64_t virtio_config_read(struct virtio_dev *v, uint64_t off, unsigned size);

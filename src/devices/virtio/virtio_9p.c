@@ -23,13 +23,14 @@ struct virtio_9p {
 	struct virtio_dev v;
 	struct p9_queue *queue;
 	unsigned jobs;
-	bool dropping;
+	struct list under_way; /* struct job, with their chains */
 };
 
 struct job {
 	struct p9_job p9;
+	struct list link;
 	struct virtio_9p *s;
-	struct vq_chain *c;
+	struct vq_chain *c; /* NULL: given up, nobody waits for the answer */
 	uint8_t *reply;
 	uint8_t req[];
 };
@@ -41,16 +42,20 @@ static void job_done(struct p9_job *p9, size_t len)
 	struct vq_chain *c = j->c;
 
 	s->jobs--;
-	if (len)
-		virtqueue_push(c->vq, c, vq_chain_write(c, 0, j->reply, len));
-	else
-		vq_chain_free(c);
+	if (c) {
+		list_del(&j->link);
+		if (len) {
+			virtqueue_push(c->vq, c, vq_chain_write(c, 0, j->reply, len));
+		} else {
+			vq_chain_free(c);
+			virtio_error(&s->v,
+				     "what is not a 9P message, or has no room for an answer");
+		}
+		virtio_notify(&s->v, 0);
+	}
 	free(j->reply);
 	free(j);
-	if (!len)
-		virtio_error(&s->v, "what is not a 9P message, or has no room for an answer");
-	virtio_notify(&s->v, 0);
-	if (s->jobs == JOBS_MAX - 1 && !s->dropping)
+	if (s->jobs == JOBS_MAX - 1)
 		virtio_again(&s->v, 0);
 }
 
@@ -78,6 +83,7 @@ static const char *begin(struct virtio_9p *s, struct vq_chain *c)
 				.cap = cap,
 				.done = job_done};
 	s->jobs++;
+	list_add_tail(&s->under_way, &j->link);
 	p9_queue_submit(s->queue, &j->p9);
 	return NULL;
 }
@@ -102,14 +108,20 @@ static void kick(struct virtio_dev *v, unsigned q)
 		;
 }
 
+/* Nobody waits for the host: a message and its answer are copies, and an answer that comes later goes nowhere. */
 static void drop(struct virtio_dev *v, unsigned q)
 {
 	struct virtio_9p *s = container_of(v, struct virtio_9p, v);
 
 	(void)q;
-	s->dropping = true;
-	p9_queue_drain(s->queue);
-	s->dropping = false;
+	while (!list_empty(&s->under_way)) {
+		struct job *j = container_of(s->under_way.next, struct job, link);
+
+		list_del(&j->link);
+		vq_chain_free(j->c);
+		j->c = NULL;
+	}
+	p9_queue_cancel(s->queue);
 }
 
 static void reset(struct virtio_dev *v)
@@ -191,6 +203,7 @@ struct virtio_9p *virtio_9p_new(const struct virtio_9p_config *cfg, struct lodge
 		return NULL;
 	}
 	s->queue = cfg->queue;
+	list_init(&s->under_way);
 	vc.queues = 1;
 	vc.queue_size = QUEUE_SIZE;
 	vc.features = F_MOUNT_TAG;
@@ -208,6 +221,8 @@ void virtio_9p_free(struct virtio_9p *s)
 {
 	if (!s)
 		return;
+	drop(&s->v, VIRTIO_ALL_QUEUES);
+	p9_queue_drain(s->queue);
 	virtio_dev_free(&s->v);
 	free(s);
 }

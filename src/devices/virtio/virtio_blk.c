@@ -109,6 +109,12 @@ static void request_done(struct blk_req *blk, int result)
 	struct virtio_blk *s = r->s;
 	unsigned q = queue_of(s, r->c->vq);
 
+	if (s->v.resetting) {
+		vq_chain_free(r->c);
+		request_free(r);
+		virtio_drained(&s->v);
+		return;
+	}
 	finish(r->c, r->status, !result ? S_OK : result == -ENOTSUP ? S_UNSUPP : S_IOERR);
 	request_free(r);
 	virtio_notify(&s->v, q);
@@ -330,6 +336,11 @@ static void drop(struct virtio_dev *v, unsigned q)
 	}
 }
 
+static bool busy(struct virtio_dev *v)
+{
+	return blk_queue_busy(container_of(v, struct virtio_blk, v)->queue);
+}
+
 static void reset(struct virtio_dev *v)
 {
 	struct virtio_blk *s = container_of(v, struct virtio_blk, v);
@@ -347,6 +358,7 @@ static const struct virtio_ops ops = {
 	.kick = kick,
 	.config_written = config_written,
 	.drop = drop,
+	.busy = busy,
 	.reset = reset,
 };
 

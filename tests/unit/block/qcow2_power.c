@@ -167,6 +167,25 @@ static void write_some(struct blk *b, struct model *m, uint32_t version, uint8_t
 		assert_int_equal(blk_write(b, first * 512ull, buf, n * 512ull), 0);
 }
 
+static void write_packed(struct blk *b, struct model *m, uint32_t version, uint8_t *buf)
+{
+	static uint8_t out[1 << 21];
+	uint32_t sectors = (uint32_t)(q_cluster_size(b) / 512);
+	uint32_t first = (uint32_t)rnd_below(&disk.rnd, SECTORS / sectors) * sectors;
+	struct q_packer *packer = q_packer_new(b);
+	struct message msg = {first, sectors, version};
+	long n;
+
+	assert_non_null(packer);
+	for (uint32_t i = 0; i < sectors; i++)
+		stamp(buf + i * 512, first + i, version);
+	n = q_pack(packer, buf, out);
+	q_packer_free(packer);
+	assert_true(n > 0);
+	note(m, &msg);
+	assert_int_equal(q_write_compressed(b, first * 512ull, out, (uint64_t)n), 0);
+}
+
 static void step(struct blk *b, struct model *m, uint32_t version, uint8_t *buf, char *snap)
 {
 	struct message flushed = {0, 0, FLUSHED};
@@ -182,7 +201,10 @@ static void step(struct blk *b, struct model *m, uint32_t version, uint8_t *buf,
 		snprintf(snap, 32, "s%u", version);
 		assert_int_equal(q_snapshot_create(b, snap, &err), 0);
 	} else {
-		write_some(b, m, version, buf);
+		if (op < 8)
+			write_packed(b, m, version, buf);
+		else
+			write_some(b, m, version, buf);
 		return;
 	}
 	/* Before the power went, or it is no promise. */

@@ -143,6 +143,29 @@ static void reset_when_under_way_expect_client_forgotten(void **state)
 	assert_int_equal(f->queue.resets, resets + 1);
 }
 
+/* The host hangs: a reset does not wait, and what comes late is nobody's. */
+static void reset_when_host_hangs_expect_no_wait(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id, len;
+
+	f->queue.busy = true;
+	for (unsigned i = 0; i < 20; i++)
+		submit(f, 12, 64);
+	drv_wr(&f->d, 0x14, 0, 1);
+	assert_int_equal(drv_status(&f->d), 0);
+	assert_int_equal(f->queue.waits, 1);
+	drv_start(&f->d, 1, 1, 64);
+	memcpy(drv_p(&f->d, 0x1000), "\x0c\0\0\0\x64\1\0hello", 12);
+	submit(f, 12, 64);
+	assert_true(fake_p9_step(&f->queue));
+	assert_false(drv_used(&f->d, 0, &id, &len));
+	assert_true(fake_p9_step(&f->queue));
+	assert_true(drv_used(&f->d, 0, &id, &len));
+	assert_int_equal(len, 12);
+	f->queue.busy = false;
+}
+
 static void state_when_saved_under_way_expect_answer(void **state)
 {
 	struct fixture *f = *state;
@@ -188,6 +211,7 @@ int main(void)
 		T(messages_when_many_expect_bound_and_all_answered),
 		T(message_when_impossible_expect_needs_reset),
 		T(reset_when_under_way_expect_client_forgotten),
+		T(reset_when_host_hangs_expect_no_wait),
 		T(state_when_saved_under_way_expect_answer),
 		T(tag_when_impossible_expect_sentence),
 	};

@@ -368,15 +368,48 @@ static void write_cache_when_driver_cannot_flush_expect_off(void **state)
 	assert_true(f->disk->write_cache);
 }
 
-static void reset_when_under_way_expect_drained_and_no_more(void **state)
+/* The host's disk hangs: the reset is not over before it is, but nobody waits for it. */
+static void reset_when_under_way_expect_it_over_with_the_last_request(void **state)
 {
 	struct fixture *f = *state;
+	uint32_t id, len;
 
 	drv_start(&f->d, 0, 2, 16);
 	begin(f, 0, 0, DATA, 512, false);
 	begin(f, 0, 1, DATA, 512, false);
 	drv_wr(&f->d, 0x14, 0, 1);
+	assert_false(list_empty(&f->disk->waiting));
+	/* Meanwhile nothing begins: no request, no queue, no status, no second reset. */
+	assert_int_equal(drv_rd(&f->d, 0x14, 1), VIRTIO_STATUS_NEEDS_RESET);
+	begin(f, 0, 2, DATA, 512, false);
+	assert_int_equal(f->disk->submitted, 2);
+	drv_wr(&f->d, 0x14, 15, 1);
+	drv_wr(&f->d, 0x14, 0, 1);
+	assert_int_equal(drv_rd(&f->d, 0x14, 1), VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(fake_disk_step(f->disk));
+	assert_int_equal(drv_rd(&f->d, 0x14, 1), VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(fake_disk_step(f->disk));
+	assert_int_equal(drv_rd(&f->d, 0x14, 1), 0);
+	assert_false(drv_used(&f->d, 0, &id, &len));
+	assert_false(drv_intx(&f->d));
+	drv_start(&f->d, 0, 2, 16);
+	assert_int_equal(request(f, 0, 0, 512, false), 0);
+}
+
+/* With the whole machine it is over at once: nobody waits for a driver. */
+static void machine_when_reset_expect_drained_and_held_ones_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct device *dev = virtio_blk_device(f->s);
+
+	drv_start(&f->d, 0, 2, 16);
+	begin(f, 0, 0, DATA, 512, false);
+	begin(f, 0, 1, DATA, 512, false);
+	drv_wr(&f->d, 0x14, 0, 1);
+	dev->cls->reset(dev);
 	assert_true(list_empty(&f->disk->waiting));
+	drv_place(&f->d);
+	assert_int_equal(drv_rd(&f->d, 0x14, 1), 0);
 	/* Held ones are given up. */
 	drv_start(&f->d, 0, 2, 16);
 	f->disk->hold = true;
@@ -522,7 +555,8 @@ int main(void)
 		T_HOW(write_when_read_only_expect_ioerr, setup_read_only),
 		T_HOW(blocks_when_4k_expect_alignment, setup_4k),
 		T(write_cache_when_driver_cannot_flush_expect_off),
-		T(reset_when_under_way_expect_drained_and_no_more),
+		T(reset_when_under_way_expect_it_over_with_the_last_request),
+		T(machine_when_reset_expect_drained_and_held_ones_dropped),
 		T(queue_when_reset_expect_others_requests_go_on),
 		T(budget_when_chains_are_long_expect_rest_waits),
 		T(image_when_resized_expect_capacity_and_interrupt),
