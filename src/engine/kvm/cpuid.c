@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "base/log.h"
 #include "base/range.h"
 #include "engine/kvm/kvm_int.h"
 #include "x86/msr.h"
@@ -232,11 +233,9 @@ int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err)
 		r = err_set(err, -errno, "KVM refuses this processor model: %s; try another -cpu",
 			    strerror(errno));
 	free(l);
-	/* A kernel that does not know it needs none. */
+	/* A kernel that refuses it answers the guest with its own. */
 	if (!r && c->has[X86_FEAT_ARCH_CAPABILITIES] &&
 	    kvm_set_msr(cpu, MSR_ARCH_CAPABILITIES, cpu->e->arch_caps))
-		r = err_set(err, -EINVAL,
-			    "KVM refuses its own ARCH_CAPABILITIES; try "
-			    "-cpu max,-arch-capabilities");
+		log_trace(LOG_UNIMP, "cpu%u: KVM refuses ARCH_CAPABILITIES\n", cpu->index);
 	return r;
 }

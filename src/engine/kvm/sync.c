@@ -173,10 +173,13 @@ static void set_msrs(struct kvm_cpu *cpu, const struct kvm_image *im)
 		struct kvm_msrs head;
 		struct kvm_msr_entry entry[KVM_MSRS_MAX];
 	} list = {.head.nmsrs = 0};
+	struct kvm_image now = {.ev.flags = 0};
 	unsigned n = 0;
 
+	get_msrs(cpu, &now);
 	for (unsigned i = 0; i < kvm_msr_count(); i++) {
-		if (!cpu->e->msr_ok[i])
+		/* Some kernels log each write of what they read as 0. */
+		if (!cpu->e->msr_ok[i] || now.msr[i] == im->msr[i])
 			continue;
 		list.entry[n].index = kvm_msr_index(i);
 		list.entry[n++].data = im->msr[i];

@@ -82,6 +82,40 @@ static void fill(struct x86_state *s, uint64_t bv)
 		s->xsave[i] = (uint8_t)rnd();
 }
 
+/* Padding may differ. */
+static void same_seg(const struct x86_seg *a, const struct x86_seg *b)
+{
+	assert_int_equal(a->base, b->base);
+	assert_int_equal(a->limit, b->limit);
+	assert_int_equal(a->sel, b->sel);
+	assert_int_equal(a->attr, b->attr);
+	assert_int_equal(a->unusable, b->unusable);
+}
+
+#define SAME(first, end)                                                                           \
+	assert_memory_equal((char *)a + offsetof(struct x86_state, first),                         \
+			    (char *)b + offsetof(struct x86_state, first),                         \
+			    offsetof(struct x86_state, end) - offsetof(struct x86_state, first))
+
+static void same_state(struct x86_state *a, struct x86_state *b)
+{
+	SAME(gpr, seg);
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		same_seg(&a->seg[i], &b->seg[i]);
+	same_seg(&a->ldtr, &b->ldtr);
+	same_seg(&a->tr, &b->tr);
+	assert_int_equal(a->gdtr.base, b->gdtr.base);
+	assert_int_equal(a->gdtr.limit, b->gdtr.limit);
+	assert_int_equal(a->idtr.base, b->idtr.base);
+	assert_int_equal(a->idtr.limit, b->idtr.limit);
+	SAME(cr0, run_state);
+	assert_int_equal(a->run_state, b->run_state);
+	assert_int_equal(a->nmi_pending, b->nmi_pending);
+	assert_int_equal(a->nmi_blocked, b->nmi_blocked);
+	assert_int_equal(a->int_shadow, b->int_shadow);
+	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
+}
+
 static void state_when_sent_to_kvm_and_back_expect_it_unchanged(void **state)
 {
 	struct kvm_image *im = malloc(sizeof(*im));
@@ -95,7 +129,7 @@ static void state_when_sent_to_kvm_and_back_expect_it_unchanged(void **state)
 		b.run_state = a.run_state;
 		b.tsc_offset = a.tsc_offset;
 		kvm_state_of_image(&b, im);
-		assert_memory_equal(&a, &b, sizeof(a));
+		same_state(&a, &b);
 	}
 	free(im);
 }
