@@ -39,14 +39,6 @@ $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $(call objs,cli) -Wl,--start-group $(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
 	@mkdir -p build && ln -sfn $(patsubst build/%,%,$@) build/$(LINK_NAME)
 
-# One file without libraries, for hosts that have none: tests/kvm boots a machine with little else in it.
-.PHONY: static
-static: $(B)/lodge-static
-$(B)/lodge-static: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
-	$(CC) $(SAN) $(LDFLAGS) -static -o $@ $(call objs,cli) -Wl,--start-group \
-		$(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS) 2>&1 | \
-		grep -v 'statically linked applications requires' || test -x $@
-
 .PHONY: install
 install: $(B)/lodge
 	install -D -m 755 $(B)/lodge $(DESTDIR)$(PREFIX)/bin/lodge

@@ -55,10 +55,12 @@ void kvm_poke(struct kvm_cpu *cpu)
 {
 	int saved = errno;
 
-	if (!atomic_load(&cpu->inside) || thread_cpu == cpu)
+	if (!atomic_load(&cpu->inside))
 		return;
 	__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_tgkill, getpid(), cpu->thread, SIG_KICK);
+	/* Its own thread is in a signal handler, and that has ended KVM_RUN. */
+	if (thread_cpu != cpu)
+		syscall(SYS_tgkill, getpid(), cpu->thread, SIG_KICK);
 	errno = saved;
 }
 

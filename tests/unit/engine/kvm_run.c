@@ -266,7 +266,9 @@ static void interrupt_when_disabled_expect_it_waits(void **state)
 	seen.vector = 0x21;
 	engine_kvm.signal(cpu[0], VCPU_SIGNAL_INTR_ON, 0);
 	assert_int_equal(run(0), ENGINE_EXIT_HALT);
-	assert_true(strstr(seen.log, "out1 80=1;out1 80=9;") == seen.log);
+	/* Before CLI; a KVM that interprets looks a little later than a processor. */
+	if (strcmp(seen.log, "out1 80=1;out1 80=2;out1 80=9;"))
+		assert_string_equal(seen.log, "out1 80=1;out1 80=9;out1 80=2;");
 }
 
 static void *kick_later(void *arg)
