@@ -19,4 +19,4 @@ ping -c 1 -W 20 10.0.2.2 >/dev/null && echo "@@net"
 i=0
 while [ $i -lt 2000 ]; do i=$((i + 1)); done
 wait
-echo "@@timer $(awk '/LOC|rtc|timer/ { s += $2 } END { print s > 10 }' /proc/interrupts)"
+echo "@@timer $(awk '/LOC|rtc|timer/ { s += $2 } END { print (s > 10) }' /proc/interrupts)"

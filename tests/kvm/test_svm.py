@@ -24,13 +24,17 @@ SCRIPT = """
 dd if=/l2/pattern of=/tmp/disk.img bs=64k 2>/dev/null
 dd if=/dev/zero of=/tmp/disk.img bs=64k seek=4 count=28 2>/dev/null
 echo "@@doctor $(lodge doctor --json)"
-echo "@@begin one"; timeout 600 %s; echo "@@exit one $?"
+echo "@@begin one"; timeout 3000 %s; echo "@@exit one $?"
 """
 
 # With nested paging, which is the usual thing, more is tried.
 MORE = """
-echo "@@begin two"; timeout 900 %s; echo "@@exit two $?"
-echo "@@begin unit"; timeout 300 kvm_run 2>&1; echo "@@exit unit $?"
+echo "@@begin two"; timeout 4000 %s; echo "@@exit two $?"
+echo "@@begin bios"
+timeout 2000 lodge run -accel kvm -cpu max,-xsave -m 64M -bios /l2/bios.bin -boot reboot-timeout=100 \\
+	-nographic -no-reboot -nic none </dev/null
+echo "@@exit bios $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
 echo "@@begin isa"; timeout 600 isa -e kvm 2>&1 | grep -v '^ok' ; echo "@@exit isa $?"
 """
 
@@ -61,6 +65,7 @@ def boot(npt):
     files = {"l2/vmlinuz": kernel("cloud-amd64"), "l2/initrd": initrd, "l2/pattern": path}
     script = SCRIPT % (L2 % ("auto", 1))
     if npt:
+        files["l2/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
         files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
         files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
         script += MORE % (L2 % ("kvm", 2))
@@ -108,6 +113,15 @@ def test_linux_when_two_cpus_expect_the_same(level):
     if not npt:
         pytest.skip("two CPUs are tried with nested paging alone, for time's sake")
     check_guest(text, "two", 2, md5)
+
+
+def test_seabios_when_nothing_to_boot_expect_it_says_so(level):
+    """Real mode, the shadow RAM of PAM, ROM below 4 GiB."""
+    npt, text, _ = level
+    if not npt:
+        pytest.skip("firmware is tried with nested paging alone, for time's sake")
+    out, code = part(text, "bios")
+    assert code == 0 and "SeaBIOS (version" in out and "No bootable device" in out
 
 
 def test_engine_when_on_hardware_expect_its_unit_tests_pass(level):

@@ -36,12 +36,15 @@ static struct {
 	int vector;
 	uint64_t in;
 	uint8_t cr8;
+	bool quiet;
 } seen;
 
 __attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
 {
 	va_list ap;
 
+	if (seen.quiet)
+		return;
 	va_start(ap, fmt);
 	seen.used += (size_t)vsnprintf(seen.log + seen.used, sizeof(seen.log) - seen.used, fmt, ap);
 	va_end(ap);
@@ -293,6 +296,51 @@ static void kick_when_the_guest_spins_expect_it_out(void **state)
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
 }
 
+static _Atomic unsigned kicks;
+static _Atomic bool stop;
+
+static void *run_and_count(void *arg)
+{
+	while (!stop) {
+		if (engine_kvm.run(arg) == ENGINE_EXIT_KICK)
+			kicks++;
+	}
+	return NULL;
+}
+
+static void spins_and_asks(void)
+{
+	LOAD(CODE, 0xeb, 0xfe);				    /* jmp . */
+	LOAD(CODE + 0x100, 0xe4, 0x60, 0xeb, 0xfc); /* 1: in al,0x60; jmp 1b */
+}
+
+static void kicks_when_many_expect_none_lost(void **state)
+{
+	pthread_t t;
+
+	NEED_KVM();
+	seen.quiet = true;
+	spins_and_asks();
+	for (unsigned round = 0; round < 2; round++) {
+		engine_kvm.state(cpu[0])->rip = CODE + round * 0x100;
+		engine_kvm.state_changed(cpu[0]);
+		stop = false;
+		kicks = 0;
+		pthread_create(&t, NULL, run_and_count, cpu[0]);
+		for (unsigned i = 0; i < 1000; i++) {
+			unsigned before = kicks;
+
+			engine_kvm.kick(cpu[0]);
+			for (unsigned wait = 0; kicks == before && wait < 20000; wait++)
+				usleep(wait < 100 ? 1 : 500);
+			assert_true(kicks != before);
+		}
+		stop = true;
+		engine_kvm.kick(cpu[0]);
+		pthread_join(t, NULL);
+	}
+}
+
 static void alarm_when_due_expect_a_kick(void **state)
 {
 	struct timespec ts;
@@ -405,6 +453,7 @@ int main(void)
 		T(interrupt_when_enabled_expect_its_handler),
 		T(interrupt_when_disabled_expect_it_waits),
 		T(kick_when_the_guest_spins_expect_it_out),
+		T(kicks_when_many_expect_none_lost),
 		T(alarm_when_due_expect_a_kick),
 		T(access_when_kicked_in_it_expect_the_instruction_done),
 		T(ap_when_init_and_sipi_come_expect_it_starts),
