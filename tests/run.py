@@ -14,7 +14,7 @@ What is a test:
   lockstep/DIR/NAME the same with both tiers compared after each block (-accel soft,check=on)
   fuzz/NAME         tests/fuzz: a libFuzzer target, run for some seconds (FUZZ_SECONDS)
   DIR/X             tests/DIR/test_X.py: pytest (system, tools); each function counts
-  systems/X         the same, but long: only when asked for (`make check-systems`)
+  systems/X, kvm/X  the same, but long: only when asked for (`make check-systems`, `make check-kvm`)
 
 PATTERN is a shell wildcard or the beginning of a name. A test that cannot run, because something
 is missing, fails with a sentence; what needs root, or a package that Lodge can do without, is skipped with one. Nothing
@@ -39,6 +39,7 @@ FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "3"))
 TIMEOUTS = {"check": 120, "unit": 300, "isa": 300, "oracle": 600, "golden": 60, "guest": 240, "fuzz": 120}
 PYTEST_TIMEOUT = 900
 SYSTEMS_TIMEOUT = 3 * 3600
+LONG = ("systems/", "kvm/")  # only when asked for
 
 
 class Job:
@@ -209,7 +210,7 @@ def pytest_jobs():
     for path in sorted(glob.glob("tests/*/test_*.py")):
         name = path[len("tests/"):-3].replace("/test_", "/")
         cmd = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", path]
-        long = name.startswith("systems/")
+        long = name.startswith(LONG)
         env = {"COLUMNS": "250"}  # room for the reason of a skip
         jobs.append(Job(name, cmd, SYSTEMS_TIMEOUT if long else PYTEST_TIMEOUT, parse_pytest, env,
                         cost=1000 if long else 100 if name.startswith("system/") else 5))
@@ -222,7 +223,7 @@ def all_jobs(only):
     if only:
         jobs = [j for j in jobs if any(matches(j.name, p) for p in only)]
     else:
-        jobs = [j for j in jobs if not j.name.startswith("systems/")]
+        jobs = [j for j in jobs if not j.name.startswith(LONG)]
     return jobs
 
 

@@ -8,6 +8,7 @@ help:
 	@echo "make demo      install what is needed, build, boot Debian's kernel to a shell"
 	@echo "make check     install what is needed, build with gcc and clang, run every test"
 	@echo "make check-systems   whole systems for a long time: installations, memtest86+ (tests/systems)"
+	@echo "make check-kvm       the KVM engine, under an emulated processor with AMD-V (tests/kvm)"
 	@echo "make t T=x     one test: T=x86/decode, fuzz/decode, guest/pm64/paging, system/boot_cloud"
 	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
 	@echo "make check-images  disk images: every random test at length (docs/images.md)"
@@ -51,6 +52,13 @@ check: deps
 check-systems: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; step "Building with $(CC)" $(MAKE) -j$(JOBS) all
 	@$(PYTHON) tests/run.py -j 1 --only systems/
+
+# The KVM engine under processors that emulators make; T=kvm/svm is one of them.
+.PHONY: check-kvm
+check-kvm: deps
+	@STEP_LOG=build/build.log; . tools/step.sh; \
+	step "Building with $(CC)" $(MAKE) -j$(JOBS) all $(B)/tests/unit/engine/kvm_run $(B)/tests/isa/isa
+	@B=$(B) $(PYTHON) tests/run.py -j 1 --only kvm/
 
 .PHONY: clean
 clean:

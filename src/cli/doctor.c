@@ -4,27 +4,24 @@
  * One check fills one part of struct report; then the report is printed for people or as JSON.
  * Threads: main only.
  */
-#include <cpuid.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
-#include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/range.h"
 #include "cli/cli.h"
+#include "machine/engines.h"
 #include "machine/vm.h"
 #include "x86/cpuid.h"
 
 #define FIRMWARE_MAX 16
 
 struct report {
-	char kvm_why[160], kvm_mend[320];
+	struct kvm_probe kvm;
+	unsigned kvm_ms; /* what the probe took */
 	bool cpu_ok;
 	char cpu_err[512];
 	struct x86_cpuid cpuid;
@@ -37,62 +34,15 @@ struct report {
 /* ---- KVM --------------------------------------------------------------------------------------
  */
 
-static void kvm_absent(struct report *r)
-{
-	uint32_t a, b, c, d, ext_c = 0;
-	bool vmx, svm, guest;
-
-	__cpuid(1, a, b, c, d);
-	vmx = c & (1u << 5);
-	guest = c & (1u << 31);
-	if (__get_cpuid(0x80000001, &a, &b, &ext_c, &d))
-		svm = ext_c & (1u << 2);
-	else
-		svm = false;
-	if (vmx || svm) {
-		snprintf(r->kvm_why, sizeof(r->kvm_why),
-			 "there is no /dev/kvm, though the processor has %s",
-			 vmx ? "VT-x" : "AMD-V");
-		snprintf(r->kvm_mend, sizeof(r->kvm_mend),
-			 "load the module: modprobe %s (if that fails, turn virtualization on in "
-			 "the host's firmware)",
-			 vmx ? "kvm_intel" : "kvm_amd");
-		return;
-	}
-	snprintf(r->kvm_why, sizeof(r->kvm_why),
-		 "there is no /dev/kvm, and the processor shows neither VT-x nor AMD-V");
-	snprintf(r->kvm_mend, sizeof(r->kvm_mend), "%s",
-		 guest ? "this host is a virtual machine itself: turn nested virtualization on "
-			 "outside"
-		       : "turn virtualization on in the host's firmware");
-}
-
-static void kvm_forbidden(struct report *r)
-{
-	struct stat st;
-	struct group *grp = stat("/dev/kvm", &st) ? NULL : getgrgid(st.st_gid);
-
-	snprintf(r->kvm_why, sizeof(r->kvm_why), "you may not open /dev/kvm");
-	snprintf(r->kvm_mend, sizeof(r->kvm_mend),
-		 "join its group: usermod -aG %s YOUR-NAME, then log in again",
-		 grp ? grp->gr_name : "kvm");
-}
-
 static void check_kvm(struct report *r)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct timespec before, after;
 
-	if (fd >= 0) {
-		close(fd);
-		snprintf(r->kvm_why, sizeof(r->kvm_why),
-			 "/dev/kvm is there, but the KVM engine is not part of this version yet");
-		snprintf(r->kvm_mend, sizeof(r->kvm_mend), "use the software engine");
-		return;
-	}
-	if (errno == EACCES || errno == EPERM)
-		kvm_forbidden(r);
-	else
-		kvm_absent(r);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	vm_probe_kvm(&r->kvm);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	r->kvm_ms = (unsigned)((after.tv_sec - before.tv_sec) * 1000 +
+			       (after.tv_nsec - before.tv_nsec) / 1000000);
 }
 
 /* ---- Processor, memory, firmware ---------------------------------------------------------------
@@ -188,9 +138,12 @@ static void print_text(const struct report *r)
 	printf("lodge %s\n\nengines\n", LODGE_VERSION);
 	printf("  soft  ready: the software engine (%s), on any x86-64 host\n",
 	       engine_soft_tier_name(&(struct engine_soft_options){0}));
-	printf("  kvm   not used: %s\n        mend: %s\n", r->kvm_why, r->kvm_mend);
-	if (strstr(r->kvm_why, "not part of this version") == NULL)
-		printf("        and the KVM engine is not part of this version yet\n");
+	if (r->kvm.verdict == KVM_GOOD)
+		printf("  kvm   ready: two test guests ran (%u ms), and it is what guests run on\n",
+		       r->kvm_ms);
+	else
+		printf("  kvm   not used: %s (found out in %u ms)\n        mend: %s\n", r->kvm.why,
+		       r->kvm_ms, r->kvm.mend);
 	printf("\nprocessor for guests (-cpu max)\n");
 	if (r->cpu_ok)
 		print_wrapped(r->features);
@@ -239,11 +192,11 @@ static void json_words(const char *words)
 static void print_json(const struct report *r)
 {
 	printf("{\"version\":\"%s\",\"engines\":{\"soft\":{\"usable\":true},\"kvm\":{"
-	       "\"usable\":false,\"reason\":",
-	       LODGE_VERSION);
-	json_string(r->kvm_why);
+	       "\"usable\":%s,\"probe_ms\":%u,\"reason\":",
+	       LODGE_VERSION, r->kvm.verdict == KVM_GOOD ? "true" : "false", r->kvm_ms);
+	json_string(r->kvm.why);
 	printf(",\"mend\":");
-	json_string(r->kvm_mend);
+	json_string(r->kvm.mend);
 	printf("}},\"cpu\":{\"ok\":%s,\"features\":", r->cpu_ok ? "true" : "false");
 	json_words(r->features);
 	printf("},\"memory\":{\"total\":%llu,\"available\":%llu},\"firmware\":[",

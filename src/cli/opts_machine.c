@@ -132,10 +132,10 @@ static int name_engine(struct run_opts *o, const char *name, size_t len, struct 
 		const char *name;
 		bool *where;
 	} engines[] = {
-		{"auto", &o->accel_auto},
-		{"kvm", &o->accel_kvm},
-		{"soft", &o->accel_soft},
-		{"tcg", &o->accel_soft},
+		{"auto", &o->accel.any},
+		{"kvm", &o->accel.kvm},
+		{"soft", &o->accel.soft},
+		{"tcg", &o->accel.soft},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
@@ -230,25 +230,39 @@ static int set_thread(struct run_opts *o, const char *val, struct lodge_err *err
 	return 0;
 }
 
+static int set_kvm_device(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	if (!*val)
+		return err_set(err, -EINVAL, "-accel: device= needs a path, as device=%s",
+			       ENGINE_KVM_DEVICE);
+	o->vm.kvm.device = run_opts_keep(o, val);
+	if (!o->vm.kvm.device)
+		return err_set(err, -ENOMEM, "-accel: too many options");
+	return 0;
+}
+
 static int set_engine_property(struct run_opts *o, const struct keyval *kv, struct lodge_err *err)
 {
 	static const struct {
 		const char *key;
 		int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
+		bool soft_only;
 	} props[] = {
-		{"tier", set_tier}, {"check", set_check},   {"tb-size", set_tb_size},
-		{"perf", set_perf}, {"thread", set_thread},
+		{"tier", set_tier, true},	{"check", set_check, true},
+		{"tb-size", set_tb_size, true}, {"perf", set_perf, true},
+		{"thread", set_thread, false},	{"device", set_kvm_device, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {
-		if (!strcmp(kv->key, props[i].key))
-			return props[i].set(o, kv->val, err);
+		if (strcmp(kv->key, props[i].key))
+			continue;
+		o->accel.soft_properties |= props[i].soft_only;
+		return props[i].set(o, kv->val, err);
 	}
-	return err_set(
-		err, -EINVAL,
-		"-accel: there is no property '%s'; there are tier, check, tb-size, perf and "
-		"thread",
-		kv->key);
+	return err_set(err, -EINVAL,
+		       "-accel: there is no property '%s'; there are tier, check, tb-size, perf, "
+		       "thread and device",
+		       kv->key);
 }
 
 static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
@@ -257,9 +271,12 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 	int r;
 
 	if (!strcmp(val, "help")) {
-		puts("auto  the best there is on this host (now: soft)\n"
-		     "soft  the software engine; 'tcg' means it, too\n"
-		     "kvm   the kernel's virtualization (not there yet)");
+		printf("auto  KVM where it runs operating systems, else soft ('lodge doctor' says)\n"
+		       "soft  the software engine; 'tcg' means it, too\n"
+		       "kvm   the kernel's virtualization\n"
+		       "\nproperties of kvm:\n"
+		       "device=PATH    the device (%s)\n",
+		       ENGINE_KVM_DEVICE);
 		printf("\nproperties of soft:\n"
 		       "tier=N         1: the interpreter, 2: the translator (%u, the highest "
 		       "there is)\n"
@@ -286,7 +303,7 @@ static int set_enable_kvm(struct run_opts *o, const char *val, struct lodge_err 
 {
 	(void)val;
 	(void)err;
-	o->accel_kvm = true;
+	o->accel.kvm = true;
 	return 0;
 }
 
@@ -398,7 +415,7 @@ const struct run_opt run_opts_machine[] = {
 	{"m", "SIZE", "memory of the guest, in MiB or with K, M, G, T (128M)", set_memory},
 	{"smp", "N[,sockets=N][,cores=N]", "processors (1)", set_smp},
 	{"cpu", "MODEL[,+FEATURE][,-FEATURE]", "processor model (max); 'help' lists them", set_cpu},
-	{"accel", "auto|soft|kvm[,tier=1][,PROPERTY=VALUE]",
+	{"accel", "auto|soft|kvm[,PROPERTY=VALUE]",
 	 "engine (auto); 'tcg' means soft; 'help' explains", set_accel},
 	{"enable-kvm", NULL, "the same as -accel kvm", set_enable_kvm},
 	{"machine", "pc[,accel=ENGINE][,memory-backend=ID]", "board: pc, the only one",

@@ -174,11 +174,13 @@ static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 /* With the options parsed: background, pidfile, the machine. */
 static int run(struct run_opts *o)
 {
+	struct vm_engine_choice choice;
 	struct lodge_err err = {""};
 	int ready_fd = -1, pid_fd = -1, signals, code;
 
-	fprintf(stderr, "lodge: engine: software (%s), because %s\n",
-		engine_soft_tier_name(&o->vm.soft), o->engine_reason);
+	if (vm_choose_engine(&o->vm, &o->accel, &choice, &err))
+		return cli_error("%s", err.msg);
+	fprintf(stderr, "lodge: engine: %s\n", choice.line);
 	if (o->daemonize) {
 		ready_fd = daemon_start(&err);
 		if (ready_fd < 0)

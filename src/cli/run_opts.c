@@ -184,17 +184,18 @@ static int check_boot(const struct run_opts *o, struct lodge_err *err)
 
 static int check_engine(struct run_opts *o, struct lodge_err *err)
 {
-	if (o->accel_kvm && !o->accel_soft && !o->accel_auto)
-		return err_set(err, -ENOTSUP,
-			       "this version has no KVM engine yet; use -accel soft, or leave "
-			       "-accel out");
+	const struct vm_engine_wish *w = &o->accel;
+
+	if (w->soft_properties && w->kvm && !w->soft && !w->any)
+		return err_set(err, -EINVAL,
+			       "-accel kvm has none of tier, check, tb-size and perf; these are "
+			       "the software engine's");
+	if (o->vm.kvm.device && w->soft && !w->kvm && !w->any)
+		return err_set(err, -EINVAL,
+			       "-accel soft has no device; that is a property of -accel kvm");
 	if (o->vm.soft.check && o->vm.soft.tier == 1)
 		return err_set(err, -EINVAL,
 			       "-accel: check=on compares tier 2 with tier 1; leave tier=1 out");
-	snprintf(o->engine_reason, sizeof(o->engine_reason), "%s",
-		 o->accel_kvm	 ? "this version has no KVM engine yet, and you allowed this one"
-		 : o->accel_soft ? "you asked for it"
-				 : "this version has no KVM engine yet");
 	return 0;
 }
 

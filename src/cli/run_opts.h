@@ -9,13 +9,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "machine/engines.h"
 #include "machine/vm.h"
 
 #define RUN_STRINGS_MAX 128
 
 struct run_opts {
 	struct vm_config vm;
-	bool accel_kvm, accel_soft, accel_auto; /* which ones -accel and -machine named */
+	struct vm_engine_wish accel; /* what -accel and -machine named */
 	bool nographic, nodefaults, no_display, vga_std;
 	unsigned serials;	    /* -serial options so far */
 	bool nic_said;		    /* there was a -nic or -net: no card of its own accord */
@@ -24,8 +25,7 @@ struct run_opts {
 	const char *memory_backend; /* the id of the one that is the guest's memory */
 	bool daemonize, help;
 	const char *pidfile;
-	bool no_control;		/* -control off */
-	char engine_reason[160];	/* "because ..." */
+	bool no_control; /* -control off */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;
 };

@@ -64,6 +64,7 @@ struct engine_config {
 	struct mem *mem;		 /* borrowed; the engine becomes its listener */
 	struct engine_host host;	 /* copied */
 	struct engine_soft_options soft; /* for the software engine */
+	struct engine_kvm_options kvm;	 /* for the other */
 };
 
 struct engine_ops {
@@ -99,6 +100,6 @@ struct engine_ops {
 			 void *opaque);
 };
 
-extern const struct engine_ops engine_soft;
+extern const struct engine_ops engine_soft, engine_kvm;
 
 #endif

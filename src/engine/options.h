@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `-accel soft,...` sets: plain data between the command line and the software engine.
+ * What `-accel soft,...` and `-accel kvm,...` set: plain data between the command line and an engine.
  * Threads: no shared state.
  */
 #ifndef LODGE_ENGINE_OPTIONS_H
@@ -34,6 +34,13 @@ struct engine_soft_options {
 	unsigned warm;	/* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM, and ... */
 	bool patient;	/* ... more of a block whose place is overwritten again and again */
 };
+
+/* All 0 is the default. */
+struct engine_kvm_options {
+	const char *device; /* NULL: ENGINE_KVM_DEVICE */
+};
+
+#define ENGINE_KVM_DEVICE "/dev/kvm"
 
 /* `o` with its defaults filled in. */
 static inline struct engine_soft_options

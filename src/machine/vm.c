@@ -192,6 +192,7 @@ static int make_engine(struct vm *vm, struct lodge_err *err)
 		.mem = vm->mem,
 		.host = vm_engine_host(vm),
 		.soft = vm->cfg.soft,
+		.kvm = vm->cfg.kvm,
 	};
 
 	vm->cpus = calloc(vm->cfg.cpus, sizeof(*vm->cpus));

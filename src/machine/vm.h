@@ -64,6 +64,7 @@ struct vm_config {
 	const char *name;
 	const struct engine_ops *engine; /* NULL: the software engine */
 	struct engine_soft_options soft; /* for that one */
+	struct engine_kvm_options kvm;	 /* for the other */
 	uint64_t ram_bytes;		 /* VM_RAM_MIN .. VM_RAM_MAX, page-aligned */
 	unsigned cpus;			 /* 1 .. VM_CPUS_MAX */
 	const char *cpu;		 /* CPU model and features, "max" if NULL */

@@ -5,7 +5,7 @@
  *
  * Run:    make t T=isa/NAME       one test, or all whose names begin with NAME, or a family
  *         build/gcc/tests/isa/isa [-e ENGINE] [-f FAMILY] [-l] [NAME…]
- *         ENGINE is soft1 or soft2 (the software engine's tiers), lockstep (both, compared after
+ *         ENGINE is kvm, soft1 or soft2 (the software engine's tiers), lockstep (both, compared after
  *         each block), soft for these three, or host for the processor this runs on; without -e, all there are. LODGE_TIER=1|2 leaves one tier out.
  *
  * A family is one file tests/isa/FAMILY.isa, assembled by GNU as with the macros of isa.inc:
@@ -70,6 +70,7 @@ static const struct isa_engine engines[] = {
 	{"soft1", &engine_soft, 1, false}, /* the interpreter */
 	{"soft2", &engine_soft, 2, false}, /* the translator, from a block's first run on */
 	{"lockstep", &engine_soft, 2, true},
+	{"kvm", &engine_kvm, 0, false}, /* when asked for: few hosts have it */
 };
 
 struct runner {
@@ -476,7 +477,7 @@ static bool wants_engine(const struct runner *r, const struct isa_engine *engine
 	const char *tier = getenv("LODGE_TIER");
 
 	if (!r->engine)
-		return !tier || (unsigned)atoi(tier) == engine->tier;
+		return engine->ops != &engine_kvm && (!tier || (unsigned)atoi(tier) == engine->tier);
 	return !strcmp(r->engine, engine->name) || !strcmp(r->engine, engine->ops->name);
 }
 

@@ -141,6 +141,7 @@ static void accel_when_named_expect_engine_or_refusal(void **state)
 {
 	static const char *const good[] = {
 		"-kernel k -accel auto",
+		"-kernel k -accel kvm",
 		"-kernel k -accel soft",
 		"-kernel k -accel tcg",
 		"-kernel k -accel tcg,tier=1,thread=multi",
@@ -153,12 +154,27 @@ static void accel_when_named_expect_engine_or_refusal(void **state)
 
 	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		expect_ok(&o, good[i]);
-		assert_true(strlen(o.engine_reason) > 5);
 		run_opts_free(&o);
 	}
-	expect_refusal("-kernel k -accel kvm", "no KVM engine");
-	expect_refusal("-kernel k -enable-kvm", "no KVM engine");
-	expect_refusal("-kernel k -machine pc,accel=kvm", "no KVM engine");
+	expect_ok(&o, "-kernel k");
+	assert_false(o.accel.kvm || o.accel.soft || o.accel.any);
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -enable-kvm");
+	assert_true(o.accel.kvm && !o.accel.soft && !o.accel.any);
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -machine pc,accel=kvm");
+	assert_true(o.accel.kvm && !o.accel.soft && !o.accel.any);
+	assert_null(o.vm.kvm.device);
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -accel kvm,device=/dev/lodge");
+	assert_string_equal(o.vm.kvm.device, "/dev/lodge");
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -accel auto,tier=1");
+	assert_true(o.accel.any && o.accel.soft_properties);
+	run_opts_free(&o);
+	expect_refusal("-kernel k -accel kvm,tier=1", "tier");
+	expect_refusal("-kernel k -accel soft,device=/dev/kvm", "device");
+	expect_refusal("-kernel k -accel kvm,device=", "device=");
 	expect_refusal("-kernel k -accel xen", "xen");
 	expect_refusal("-kernel k -accel soft,thread=single", "single");
 	expect_refusal("-kernel k -machine q35", "q35");

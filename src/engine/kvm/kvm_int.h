@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the KVM engine: its structures, and what its files ask of each other. Private to
+ * src/engine/kvm. Source: Linux, Documentation/virt/kvm/api.rst; <linux/kvm.h>.
+ *
+ * Where a vCPU's state is: in the kernel (WHERE_KERNEL), there and in `s` (WHERE_BOTH), or newer in
+ * `s` (WHERE_STATE). It comes out when someone asks for it and goes back before the next KVM_RUN.
+ *
+ * Locks: kvm_cpu.lock guards `where` and the way out and in; nothing is called with it held.
+ */
+#ifndef LODGE_ENGINE_KVM_INT_H
+#define LODGE_ENGINE_KVM_INT_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "engine/engine.h"
+
+#define KVM_SLOTS_MAX 600u /* the memory map has up to 512 ranges */
+#define KVM_CPUID_MAX 256u /* entries of KVM_GET_SUPPORTED_CPUID */
+#define KVM_MSRS_MAX 64u
+
+/* kvm_cpu.requests */
+#define KVM_REQ_KICK 1u
+#define KVM_REQ_INTR 2u
+#define KVM_REQ_NMI 4u
+#define KVM_REQ_INIT 8u
+#define KVM_REQ_SIPI 16u
+
+struct kvm_slot {
+	gpa_t gpa;
+	uint64_t len, off;
+	bool rom, used;
+};
+
+enum kvm_where { WHERE_KERNEL, WHERE_BOTH, WHERE_STATE };
+
+struct kvm_engine;
+
+struct kvm_cpu {
+	struct kvm_engine *e;
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	struct x86_state s;
+	pthread_mutex_t lock;
+	enum kvm_where where;
+	_Atomic uint32_t requests;
+	_Atomic uint8_t sipi_vector;
+	/* In KVM_RUN, or about to: partner of kvm_poke and kvm_slots' stop. */
+	_Atomic bool inside;
+	_Atomic bool runs;  /* in run(): its state is not to be fetched */
+	_Atomic bool if_on; /* interrupts are enabled, as of the last exit */
+	bool unfinished;    /* the kernel has yet to take what an access gave */
+	bool tpr_stale;	    /* run->cr8 is to be asked of the machine again */
+	int thread;
+	timer_t timer;
+	bool has_timer;
+	char error[512];
+};
+
+struct kvm_engine {
+	struct engine_config cfg;
+	struct x86_cpuid cpuid; /* what is left of the model's */
+	int dev, vm;
+	size_t run_bytes;
+	unsigned slots_max, slot_count;
+	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
+	bool has_sregs2, has_msr_exits, has_tsc_offset;
+	uint64_t xcr0; /* what guests may have */
+	bool msr_ok[KVM_MSRS_MAX];
+	uint64_t arch_caps;
+	/* Memory slots go: nobody enters KVM_RUN. Under gate_lock, but looked at without. */
+	_Atomic bool gate_shut;
+	pthread_mutex_t gate_lock;
+	pthread_cond_t gate_cond;
+	/* Set once; then no vCPU runs again. broken_msg is written before. */
+	_Atomic bool broken;
+	char broken_msg[512];
+	struct kvm_cpu **cpus;
+};
+
+/* ---- state.c: the same state in KVM's structures; no calls ------------------------------------ */
+
+struct kvm_image {
+	struct kvm_regs regs;
+	struct kvm_sregs2 sregs; /* apic_base and cr8 are the caller's */
+	struct kvm_xsave xsave;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs dr;
+	struct kvm_vcpu_events ev;
+	uint64_t msr[KVM_MSRS_MAX]; /* in the order of kvm_msr_index */
+};
+
+uint32_t kvm_msr_index(unsigned i);
+unsigned kvm_msr_count(void);
+
+/* `xcr0`: the components the kernel knows. */
+void kvm_image_of_state(struct kvm_image *im, const struct x86_state *s, uint64_t xcr0);
+void kvm_state_of_image(struct x86_state *s, const struct kvm_image *im);
+
+/* ---- sync.c: between the kernel and `s` --------------------------------------------------------- */
+
+/* Bring the state out (if it is not) or in (if `s` is newer). 0, or -errno with cpu->error set. */
+int kvm_fetch(struct kvm_cpu *cpu) MUST_CHECK;
+int kvm_store(struct kvm_cpu *cpu) MUST_CHECK;
+int kvm_set_msr(const struct kvm_cpu *cpu, uint32_t msr, uint64_t val) MUST_CHECK;
+/* Guest TSC = host TSC + s.tsc_offset, as of now. */
+void kvm_store_tsc(struct kvm_cpu *cpu);
+/* Which of kvm_msr_index this kernel has. */
+void kvm_find_msrs(struct kvm_engine *e);
+
+/* ---- cpuid.c ------------------------------------------------------------------------------------ */
+
+/* e->cpuid, e->xcr0, e->arch_caps from the model and the kernel; tells the person what had to go. */
+int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
+int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err) MUST_CHECK;
+
+/* ---- slots.c ------------------------------------------------------------------------------------ */
+
+/* The slots as the memory map says. With the VM lock. Failure breaks the engine. */
+void kvm_slots_update(struct kvm_engine *e);
+
+/* ---- exits.c ------------------------------------------------------------------------------------ */
+
+enum kvm_next { NEXT_RUN, NEXT_HALT, NEXT_SHUTDOWN, NEXT_ERROR };
+enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu);
+
+/* ---- report.c ----------------------------------------------------------------------------------- */
+
+/* cpu->error: the sentence, then registers and instruction bytes. */
+void kvm_report(struct kvm_cpu *cpu, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void kvm_break(struct kvm_engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- run.c: engine.h's functions ------------------------------------------------------------------ */
+
+enum engine_exit kvm_op_run(struct vcpu *v);
+void kvm_op_kick(struct vcpu *v);
+void kvm_op_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg);
+bool kvm_op_alarm(struct vcpu *v, uint64_t deadline_ns);
+bool kvm_op_has_work(const struct vcpu *v);
+struct x86_state *kvm_op_state(struct vcpu *v);
+void kvm_op_state_changed(struct vcpu *v);
+const char *kvm_op_error(const struct vcpu *v);
+
+/* ---- signals.c ---------------------------------------------------------------------------------- */
+
+int kvm_signals_init(struct lodge_err *err) MUST_CHECK;
+void kvm_signals_thread(struct kvm_cpu *cpu);
+/* Out of KVM_RUN, or not into it, if it is there. Any thread, async-signal-safe. */
+void kvm_poke(struct kvm_cpu *cpu);
+bool kvm_alarm_set(struct kvm_cpu *cpu, uint64_t deadline_ns);
+void kvm_alarm_free(struct kvm_cpu *cpu);
+
+#endif

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A first level with hardware virtualization, on hosts without: Debian's cloud kernel with its kvm-amd on
+QEMU's emulated AMD-V. In it run Lodge with the libraries it needs, test programs, and second-level guests.
+
+The emulator is slow and the host may be busy: every limit is many times what an idle machine takes.
+"""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from modules import modules
+from vm import TOP, WORK, kernel
+
+BUILD = os.path.join(TOP, os.environ.get("B", "build/gcc"))
+# What shortens a boot, and what Debian's kernel needs to trust an emulated clock.
+QUICK = ("quiet mitigations=off nokaslr lpj=1000000 tsc=reliable cryptomgr.notests 8250.nr_uarts=1 "
+         "i8042.noaux i8042.nopnp no_timer_check audit=0 apparmor=0 selinux=0 rcupdate.rcu_expedited=1 "
+         "random.trust_cpu=on")
+
+# The first file system cannot be left behind, which processes that give up their root need: everything moves.
+INIT = """#!/bin/busybox sh
+if [ ! -e /moved ]; then
+	/bin/busybox mkdir /new
+	/bin/busybox mount -t tmpfs new /new
+	/bin/busybox mv /bin /lib /lib64 /l2 /*.ko /new/
+	/new/bin/busybox cp /init /new/
+	cd /new
+	/new/bin/busybox mkdir proc sys dev tmp run
+	/new/bin/busybox touch moved
+	exec /new/bin/busybox switch_root /new /init
+fi
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/ LD_LIBRARY_PATH=/lib
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
+ifconfig lo 127.0.0.1 2>/dev/null
+%s
+echo "@@L1 kernel $(uname -r)"
+%s
+echo "@@L1 end"
+poweroff -f
+"""
+
+
+def libraries(*programs):
+    """The shared libraries of these, and those that Lodge loads by itself."""
+    found = set()
+    for p in programs:
+        out = subprocess.run(["ldd", p], stdout=subprocess.PIPE, text=True, check=True).stdout
+        found.update(re.findall(r"(/\S+\.so\S*)", out))
+    return found
+
+
+def slirp():
+    for d in ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"):
+        p = os.path.join(d, "libslirp.so.0")
+        if os.path.exists(p):
+            return [p]
+    return []
+
+
+def build(script, files, module_args):
+    """The first level's initramfs: busybox, modules, Lodge, `files` ({name in /: path})."""
+    os.makedirs(WORK, exist_ok=True)
+    root = tempfile.mkdtemp(prefix="nested-", dir=WORK)
+    for d in ("bin", "lib", "lib64", "proc", "sys", "dev", "tmp", "l2"):
+        os.mkdir(os.path.join(root, d))
+    shutil.copy(kernel("busybox-amd64"), os.path.join(root, "bin/busybox"))
+    os.symlink("busybox", os.path.join(root, "bin/sh"))
+    load = []
+    for m in modules("cloud-amd64", "kvm_amd"):
+        name = os.path.basename(m)
+        shutil.copy(m, os.path.join(root, name))
+        load.append("insmod /%s %s" % (name, module_args if name.startswith("kvm-amd") else ""))
+    programs = {"bin/lodge": os.path.join(BUILD, "lodge")}
+    programs.update({k: v for k, v in files.items() if k.startswith("bin/")})
+    for name, path in programs.items():
+        subprocess.run(["strip", "-o", os.path.join(root, name), path], check=True)
+    for name, path in files.items():
+        if name not in programs:
+            shutil.copy(path, os.path.join(root, name))
+    for lib in libraries(*programs.values(), *slirp()) | set(slirp()):
+        where = "lib64" if "ld-linux" in lib else "lib"
+        shutil.copy(os.path.realpath(lib), os.path.join(root, where, os.path.basename(lib)))
+    with open(os.path.join(root, "init"), "w") as f:
+        f.write(INIT % ("\n".join(load), script))
+    os.chmod(os.path.join(root, "init"), 0o755)
+    out = root + ".cpio"
+    with open(out, "w") as f:
+        subprocess.run("find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet", shell=True, cwd=root,
+                       stdout=f, check=True)
+    shutil.rmtree(root)
+    return out
+
+
+def run(script, files=None, module_args="", memory=1024, limit=1500):
+    """What the first level's console said."""
+    initrd = build(script, files or {}, module_args)
+    log = os.path.join(WORK, "nested-%s.log" % (module_args.replace("=", "-") or "default"))
+    cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
+           "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
+           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 nosmp panic=-1 " + QUICK]
+    late = False
+    try:
+        subprocess.run(cmd, stdin=subprocess.DEVNULL, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        late = True
+    os.unlink(initrd)
+    with open(log, errors="replace") as f:
+        text = f.read().replace("\r", "")
+    print("---- " + log + "\n" + text[-8000:])
+    assert not late, "the first level did not end within %d s" % limit
+    return text

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Lodge on KVM on AMD-V, which QEMU emulates, with nested paging and without. One boot of the first level
+serves all tests of a kind; its log is build/system/nested-*.log.
+
+QEMU 7.2's AMD-V lets XSETBV through, so that KVM does not know the guest's XCR0: guests go without XSAVE.
+"""
+import hashlib
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+import nested
+from modules import modules
+from vm import TOP, WORK, bad_lines, kernel
+
+L2 = ("lodge run -accel %s -cpu max,-xsave -smp %d -m 128M -nographic -no-reboot -kernel /l2/vmlinuz "
+      "-initrd /l2/initrd -drive file=/tmp/disk.img,if=virtio,format=raw -nic user,model=virtio-net-pci "
+      "-append \"console=ttyS0 " + nested.QUICK + " lodge.cmd=l2.sh\" </dev/null")
+
+SCRIPT = """
+dd if=/l2/pattern of=/tmp/disk.img bs=64k 2>/dev/null
+dd if=/dev/zero of=/tmp/disk.img bs=64k seek=4 count=28 2>/dev/null
+echo "@@doctor $(lodge doctor --json)"
+echo "@@begin one"; timeout 3000 %s; echo "@@exit one $?"
+"""
+
+# With nested paging, which is the usual thing, more is tried.
+MORE = """
+echo "@@begin two"; timeout 4000 %s; echo "@@exit two $?"
+echo "@@begin bios"
+timeout 2000 lodge run -accel kvm -cpu max,-xsave -m 64M -bios /l2/bios.bin -boot reboot-timeout=100 \\
+	-nographic -no-reboot -nic none </dev/null
+echo "@@exit bios $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
+echo "@@begin isa"; timeout 600 isa -e kvm 2>&1 | grep -v '^ok' ; echo "@@exit isa $?"
+"""
+
+
+def pattern():
+    data = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(8192))
+    path = os.path.join(WORK, "pattern-%d" % os.getpid())
+    with open(path, "wb") as f:
+        f.write(data)
+    return path, hashlib.md5(data).hexdigest()
+
+
+def boot(npt):
+    os.makedirs(WORK, exist_ok=True)
+    path, md5 = pattern()
+    initrd = os.path.join(WORK, "l2-%d" % os.getpid())
+    # In the order of their names: that of loading.
+    mods = []
+    for i, m in enumerate(modules("cloud-amd64", "virtio_pci", "virtio_blk", "virtio_net")):
+        link = os.path.join(WORK, "%02d-%s" % (i, os.path.basename(m)))
+        if os.path.lexists(link):
+            os.unlink(link)
+        os.symlink(m, link)
+        mods.append(link)
+    subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), initrd, kernel("busybox-amd64"),
+                    os.path.join(TOP, "tools/guest_init.sh"), os.path.join(TOP, "tests/kvm/l2.sh"), *mods],
+                   check=True)
+    files = {"l2/vmlinuz": kernel("cloud-amd64"), "l2/initrd": initrd, "l2/pattern": path}
+    script = SCRIPT % (L2 % ("auto", 1))
+    if npt:
+        files["l2/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
+        files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
+        files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
+        script += MORE % (L2 % ("kvm", 2))
+    text = nested.run(script, files, "npt=%d" % npt, limit=2400)
+    for f in [path, initrd, *mods]:
+        os.unlink(f)
+    return text, md5
+
+
+@pytest.fixture(scope="module", params=[1, 0], ids=["npt", "shadow"])
+def level(request):
+    return request.param, *boot(request.param)
+
+
+def part(text, name):
+    m = re.search(r"@@begin %s\n(.*?)@@exit %s (\d+)" % (name, name), text, re.S)
+    assert m, "the first level did not come to the end of '%s'" % name
+    return m.group(1), int(m.group(2))
+
+
+def check_guest(text, name, cpus, md5):
+    out, code = part(text, name)
+    assert code == 0
+    assert "lodge: engine: KVM (/dev/kvm), because" in out
+    assert "@@cpus %d\n" % cpus in out
+    assert "@@disk %s\n" % md5 in out
+    assert "@@written" in out and "@@net" in out and "@@timer 1" in out and "@@bad" not in out
+    assert "lodge-guest: l2.sh exit 0" in out
+    assert not bad_lines(out)
+
+
+def test_probe_when_svm_is_there_expect_kvm_good(level):
+    _, text, _ = level
+    j = json.loads(re.search(r"@@doctor (\{.*\})", text).group(1))
+    assert j["engines"]["kvm"]["usable"], j["engines"]["kvm"]
+
+
+def test_linux_when_one_cpu_expect_userspace_disk_network(level):
+    _, text, md5 = level
+    check_guest(text, "one", 1, md5)
+
+
+def test_linux_when_two_cpus_expect_the_same(level):
+    npt, text, md5 = level
+    if not npt:
+        pytest.skip("two CPUs are tried with nested paging alone, for time's sake")
+    check_guest(text, "two", 2, md5)
+
+
+def test_seabios_when_nothing_to_boot_expect_it_says_so(level):
+    """Real mode, the shadow RAM of PAM, ROM below 4 GiB."""
+    npt, text, _ = level
+    if not npt:
+        pytest.skip("firmware is tried with nested paging alone, for time's sake")
+    out, code = part(text, "bios")
+    assert code == 0 and "SeaBIOS (version" in out and "No bootable device" in out
+
+
+def test_engine_when_on_hardware_expect_its_unit_tests_pass(level):
+    npt, text, _ = level
+    if not npt:
+        pytest.skip("unit tests are run with nested paging alone, for time's sake")
+    out, _ = part(text, "unit")
+    assert re.search(r"\[  PASSED  \] \d+ test", out) and "FAILED" not in out
+
+
+def test_instructions_when_on_hardware_expect_the_known_results(level):
+    npt, text, _ = level
+    if not npt:
+        pytest.skip("instructions are tried with nested paging alone, for time's sake")
+    out, _ = part(text, "isa")
+    assert not re.findall(r"^FAIL .*", out, re.M)
