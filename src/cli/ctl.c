@@ -55,8 +55,7 @@ static bool is_there(const struct ctl *ctl)
 	bool there = false;
 	size_t i;
 
-	json_array_foreach(list, i, info)
-	{
+	json_array_foreach (list, i, info) {
 		there |=
 			json_equal(json_object_get(info, "key"),
 				   json_object_get(ctl->info, "key")) &&

@@ -177,8 +177,7 @@ int cli_ps(int argc, char **argv)
 		json_decref(list);
 		return cli_error("%s", err.msg[0] ? err.msg : "no memory");
 	}
-	json_array_foreach(list, i, info)
-	{
+	json_array_foreach (list, i, info) {
 		if (n < ROWS_MAX)
 			rows[n++].info = info;
 	}

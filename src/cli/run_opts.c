@@ -128,13 +128,24 @@ static int parse_one(struct run_opts *o, int argc, char **argv, int *i, struct l
 	return opt->set(o, opt->arg ? argv[++*i] : NULL, err);
 }
 
+static bool monitor_has_terminal(const struct run_opts *o)
+{
+	for (unsigned i = 0; i < o->vm.n_monitors; i++) {
+		if (!strcmp(o->vm.monitors[i].chardev, "stdio"))
+			return true;
+	}
+	return false;
+}
+
 /* What the console is when nobody said: the terminal, unless there shall be none. */
 static void default_console(struct run_opts *o)
 {
-	if (!o->serials && !o->nodefaults && !o->no_display && !o->daemonize)
+	bool terminal = !o->no_display && !o->daemonize && !monitor_has_terminal(o);
+
+	if (!o->serials && !o->nodefaults && terminal)
 		o->vm.serial[0] = "mon:stdio";
 	/* Nobody is there at first; 'lodge console' attaches. */
-	if (!o->serials && (o->no_display || o->daemonize) && !o->nodefaults)
+	if (!o->serials && !o->nodefaults && !terminal)
 		o->vm.serial[0] = "null";
 	o->vm.bios_on_serial = o->vm.serial[0] && !o->no_display;
 }

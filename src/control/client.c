@@ -42,8 +42,7 @@ static void say_who_there_is(const json_t *list, const char *who, struct lodge_e
 	size_t used = 0, i;
 	json_t *info;
 
-	json_array_foreach(list, i, info)
-	{
+	json_array_foreach (list, i, info) {
 		const char *name = json_string_value(json_object_get(info, "name"));
 		json_int_t pid = json_integer_value(json_object_get(info, "pid"));
 
@@ -69,8 +68,7 @@ json_t *client_find(const char *who, struct lodge_err *err)
 
 	if (!list)
 		return NULL;
-	json_array_foreach(list, i, info)
-	{
+	json_array_foreach (list, i, info) {
 		/* A name comes before a process of that number. */
 		const char *name = json_string_value(json_object_get(info, "name"));
 

@@ -56,6 +56,9 @@ const char *qmp_str(json_t *args, const char *key);
 bool qmp_bool(json_t *args, const char *key, bool other);
 json_int_t qmp_int(json_t *args, const char *key, json_int_t other);
 
+/* A string of any bytes. */
+json_t *qmp_text(const char *text, size_t len);
+
 /* "running", "paused", ... */
 const char *mon_state_name(enum vm_state state);
 

@@ -46,9 +46,25 @@ void qmp_greet(struct mon *m)
 	send_new(m, json_pack("{s:{s:o, s:[]}}", "QMP", "version", version_json(), "capabilities"));
 }
 
+json_t *qmp_text(const char *text, size_t len)
+{
+	json_t *j = json_stringn(text, len);
+	char *copy;
+
+	/* No UTF-8, as names of files need not be: what is not ASCII is shown as '?'. */
+	if (j || !(copy = malloc(len + 1)))
+		return j;
+	for (size_t i = 0; i < len; i++)
+		copy[i] = (char)(text[i] & 0x80 ? '?' : text[i]);
+	j = json_stringn(copy, len);
+	free(copy);
+	return j;
+}
+
 static json_t *error_json(const char *class, const char *desc)
 {
-	return json_pack("{s:{s:s, s:s%}}", "error", "class", class, "desc", desc, strlen(desc));
+	return json_pack("{s:{s:s, s:o}}", "error", "class", class, "desc",
+			 qmp_text(desc, strlen(desc)));
 }
 
 void qmp_refuse(struct mon *m, const char *desc)
@@ -120,8 +136,7 @@ static int check_args(const char *spec, json_t *args, struct lodge_err *err)
 
 	if (!spec)
 		return 0;
-	json_object_foreach(args, key, v)
-	{
+	json_object_foreach (args, key, v) {
 		char type = type_of(spec, key, strlen(key), &optional);
 
 		if (!type)
@@ -184,7 +199,7 @@ static int human(struct mon *m, json_t *args, json_t **ret, struct lodge_err *er
 
 	(void)err;
 	hmp_run(m, qmp_str(args, "command-line"), &out);
-	*ret = json_stringn(out.p ? out.p : "", out.len);
+	*ret = qmp_text(out.p ? out.p : "", out.len);
 	mon_buf_free(&out);
 	return 0;
 }
@@ -260,8 +275,7 @@ static const char *check_top(json_t *top)
 
 	if (!json_is_object(top))
 		return "QMP input must be a JSON object";
-	json_object_foreach(top, key, v)
-	{
+	json_object_foreach (top, key, v) {
 		if (!strcmp(key, "arguments") && !json_is_object(v))
 			return "QMP input member 'arguments' must be an object";
 		if (!strcmp(key, "execute") && !json_is_string(v))
@@ -284,9 +298,6 @@ void qmp_take(struct mon *m, const char *text, size_t len)
 
 	if (!top) {
 		snprintf(desc, sizeof(desc), "JSON parse error, %.200s", where.text);
-		/* The library quotes the input, which may be cut inside a character. */
-		for (char *c = desc; *c; c++)
-			*c = *c & 0x80 || *c < ' ' ? '?' : *c;
 		qmp_refuse(m, desc);
 		return;
 	}

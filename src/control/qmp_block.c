@@ -16,12 +16,12 @@
 
 static json_t *inserted(const struct vm_ctl_drive *d)
 {
-	return json_pack("{s:s, s:b, s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, "
-			 "s:{s:I, s:s, s:s}}",
-			 "file", d->path, "ro", (int)d->read_only, "drv", d->format, "encrypted", 0,
-			 "bps", 0, "bps_rd", 0, "bps_wr", 0, "iops", 0, "iops_rd", 0, "iops_wr", 0,
-			 "image", "virtual-size", (json_int_t)d->size, "filename", d->path,
-			 "format", d->format);
+	return json_pack("{s:o, s:b, s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, "
+			 "s:{s:I, s:o, s:s}}",
+			 "file", qmp_text(d->path, strlen(d->path)), "ro", (int)d->read_only, "drv",
+			 d->format, "encrypted", 0, "bps", 0, "bps_rd", 0, "bps_wr", 0, "iops", 0,
+			 "iops_rd", 0, "iops_wr", 0, "image", "virtual-size", (json_int_t)d->size,
+			 "filename", qmp_text(d->path, strlen(d->path)), "format", d->format);
 }
 
 static json_t *drive_json(const struct vm_ctl_drive *d)

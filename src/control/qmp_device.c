@@ -49,8 +49,9 @@ COMMAND(query_chardev)
 	*ret = json_array();
 	for (unsigned i = 0; i < n; i++)
 		json_array_append_new(*ret,
-				      json_pack("{s:s, s:s, s:b}", "label", c[i].label, "filename",
-						c[i].name, "frontend-open", (int)c[i].open));
+				      json_pack("{s:s, s:o, s:b}", "label", c[i].label, "filename",
+						qmp_text(c[i].name, strlen(c[i].name)),
+						"frontend-open", (int)c[i].open));
 	free(c);
 	return 0;
 }
@@ -80,8 +81,7 @@ COMMAND(device_add)
 	json_t *v;
 	int r = p ? 0 : -ENOMEM;
 
-	json_object_foreach(args, key, v)
-	{
+	json_object_foreach (args, key, v) {
 		if (!r)
 			r = set_text(p, key, v, err);
 	}

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "control/mon_int.h"
 
@@ -41,7 +42,7 @@ COMMAND(query_name)
 	vm_ctl_info(m->vm, &info);
 	*ret = json_object();
 	if (info.name)
-		json_object_set_new(*ret, "name", json_string(info.name));
+		json_object_set_new(*ret, "name", qmp_text(info.name, strlen(info.name)));
 	return 0;
 }
 

@@ -423,6 +423,20 @@ def test_mux_when_ctrl_a_c_expect_monitor_and_guest_again():
         say(vm, "\recho back$((1 + 1))", "back2")
 
 
+def test_monitor_when_on_the_terminal_expect_it_edited_and_echoed():
+    c = pexpect.spawn(LODGE[0], ["run", "-name", "tty", "-monitor", "stdio", "-S", "-kernel",
+                                 kernel("cloud-amd64")], timeout=60, encoding="utf-8")
+    c.expect(r"monitor - type 'help'.*\(qemu\) ")
+    c.send("info nane\x7f\x7fme\r")
+    c.expect(r"info nane\x08 \x08\x08 \x08me\r+\ntty\r+\n\(qemu\) ")
+    c.send("rubbish\x15help quit\r")
+    c.expect("quit -- end it at once")
+    c.send("q\r")
+    c.expect(pexpect.EOF)
+    c.wait()
+    assert c.exitstatus == 0
+
+
 def test_mux_when_shared_by_chardev_expect_the_monitor_behind_ctrl_a_c():
     with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd(), "-append", APPEND, "-S", "-chardev",
             "stdio,mux=on,id=c", "-serial", "chardev:c", "-mon", "chardev=c") as vm:

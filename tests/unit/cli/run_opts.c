@@ -267,10 +267,41 @@ static void console_when_defaults_change_expect_first_serial_port_to_follow(void
 	assert_null(o.vm.serial[0]);
 	expect_ok(&o, "-kernel k -serial none");
 	assert_null(o.vm.serial[0]);
+	/* For 'lodge console'. */
 	expect_ok(&o, "-kernel k -daemonize");
 	assert_string_equal(o.vm.serial[0], "null");
 	assert_true(o.vm.no_stdio);
 	expect_refusal("-kernel k -daemonize -nographic", "-nographic");
+}
+
+static void monitors_when_given_expect_their_kinds(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -monitor stdio -qmp unix:q,server=on -qmp-pretty tcp:h:1 "
+		      "-mon chardev=a,mode=control,pretty=on -mon b -mon chardev=c,mode=readline -S");
+	assert_int_equal(o.vm.n_monitors, 6);
+	assert_string_equal(o.vm.serial[0], "null"); /* the terminal is the monitor's */
+	assert_int_equal(o.vm.monitors[0].mode, VM_MONITOR_HMP);
+	assert_int_equal(o.vm.monitors[1].mode, VM_MONITOR_QMP);
+	assert_string_equal(o.vm.monitors[1].chardev, "unix:q,server=on");
+	assert_int_equal(o.vm.monitors[2].mode, VM_MONITOR_QMP_PRETTY);
+	assert_int_equal(o.vm.monitors[3].mode, VM_MONITOR_QMP_PRETTY);
+	assert_string_equal(o.vm.monitors[3].chardev, "chardev:a");
+	assert_string_equal(o.vm.monitors[4].chardev, "chardev:b");
+	assert_int_equal(o.vm.monitors[5].mode, VM_MONITOR_HMP);
+	assert_true(o.vm.start_stopped && !o.no_control);
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -monitor none -control off");
+	assert_int_equal(o.vm.n_monitors, 0);
+	assert_true(o.no_control);
+	run_opts_free(&o);
+	expect_refusal("-kernel k -control maybe", "-control");
+	expect_refusal("-kernel k -mon mode=control", "chardev=ID");
+	expect_refusal("-kernel k -mon chardev=a,mode=x", "mode=x");
+	expect_refusal("-kernel k -mon chardev=a,pretty=x", "pretty");
+	expect_refusal("-kernel k -qmp a -qmp b -qmp c -qmp d -qmp e -qmp f -qmp g -qmp h -qmp i",
+		       "8 monitors");
 }
 
 static void device_when_isa_debug_exit_expect_ports(void **state)
@@ -483,8 +514,8 @@ static void json_when_given_expect_the_same_keys(void **state)
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-mtdblock",  "-gdb", "-s",	 "-usb",   "-vnc",
-		"-acpitable", "-dtb", "-loadvm", "-trace", "-global", "-icount", "-no-acpi",
+		"-mtdblock", "-preconfig", "-gdb",  "-s",     "-sandbox", "-usb",    "-vnc",
+		"-acpitable", "-dtb",	   "-loadvm", "-trace", "-global",  "-icount", "-no-acpi",
 	};
 	char line[64];
 
@@ -574,6 +605,7 @@ int main(void)
 		cmocka_unit_test(accel_properties_when_nonsense_expect_refusal),
 		cmocka_unit_test(serial_when_repeated_expect_ports_in_order),
 		cmocka_unit_test(console_when_defaults_change_expect_first_serial_port_to_follow),
+		cmocka_unit_test(monitors_when_given_expect_their_kinds),
 		cmocka_unit_test(device_when_isa_debug_exit_expect_ports),
 		cmocka_unit_test(json_when_given_expect_the_same_keys),
 		cmocka_unit_test(fw_cfg_when_given_expect_items),

@@ -115,6 +115,20 @@ static void command_when_in_pieces_expect_its_reply_with_id(void **state)
 	close(fd);
 }
 
+/* A sentence may cut what a client wrote inside a character. */
+static void error_when_cut_in_a_character_expect_it_all_the_same(void **state)
+{
+	char cmd[200] = "{\"execute\":\"set_link\",\"arguments\":{\"up\":true,\"name\":\"x";
+	int fd = ready_client();
+
+	for (unsigned i = 0; i < 40; i++)
+		strcat(cmd, "\xc3\xa9");
+	strcat(cmd, "\"}}");
+	put(fd, cmd);
+	assert_true(wait_for(fd, "?' not found\"}}\r\n"));
+	close(fd);
+}
+
 static void stop_when_asked_expect_event_before_reply_and_clock_still(void **state)
 {
 	uint64_t before = clock_vm_ns();
@@ -293,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(command_when_in_pieces_expect_its_reply_with_id),
+		T(error_when_cut_in_a_character_expect_it_all_the_same),
 		T(stop_when_asked_expect_event_before_reply_and_clock_still),
 		T(stop_when_reset_meanwhile_expect_guest_tsc_from_zero),
 		T(quit_when_asked_expect_reply_and_reason),
