@@ -295,7 +295,7 @@ void cli_new_help(void)
 	     "  --hostname NAME    (debian)\n"
 	     "  --packages A,B     more packages\n"
 	     "  --release NAME     (bookworm)\n"
-	     "  --arch ARCH        amd64, or i386, which is 32 bits wide (amd64)\n"
+	     "  --arch ARCH        amd64, or i386, of 32 bits and for BIOS only (amd64)\n"
 	     "  --kernel FLAVOUR   (amd64, 686-pae); cloud-amd64 is smaller and knows only "
 	     "virtio,\n"
 	     "                     NVMe and the like; 686 runs without PAE\n"

@@ -20,7 +20,7 @@ need grub-mkimage grub-common
 [ "$NEW_ARCH" = "$(dpkg --print-architecture)" ] || need arch-test arch-test
 [ "$(id -u)" = 0 ] || need newuidmap uidmap
 [ -e /usr/lib/grub/i386-pc/boot.img ] || missing="$missing grub-pc-bin"
-[ -d /usr/lib/grub/x86_64-efi ] || missing="$missing grub-efi-amd64-bin"
+[ -d /usr/lib/grub/x86_64-efi ] || [ "$NEW_ARCH" = i386 ] || missing="$missing grub-efi-amd64-bin"
 [ -z "$missing" ] || die "these Debian packages are needed:$missing (apt-get install$missing)"
 
 W=$(mktemp -d "${TMPDIR:-/tmp}/lodge-new.XXXXXX")
@@ -129,7 +129,7 @@ say 85 "file system"
 	tar -cSf - disk' sh "$W/root" "$SIZE_MIB" "$UUID" "$ROOT_MIB" || : >"$W/failed"; } |
 	tar -C "$W" --no-same-owner -xSf -
 [ ! -e "$W/failed" ] || die "the file system could not be made"
-sfdisk -q --wipe never --wipe-partitions never "$W/disk" <<T || die "sfdisk failed"
+sfdisk -q --wipe never --wipe-partitions never "$W/disk" >"$W/log" 2>&1 <<T || { cat "$W/log" >&2; die "sfdisk failed"; }
 label: gpt
 start=1MiB, size=1MiB, type=21686148-6449-6E6F-744E-656564454649, name=bios
 start=2MiB, size=64MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=efi
@@ -139,12 +139,14 @@ T
 say 90 "GRUB"
 echo "search --no-floppy --fs-uuid --set=root $UUID
 set prefix=(\$root)/boot/grub" >"$W/early.cfg"
-grub-mkimage -O x86_64-efi -o "$W/bootx64.efi" -p /boot/grub -c "$W/early.cfg" \
-	part_gpt ext2 fat normal configfile linux search search_fs_uuid serial terminal echo ls cat test \
-	reboot halt efi_gop
 mformat -i "$W/disk@@2M" -T $((64 * 2048)) -F -v EFI ::
-mmd -i "$W/disk@@2M" ::/EFI ::/EFI/BOOT
-mcopy -i "$W/disk@@2M" "$W/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
+if [ "$NEW_ARCH" = amd64 ]; then # firmware of 64 bits is for a kernel of as many
+	grub-mkimage -O x86_64-efi -o "$W/bootx64.efi" -p /boot/grub -c "$W/early.cfg" \
+		part_gpt ext2 fat normal configfile linux search search_fs_uuid serial terminal echo ls cat test \
+		reboot halt efi_gop
+	mmd -i "$W/disk@@2M" ::/EFI ::/EFI/BOOT
+	mcopy -i "$W/disk@@2M" "$W/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
+fi
 grub-mkimage -O i386-pc -o "$W/core.img" -p '(hd0,gpt3)/boot/grub' -c "$W/early.cfg" \
 	biosdisk part_gpt ext2 normal configfile linux search search_fs_uuid serial terminal echo ls cat test \
 	reboot halt
