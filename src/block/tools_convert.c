@@ -15,10 +15,11 @@
 #include "block/qcow2.h"
 #include "block/tools.h"
 
-#define PIECE (2ull << 20)
+#define PIECE (512ull << 10)	  /* it stays in a cache between its read and its write */
 #define PACK_PIECE (256ull << 10) /* smaller, since each takes long */
 #define MAX_THREADS 16u
-#define SLOTS_A_THREAD 3u /* one at work, one that waits for its turn, one for luck */
+#define SLOTS_A_THREAD \
+	3u /* where it compresses: one at work, one that waits for its turn, one for luck */
 
 /* One piece of the image, and what to do about it. */
 struct piece {
@@ -26,13 +27,18 @@ struct piece {
 	enum { SKIP, ZERO, DATA } what;
 };
 
+/* Memory for a piece. */
+struct room {
+	uint8_t *buf, *packed;
+	long *packed_len;
+};
+
 /* Where a piece is from when it is taken until it is written. */
 struct slot {
 	struct piece p;
 	bool ready;    /* to be written */
 	bool finished; /* written */
-	uint8_t *buf, *packed;
-	long *packed_len;
+	struct room room;
 };
 
 struct convert {
@@ -41,6 +47,9 @@ struct convert {
 	pthread_cond_t slot_free;
 	struct slot *slots; /* of piece n: n modulo `count` */
 	unsigned count;
+	struct room *
+		rooms; /* those nobody uses, the one used last on top: it is in the processor's caches */
+	unsigned rooms_free;
 	uint64_t total, next, cluster;
 	uint64_t ticket, turn; /* pieces taken; the first one that is not written */
 	bool writing;	       /* somebody writes what is ready */
@@ -85,7 +94,7 @@ static struct blk *source_at(const struct blk_convert *how, uint64_t *off)
 
 static uint64_t piece_most(const struct convert *c)
 {
-	return c->how->compress ? max_u64(PACK_PIECE, c->cluster) : PIECE;
+	return max_u64(c->how->compress ? PACK_PIECE : PIECE, c->cluster);
 }
 
 /* Data in bounded pieces that end where clusters do; to be compressed, whole clusters. */
@@ -178,16 +187,16 @@ static int pack_piece(struct worker *w, struct slot *t)
 {
 	uint64_t cluster = w->c->cluster, n = align_up(t->p.len, cluster) / cluster;
 
-	memset(t->buf + t->p.len, 0, n * cluster - t->p.len);
+	memset(t->room.buf + t->p.len, 0, n * cluster - t->p.len);
 	for (uint64_t i = 0; i < n; i++) {
-		uint8_t *in = t->buf + i * cluster;
+		uint8_t *in = t->room.buf + i * cluster;
 
-		t->packed_len[i] = -1;
+		t->room.packed_len[i] = -1;
 		if (blk_all_zero(in, cluster))
 			continue;
-		t->packed_len[i] = q_pack(w->packer, in, t->packed + i * cluster);
-		if (t->packed_len[i] < 0)
-			return (int)t->packed_len[i];
+		t->room.packed_len[i] = q_pack(w->packer, in, t->room.packed + i * cluster);
+		if (t->room.packed_len[i] < 0)
+			return (int)t->room.packed_len[i];
 	}
 	return 0;
 }
@@ -202,13 +211,13 @@ static int write_packed(const struct convert *c, const struct slot *t)
 		uint64_t off = t->p.off + i * cluster;
 		uint64_t len = min_u64(cluster, t->p.len - i * cluster);
 
-		if (t->packed_len[i] < 0)
+		if (t->room.packed_len[i] < 0)
 			r = how->to_is_zero ? 0 : blk_zero(how->to, off, len, true);
-		else if (!t->packed_len[i])
-			r = blk_write(how->to, off, t->buf + i * cluster, len);
+		else if (!t->room.packed_len[i])
+			r = blk_write(how->to, off, t->room.buf + i * cluster, len);
 		else
-			r = q_write_compressed(how->to, off, t->packed + i * cluster,
-					       (uint64_t)t->packed_len[i]);
+			r = q_write_compressed(how->to, off, t->room.packed + i * cluster,
+					       (uint64_t)t->room.packed_len[i]);
 	}
 	return r;
 }
@@ -222,7 +231,7 @@ static int write_piece(const struct convert *c, const struct slot *t)
 		return blk_zero(c->how->to, t->p.off, t->p.len, true);
 	case DATA:
 		return c->how->compress ? write_packed(c, t)
-					: write_sparse(c, t->p.off, t->buf, t->p.len);
+					: write_sparse(c, t->p.off, t->room.buf, t->p.len);
 	}
 	return -EIO;
 }
@@ -254,6 +263,8 @@ static void write_slot(struct convert *c, struct slot *t)
 	r = write_piece(c, t);
 	pthread_mutex_lock(&c->lock);
 	fail(c, r, true);
+	c->rooms[c->rooms_free++] = t->room;
+	t->room = (struct room){NULL, NULL, NULL};
 	t->finished = true;
 	c->done += t->p.len;
 	while (c->turn < c->ticket && slot_of(c, c->turn)->finished) {
@@ -286,7 +297,7 @@ static int prepare(struct worker *w, struct slot *t)
 
 	if (t->p.what != DATA)
 		return 0;
-	r = read_piece(w->c->how, &t->p, t->buf);
+	r = read_piece(w->c->how, &t->p, t->room.buf);
 	return !r && w->c->how->compress ? pack_piece(w, t) : r;
 }
 
@@ -310,6 +321,7 @@ static void *work(void *arg)
 		if (r)
 			break;
 		c->ticket++;
+		t->room = c->rooms[--c->rooms_free];
 		pthread_mutex_unlock(&c->lock);
 		r = prepare(w, t);
 		pthread_mutex_lock(&c->lock);
@@ -325,34 +337,46 @@ static void *work(void *arg)
 
 /* ---- Set-up ------------------------------------------------------------------------------------ */
 
-static int slots_init(struct convert *c, unsigned threads)
+static int room_init(const struct convert *c, struct room *m)
 {
 	uint64_t bytes = piece_most(c) + c->cluster;
-	bool ok = true;
 
-	c->count = threads * SLOTS_A_THREAD;
-	c->slots = calloc(c->count, sizeof(*c->slots));
-	for (unsigned i = 0; c->slots && i < c->count; i++) {
-		struct slot *t = &c->slots[i];
-
-		t->buf = malloc(bytes);
-		ok &= t->buf != NULL;
-		if (!c->how->compress)
-			continue;
-		t->packed = malloc(bytes);
-		t->packed_len = calloc(bytes / c->cluster, sizeof(long));
-		ok &= t->packed && t->packed_len;
+	m->buf = malloc(bytes);
+	if (c->how->compress) {
+		m->packed = malloc(bytes);
+		m->packed_len = calloc(bytes / c->cluster, sizeof(long));
 	}
-	return ok && c->slots ? 0 : -ENOMEM;
+	return m->buf && (!c->how->compress || (m->packed && m->packed_len)) ? 0 : -ENOMEM;
+}
+
+static int slots_init(struct convert *c, unsigned threads)
+{
+	int r = 0;
+
+	/* What is only read need not run ahead of what is written. */
+	c->count = c->how->compress ? threads * SLOTS_A_THREAD : threads + 1;
+	c->slots = calloc(c->count, sizeof(*c->slots));
+	c->rooms = calloc(c->count, sizeof(*c->rooms));
+	if (!c->slots || !c->rooms)
+		return -ENOMEM;
+	while (c->rooms_free < c->count && !r)
+		r = room_init(c, &c->rooms[c->rooms_free++]);
+	return r;
 }
 
 static void slots_free(struct convert *c)
 {
+	/* After an error some rooms are still in slots. */
 	for (unsigned i = 0; c->slots && i < c->count; i++) {
-		free(c->slots[i].buf);
-		free(c->slots[i].packed);
-		free(c->slots[i].packed_len);
+		if (c->slots[i].room.buf)
+			c->rooms[c->rooms_free++] = c->slots[i].room;
 	}
+	while (c->rooms && c->rooms_free--) {
+		free(c->rooms[c->rooms_free].buf);
+		free(c->rooms[c->rooms_free].packed);
+		free(c->rooms[c->rooms_free].packed_len);
+	}
+	free(c->rooms);
 	free(c->slots);
 }
 

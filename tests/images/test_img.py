@@ -84,6 +84,23 @@ def test_qcow2_when_written_by_either_expect_the_other_reads_it(raw, options, pa
     run("cmp", raw, "back.raw")
 
 
+@pytest.mark.parametrize("options", ["compression_type=zlib", "compression_type=zstd"])
+def test_convert_when_packed_expect_no_larger_than_by_qemu(here, options):
+    """Programs of this host; compressed data goes on from cluster to cluster."""
+    with open("a.raw", "wb") as out:
+        for name in ("qemu-img", "perl", "bash", "sort"):
+            with open(shutil.which(name), "rb") as f:
+                out.write(f.read(2 << 20))
+        out.truncate(8 << 20)
+    for how in ([], ["-W"], ["-m", "1"]):
+        img("convert", "-c", *how, "-f", "raw", "-O", "qcow2", "-o", options, "a.raw", "l.qcow2")
+        clean("l.qcow2")
+        qemu("compare", "-f", "raw", "-F", "qcow2", "a.raw", "l.qcow2")
+        qemu("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, "a.raw", "q.qcow2")
+        # The tables of the empty image are still in the file, as free clusters.
+        assert os.stat("l.qcow2").st_size <= os.stat("q.qcow2").st_size * 1.02 + 5 * 65536
+
+
 @pytest.mark.parametrize("fmt,options", [
     ("vmdk", ""), ("vmdk", "subformat=streamOptimized"), ("vmdk", "subformat=monolithicFlat"),
     ("vmdk", "subformat=twoGbMaxExtentSparse"), ("vmdk", "subformat=twoGbMaxExtentFlat"),
