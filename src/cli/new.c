@@ -237,7 +237,7 @@ int cli_new(int argc, char **argv)
 		.release = "bookworm",
 		.kernel = "amd64",
 		.mirror = "",
-		.timeout = "1",
+		.timeout = "0",
 		.cmdline = "",
 	};
 	struct stat st;
@@ -292,7 +292,7 @@ void cli_new_help(void)
 	     "  --kernel FLAVOUR   amd64, or cloud-amd64, which is smaller and knows only virtio,\n"
 	     "                     NVMe and the like (amd64)\n"
 	     "  --append TEXT      more for the kernel's command line\n"
-	     "  --timeout SECONDS  of GRUB's menu (1)\n"
+	     "  --timeout SECONDS  of GRUB's menu (0: none is shown)\n"
 	     "  --mirror URL       where packages come from (what the host uses, or Debian's)\n"
 	     "  -f, --format FMT   raw or qcow2\n"
 	     "  --force            replace FILE\n"

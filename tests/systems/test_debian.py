@@ -25,7 +25,7 @@ def image():
     if not os.path.exists(IMAGE):
         subprocess.run([os.path.join(TOP, "build/lodge"), "new", "debian", "--size", "3G",
                         "--user", "guest", "--ssh-key", KEY + ".pub", "--hostname", "lodge",
-                        "--timeout", "1", IMAGE], check=True)
+                        IMAGE], check=True)
     return IMAGE
 
 
