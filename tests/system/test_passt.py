@@ -17,7 +17,7 @@ DATA = random.Random(3).randbytes(8 << 20)
 SCRIPT = """
 dhcp
 n=0
-until wget -T 20 -q -O /tmp/data http://10.77.0.1:8000/data || [ $n = 20 ]; do n=$((n + 1)); done
+until timeout 20 wget -q -O /tmp/data http://10.77.0.1:8000/data || [ $n = 20 ]; do n=$((n + 1)); done
 echo "@@sha $(sha256sum </tmp/data | cut -d' ' -f1)"
 httpd -p 80 -h /tmp
 echo @@serving
