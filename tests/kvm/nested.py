@@ -99,6 +99,7 @@ def build(script, files, module_args):
 
 def run(script, files=None, module_args="", memory=1024, limit=1500):
     """What the first level's console said."""
+    assert shutil.which("qemu-system-x86_64"), "there is no qemu-system-x86_64: apt-get install qemu-system-x86"
     initrd = build(script, files or {}, module_args)
     log = os.path.join(WORK, "nested-%s.log" % (module_args.replace("=", "-") or "default"))
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
