@@ -4,7 +4,8 @@
  * after, and how to run it.
  *
  * Run:    make t T=isa/NAME       one test, or all whose names begin with NAME, or a family
- *         build/gcc/tests/isa/isa [-e ENGINE] [-f FAMILY] [-l] [NAME…]
+ *         build/gcc/tests/isa/isa [-e ENGINE] [-f FAMILY] [-l] [-s] [NAME…]
+ *         -s leaves variants with a 32-bit TSS out, which QEMU's AMD-V does not survive.
  *         ENGINE is kvm, soft1 or soft2 (the software engine's tiers), lockstep (both, compared after
  *         each block), soft for these three, or host for the processor this runs on; without -e, all there are. LODGE_TIER=1|2 leaves one tier out.
  *
@@ -77,7 +78,7 @@ struct runner {
 	const char *engine, *family;
 	char **names;
 	int name_count;
-	bool list;
+	bool list, no_tss32;
 	struct {
 		const struct isa_engine *engine;
 		const char *model;
@@ -397,8 +398,8 @@ static void second_flags(struct isa_test *t, unsigned pass)
 		t->in.rflags = FLAG_FIXED | FLAG_IF | (pass ? FLAGS_ARITH : 0);
 }
 
-static void run_engine(struct isa_vm *vm, const struct isa_engine *engine, struct isa_test *t,
-		       struct diff *d)
+static void run_engine(const struct runner *r, struct isa_vm *vm, const struct isa_engine *engine,
+		       struct isa_test *t, struct diff *d)
 {
 	static const char *const names[] = {"", ", legacy mode", ", real mode",
 					    ", virtual-8086 mode"};
@@ -406,6 +407,8 @@ static void run_engine(struct isa_vm *vm, const struct isa_engine *engine, struc
 
 	for (unsigned how = ISA_LONG; how <= ISA_V86; how++) {
 		if (!wants_variant(t, (enum isa_variant)how))
+			continue;
+		if (r->no_tss32 && (how == ISA_LEGACY || how == ISA_V86))
 			continue;
 		for (unsigned pass = 0; pass < 2; pass++) {
 			size_t before = d->used;
@@ -510,7 +513,7 @@ static void run_test(struct runner *r, struct isa_test *t)
 			return;
 		}
 		before = d.used;
-		run_engine(vm, &engines[i], t, &d);
+		run_engine(r, vm, &engines[i], t, &d);
 		if (d.used != before)
 			note(&d, "  replay: build/gcc/tests/isa/isa -e %s %s\n", engines[i].name,
 			     t->name);
@@ -586,13 +589,15 @@ static int options(struct runner *r, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "e:f:l")) != -1) {
+	while ((opt = getopt(argc, argv, "e:f:ls")) != -1) {
 		if (opt == 'e')
 			r->engine = optarg;
 		else if (opt == 'f')
 			r->family = optarg;
 		else if (opt == 'l')
 			r->list = true;
+		else if (opt == 's')
+			r->no_tss32 = true;
 		else
 			return -1;
 	}
@@ -607,7 +612,7 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (options(&r, argc, argv) < 0) {
-		fprintf(stderr, "usage: isa [-e soft1|soft2|lockstep|soft|host] [-f FAMILY] [-l] "
+		fprintf(stderr, "usage: isa [-e kvm|soft1|soft2|lockstep|soft|host] [-f FAMILY] [-l] [-s] "
 				"[NAME...]\n");
 		return 2;
 	}

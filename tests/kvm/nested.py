@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from modules import modules
 from vm import TOP, WORK, kernel
@@ -18,6 +19,9 @@ BUILD = os.path.join(TOP, os.environ.get("B", "build/gcc"))
 QUICK = ("quiet mitigations=off nokaslr lpj=1000000 tsc=reliable cryptomgr.notests 8250.nr_uarts=1 "
          "i8042.noaux i8042.nopnp no_timer_check audit=0 apparmor=0 selinux=0 rcupdate.rcu_expedited=1 "
          "random.trust_cpu=on")
+
+# The TSC of a busy emulator is calibrated wrongly, and limits of time then mean something else.
+FIRST = QUICK.replace("tsc=reliable", "tsc=unstable clocksource=hpet")
 
 # The first file system cannot be left behind, which processes that give up their root need: everything moves.
 INIT = """#!/bin/busybox sh
@@ -60,7 +64,7 @@ def slirp():
     return []
 
 
-def build(script, files, module_args):
+def build(script, files, module_args, module="kvm_amd"):
     """The first level's initramfs: busybox, modules, Lodge, `files` ({name in /: path})."""
     os.makedirs(WORK, exist_ok=True)
     root = tempfile.mkdtemp(prefix="nested-", dir=WORK)
@@ -69,10 +73,10 @@ def build(script, files, module_args):
     shutil.copy(kernel("busybox-amd64"), os.path.join(root, "bin/busybox"))
     os.symlink("busybox", os.path.join(root, "bin/sh"))
     load = []
-    for m in modules("cloud-amd64", "kvm_amd"):
+    for m in modules("cloud-amd64", module):
         name = os.path.basename(m)
         shutil.copy(m, os.path.join(root, name))
-        load.append("insmod /%s %s" % (name, module_args if name.startswith("kvm-amd") else ""))
+        load.append("insmod /%s %s" % (name, module_args if name.startswith("kvm-") else ""))
     programs = {"bin/lodge": os.path.join(BUILD, "lodge")}
     programs.update({k: v for k, v in files.items() if k.startswith("bin/")})
     for name, path in programs.items():
@@ -94,13 +98,76 @@ def build(script, files, module_args):
     return out
 
 
+def second_level(engine, cpus, cpu):
+    return ("lodge run -accel %s -cpu %s -smp %d -m 128M -nographic -no-reboot -kernel /l2/vmlinuz "
+            "-initrd /l2/initrd -drive file=/tmp/disk.img,if=virtio,format=raw -nic user,model=virtio-net-pci "
+            "-append \"console=ttyS0 %s lodge.cmd=l2.sh\" </dev/null" % (engine, cpu, cpus, QUICK))
+
+
+BOCHSRC = """config_interface: textconfig
+display_library: rfb, options="timeout=0"
+memory: guest=768, host=768
+romimage: file=/usr/share/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
+cpu: model=corei7_haswell_4770, ips=40000000, ignore_bad_msrs=1
+clock: sync=none
+com1: enabled=1, mode=file, dev=%s
+ata0: enabled=1
+ata0-master: type=cdrom, path=%s, status=inserted
+boot: cdrom
+speaker: enabled=0
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+panic: action=fatal
+log: %s
+"""
+
+
+def run_bochs(script, files=None, limit=1500):
+    """The same with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
+    assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
+    initrd = build(script, files or {}, "", "kvm_intel")
+    with tempfile.TemporaryDirectory(prefix="bochs-", dir=WORK) as d:
+        cd = os.path.join(d, "cd")
+        os.mkdir(cd)
+        shutil.copy("/usr/lib/ISOLINUX/isolinux.bin", cd)
+        shutil.copy("/usr/lib/syslinux/modules/bios/ldlinux.c32", cd)
+        shutil.copy(kernel("cloud-amd64"), os.path.join(cd, "vmlinuz"))
+        shutil.move(initrd, os.path.join(cd, "initrd"))
+        with open(os.path.join(cd, "isolinux.cfg"), "w") as f:
+            f.write("default l\nlabel l\nkernel vmlinuz\nappend initrd=initrd console=ttyS0,115200 nosmp panic=-1 "
+                    + QUICK + "\n")
+        iso = os.path.join(d, "l1.iso")
+        subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", iso, "-b", "isolinux.bin", "-c", "boot.cat",
+                        "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
+        log = os.path.join(WORK, "nested-vmx.log")
+        open(log, "w").close()
+        with open(os.path.join(d, "bochsrc"), "w") as f:
+            f.write(BOCHSRC % (log, iso, os.path.join(d, "bochs.log")))
+        with open(os.path.join(d, "rc"), "w") as f:
+            f.write("c\n")
+        p = subprocess.Popen(["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], cwd=d, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + limit
+        text = ""
+        while p.poll() is None and time.monotonic() < end and "@@L1 end" not in text:
+            time.sleep(1)
+            with open(log, errors="replace") as f:
+                text = f.read().replace("\r", "")
+        p.kill()
+        p.wait()
+    print("---- " + log + "\n" + text[-8000:])
+    assert "@@L1 end" in text, "the first level did not come to its end within %d s" % limit
+    return text
+
+
 def run(script, files=None, module_args="", memory=1024, limit=1500):
     """What the first level's console said."""
+    assert shutil.which("qemu-system-x86_64"), "there is no qemu-system-x86_64: apt-get install qemu-system-x86"
     initrd = build(script, files or {}, module_args)
     log = os.path.join(WORK, "nested-%s.log" % (module_args.replace("=", "-") or "default"))
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
            "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
-           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 nosmp panic=-1 " + QUICK]
+           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 nosmp panic=-1 " + FIRST]
     late = False
     try:
         subprocess.run(cmd, stdin=subprocess.DEVNULL, timeout=limit, check=False)

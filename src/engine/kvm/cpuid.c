@@ -18,10 +18,12 @@
 
 enum { EAX, EBX, ECX, EDX };
 
+/* struct kvm_cpuid2, with room. */
 struct cpuid_list {
-	struct kvm_cpuid2 head;
+	uint32_t nent, pad;
 	struct kvm_cpuid_entry2 entry[KVM_CPUID_MAX];
 };
+_Static_assert(offsetof(struct cpuid_list, entry) == sizeof(struct kvm_cpuid2), "as the kernel's");
 
 /*
  * The registers that say what there is. `ours`: bits that we provide, whatever the kernel says.
@@ -51,7 +53,7 @@ static const struct {
 
 static const struct kvm_cpuid_entry2 *find(const struct cpuid_list *l, uint32_t leaf, uint32_t sub)
 {
-	for (unsigned i = 0; i < l->head.nent; i++) {
+	for (unsigned i = 0; i < l->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &l->entry[i];
 
 		if (e->function == leaf &&
@@ -149,7 +151,7 @@ static void limit_xsave(struct kvm_engine *e, const struct cpuid_list *kvm)
 static int supported(const struct kvm_engine *e, struct cpuid_list *l, struct lodge_err *err)
 {
 	memset(l, 0, sizeof(*l));
-	l->head.nent = KVM_CPUID_MAX;
+	l->nent = KVM_CPUID_MAX;
 	if (ioctl(e->dev, KVM_GET_SUPPORTED_CPUID, l) == 0)
 		return 0;
 	return err_set(err, -errno, "KVM does not say what processor it gives guests: %s",
@@ -159,10 +161,7 @@ static int supported(const struct kvm_engine *e, struct cpuid_list *l, struct lo
 /* What the host's processor need not have worked around is the kernel's to say. */
 static uint64_t host_arch_caps(const struct kvm_engine *e)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} m = {.head.nmsrs = 1, .entry.index = MSR_ARCH_CAPABILITIES};
+	struct kvm_one_msr m = {.nmsrs = 1, .entry.index = MSR_ARCH_CAPABILITIES};
 
 	return ioctl(e->dev, KVM_GET_MSRS, &m) == 1 ? m.entry.data : 0;
 }
@@ -228,7 +227,7 @@ int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err)
 		if (has_subleaves(k->function))
 			k->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 	}
-	l->head.nent = c->count;
+	l->nent = c->count;
 	if (ioctl(cpu->fd, KVM_SET_CPUID2, l) < 0)
 		r = err_set(err, -errno, "KVM refuses this processor model: %s; try another -cpu",
 			    strerror(errno));

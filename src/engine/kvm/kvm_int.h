@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -89,11 +90,24 @@ struct kvm_engine {
 struct kvm_image {
 	struct kvm_regs regs;
 	struct kvm_sregs2 sregs; /* apic_base and cr8 are the caller's */
-	struct kvm_xsave xsave;
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs dr;
 	struct kvm_vcpu_events ev;
 	uint64_t msr[KVM_MSRS_MAX]; /* in the order of kvm_msr_index */
+	struct kvm_xsave xsave;	    /* the last: it has no end of its own */
+};
+
+/* struct kvm_msrs, with room. */
+struct kvm_msrs_room {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry[KVM_MSRS_MAX];
+};
+_Static_assert(offsetof(struct kvm_msrs_room, entry) == sizeof(struct kvm_msrs), "as the kernel's");
+
+/* One register at a time: KVM's list stops at the first it does not know. */
+struct kvm_one_msr {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry;
 };
 
 uint32_t kvm_msr_index(unsigned i);

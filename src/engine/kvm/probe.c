@@ -36,11 +36,11 @@
 #include "engine/options.h"
 #include "x86/state.h"
 
-#define SIG_PROBE (34 + 5)  /* a real-time signal that the C library does not use */
+#define SIG_PROBE (34 + 5) /* a real-time signal that the C library does not use */
 #define LIMIT_NS 5000000ll /* for the loop of 10,000 instructions, in processor time */
 #define TRIES 6
 #define STOP_NS 20000000ll /* it is stopped, in processor time */
-#define HANG_S 3	    /* whatever it does, by the clock */
+#define HANG_S 3	   /* whatever it does, by the clock */
 
 /* The guests' memory. */
 #define MEM_BYTES 0x10000u

@@ -15,12 +15,6 @@
 #include "engine/kvm/kvm_int.h"
 #include "x86/msr.h"
 
-/* One register at a time: KVM's list stops at the first it does not know. */
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-};
-
 static int failed(struct kvm_cpu *cpu, const char *what)
 {
 	int r = -errno;
@@ -33,7 +27,7 @@ static int failed(struct kvm_cpu *cpu, const char *what)
 
 int kvm_set_msr(const struct kvm_cpu *cpu, uint32_t msr, uint64_t val)
 {
-	struct one_msr m = {.head.nmsrs = 1, .entry = {.index = msr, .data = val}};
+	struct kvm_one_msr m = {.nmsrs = 1, .entry = {.index = msr, .data = val}};
 
 	return ioctl(cpu->fd, KVM_SET_MSRS, &m) == 1 ? 0 : -EINVAL;
 }
@@ -41,7 +35,7 @@ int kvm_set_msr(const struct kvm_cpu *cpu, uint32_t msr, uint64_t val)
 void kvm_find_msrs(struct kvm_engine *e)
 {
 	for (unsigned i = 0; i < kvm_msr_count(); i++) {
-		struct one_msr m = {.head.nmsrs = 1, .entry.index = kvm_msr_index(i)};
+		struct kvm_one_msr m = {.nmsrs = 1, .entry.index = kvm_msr_index(i)};
 
 		e->msr_ok[i] = ioctl(e->cpus[0]->fd, KVM_GET_MSRS, &m) == 1;
 	}
@@ -69,7 +63,7 @@ void kvm_store_tsc(struct kvm_cpu *cpu)
 
 static void fetch_tsc(struct kvm_cpu *cpu)
 {
-	struct one_msr m = {.head.nmsrs = 1, .entry.index = MSR_TSC};
+	struct kvm_one_msr m = {.nmsrs = 1, .entry.index = MSR_TSC};
 	uint64_t offset;
 	struct kvm_device_attr attr = tsc_offset_attr(&offset);
 
@@ -99,17 +93,14 @@ static int get_sregs(struct kvm_cpu *cpu, struct kvm_sregs2 *s)
 
 static void get_msrs(struct kvm_cpu *cpu, struct kvm_image *im)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[KVM_MSRS_MAX];
-	} list = {.head.nmsrs = 0};
+	struct kvm_msrs_room list = {.nmsrs = 0};
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < kvm_msr_count(); i++) {
 		if (cpu->e->msr_ok[i])
 			list.entry[n++].index = kvm_msr_index(i);
 	}
-	list.head.nmsrs = n;
+	list.nmsrs = n;
 	if (ioctl(cpu->fd, KVM_GET_MSRS, &list) < 0)
 		return;
 	n = 0;
@@ -169,10 +160,7 @@ static int set_sregs(struct kvm_cpu *cpu, struct kvm_sregs2 *s)
 
 static void set_msrs(struct kvm_cpu *cpu, const struct kvm_image *im)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[KVM_MSRS_MAX];
-	} list = {.head.nmsrs = 0};
+	struct kvm_msrs_room list = {.nmsrs = 0};
 	struct kvm_image now = {.ev.flags = 0};
 	unsigned n = 0;
 
@@ -184,7 +172,7 @@ static void set_msrs(struct kvm_cpu *cpu, const struct kvm_image *im)
 		list.entry[n].index = kvm_msr_index(i);
 		list.entry[n++].data = im->msr[i];
 	}
-	list.head.nmsrs = n;
+	list.nmsrs = n;
 	if (ioctl(cpu->fd, KVM_SET_MSRS, &list) == (int)n)
 		return;
 	/* One of them is not to be written: the others are. */
