@@ -126,14 +126,14 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     assert q.event("STOP") and q("query-status")["status"] == "paused"
     with open("/proc/%d/stat" % vm.pid) as f:
         before = f.read().rsplit(")")[1].split()[11:13]
-    time.sleep(15)
+    time.sleep(6)
     with open("/proc/%d/stat" % vm.pid) as f:
         after = f.read().rsplit(")")[1].split()[11:13]
-    assert sum(map(int, after)) - sum(map(int, before)) < 20  # hundredths of a second: it sleeps
+    assert sum(map(int, after)) - sum(map(int, before)) < 15  # hundredths of a second: it sleeps
     do("cont")
     assert q.event("RESUME")
     now = float(say(vm, "cut -d' ' -f1 /proc/uptime", r"\n([0-9.]+)\r+\n").group(1))
-    assert now - up < 14
+    assert now - up < 5
 
     # CD-ROM.
     one, two = iso(tmp_path, "ONE"), iso(tmp_path, "TWO")
@@ -247,7 +247,7 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
             q("device_add", **args)
     with pytest.raises(Error, match="not found"):
         q("device_del", id="none")
-    for n in range(20):  # the places and names come back
+    for _ in range(5):  # the places and names come back
         q("device_add", driver="virtio-rng-pci", id="r")
         time.sleep(0.3)
         q("device_del", id="r")
@@ -477,6 +477,26 @@ def test_io_error_when_werror_is_stop_expect_event_state_and_cont(tmp_path):
         q.event("RESUME")
         vm.expect(r"\n16777216\r+\n")
         assert q("query-status")["status"] == "running"
+
+
+def test_floppy_when_changed_expect_the_new_one_and_kept_bytes(tmp_path):
+    for name in "a", "b":
+        (tmp_path / name).write_bytes(name.encode() * 1474560)
+    with Vm("-S", "-name", "fl", "-fda", str(tmp_path / "a"), "-nic", "none"):
+        q = Qmp(wait_for("fl"))
+        name = [b["device"] for b in q("query-block") if b["removable"]][0]
+        q("blockdev-change-medium", device=name, filename=str(tmp_path / "b"), format="raw",
+          read_only_mode="read-only")
+        b = [b for b in q("query-block") if b["device"] == name][0]
+        assert b["inserted"]["file"] == str(tmp_path / "b") and b["inserted"]["ro"]
+        with pytest.raises(Error):  # no floppy has that size, and the old one stays
+            (tmp_path / "c").write_bytes(b"c" * 12345 * 512)
+            q("blockdev-change-medium", device=name, filename=str(tmp_path / "c"), format="raw")
+        assert [b for b in q("query-block") if b["device"] == name][0]["inserted"]["file"] == str(tmp_path / "b")
+        q("eject", device=name)
+        assert "inserted" not in [b for b in q("query-block") if b["device"] == name][0]
+        q("quit")
+    assert (tmp_path / "a").read_bytes() == b"a" * 1474560
 
 
 # ---- hostile clients --------------------------------------------------------------------------

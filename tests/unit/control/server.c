@@ -14,6 +14,7 @@
 #include "../machine/fake_engine.h"
 #include "base/clock.h"
 #include "control/server.h"
+#include "machine/board_int.h"
 #include "machine/vm_int.h"
 
 #define BIOS_BYTES 0x40000u
@@ -175,6 +176,51 @@ static void stop_when_reset_meanwhile_expect_guest_tsc_from_zero(void **state)
 	close(fd);
 }
 
+static void service(void)
+{
+	struct pollfd p = {.fd = vm_event_fd(vm), .events = POLLIN};
+	struct vm_end end;
+
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_false(vm_service(vm, &end));
+}
+
+/* A guest without ACPI never lets a card go; its reset does. */
+static void card_when_asked_to_go_expect_it_gone_by_eject_or_reset(void **state)
+{
+	static const char add[] = "{\"execute\":\"device_add\",\"arguments\":{\"driver\":"
+				  "\"virtio-rng-pci\",\"id\":\"r\",\"addr\":\"4\"}}";
+	static const char del[] = "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"r\"}}";
+	int fd = ready_client();
+
+	put(fd, add);
+	assert_true(wait_for(fd, "{\"return\": {}}\r\n"));
+	assert_int_equal(pci_config_read(vm->board->pci, 4 << 3, 0, 2), 0x1af4);
+	assert_int_equal(fake_in(0, 0xae00, 4), 1 << 4);
+	put(fd, add);
+	assert_true(wait_for(fd, "taken"));
+	/* An eject that nobody asked for is not heard. */
+	fake_out(0, 0xae08, 1 << 4, 4);
+	put(fd, del);
+	assert_true(wait_for(fd, "{\"return\": {}}\r\n"));
+	assert_int_equal(fake_in(0, 0xae04, 4), 1 << 4);
+	assert_int_equal(pci_config_read(vm->board->pci, 4 << 3, 0, 2), 0x1af4);
+	fake_out(0, 0xae08, 1 << 4, 4);
+	assert_true(wait_for(fd, "\"DEVICE_DELETED\", \"data\": {\"device\": \"r\""));
+	assert_int_equal(pci_config_read(vm->board->pci, 4 << 3, 0, 2), 0xffff);
+	put(fd, add);
+	assert_true(wait_for(fd, "{\"return\": {}}\r\n"));
+	put(fd, del);
+	assert_true(wait_for(fd, "{\"return\": {}}\r\n"));
+	put(fd, "{\"execute\":\"system_reset\"}");
+	service();
+	assert_true(wait_for(fd, "\"DEVICE_DELETED\""));
+	assert_int_equal(pci_config_read(vm->board->pci, 4 << 3, 0, 2), 0xffff);
+	put(fd, del);
+	assert_true(wait_for(fd, "\"class\": \"DeviceNotFound\""));
+	close(fd);
+}
+
 static void quit_when_asked_expect_reply_and_reason(void **state)
 {
 	struct pollfd p = {.fd = vm_event_fd(vm), .events = POLLIN};
@@ -310,6 +356,7 @@ int main(void)
 		T(error_when_cut_in_a_character_expect_it_all_the_same),
 		T(stop_when_asked_expect_event_before_reply_and_clock_still),
 		T(stop_when_reset_meanwhile_expect_guest_tsc_from_zero),
+		T(card_when_asked_to_go_expect_it_gone_by_eject_or_reset),
 		T(quit_when_asked_expect_reply_and_reason),
 		T(client_when_it_reads_nothing_expect_it_stopped_and_others_served),
 		T(client_when_events_pile_up_expect_it_given_up),
