@@ -27,7 +27,7 @@
 #include "cli/run_opts.h"
 
 /* If the machine's threads do not end in this time, the process does. */
-#define END_TIMEOUT_S 10
+#define END_TIMEOUT_S 30
 
 static int block_signals(void)
 {
