@@ -196,11 +196,12 @@ static int parse_search(struct net_user_config *c, struct props *p, struct lodge
 static int refuse(struct props *p, struct lodge_err *err)
 {
 	if (props_has(p, "guestfwd"))
-		return err_set(err, -ENOTSUP,
-			       "%s: guestfwd= is not there: the NAT process can start no program "
-			       "and open no file; let the guest connect to the host's address, which "
-			       "is host= (10.0.2.2)",
-			       props_what(p));
+		return err_set(
+			err, -ENOTSUP,
+			"%s: guestfwd= is not there: the NAT process can start no program "
+			"and open no file; let the guest connect to the host's address, which "
+			"is host= (10.0.2.2)",
+			props_what(p));
 	if (props_has(p, "smb") || props_has(p, "smbserver"))
 		return err_set(err, -ENOTSUP,
 			       "%s: smb= is not there: the NAT process starts no file server",
