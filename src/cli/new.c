@@ -239,7 +239,7 @@ int cli_new(int argc, char **argv)
 		.release = "bookworm",
 		.arch = "amd64",
 		.mirror = "",
-		.timeout = "1",
+		.timeout = "0",
 		.cmdline = "",
 	};
 	struct stat st;
@@ -300,7 +300,7 @@ void cli_new_help(void)
 	     "virtio,\n"
 	     "                     NVMe and the like; 686 runs without PAE\n"
 	     "  --append TEXT      more for the kernel's command line\n"
-	     "  --timeout SECONDS  of GRUB's menu (1)\n"
+	     "  --timeout SECONDS  of GRUB's menu (0: none is shown)\n"
 	     "  --mirror URL       where packages come from (what the host uses, or Debian's)\n"
 	     "  -f, --format FMT   raw or qcow2\n"
 	     "  --force            replace FILE\n"

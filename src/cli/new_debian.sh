@@ -49,7 +49,7 @@ mkdir -p "$R/etc/systemd/network" "$R/etc/systemd/system/serial-getty@ttyS0.serv
 printf '[Match]\nType=ether\n\n[Network]\nDHCP=yes\n' >"$R/etc/systemd/network/20-wired.network"
 chroot "$R" systemctl -q enable systemd-networkd ssh serial-getty@ttyS0 >/dev/null 2>&1
 [ ! -e "$R/lib/systemd/system/systemd-resolved.service" ] || chroot "$R" systemctl -q enable systemd-resolved >/dev/null 2>&1
-rm -f "$R"/etc/ssh/ssh_host_*
+# Keys of its own, made by the package just now; a copy that drops them (to be another machine) makes new ones.
 printf '[Unit]\nDescription=Make SSH host keys\nBefore=ssh.service\nConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\n[Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n\n[Install]\nWantedBy=multi-user.target\n' >"$R/etc/systemd/system/ssh-host-keys.service"
 chroot "$R" systemctl -q enable ssh-host-keys >/dev/null 2>&1
 : >"$R/etc/machine-id"

@@ -31,7 +31,8 @@ struct engine_soft_options {
 	unsigned tb_size_mib; /* 0: ENGINE_SOFT_TB_MIB */
 	enum engine_perf perf;
 	unsigned spoil; /* tests: enum x86_op whose generated code shall be wrong; 0: none */
-	unsigned warm;	/* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM */
+	unsigned warm;	/* runs of a block before S2 takes it; 0: ENGINE_SOFT_WARM, and ... */
+	bool patient;	/* ... more of a block whose place is overwritten again and again */
 };
 
 /* `o` with its defaults filled in. */
@@ -44,6 +45,7 @@ engine_soft_options_fill(const struct engine_soft_options *o)
 		full.tier = ENGINE_SOFT_TIERS;
 	if (!full.tb_size_mib)
 		full.tb_size_mib = ENGINE_SOFT_TB_MIB;
+	full.patient |= !full.warm && !full.check;
 	if (!full.warm)
 		full.warm = full.check ? 1 : ENGINE_SOFT_WARM;
 	return full;

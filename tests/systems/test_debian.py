@@ -27,7 +27,7 @@ def new_debian(name, *options):
     if not os.path.exists(out):
         subprocess.run([os.path.join(TOP, "build/lodge"), "new", "debian", "--size", "3G",
                         "--user", "guest", "--ssh-key", KEY + ".pub", "--hostname", "lodge",
-                        "--timeout", "1", *options, out], check=True)
+                        *options, out], check=True)
     return out
 
 

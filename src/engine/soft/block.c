@@ -15,14 +15,20 @@
 
 #define RECENT_WRITES 64
 #define PARTS JIT_PARTS
-#define ARENA_PARTS 16u
-#define ARENA_PART_BYTES (2ull << 20) /* operations */
+#define ARENA_PARTS 256u
+#define ARENA_PART_BYTES (128ull << 10) /* operations; dropping a part takes some 40 us */
 #define ARENA_BYTES (ARENA_PARTS * ARENA_PART_BYTES)
 #define BLOCKS_OF_S1 (512u << 10)
 #define CODE_PER_BLOCK 128u /* bytes, at least: blocks do not run out before code memory does */
-#define CACHE_HASH_BITS 18
+#define CACHE_HASH_BITS 20
 #define CACHE_KIN_BITS 17
 #define KIN_BYTES (sizeof(struct soft_block *) << CACHE_KIN_BITS)
+#define CACHE_LINE_BITS 16
+#define CHURN_BITS 13
+#define CHURN_FREE 8 /* blocks of a place may be overwritten so often without consequences */
+#define CHURN_RUNS 4 /* runs to wait for each time more */
+#define LINE_WAYS 4
+#define LINE_BYTES (LINE_WAYS * sizeof(struct soft_block *) << CACHE_LINE_BITS)
 #define OP_STARTS_BYTES (PAGE_BYTES / 8)
 #define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
 
@@ -54,6 +60,8 @@ struct soft_cache {
 	struct soft_block **hash;
 	struct soft_block **
 		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
+	struct soft_block **around; /* by line: the last that hold bytes of it; the same */
+	uint8_t churn[1u << CHURN_BITS]; /* by place: how many blocks were overwritten there */
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
 	uint32_t *by_page; /* number of its newest block, 0: none */
@@ -86,17 +94,18 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->e = e;
 	c->pages = mem_backing_bytes(e->mem) >> PAGE_BITS;
 	c->part_blocks = blocks_in_part(e);
-	c->heads = soft_map_tables(head_bytes(c), true);
-	c->hash = soft_map_tables(HASH_BYTES, true);
+	c->heads = soft_map_tables(head_bytes(c), false);
+	c->hash = soft_map_tables(HASH_BYTES, false);
 	c->kin = soft_map_tables(KIN_BYTES, false);
+	c->around = soft_map_tables(LINE_BYTES, false);
 	c->arena = soft_map_tables(ARENA_BYTES, false);
 	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
 	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
 	c->op_starts = soft_map_tables(c->pages * OP_STARTS_BYTES, false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
-	if (!c->heads || !c->hash || !c->kin || !c->arena || !c->by_page || !c->lines ||
-	    !c->op_starts) {
+	if (!c->heads || !c->hash || !c->kin || !c->around || !c->arena || !c->by_page ||
+	    !c->lines || !c->op_starts) {
 		soft_cache_free(c);
 		err_set(err, -ENOMEM, "no address space for the code cache");
 		return NULL;
@@ -110,6 +119,7 @@ void soft_cache_free(struct soft_cache *c)
 		return;
 	soft_unmap_tables(c->hash, HASH_BYTES);
 	soft_unmap_tables(c->kin, KIN_BYTES);
+	soft_unmap_tables(c->around, LINE_BYTES);
 	soft_unmap_tables(c->arena, ARENA_BYTES);
 	soft_unmap_tables(c->heads, head_bytes(c));
 	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
@@ -314,6 +324,25 @@ static uint64_t line_mask(uint64_t off, uint64_t len)
 	return up_to_last & (~0ull << first);
 }
 
+static unsigned churn_slot(uint64_t backing)
+{
+	return (unsigned)(backing * 0x9e3779b97f4a7c15ull >> (64 - CHURN_BITS));
+}
+
+static void note_churn(struct soft_cache *c, const struct soft_block *b)
+{
+	uint8_t *n = &c->churn[churn_slot(b->backing)];
+
+	__atomic_store_n(n, (uint8_t)min_u64(*n + 1u, UINT8_MAX), __ATOMIC_RELAXED);
+}
+
+unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing)
+{
+	unsigned n = __atomic_load_n(&c->churn[churn_slot(backing)], __ATOMIC_RELAXED);
+
+	return c->e->cfg.soft.patient && n > CHURN_FREE ? (n - CHURN_FREE) * CHURN_RUNS : 0;
+}
+
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 {
 	uint64_t page = backing >> PAGE_BITS, mask = line_mask(backing & ~PAGE_MASK, len);
@@ -330,6 +359,7 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 		if (b->lines[slot_of(b, page)] & mask) {
 			uint64_t other = b->page[1 - slot_of(b, page)];
 
+			note_churn(c, b);
 			block_kill(c, b);
 			if (other != SOFT_NO_PAGE && other != page)
 				page_refresh(c, other);
@@ -561,6 +591,7 @@ static struct soft_block *place(struct soft_cache *c, const struct soft_build *b
 
 	*b = bd->head;
 	b->nops = bd->nops;
+	b->patience = (uint16_t)soft_cache_patience(c, b->backing);
 	if (!bd->lean)
 		attach(c, bd, b);
 	add_block(c, b);
@@ -734,18 +765,46 @@ bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing)
 	return __atomic_load_n(&c->op_starts[backing >> 6], __ATOMIC_RELAXED) >> (backing & 63) & 1;
 }
 
-struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
-				     uint64_t backing, struct soft_block *last)
+/* Places for the last blocks with bytes of a line, the newest first. */
+static struct soft_block **line_slots(struct soft_cache *c, uint64_t backing, gva_t lin,
+				      uint32_t mode)
 {
-	uint64_t page = backing >> PAGE_BITS;
-	unsigned line = (unsigned)(backing & ~PAGE_MASK) >> 6;
-	struct soft_block *b = last ? next_of(c, last, page) : first_of(c, page);
+	uint64_t h = backing >> 6 ^ lin >> PAGE_BITS << 24 ^ (uint64_t)mode << 48;
 
-	while (b && (b->page[0] != page || b->page[1] != SOFT_NO_PAGE || b->mode != cpu->mode ||
-		     b->cs_key != cpu->cs_key || ((b->lin ^ lin) & PAGE_MASK) ||
-		     !(b->lines[0] >> line & 1)))
-		b = next_of(c, b, page);
-	return b;
+	h = h * 0x9e3779b97f4a7c15ull >> (64 - CACHE_LINE_BITS);
+	return &c->around[h * LINE_WAYS];
+}
+
+static void note_lines(struct soft_cache *c, struct soft_block *b)
+{
+	uint64_t start = b->page[0] << PAGE_BITS;
+
+	for (uint64_t rest = b->lines[0]; rest; rest &= rest - 1) {
+		uint64_t line = start + 64u * (unsigned)__builtin_ctzll(rest);
+		struct soft_block **slot = line_slots(c, line, b->lin, b->mode);
+
+		for (unsigned i = LINE_WAYS - 1; i > 0; i--)
+			slot[i] = slot[i - 1];
+		slot[0] = b;
+	}
+}
+
+struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
+				     uint64_t backing, unsigned *seen)
+{
+	struct soft_block **slot = line_slots(c, backing, lin, cpu->mode);
+	unsigned line = (unsigned)(backing & ~PAGE_MASK) >> 6;
+
+	while (*seen < LINE_WAYS) {
+		struct soft_block *b = slot[(*seen)++];
+
+		if (b && atomic_load(&b->valid) && b->page[0] == backing >> PAGE_BITS &&
+		    b->page[1] == SOFT_NO_PAGE && b->mode == cpu->mode &&
+		    b->cs_key == cpu->cs_key && !((b->lin ^ lin) & PAGE_MASK) &&
+		    (b->lines[0] >> line & 1))
+			return b;
+	}
+	return NULL;
 }
 
 struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
@@ -787,7 +846,9 @@ struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32
 		       : NULL;
 }
 
-void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b)
+void soft_cache_note_jit(struct soft_cache *c, struct soft_block *b)
 {
 	*kin_slot(c, b->backing, b->mode) = b;
+	if (b->page[1] == SOFT_NO_PAGE)
+		note_lines(c, b);
 }

@@ -50,6 +50,7 @@ struct soft_block {
 	struct soft_op *ops;   /* NULL: not kept, to be decoded again if S1 is to run it */
 	_Atomic uint32_t runs; /* by S1; with host code: operations of it that S1 had to do */
 	_Atomic bool valid;
+	uint16_t patience; /* as many more `runs` before it is translated (soft_cache_patience) */
 	struct jit_block *old; /* given up for jit, but maybe not left yet */
 	uint64_t lone; /* operations, by bit, whose operands are not to be checked with others' */
 };
@@ -95,6 +96,12 @@ void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct 
 size_t soft_build_bytes(const struct soft_build *bd);
 void soft_build_place(const struct soft_build *bd, struct soft_block *at, void *room);
 
+/*
+ * Runs by S1 that a block at this place waits before it is translated, since blocks there were
+ * overwritten so often that decoding them is all they are worth. 0 for nearly all. No lock: a guess.
+ */
+unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing);
+
 /* Guest memory [backing, backing+len), inside one page, was written, or will be through soft_ptr().
  * Any thread. */
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
@@ -111,20 +118,20 @@ void soft_cache_add_lines(struct soft_cache *c, struct soft_block *b, uint64_t l
  */
 void soft_cache_note_op(struct soft_cache *c, uint64_t backing);
 bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing);
-/* With the lock: the blocks, the first one and those behind `last`, that may hold these bytes in the
- * vCPU's mode; and a new block with the pages and lines of `in`, or NULL when there is no room. */
+/* With the lock: one after the other, the last few blocks that may hold these bytes in the vCPU's mode, *seen being 0
+ * at first; NULL: no more. And a new block with the pages and lines of `in`, or NULL when there is no room. */
 struct soft_block *soft_cache_around(struct soft_cache *c, const struct soft_cpu *cpu, gva_t lin,
-				     uint64_t backing, struct soft_block *last);
+				     uint64_t backing, unsigned *seen);
 struct soft_block *soft_cache_add_entry(struct soft_cache *c, const struct soft_block *in,
 					gva_t lin, uint64_t backing);
 
 /*
  * With the lock. Blocks of the same bytes at another linear address (jit_copy.c): one with host code of its own, or
- * NULL; and there is one now.
+ * NULL; and, for soft_cache_around too, this one has some now.
  */
 struct soft_block *soft_cache_kin(struct soft_cache *c, uint64_t backing, uint32_t mode,
 				  uint64_t cs_key);
-void soft_cache_note_kin(struct soft_cache *c, struct soft_block *b);
+void soft_cache_note_jit(struct soft_cache *c, struct soft_block *b);
 
 /* Another vCPU is writing the page just now, code or not: what is read from it may be old. */
 bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page);

@@ -627,8 +627,8 @@ static struct jit_block *translate_locked(struct xlat *x)
 	emit_ops(x);
 	jb = place(x);
 	jb->cold = x->cold_head + 8;
+	soft_cache_note_jit(x->cpu->e->cache, b);
 	soft_cache_add_lines(x->cpu->e->cache, b, x->lines);
-	soft_cache_note_kin(x->cpu->e->cache, b);
 	jit_commit(jc, x->head, jb, jb->code + jb->len);
 	jit_commit(jc, x->cold_head, jb, x->e.pos);
 	b->jit = jb;
@@ -754,14 +754,14 @@ static unsigned op_at_ip(const struct soft_cpu *cpu, const struct jit_block *jb,
 struct soft_block *jit_join(struct soft_cpu *cpu, gva_t lin, uint64_t backing)
 {
 	struct soft_cache *c = cpu->e->cache;
-	struct soft_block *b = NULL;
+	struct soft_block *b = NULL, *in;
 	struct jit_block *jb = NULL;
+	unsigned seen = 0;
 
 	if (!soft_cache_has_op(c, backing))
 		return NULL;
 	soft_cache_lock(c);
-	for (struct soft_block *in = soft_cache_around(c, cpu, lin, backing, NULL); in && !b;
-	     in = soft_cache_around(c, cpu, lin, backing, in)) {
+	while (!b && (in = soft_cache_around(c, cpu, lin, backing, &seen))) {
 		unsigned i = in->jit ? op_at_ip(cpu, in->jit, cpu->s.rip) : 0;
 
 		if (!i || jit_full(cpu->e->jit))

@@ -26,7 +26,7 @@ struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodg
 	jc->e = e;
 	jc->bytes = mib << 20;
 	jc->meta_bytes = (size_t)jc->bytes * META_SHARE;
-	jc->meta = soft_map_tables(jc->meta_bytes, true);
+	jc->meta = soft_map_tables(jc->meta_bytes, false);
 	jc->starts = soft_map_tables(jc->bytes / JIT_ALIGN / 8, false);
 	if (soft_code_map(jc->bytes, &jc->rw, &jc->rx) < 0 || !jc->meta || !jc->starts) {
 		err_set(err, -errno,

@@ -243,7 +243,7 @@ static void adopt(struct soft_cpu *cpu, struct soft_block *b, const struct soft_
 	jit_commit(jc, jb->code - 8, jb, jb->code + jb->len);
 	jit_commit(jc, jb->cold - 8, jb, jb->cold_end);
 	b->jit = jb;
-	soft_cache_note_kin(cpu->e->cache, b);
+	soft_cache_note_jit(cpu->e->cache, b);
 	soft_cache_sweep(cpu->e->cache);
 	SOFT_COUNT(cpu, jit_copies);
 	SOFT_COUNT_ADD(cpu, jit_copied_insns, jb->nops);

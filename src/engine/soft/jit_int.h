@@ -228,7 +228,8 @@ static inline bool jit_mode_ok(uint32_t mode)
 static inline bool jit_warm(const struct jit_cache *jc, struct soft_block *b)
 {
 	return jit_mode_ok(b->mode) && b->page[0] != SOFT_NO_PAGE &&
-	       atomic_load_explicit(&b->runs, memory_order_relaxed) + 1 >= jc->e->cfg.soft.warm;
+	       atomic_load_explicit(&b->runs, memory_order_relaxed) + 1 >=
+		       jc->e->cfg.soft.warm + b->patience;
 }
 
 /* ---- jit_run.c ------------------------------------------------------------------------------ */

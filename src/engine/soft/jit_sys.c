@@ -42,8 +42,7 @@ static void gs_store32(struct emit *e, uint32_t at, uint32_t imm)
 	em32(e, imm);
 }
 
-/* By the S1 handler if any of these bits is set; if `cc` is CC_E, if none is. */
-static void slow_if_bits(struct xlat *x, unsigned cc, uint32_t at, uint32_t bits)
+void jit_slow_if_bits(struct xlat *x, unsigned cc, uint32_t at, uint32_t bits)
 {
 	em_gs(&x->e, 0, 0xf7, 0, at); /* test dword gs:[at], bits */
 	em32(&x->e, bits);
@@ -205,85 +204,6 @@ static void emit_popf(struct xlat *x, struct jit_op *o)
 	jit_set_sp(x, R_RSP, (int)size);
 }
 
-/* ---- Short strings -------------------------------------------------------------------------- */
-
-/* In one page, that is: T1 = bytes from the page's start to the end of rcx elements at `reg`. */
-static void slow_if_crossing(struct xlat *x, unsigned reg, unsigned shift)
-{
-	struct emit *e = &x->e;
-
-	em_rr(e, 0, 0x89, reg, T1);
-	em_alu_imm(e, 0, 4, T1, (uint32_t)~PAGE_MASK);
-	em_lea(e, 1, T1, T1, R_RCX, shift, 0);
-	em_alu_imm(e, 1, 7, T1, PAGE_BYTES);
-	jit_slow_stub(x, em_jcc_later(e, CC_A), false);
-}
-
-/*
- * T0 = host address of what `reg` points to. An empty window may give one that faults; it has to do
- * so before registers change.
- */
-static void string_operand(struct xlat *x, unsigned reg, enum soft_access access)
-{
-	struct emit *e = &x->e;
-
-	em_mov_rr(e, T0, reg);
-	jit_check(x, JIT_BY_WINDOW, 1, access);
-	em_rex(e, 0, T1, 0, T0); /* mov r10b, [r9] */
-	em8(e, 0x8a);
-	em_mem(e, T1, T0, X86_NO_REG, 0, 0);
-}
-
-/* Up to a page, upwards: the rest is S1's, which goes page by page. */
-static void emit_rep(struct xlat *x, struct jit_op *o)
-{
-	unsigned size = o->op->opsize, shift = o->op->cc;
-	bool movs = o->insn.op == X86_OP_MOVS;
-	struct emit *e = &x->e;
-
-	jit_lose_flags(x);
-	slow_if_bits(x, CC_NE, GS_OFF(s.rflags), FLAG_DF);
-	em_lea(e, 1, T0, R_RCX, X86_NO_REG, 0, -1); /* none is S1's, too */
-	em_alu_imm(e, 1, 7, T0, (uint32_t)(PAGE_BYTES >> shift) - 1);
-	jit_slow_stub(x, em_jcc_later(e, CC_A), false);
-	slow_if_crossing(x, R_RDI, shift);
-	if (movs) {
-		slow_if_crossing(x, R_RSI, shift);
-		string_operand(x, R_RSI, SOFT_READ);
-		em_store_gs(e, T0, GS_OFF(jit_tmp));
-	}
-	string_operand(x, R_RDI, SOFT_WRITE);
-	em_lea(e, 1, T1, R_RDI, R_RCX, shift, 0);
-	em_mov_rr(e, R_RDI, T0);
-	if (movs) {
-		em_lea(e, 1, T2, R_RSI, R_RCX, shift, 0);
-		em_load_gs(e, R_RSI, GS_OFF(jit_tmp));
-	}
-	if (size == 2)
-		em8(e, 0x66);
-	em8(e, 0xf3);
-	if (size == 8)
-		em8(e, 0x48);
-	em8(e, (movs ? 0xa4 : 0xaa) | (size > 1));
-	em_mov_rr(e, R_RDI, T1);
-	if (movs) {
-		em_mov_rr(e, R_RSI, T2);
-		em_load_gs(e, BASE, GS_OFF(space_base));
-	}
-}
-
-static jit_emit_fn pick_string(const struct xlat *x, const struct x86_insn *insn,
-			       const struct soft_op *op)
-{
-	bool rep = op->flags & (SOFT_OP_REP | SOFT_OP_REPNE);
-
-	if (!x->m64 || !rep || insn->addrsize != 8)
-		return NULL;
-	if (insn->op == X86_OP_MOVS && (op->seg == SEG_FS || op->seg == SEG_GS))
-		return NULL;
-	return emit_rep;
-}
-
 /* ---- Another view --------------------------------------------------------------------------- */
 
 /*
@@ -321,7 +241,7 @@ static void emit_stac(struct xlat *x, struct jit_op *o)
 
 	jit_lose_flags(x);
 	if (!(x->mode & SOFT_MODE_VIEW_AC)) {
-		slow_if_bits(x, CC_E, GS_OFF(s.cr4), CR4_SMAP);
+		jit_slow_if_bits(x, CC_E, GS_OFF(s.cr4), CR4_SMAP);
 		gs_alu32(e, 1, GS_OFF(s.rflags), FLAG_AC);
 		emit_view(x, x->mode | SOFT_MODE_VIEW_AC, SOFT_VIEW_SUPER_AC);
 		gs_alu32(e, 1, GS_OFF(code_key), SOFT_MODE_VIEW_AC);
@@ -395,7 +315,7 @@ static void emit_syscall(struct xlat *x, struct jit_op *o)
 	struct emit *e = &x->e;
 
 	park(x);
-	slow_if_bits(x, CC_E, GS_OFF(s.efer), EFER_SCE);
+	jit_slow_if_bits(x, CC_E, GS_OFF(s.efer), EFER_SCE);
 	slow_if_x87(x);
 	compose_flags(e, T0, T1);
 	em_gs(e, 0, 0x8b, T1, GS_OFF(s.sfmask));
@@ -428,7 +348,7 @@ static void emit_sysret(struct xlat *x, struct jit_op *o)
 
 	(void)o;
 	jit_lose_flags(x);
-	slow_if_bits(x, CC_E, GS_OFF(s.efer), EFER_SCE);
+	jit_slow_if_bits(x, CC_E, GS_OFF(s.efer), EFER_SCE);
 	slow_if_x87(x);
 	slow_if_asked(x);
 	em_mov_rr(e, T0, R_RCX);
@@ -503,7 +423,7 @@ static void emit_segment_base(struct xlat *x, struct jit_op *o)
 	struct emit *e = &x->e;
 
 	jit_lose_flags(x);
-	slow_if_bits(x, CC_E, GS_OFF(s.cr4), CR4_FSGSBASE);
+	jit_slow_if_bits(x, CC_E, GS_OFF(s.cr4), CR4_FSGSBASE);
 	if (reads) {
 		em_load_gs(e, T0, at);
 		set_reg(e, reg, wide);
@@ -549,7 +469,7 @@ static void emit_rdtsc(struct xlat *x, struct jit_op *o)
 
 	jit_lose_flags(x);
 	if (!is_kernel(x))
-		slow_if_bits(x, CC_NE, GS_OFF(s.cr4), CR4_TSD);
+		jit_slow_if_bits(x, CC_NE, GS_OFF(s.cr4), CR4_TSD);
 	em8(e, 0x0f); /* lfence */
 	em8(e, 0xae);
 	em8(e, 0xe8);
@@ -615,7 +535,8 @@ jit_emit_fn jit_pick_sys(const struct xlat *x, const struct x86_insn *insn,
 		return pick_flags(x, insn, op);
 	case X86_OP_MOVS:
 	case X86_OP_STOS:
-		return pick_string(x, insn, op);
+	case X86_OP_LODS:
+		return jit_pick_string(x, insn, op);
 	case X86_OP_STAC:
 		return kernel64 && has[X86_FEAT_SMAP] ? emit_stac : NULL;
 	case X86_OP_CLAC:

@@ -233,6 +233,15 @@ void jit_emit_indirect(struct xlat *x);
 jit_emit_fn jit_pick_sys(const struct xlat *x, const struct x86_insn *insn,
 			 const struct soft_op *op);
 
+/* By the S1 handler if any of these bits of a doubleword of the vCPU is set; if `cc` is CC_E, if none is. */
+void jit_slow_if_bits(struct xlat *x, unsigned cc, uint32_t at, uint32_t bits);
+
+/* ---- jit_string.c --------------------------------------------------------------------------- */
+
+/* The emitter for MOVS, STOS or LODS, or NULL. */
+jit_emit_fn jit_pick_string(const struct xlat *x, const struct x86_insn *insn,
+			    const struct soft_op *op);
+
 /* ---- jit_seg.c ------------------------------------------------------------------------------ */
 
 /* The emitter for an instruction that moves segment registers, or NULL. */

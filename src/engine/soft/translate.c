@@ -610,6 +610,8 @@ static struct soft_block *build(struct soft_cpu *cpu, gva_t lin, bool lean)
 	struct soft_page pg = soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
 	struct soft_block *block = NULL;
 
+	if (lean && pg.kind != MEM_MMIO && soft_cache_patience(cpu->e->cache, pg.backing))
+		lean = false;
 	if (lean && pg.kind != MEM_MMIO)
 		block = jit_join(cpu, lin, pg.backing);
 	if (!block && lean && pg.kind != MEM_MMIO)

@@ -2,7 +2,8 @@
 /*
  * Interrupts in loops of many shapes, which nothing but the interrupt ends: each must get it. Says
  * how long after the TSC deadline its handler ran (bench/latency.py reads these lines); a busy
- * machine may take any time, so that is not checked. With "samples=N" on the command line N each.
+ * machine may take any time, so that is not checked. On the command line: samples=N of each, and
+ * loop=N, that loop alone.
  * Source: Intel SDM 3A §10.5.4.1.
  */
 #include "timing.h"
@@ -129,18 +130,22 @@ static void on_timer(struct frame *f)
 	f->ip = (word)loop_out;
 }
 
-/* "samples=N" of the command line. Source: Multiboot 0.6.96 §3.3. */
-static unsigned samples(void)
+/* A number of the command line, such as "samples=N". Source: Multiboot 0.6.96 §3.3. */
+static unsigned number(const char *key, unsigned most, unsigned otherwise)
 {
 	const uint32_t *info = (const uint32_t *)(word)boot_info;
 	const char *s = info[0] & 4 ? (const char *)(word)info[4] : "";
-	unsigned n = 0;
+	unsigned n = 0, len = 0;
 
+	while (key[len])
+		len++;
 	for (; *s; s++)
-		if (memcmp(s, "samples=", 8) == 0)
-			for (s += 8; *s >= '0' && *s <= '9' && n < SAMPLES_MAX; s++)
+		if (memcmp(s, key, len) == 0) {
+			for (s += len; *s >= '0' && *s <= '9' && n < most; s++)
 				n = n * 10 + (unsigned)(*s - '0');
-	return n > SAMPLES_MAX ? SAMPLES_MAX : n ? n : 20;
+			return n > most ? most : n;
+		}
+	return otherwise;
 }
 
 static void sort(unsigned n)
@@ -183,7 +188,7 @@ static bool shape(void *code, unsigned n)
 
 void guest_test(void)
 {
-	unsigned n = samples();
+	unsigned n = number("samples=", SAMPLES_MAX, 20), only = number("loop=", 99, 99);
 
 	if (!has_leaf1_c(24)) {
 		check_skip("interrupts in loops", "no TSC deadline");
@@ -194,6 +199,8 @@ void guest_test(void)
 	apic_enable();
 	apic_write(LVT_TIMER, LVT_DEADLINE | V_TIMER);
 	for (unsigned i = 0; i < ARRAY_SIZE(loops); i++) {
+		if (only < ARRAY_SIZE(loops) && i != only)
+			continue;
 		check(shape(loops[i].code, n), "interrupts arrive, and not early: %s",
 		      loops[i].name);
 		print("  latency in 0.1 us: p50 %u p90 %u p99 %u max %u: %s\n", tenths_us(n, 500),
