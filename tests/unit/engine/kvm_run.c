@@ -172,6 +172,8 @@ static int teardown(void **state)
 		assert_int_equal(mem_load(mem, at, code, sizeof(code)), 0);                        \
 	} while (0)
 
+/* Guests that spin do so with IF = 1: Bochs' VT-x does not leave a guest for interrupts otherwise. */
+
 /* Until something that is no kick. */
 static enum engine_exit run(unsigned i)
 {
@@ -286,11 +288,11 @@ static void kick_when_the_guest_spins_expect_it_out(void **state)
 	pthread_t t;
 
 	NEED_KVM();
-	LOAD(CODE, 0xeb, 0xfe); /* jmp . */
+	LOAD(CODE, 0xfb, 0xeb, 0xfe); /* sti; jmp . */
 	pthread_create(&t, NULL, kick_later, cpu[0]);
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
 	pthread_join(t, NULL);
-	assert_int_equal(engine_kvm.state(cpu[0])->rip, CODE);
+	assert_int_equal(engine_kvm.state(cpu[0])->rip, CODE + 1);
 	/* One that comes before is not lost. */
 	engine_kvm.kick(cpu[0]);
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
@@ -310,8 +312,8 @@ static void *run_and_count(void *arg)
 
 static void spins_and_asks(void)
 {
-	LOAD(CODE, 0xeb, 0xfe);				    /* jmp . */
-	LOAD(CODE + 0x100, 0xe4, 0x60, 0xeb, 0xfc); /* 1: in al,0x60; jmp 1b */
+	LOAD(CODE, 0xfb, 0xeb, 0xfe);			  /* sti; jmp . */
+	LOAD(CODE + 0x100, 0xfb, 0xe4, 0x60, 0xeb, 0xfc); /* sti; 1: in al,0x60; jmp 1b */
 }
 
 static void kicks_when_many_expect_none_lost(void **state)
@@ -347,7 +349,7 @@ static void alarm_when_due_expect_a_kick(void **state)
 	uint64_t now;
 
 	NEED_KVM();
-	LOAD(CODE, 0xeb, 0xfe);
+	LOAD(CODE, 0xfb, 0xeb, 0xfe);
 	engine_kvm.kick(cpu[0]); /* so that the thread is known */
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
