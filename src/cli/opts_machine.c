@@ -271,7 +271,8 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 	int r;
 
 	if (!strcmp(val, "help")) {
-		printf("auto  KVM where it runs operating systems, else soft ('lodge doctor' says)\n"
+		printf("auto  KVM where it runs operating systems, else soft ('lodge doctor' "
+		       "says)\n"
 		       "soft  the software engine; 'tcg' means it, too\n"
 		       "kvm   the kernel's virtualization\n"
 		       "\nproperties of kvm:\n"

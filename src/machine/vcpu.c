@@ -180,6 +180,7 @@ static void *cpu_main(void *arg)
 			shut_down(c);
 			break;
 		case ENGINE_EXIT_ERROR:
+			vm_cpu_dump(vm, c->index, "the engine cannot go on");
 			vm_request_end(vm, 1, vm->ops->error(c->vcpu));
 			break;
 		}

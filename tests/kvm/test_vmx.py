@@ -14,8 +14,8 @@ SCRIPT = """
 dd if=/l2/pattern of=/tmp/disk.img bs=64k 2>/dev/null
 dd if=/dev/zero of=/tmp/disk.img bs=64k seek=4 count=28 2>/dev/null
 echo "@@doctor $(lodge doctor --json)"
-echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
 echo "@@begin one"; timeout 3000 %s; echo "@@exit one $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
 """
 
 

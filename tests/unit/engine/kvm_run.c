@@ -172,6 +172,8 @@ static int teardown(void **state)
 		assert_int_equal(mem_load(mem, at, code, sizeof(code)), 0);                        \
 	} while (0)
 
+/* Guests that spin do so with IF = 1: Bochs' VT-x does not leave a guest for interrupts otherwise. */
+
 /* Until something that is no kick. */
 static enum engine_exit run(unsigned i)
 {
@@ -286,11 +288,11 @@ static void kick_when_the_guest_spins_expect_it_out(void **state)
 	pthread_t t;
 
 	NEED_KVM();
-	LOAD(CODE, 0xeb, 0xfe); /* jmp . */
+	LOAD(CODE, 0xfb, 0xeb, 0xfe); /* sti; jmp . */
 	pthread_create(&t, NULL, kick_later, cpu[0]);
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
 	pthread_join(t, NULL);
-	assert_int_equal(engine_kvm.state(cpu[0])->rip, CODE);
+	assert_int_equal(engine_kvm.state(cpu[0])->rip, CODE + 1);
 	/* One that comes before is not lost. */
 	engine_kvm.kick(cpu[0]);
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
@@ -310,8 +312,8 @@ static void *run_and_count(void *arg)
 
 static void spins_and_asks(void)
 {
-	LOAD(CODE, 0xeb, 0xfe);				    /* jmp . */
-	LOAD(CODE + 0x100, 0xe4, 0x60, 0xeb, 0xfc); /* 1: in al,0x60; jmp 1b */
+	LOAD(CODE, 0xfb, 0xeb, 0xfe);			  /* sti; jmp . */
+	LOAD(CODE + 0x100, 0xfb, 0xe4, 0x60, 0xeb, 0xfc); /* sti; 1: in al,0x60; jmp 1b */
 }
 
 static void kicks_when_many_expect_none_lost(void **state)
@@ -347,7 +349,7 @@ static void alarm_when_due_expect_a_kick(void **state)
 	uint64_t now;
 
 	NEED_KVM();
-	LOAD(CODE, 0xeb, 0xfe);
+	LOAD(CODE, 0xfb, 0xeb, 0xfe);
 	engine_kvm.kick(cpu[0]); /* so that the thread is known */
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -432,6 +434,38 @@ static void a20_when_closed_expect_the_first_megabyte_again(void **state)
 	mem_set_a20(mem, true);
 }
 
+/* Where KVM interprets kernels it gives up on SSE, and that is told with registers and bytes; hardware goes on. */
+static void instruction_when_kvm_gives_up_expect_a_full_report(void **state)
+{
+	static const uint64_t tables[] = {0x2003, 0x3003, 0x83};
+	struct kvm_probe probe;
+	struct x86_state *s;
+
+	NEED_KVM();
+	engine_kvm_probe(NULL, &probe);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mem_load(mem, 0x1000 + i * 0x1000, &tables[i], 8), 0);
+	LOAD(0x8000, 0x66, 0x0f, 0xfe, 0xc1, 0xf4); /* paddd xmm0,xmm1; hlt */
+	s = engine_kvm.state(cpu[0]);
+	s->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
+	s->cr3 = 0x1000;
+	s->cr4 = CR4_PAE | CR4_OSFXSR;
+	s->efer = EFER_LME | EFER_LMA;
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		s->seg[i] = (struct x86_seg){.limit = ~0u, .sel = 16, .attr = i == SEG_CS ? 0xa09b : 0xc093};
+	s->rip = 0x8000;
+	engine_kvm.state_changed(cpu[0]);
+	if (probe.verdict == KVM_GOOD) {
+		assert_int_equal(run(0), ENGINE_EXIT_HALT);
+		return;
+	}
+	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_ERROR);
+	print_message("%s\n", engine_kvm.error(cpu[0]));
+	assert_non_null(strstr(engine_kvm.error(cpu[0]), "internal error"));
+	assert_non_null(strstr(engine_kvm.error(cpu[0]), ":8000 "));
+	assert_non_null(strstr(engine_kvm.error(cpu[0]), "code 66 0f fe c1"));
+}
+
 static void pages_when_asked_expect_all_written(void **state)
 {
 	uint64_t bits[1];
@@ -459,6 +493,7 @@ int main(void)
 		T(ap_when_init_and_sipi_come_expect_it_starts),
 		T(state_when_written_and_read_expect_it_back),
 		T(a20_when_closed_expect_the_first_megabyte_again),
+		T(instruction_when_kvm_gives_up_expect_a_full_report),
 		T(pages_when_asked_expect_all_written),
 	};
 
