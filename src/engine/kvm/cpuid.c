@@ -166,6 +166,22 @@ static uint64_t host_arch_caps(const struct kvm_engine *e)
 	return ioctl(e->dev, KVM_GET_MSRS, &m) == 1 ? m.entry.data : 0;
 }
 
+/*
+ * Registers that could not be had from the machine's APIC. On VT-x the kernel takes writes of the TSC deadline by a
+ * short way of its own, which looks at no filter and forgets them where it has no APIC.
+ */
+static void hide_apic_msrs(struct kvm_engine *e)
+{
+	struct x86_cpuid_leaf *one = leaf_of(&e->cpuid, 1, 0);
+
+	if (!one)
+		return;
+	if (!e->has_msr_exits)
+		one->ecx &= ~(1u << 21);
+	if (!e->has_msr_exits || !e->cpuid.amd)
+		one->ecx &= ~(1u << 24);
+}
+
 int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err)
 {
 	struct cpuid_list *l = malloc(sizeof(*l));
@@ -177,13 +193,7 @@ int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err)
 	e->cpuid = *e->cfg.cpuid;
 	r = supported(e, l, err);
 	if (r == 0) {
-		if (!e->has_msr_exits) {
-			/* Their registers could not be had from the machine's APIC. */
-			struct x86_cpuid_leaf *one = leaf_of(&e->cpuid, 1, 0);
-
-			if (one)
-				one->ecx &= ~(1u << 21 | 1u << 24);
-		}
+		hide_apic_msrs(e);
 		mask_leaves(&e->cpuid, l);
 		limit_xsave(e, l);
 		drop_features(&e->cpuid, gone, sizeof(gone));
