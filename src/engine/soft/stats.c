@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/range.h"
@@ -139,9 +138,21 @@ static uint64_t ns_per_1024(const struct soft_engine *e)
 	return ((now_ns() - e->start_ns) << 10) / (tsc + !tsc);
 }
 
-static uint64_t to_ns(const struct soft_engine *e, const char *name, uint64_t v)
+static bool cpu_in_cycles(size_t offset)
 {
-	return strstr(name, "_ns") || !strncmp(name, "longest", 7) ? v * ns_per_1024(e) >> 10 : v;
+	return offset == offsetof(struct soft_stats, jit_ns) ||
+	       offset == offsetof(struct soft_stats, copy_ns);
+}
+
+static bool all_in_cycles(size_t offset)
+{
+	return offset == offsetof(struct soft_stats_all, longest_drop) ||
+	       offset == offsetof(struct soft_stats_all, longest_stop);
+}
+
+static uint64_t to_ns(const struct soft_engine *e, bool in_cycles, uint64_t v)
+{
+	return in_cycles ? v * ns_per_1024(e) >> 10 : v;
 }
 
 void soft_stats_each(const struct engine *engine, int cpu,
@@ -155,7 +166,7 @@ void soft_stats_each(const struct engine *engine, int cpu,
 
 		if (!r->section)
 			fn(opaque, r->name, r->what,
-			   to_ns(e, r->name,
+			   to_ns(e, cpu_in_cycles(r->offset),
 				 cpu < 0 ? sum(e, r->offset) : value(e, (unsigned)cpu, r->offset)));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(all_rows) && cpu < 0; i++) {
@@ -163,7 +174,7 @@ void soft_stats_each(const struct engine *engine, int cpu,
 
 		if (!r->section)
 			fn(opaque, r->name, r->what,
-			   to_ns(e, r->name,
+			   to_ns(e, all_in_cycles(r->offset),
 				 *(const uint64_t *)((const char *)&e->stats + r->offset)));
 	}
 }
