@@ -51,6 +51,13 @@ void qmp_take(struct mon *m, const char *text, size_t len);
 /* A value that could not be read. */
 void qmp_refuse(struct mon *m, const char *desc);
 void qmp_send(struct mon *m, json_t *value);
+/* The head of what carries out a QMP command: its arguments are checked, *ret is its answer. */
+#define COMMAND(name)                                          \
+	static int name(struct mon *m __attribute__((unused)), \
+			json_t *args __attribute__((unused)),  \
+			json_t **ret __attribute__((unused)),  \
+			struct lodge_err *err __attribute__((unused)))
+
 /* Arguments that were checked against the table; NULL, false, `other` where they are not there. */
 const char *qmp_str(json_t *args, const char *key);
 bool qmp_bool(json_t *args, const char *key, bool other);

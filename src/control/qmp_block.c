@@ -6,12 +6,6 @@
 
 #include "control/mon_int.h"
 
-#define COMMAND(name)                                          \
-	static int name(struct mon *m __attribute__((unused)), \
-			json_t *args __attribute__((unused)),  \
-			json_t **ret __attribute__((unused)),  \
-			struct lodge_err *err __attribute__((unused)))
-
 /* ---- What there is ------------------------------------------------------------------------------ */
 
 static json_t *inserted(const struct vm_ctl_drive *d)
@@ -41,16 +35,21 @@ static json_t *drive_json(const struct vm_ctl_drive *d)
 	return j;
 }
 
-COMMAND(query_block)
+static int each_drive(struct mon *m, json_t *(*fn)(const struct vm_ctl_drive *), json_t **ret)
 {
 	struct vm_ctl_drive *d = calloc(VM_CTL_DRIVES, sizeof(*d));
 	unsigned n = d ? vm_ctl_drives(m->vm, d) : 0;
 
 	*ret = json_array();
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(*ret, drive_json(&d[i]));
+		json_array_append_new(*ret, fn(&d[i]));
 	free(d);
 	return 0;
+}
+
+COMMAND(query_block)
+{
+	return each_drive(m, drive_json, ret);
 }
 
 static json_t *stats_json(const struct vm_ctl_drive *d)
@@ -73,14 +72,7 @@ static json_t *stats_json(const struct vm_ctl_drive *d)
 
 COMMAND(query_blockstats)
 {
-	struct vm_ctl_drive *d = calloc(VM_CTL_DRIVES, sizeof(*d));
-	unsigned n = d ? vm_ctl_drives(m->vm, d) : 0;
-
-	*ret = json_array();
-	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(*ret, stats_json(&d[i]));
-	free(d);
-	return 0;
+	return each_drive(m, stats_json, ret);
 }
 
 /* ---- Media -------------------------------------------------------------------------------------- */

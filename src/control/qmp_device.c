@@ -11,12 +11,6 @@
 #include "base/props.h"
 #include "control/mon_int.h"
 
-#define COMMAND(name)                                          \
-	static int name(struct mon *m __attribute__((unused)), \
-			json_t *args __attribute__((unused)),  \
-			json_t **ret __attribute__((unused)),  \
-			struct lodge_err *err __attribute__((unused)))
-
 COMMAND(set_link)
 {
 	return vm_ctl_set_link(m->vm, qmp_str(args, "name"), qmp_bool(args, "up", true), err);

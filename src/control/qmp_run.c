@@ -9,12 +9,6 @@
 
 #include "control/mon_int.h"
 
-#define COMMAND(name)                                          \
-	static int name(struct mon *m __attribute__((unused)), \
-			json_t *args __attribute__((unused)),  \
-			json_t **ret __attribute__((unused)),  \
-			struct lodge_err *err __attribute__((unused)))
-
 const char *mon_state_name(enum vm_state state)
 {
 	static const char *const names[] = {[VM_RUNNING] = "running",

@@ -296,8 +296,7 @@ static uint32_t gs_segbase(unsigned seg)
 	return (uint32_t)(offsetof(struct soft_cpu, segbase) + 8u * seg);
 }
 
-/* Neither base nor checks. */
-static bool is_flat(const struct xlat *x, unsigned seg)
+bool jit_is_flat(const struct xlat *x, unsigned seg)
 {
 	if (seg == SEG_FS || seg == SEG_GS)
 		return false;
@@ -309,7 +308,7 @@ void jit_segment(struct xlat *x, unsigned seg, unsigned size, enum soft_access a
 	struct emit *e = &x->e;
 	uint32_t room = access == SOFT_WRITE ? GS_OFF(seg_room[1]) : GS_OFF(seg_room[0]);
 
-	if (is_flat(x, seg))
+	if (jit_is_flat(x, seg))
 		return;
 	jit_lose_flags(x);
 	if (x->m64) {
@@ -328,7 +327,7 @@ bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place
 	const struct x86_insn *insn = &o->insn;
 
 	*at = jit_insn_place(o);
-	return x->m64 && insn->addrsize == 8 && is_flat(x, o->op->seg) &&
+	return x->m64 && insn->addrsize == 8 && jit_is_flat(x, o->op->seg) &&
 	       !(insn->flags & X86_IF_VSIB) && !(insn->index < 16 && jit_in_memory(insn->index));
 }
 

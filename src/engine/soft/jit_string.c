@@ -146,20 +146,12 @@ jit_emit_fn jit_pick_string(const struct xlat *x, const struct x86_insn *insn,
 			    const struct soft_op *op)
 {
 	bool rep = op->flags & (SOFT_OP_REP | SOFT_OP_REPNE);
-	bool flat = op->seg != SEG_FS && op->seg != SEG_GS &&
-		    (x->m64 || ((x->mode & SOFT_MODE_FLAT) && op->seg != SEG_CS));
+	bool movs = insn->op == X86_OP_MOVS;
+	bool flat = jit_is_flat(x, SEG_ES) && (!movs || jit_is_flat(x, op->seg));
 
-	switch ((enum x86_op)insn->op) {
-	case X86_OP_MOVS:
-		if (!rep)
-			return emit_movs;
-		break;
-	case X86_OP_STOS:
-		if (!rep)
-			return emit_stos;
-		break;
-	default:
+	if (insn->op == X86_OP_LODS)
 		return rep ? NULL : emit_lods;
-	}
+	if (!rep)
+		return movs ? emit_movs : emit_stos;
 	return flat && insn->addrsize == (x->m64 ? 8 : 4) ? emit_rep : NULL;
 }

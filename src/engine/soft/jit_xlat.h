@@ -153,6 +153,8 @@ void jit_address(struct xlat *x, const struct jit_place *at, unsigned addrsize);
 struct jit_place jit_insn_place(const struct jit_op *o);
 /* Its place, if it can be in a run: 64-bit code, no segment base. */
 bool jit_place_of(const struct xlat *x, const struct jit_op *o, struct jit_place *at);
+/* Has the segment neither a base nor checks? */
+bool jit_is_flat(const struct xlat *x, unsigned seg);
 /*
  * T0 = linear address of `size` bytes at the offset in T0 of a segment, or to the slow path. Loses
  * flags and T1 unless the segment is flat.

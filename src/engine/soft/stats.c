@@ -36,9 +36,49 @@ void soft_stats_event(struct soft_cpu *cpu, const struct soft_event *ev)
 
 /* ---- Lines of numbers ----------------------------------------------------------------------- */
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Some are counted in cycles of the host's TSC: nanoseconds for 1024 of them. */
+static uint64_t ns_per_1024(const struct soft_engine *e)
+{
+	uint64_t tsc = __builtin_ia32_rdtsc() - e->start_tsc;
+
+	return ((now_ns() - e->start_ns) << 10) / (tsc + !tsc);
+}
+
+static bool cpu_in_cycles(size_t offset)
+{
+	return offset == offsetof(struct soft_stats, jit_ns) ||
+	       offset == offsetof(struct soft_stats, copy_ns);
+}
+
+static bool all_in_cycles(size_t offset)
+{
+	return offset == offsetof(struct soft_stats_all, longest_drop) ||
+	       offset == offsetof(struct soft_stats_all, longest_stop);
+}
+
+static uint64_t to_ns(const struct soft_engine *e, bool in_cycles, uint64_t v)
+{
+	return in_cycles && e->start_tsc ? v * ns_per_1024(e) >> 10 : v;
+}
+
 static uint64_t value(const struct soft_engine *e, unsigned cpu, size_t offset)
 {
-	return *(const uint64_t *)((const char *)&e->cpus[cpu]->stats + offset);
+	return to_ns(e, cpu_in_cycles(offset),
+		     *(const uint64_t *)((const char *)&e->cpus[cpu]->stats + offset));
+}
+
+static uint64_t value_of_all(const struct soft_engine *e, size_t offset)
+{
+	return to_ns(e, all_in_cycles(offset),
+		     *(const uint64_t *)((const char *)&e->stats + offset));
 }
 
 static uint64_t sum(const struct soft_engine *e, size_t offset)
@@ -79,14 +119,6 @@ static void print_heading(const struct soft_engine *e)
 	log_print("%s\n", line);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- The parts ------------------------------------------------------------------------------ */
 
 struct row {
@@ -120,39 +152,12 @@ static void print_counters(const struct soft_engine *e)
 			print_row(e, cpu_rows[i].what, cpu_rows[i].offset);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(all_rows); i++) {
-		const uint64_t *v =
-			(const uint64_t *)((const char *)&e->stats + all_rows[i].offset);
-
 		if (all_rows[i].section)
 			log_print("%s\n", all_rows[i].section);
 		else
-			log_print("  %-45s %14lu\n", all_rows[i].what, *v);
+			log_print("  %-45s %14lu\n", all_rows[i].what,
+				  value_of_all(e, all_rows[i].offset));
 	}
-}
-
-/* Times are counted in cycles of the host's TSC: nanoseconds for 1024 of them. */
-static uint64_t ns_per_1024(const struct soft_engine *e)
-{
-	uint64_t tsc = __builtin_ia32_rdtsc() - e->start_tsc;
-
-	return ((now_ns() - e->start_ns) << 10) / (tsc + !tsc);
-}
-
-static bool cpu_in_cycles(size_t offset)
-{
-	return offset == offsetof(struct soft_stats, jit_ns) ||
-	       offset == offsetof(struct soft_stats, copy_ns);
-}
-
-static bool all_in_cycles(size_t offset)
-{
-	return offset == offsetof(struct soft_stats_all, longest_drop) ||
-	       offset == offsetof(struct soft_stats_all, longest_stop);
-}
-
-static uint64_t to_ns(const struct soft_engine *e, bool in_cycles, uint64_t v)
-{
-	return in_cycles ? v * ns_per_1024(e) >> 10 : v;
 }
 
 void soft_stats_each(const struct engine *engine, int cpu,
@@ -166,16 +171,13 @@ void soft_stats_each(const struct engine *engine, int cpu,
 
 		if (!r->section)
 			fn(opaque, r->name, r->what,
-			   to_ns(e, cpu_in_cycles(r->offset),
-				 cpu < 0 ? sum(e, r->offset) : value(e, (unsigned)cpu, r->offset)));
+			   cpu < 0 ? sum(e, r->offset) : value(e, (unsigned)cpu, r->offset));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(all_rows) && cpu < 0; i++) {
 		const struct row *r = &all_rows[i];
 
 		if (!r->section)
-			fn(opaque, r->name, r->what,
-			   to_ns(e, all_in_cycles(r->offset),
-				 *(const uint64_t *)((const char *)&e->stats + r->offset)));
+			fn(opaque, r->name, r->what, value_of_all(e, r->offset));
 	}
 }
 
@@ -251,22 +253,6 @@ void soft_stats_start(struct soft_engine *e)
 	e->start_ns = now_ns();
 }
 
-/* These were counted in cycles of the host's TSC. */
-static void cycles_to_ns(struct soft_engine *e)
-{
-	uint64_t tsc = __builtin_ia32_rdtsc() - e->start_tsc, ns = now_ns() - e->start_ns;
-	uint64_t per_1024 = (ns << 10) / (tsc + !tsc);
-
-	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
-		e->cpus[i]->stats.jit_ns = e->cpus[i]->stats.jit_ns * per_1024 >> 10;
-	for (unsigned i = 0; e->start_tsc && i < e->cfg.cpus; i++)
-		e->cpus[i]->stats.copy_ns = e->cpus[i]->stats.copy_ns * per_1024 >> 10;
-	if (!e->start_tsc)
-		return;
-	e->stats.longest_drop = e->stats.longest_drop * per_1024 >> 10;
-	e->stats.longest_stop = e->stats.longest_stop * per_1024 >> 10;
-}
-
 void soft_stats_print(struct soft_engine *e)
 {
 	if (!log_on(LOG_STATS) || !e->cpus)
@@ -275,7 +261,6 @@ void soft_stats_print(struct soft_engine *e)
 		if (!e->cpus[i])
 			return; /* the engine was never complete */
 	}
-	cycles_to_ns(e);
 	print_heading(e);
 	print_counters(e);
 	print_vectors(e);
