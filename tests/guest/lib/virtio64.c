@@ -50,10 +50,23 @@ static void set_gpa(struct vdev *d, unsigned off, volatile void *p)
 	vw32(d, off + 4, (uint32_t)((word)p >> 32));
 }
 
+/* A reset is over when the status reads 0 (§4.1.4.3.2): requests may still be on their way to the disk. */
+static bool reset(struct vdev *d)
+{
+	vdev_set_status(d, 0);
+	for (unsigned ms = 0; vdev_status(d); ms++) {
+		if (ms == 10000)
+			return false;
+		wait_us(1000);
+	}
+	return true;
+}
+
 bool vdev_start(struct vdev *d, uint64_t features)
 {
 	features |= VF_VERSION_1;
-	vdev_set_status(d, 0);
+	if (!reset(d))
+		return false;
 	vdev_set_status(d, 3);
 	vw32(d, 8, 0);
 	vw32(d, 12, (uint32_t)features);
