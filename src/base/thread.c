@@ -29,6 +29,11 @@ void thread_enter(enum thread_kind kind)
 		enter_hook(kind);
 }
 
+enum thread_kind thread_this_kind(void)
+{
+	return this_kind;
+}
+
 static void *begin(void *arg)
 {
 	struct thread_start s = *(struct thread_start *)arg;

@@ -25,6 +25,8 @@ enum thread_kind {
 void thread_set_enter(void (*enter)(enum thread_kind kind));
 /* The calling thread, which was not made by thread_create(), is of this kind from now on. */
 void thread_enter(enum thread_kind kind);
+/* THREAD_KINDS: nobody has said. */
+enum thread_kind thread_this_kind(void);
 /*
  * `name`: as ps and gdb show it, 15 bytes at most; `stack` 0: as usual. 0 or -errno. Threads made by one of
  * the same kind have what that one took on already: `enter` is not called again.

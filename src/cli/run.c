@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/props.h"
 #include "base/range.h"
 #include "base/thread.h"
 #include "chardev/terminal.h"
@@ -167,6 +168,11 @@ static int close_sandbox(struct run_opts *o, struct lodge_err *err)
 {
 	/* A folder shared by root may be anyone's files. */
 	o->sandbox.keep_folder_rights = !geteuid() && (o->vm.fsdevs.n || o->vm.virtfs.n);
+	for (unsigned i = 0; i < o->vm.devices.n; i++) {
+		const char *driver = props_get(o->vm.devices.p[i], "driver");
+
+		o->sandbox.vsock |= driver && strstr(driver, "vsock");
+	}
 	return sandbox_close(&o->sandbox, err);
 }
 

@@ -36,10 +36,11 @@
 #define V BIT(THREAD_VCPU)
 #define D BIT(THREAD_DISK)
 #define P BIT(THREAD_9P)
+#define VSOCK (1u << 16) /* of the io thread, with a vsock */
 #define ALL (M | C | I | V | D | P)
 #define DEVICES (M | C | I | V) /* those that run code of devices */
 #define IMAGES (M | C | D)	/* those that wait for a disk */
-#define MAKERS (M | C | D)	/* those that start threads */
+#define MAKERS (C | D)		/* those that start threads later */
 
 #define CALL(name, who) {SCMP_SYS(name), who, 0, {{0}}, 0}
 #define IF(name, who, arg, mask, val) {SCMP_SYS(name), who, 1, {{arg, mask, val}}, 0}
@@ -49,6 +50,7 @@
 
 /* ioctl numbers are 32 bits; a C library may extend the sign. */
 #define LOW 0xffffffffull
+#define GROUPS 0x80000000ull /* a negative process number */
 #define KVM_IOCTLS 0xff00ull
 #define KVM_TYPE 0xae00ull
 
@@ -69,18 +71,16 @@ static const struct sandbox_call calls[] = {
 	CALL(brk, ALL),
 	/* threads, time, signals */
 	CALL(futex, ALL),
-	CALL(gettid, ALL),
+	CALL(gettid, V),
 	CALL(getpid, ALL),
 	CALL(tgkill, ALL), /* of this process only: sandbox_calls_build() */
 	CALL(clock_gettime, ALL),
-	CALL(clock_nanosleep, ALL),
-	CALL(sched_yield, ALL),
+	CALL(clock_nanosleep, M | C),
+	CALL(sched_yield, DEVICES),
 	CALL(restart_syscall, ALL),
 	CALL(rt_sigprocmask, ALL),
 	CALL(rt_sigaction, ALL),
 	CALL(rt_sigreturn, ALL),
-	CALL(set_robust_list, ALL),
-	CALL(rseq, ALL),
 	CALL(exit, ALL),
 	CALL(exit_group, ALL),
 	IF(prctl, ALL, 0, LOW, PR_SET_NAME),
@@ -90,27 +90,31 @@ static const struct sandbox_call calls[] = {
 	CALL(arch_prctl, V),
 	CALL(timer_create, V),
 	CALL(timer_settime, V),
-	CALL(timer_delete, DEVICES),
+	CALL(timer_delete, M | V),
 	IF(clone, MAKERS, 0, CLONE_MASK, CLONE_OURS),
 	REFUSE(clone3, MAKERS, ENOSYS), /* its flags cannot be seen; the library takes clone */
-	CALL(seccomp, C | M),		/* only ever stricter */
+	CALL(seccomp, C), /* a new thread's own list; only ever stricter */
+	CALL(set_robust_list, MAKERS),
+	CALL(rseq, MAKERS),
 	CALL(alarm, M),
-	CALL(wait4, M),
-	IF(kill, M, 1, LOW, SIGKILL),
-	IF(kill, M, 1, LOW, SIGTERM),
+	CALL(wait4, M | I),
+	/* helpers; no groups, nor everybody */
+	IF2(kill, M | I, 0, GROUPS, 0, 1, LOW, SIGKILL),
+	IF2(kill, M, 0, GROUPS, 0, 1, LOW, SIGTERM),
 	/* descriptors that there are */
 	CALL(read, ALL),
 	CALL(write, ALL),
-	CALL(readv, DEVICES),
-	CALL(writev, ALL),
+	CALL(readv, I | V),
+	CALL(writev, I | V),
 	CALL(close, ALL),
 	CALL(recvfrom, DEVICES),
-	CALL(recvmsg, DEVICES),
+	CALL(recvmsg, M | I | V),
 	CALL(recvmmsg, I | V),
 	CALL(sendto, DEVICES),
-	CALL(sendmsg, DEVICES),
+	CALL(sendmsg, M | I | V),
 	CALL(sendmmsg, I | V),
 	CALL(shutdown, I | V),
+	CALL(getrandom, I | V), /* the guest's */
 	CALL(poll, DEVICES),
 	CALL(epoll_ctl, DEVICES),
 	CALL(epoll_wait, C | I),
@@ -118,6 +122,8 @@ static const struct sandbox_call calls[] = {
 	CALL(io_uring_enter, DEVICES), /* rings take reads and writes only: block/uring.c */
 	REFUSE(io_uring_setup, C, EPERM),
 	CALL(accept4, C | I),
+	IF2(socket, VSOCK, 0, LOW, AF_UNIX, 1, 0xf, SOCK_STREAM),
+	CALL(connect, VSOCK),
 	IF(setsockopt, I, 1, LOW, IPPROTO_TCP),
 	IF(getsockopt, C | I, 1, LOW, SOL_SOCKET),
 	IF(fcntl, ALL & ~P, 1, LOW, F_GETFL),
@@ -129,7 +135,6 @@ static const struct sandbox_call calls[] = {
 	IF(ioctl, ALL, 1, LOW, TCGETS),
 	IF(ioctl, ALL, 1, LOW, TCSETS),
 	IF(ioctl, ALL, 1, LOW, TIOCGPGRP),
-	CALL(getpgrp, ALL),
 	IF(ioctl, M | I | V, 1, LOW, TIOCGWINSZ),
 	IF(ioctl, DEVICES, 1, LOW, TUNSETOFFLOAD),
 	IF(ioctl, DEVICES, 1, LOW, TUNSETQUEUE),
@@ -138,28 +143,28 @@ static const struct sandbox_call calls[] = {
 	IF(ioctl, IMAGES, 1, LOW, BLKSSZGET),
 	/* files that are open */
 	CALL(fstat, ALL),
-	CALL(lseek, ALL & ~P),
-	CALL(pread64, ALL),
-	CALL(pwrite64, ALL),
-	CALL(preadv, IMAGES | V | P),
-	CALL(pwritev, IMAGES | V | P),
-	CALL(fsync, IMAGES | P),
+	IF(newfstatat, ALL & ~(M | C | P), 3, AT_EMPTY_PATH, AT_EMPTY_PATH), /* also fstat() */
+	CALL(lseek, IMAGES | P),
+	CALL(pread64, IMAGES | P),
+	CALL(pwrite64, M | P),
+	CALL(preadv, IMAGES),
+	CALL(pwritev, IMAGES | V),
+	CALL(fsync, P),
 	CALL(fdatasync, IMAGES | P),
 	CALL(fallocate, IMAGES | V | I), /* and memory that the balloon takes */
 	CALL(ftruncate, IMAGES | V | P),
 	/* files by name: those that Landlock leaves */
-	CALL(newfstatat, M | C | D | P | I),
+	CALL(newfstatat, M | C | P),
 	CALL(openat, M | C | P),
 	CALL(unlink, M | C),
 	CALL(unlinkat, M | P),
-	CALL(access, C),
 	CALL(readlink, C),
 	CALL(getcwd, C),
 	/* shared folders */
 	CALL(openat2, P),
 	CALL(getdents64, P),
 	CALL(fstatfs, P),
-	CALL(statx, IMAGES | P),
+	REFUSE(statx, C, ENOSYS), /* where direct access is asked for; it is tried instead */
 	CALL(readlinkat, P),
 	CALL(mkdirat, P),
 	CALL(mknodat, P),
@@ -178,8 +183,13 @@ static const char *const names[THREAD_KINDS] = {
 	[THREAD_VCPU] = "vcpu", [THREAD_DISK] = "disk",	      [THREAD_9P] = "9p",
 };
 
-int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, enum sandbox_else other,
-			struct lodge_err *err)
+static unsigned who(enum thread_kind kind, unsigned extras)
+{
+	return BIT(kind) | (kind == THREAD_IO && extras & SANDBOX_VSOCK ? VSOCK : 0);
+}
+
+int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, unsigned extras,
+			enum sandbox_else other, struct lodge_err *err)
 {
 	struct sandbox_call now[ARRAY_SIZE(calls)];
 
@@ -191,12 +201,12 @@ int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, enum sa
 		now[i].cmp[0].mask = LOW;
 		now[i].cmp[0].val = (uint64_t)getpid();
 	}
-	return sandbox_filter_build(f, now, ARRAY_SIZE(now), BIT(kind), other, err);
+	return sandbox_filter_build(f, now, ARRAY_SIZE(now), who(kind, extras), other, err);
 }
 
-unsigned sandbox_calls_count(enum thread_kind kind)
+unsigned sandbox_calls_count(enum thread_kind kind, unsigned extras)
 {
-	return sandbox_filter_count(calls, ARRAY_SIZE(calls), BIT(kind));
+	return sandbox_filter_count(calls, ARRAY_SIZE(calls), who(kind, extras));
 }
 
 const char *sandbox_kind_name(enum thread_kind kind)

@@ -6,10 +6,13 @@
 #include "base/thread.h"
 #include "sandbox/filter.h"
 
-/* The filter of a kind of thread. */
-int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, enum sandbox_else other,
-			struct lodge_err *err) MUST_CHECK;
-unsigned sandbox_calls_count(enum thread_kind kind);
+/* What only some machines have, and wants more calls. */
+#define SANDBOX_VSOCK 1u /* streams of the guest to Unix sockets, made by the io thread */
+
+/* The filter of a kind of thread; `extras`: SANDBOX_VSOCK or 0. */
+int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, unsigned extras,
+			enum sandbox_else other, struct lodge_err *err) MUST_CHECK;
+unsigned sandbox_calls_count(enum thread_kind kind, unsigned extras);
 const char *sandbox_kind_name(enum thread_kind kind);
 
 #endif

@@ -285,7 +285,8 @@ static int make_filters(const struct sandbox_config *cfg, struct lodge_err *err)
 	int r = 0;
 
 	for (unsigned k = 0; k < THREAD_KINDS && !r; k++)
-		r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k, other, err);
+		r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k,
+					cfg->vsock ? SANDBOX_VSOCK : 0, other, err);
 	return r;
 }
 

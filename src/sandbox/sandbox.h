@@ -27,6 +27,7 @@ struct sandbox_config {
 	struct rights_user user;
 	const char *paths[SANDBOX_PATHS]; /* folders or files for later, borrowed */
 	unsigned n_paths;
+	bool vsock;		 /* the machine has one */
 	bool keep_folder_rights; /* folders are shared with the rights of root */
 };
 
