@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/thread.h"
 
 #define STACK_BYTES (512u << 10) /* jansson reads SCAN_DEPTH_MAX levels by recursion */
 #define EVENTS_MAX 64u
@@ -378,7 +379,6 @@ static void *control_main(void *arg)
 	struct epoll_event ev[BATCH];
 	struct control *c = arg;
 
-	pthread_setname_np(pthread_self(), "control");
 	while (!atomic_load(&c->stop)) {
 		int n = epoll_wait(c->epfd, ev, BATCH, c->balloon_waits ? 100 : -1);
 
@@ -432,15 +432,10 @@ int control_listen(struct control *c, int fd, struct lodge_err *err)
 
 int control_start(struct control *c, struct lodge_err *err)
 {
-	pthread_attr_t attr;
-	int r;
+	int r = thread_create(&c->thread, THREAD_CONTROL, "control", STACK_BYTES, control_main, c);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	r = pthread_create(&c->thread, &attr, control_main, c);
-	pthread_attr_destroy(&attr);
 	c->started = !r;
-	return r ? err_set(err, -r, "cannot start the control thread: %s", strerror(r)) : 0;
+	return r ? err_set(err, r, "cannot start the control thread: %s", strerror(-r)) : 0;
 }
 
 void control_stop(struct control *c)
