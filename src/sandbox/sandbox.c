@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -28,14 +29,29 @@
 #include "sandbox/calls.h"
 #include "sandbox/landlock.h"
 
+/* The sanitizers' own system calls are on no list. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+/* Memory pools of the C library. */
+#define ARENAS 8
+
 /* si_code of SIGSYS, where the C library does not name it. */
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1
 #endif
 
 /* What sharing a folder as root takes: files of any user, and making them so. */
-#define FOLDER_CAPS                                                                                \
-	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER | 1ull << CAP_FSETID |  \
+#define FOLDER_CAPS                                                                               \
+	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER | 1ull << CAP_FSETID | \
 	 1ull << CAP_MKNOD)
 
 /* The process's; written by sandbox_close() before there are other threads. */
@@ -135,22 +151,24 @@ static int take_files(enum thread_kind kind)
 }
 
 /* By each thread before it does anything else. One that cannot be shut in must not run. */
-static void enter(enum thread_kind kind)
+static void enter(enum thread_kind kind, enum thread_kind maker)
 {
 	uint64_t keep = kind == THREAD_9P && box.keep_folder_rights ? FOLDER_CAPS : 0;
 	int r;
 
 	/* Some threads block all signals; a blocked one would end the process without a word. */
 	let_sigsys_through();
-	r = rights_drop(keep);
-	if (!r)
+	/* One that was made by a thread with filters has the rest from that one, and may not ask for it. */
+	r = maker == THREAD_KINDS ? rights_drop(keep) : 0;
+	if (!r && maker == THREAD_KINDS)
 		r = take_files(kind);
 	if (!r)
 		r = sandbox_filter_load(&box.filter[kind]);
 	if (!r)
 		return;
 	fprintf(stderr,
-		"lodge: cannot shut in the thread '%s': %s; '-sandbox off' runs without a sandbox\n",
+		"lodge: cannot shut in the thread '%s': %s; '-sandbox off' runs without a "
+		"sandbox\n",
 		sandbox_kind_name(kind), strerror(-r));
 	_exit(1);
 }
@@ -264,16 +282,18 @@ static int make_rules(const struct sandbox_config *cfg, struct lodge_err *err)
 	box.folders = landlock_new(g.version);
 	box.nothing = landlock_new(g.version);
 	if (box.files < 0 || box.folders < 0 || box.nothing < 0)
-		return err_set(err, -EPERM, "the sandbox cannot make rules for files (Landlock); "
-					    "'-sandbox off' runs without");
+		return err_set(err, -EPERM,
+			       "the sandbox cannot make rules for files (Landlock); "
+			       "'-sandbox off' runs without");
 	file_notes_take(grant, &g);
 	for (unsigned i = 0; i < cfg->n_paths; i++)
 		allow(&g, box.files, cfg->paths[i], FILE_IMAGE);
 	if (g.error)
 		return err_set(err, g.error, "the sandbox cannot keep '%s' in reach: %s", g.failed,
 			       strerror(-g.error));
-	file_set_denied_hint(" (the sandbox has only the files and folders of the command line: name "
-			     "others with '-sandbox on,path=FOLDER')");
+	file_set_denied_hint(
+		" (the sandbox has only the files and folders of the command line: name "
+		"others with '-sandbox on,path=FOLDER')");
 	return 0;
 }
 
@@ -303,9 +323,12 @@ static int watch_sigsys(struct lodge_err *err)
 
 int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err)
 {
-	int r = cfg->runas ? rights_become(&cfg->user, err) : 0;
+	int r;
 
-	if (r || cfg->off)
+	if (!cfg->off)
+		rights_bound();
+	r = cfg->runas ? rights_become(&cfg->user, err) : 0;
+	if (r || cfg->off || SANITIZED)
 		return r;
 	r = rights_no_new();
 	if (r)
@@ -318,6 +341,8 @@ int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err)
 	if (r)
 		return r;
 	box.keep_folder_rights = cfg->keep_folder_rights;
+	/* More would count the host's processors, by files that are out of reach. */
+	mallopt(M_ARENA_MAX, ARENAS);
 	thread_set_enter(enter);
 	return 0;
 }
@@ -345,7 +370,8 @@ void sandbox_probe(struct sandbox_host *h)
 	if (!h->landlock)
 		h->no_landlock =
 			error == EOPNOTSUPP
-				? "it is switched off: add landlock to lsm= on the kernel's command line"
+				? "it is switched off: add landlock to lsm= on the kernel's "
+				  "command line"
 				: "this kernel has none: Linux 5.13 and newer can (Debian 12 does)";
 	h->user_namespaces = can_make_user_namespaces();
 }

@@ -36,10 +36,10 @@ int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err) MUST_
 
 /* What this host offers, for `lodge doctor`. */
 struct sandbox_host {
-	bool filters;	       /* system calls can be filtered */
-	unsigned landlock;     /* version, 0: none */
+	bool filters;		 /* system calls can be filtered */
+	unsigned landlock;	 /* version, 0: none */
 	const char *no_landlock; /* why not, and the mend */
-	bool user_namespaces;  /* the NAT process can have a root of its own without root's rights */
+	bool user_namespaces; /* the NAT process can have a root of its own without root's rights */
 };
 void sandbox_probe(struct sandbox_host *h);
 

@@ -8,7 +8,6 @@
  * Topology: one package of N cores with one thread each; the APIC id is the vCPU's number.
  */
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "x86/cpuid_int.h"
@@ -54,41 +53,6 @@ struct cpuid_regs cpuid_host(uint32_t leaf, uint32_t subleaf)
 			 : "=a"(o.r[EAX]), "=b"(o.r[EBX]), "=c"(o.r[ECX]), "=d"(o.r[EDX])
 			 : "a"(leaf), "c"(subleaf));
 	return o;
-}
-
-static uint64_t rdtsc(void)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (uint64_t)hi << 32 | lo;
-}
-
-/* One point of (TSC, CLOCK_MONOTONIC): of a few tries, the one read fastest. */
-static void tsc_point(uint64_t *tsc, uint64_t *ns)
-{
-	uint64_t best = ~0ull;
-
-	for (unsigned i = 0; i < 8; i++) {
-		uint64_t before = rdtsc(), now = clock_mono_ns(), after = rdtsc();
-
-		if (after - before >= best)
-			continue;
-		best = after - before;
-		*tsc = before + best / 2;
-		*ns = now;
-	}
-}
-
-uint64_t cpuid_measure_tsc(void)
-{
-	uint64_t t0 = 0, t1 = 0, n0 = 0, n1 = 0;
-
-	tsc_point(&t0, &n0);
-	do {
-		tsc_point(&t1, &n1);
-	} while (n1 - n0 < 4000000);
-	return mul_div_u64(t1 - t0, NS_PER_SEC, n1 - n0);
 }
 
 /* ---- Building blocks ------------------------------------------------------------------------ */

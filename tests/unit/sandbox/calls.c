@@ -379,11 +379,15 @@ static void main_when_it_opens_files_expect_only_those_granted(void **state)
 
 static void a_folder_when_it_holds_more_than_images_expect_too_wide(void **state)
 {
-	static const char *const wide[] = {"/",	       "/tmp",		 "/etc",	"/etc/x",
-					   "/usr/lib", "/home",		 "/home/ada",	"/proc/1",
-					   "/dev/shm", "/home/ada/.ssh", "/home/ada/.config/x"};
-	static const char *const fine[] = {"/home/ada/vms", "/tmp/x", "/var/lib/images",
-					   "/home/bob", "/home/ada/.local/share/vms", "/srv/x"};
+	static const char *const wide[] = {
+		"/",	     "/tmp",	"/etc",	    "/etc/x",	      "/usr/lib",	    "/home",
+		"/home/ada", "/proc/1", "/dev/shm", "/home/ada/.ssh", "/home/ada/.config/x"};
+	static const char *const fine[] = {"/home/ada/vms",
+					   "/tmp/x",
+					   "/var/lib/images",
+					   "/home/bob",
+					   "/home/ada/.local/share/vms",
+					   "/srv/x"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wide); i++) {
 		if (!landlock_too_wide(wide[i], "/home/ada"))
