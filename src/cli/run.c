@@ -174,6 +174,11 @@ static int close_sandbox(struct run_opts *o, struct lodge_err *err)
 
 		o->sandbox.vsock |= driver && strstr(driver, "vsock");
 	}
+	for (unsigned i = 0; i < o->vm.netdevs.n; i++) {
+		const char *type = props_get(o->vm.netdevs.p[i], "type");
+
+		o->sandbox.dgram |= type && !strcmp(type, "dgram");
+	}
 	return sandbox_close(&o->sandbox, err);
 }
 

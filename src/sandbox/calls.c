@@ -36,7 +36,8 @@
 #define V BIT(THREAD_VCPU)
 #define D BIT(THREAD_DISK)
 #define P BIT(THREAD_9P)
-#define VSOCK (1u << 16) /* of the io thread, with a vsock */
+#define VSOCK (1u << 16) /* of the io thread, with a vsock, */
+#define DGRAM (1u << 17) /* with a network by datagrams */
 #define ALL (M | C | I | V | D | P)
 #define DEVICES (M | C | I | V) /* those that run code of devices */
 #define IMAGES (M | C | D)	/* those that wait for a disk */
@@ -125,7 +126,7 @@ static const struct sandbox_call calls[] = {
 	CALL(accept4, C | I),
 	IF(socketpair, I, 0, LOW, AF_UNIX), /* a session of a monitor */
 	IF2(socket, VSOCK, 0, LOW, AF_UNIX, 1, 0xf, SOCK_STREAM),
-	CALL(connect, VSOCK),
+	CALL(connect, VSOCK | DGRAM),
 	IF(setsockopt, I, 1, LOW, IPPROTO_TCP),
 	IF(getsockopt, C | I, 1, LOW, SOL_SOCKET),
 	IF(fcntl, ALL & ~P, 1, LOW, F_GETFL),
@@ -187,7 +188,9 @@ static const char *const names[THREAD_KINDS] = {
 
 static unsigned who(enum thread_kind kind, unsigned extras)
 {
-	return BIT(kind) | (kind == THREAD_IO && extras & SANDBOX_VSOCK ? VSOCK : 0);
+	unsigned bits = (extras & SANDBOX_VSOCK ? VSOCK : 0) | (extras & SANDBOX_DGRAM ? DGRAM : 0);
+
+	return BIT(kind) | (kind == THREAD_IO ? bits : 0);
 }
 
 int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, unsigned extras,

@@ -302,11 +302,11 @@ static int make_rules(const struct sandbox_config *cfg, struct lodge_err *err)
 static int make_filters(const struct sandbox_config *cfg, struct lodge_err *err)
 {
 	enum sandbox_else other = cfg->log_only ? SANDBOX_LOG : SANDBOX_TRAP;
+	unsigned extras = (cfg->vsock ? SANDBOX_VSOCK : 0) | (cfg->dgram ? SANDBOX_DGRAM : 0);
 	int r = 0;
 
 	for (unsigned k = 0; k < THREAD_KINDS && !r; k++)
-		r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k,
-					cfg->vsock ? SANDBOX_VSOCK : 0, other, err);
+		r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k, extras, other, err);
 	return r;
 }
 

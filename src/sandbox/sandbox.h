@@ -28,6 +28,7 @@ struct sandbox_config {
 	const char *paths[SANDBOX_PATHS]; /* folders or files for later, borrowed */
 	unsigned n_paths;
 	bool vsock;		 /* the machine has one */
+	bool dgram;		 /* it has a network by datagrams */
 	bool keep_folder_rights; /* folders are shared with the rights of root */
 };
 

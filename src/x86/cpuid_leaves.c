@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/range.h"
 #include "x86/cpuid_int.h"
 #include "x86/msr.h"
 
@@ -45,13 +46,34 @@ enum { EAX, EBX, ECX, EDX };
 #define AMD_1_CMP_LEGACY (1u << 1)
 #define INTEL_7_SPEC_CTRL (1u << 26)
 
-struct cpuid_regs cpuid_host(uint32_t leaf, uint32_t subleaf)
+static struct cpuid_regs ask_host(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_regs o;
 
 	__asm__ volatile("cpuid"
 			 : "=a"(o.r[EAX]), "=b"(o.r[EBX]), "=c"(o.r[ECX]), "=d"(o.r[EDX])
 			 : "a"(leaf), "c"(subleaf));
+	return o;
+}
+
+/* In a VM each CPUID goes to whoever runs it, and a model asks for the same few leaves 400 times. */
+struct cpuid_regs cpuid_host(uint32_t leaf, uint32_t subleaf)
+{
+	static _Thread_local struct {
+		uint32_t leaf, subleaf;
+		struct cpuid_regs regs;
+	} known[16];
+	static _Thread_local unsigned count;
+	struct cpuid_regs o;
+
+	for (unsigned i = 0; i < min_u64(count, ARRAY_SIZE(known)); i++) {
+		if (known[i].leaf == leaf && known[i].subleaf == subleaf)
+			return known[i].regs;
+	}
+	o = ask_host(leaf, subleaf);
+	known[count % ARRAY_SIZE(known)].leaf = leaf;
+	known[count % ARRAY_SIZE(known)].subleaf = subleaf;
+	known[count++ % ARRAY_SIZE(known)].regs = o;
 	return o;
 }
 
