@@ -167,8 +167,7 @@ static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 
 static int close_sandbox(struct run_opts *o, struct lodge_err *err)
 {
-	/* A folder shared by root may be anyone's files. */
-	o->sandbox.keep_folder_rights = !geteuid() && (o->vm.fsdevs.n || o->vm.virtfs.n);
+	o->sandbox.folders = o->vm.fsdevs.n || o->vm.virtfs.n;
 	for (unsigned i = 0; i < o->vm.devices.n; i++) {
 		const char *driver = props_get(o->vm.devices.p[i], "driver");
 

@@ -159,6 +159,12 @@ static const struct sandbox_call calls[] = {
 	/* files by name: those that Landlock leaves */
 	CALL(newfstatat, M | C | P),
 	CALL(openat, M | C | P),
+	/*
+	 * The C library asks for the host's processors and settings when it grows or shrinks its memory, and
+	 * takes no for an answer.
+	 */
+	REFUSE(openat, I | V | D, EACCES),
+	REFUSE(sched_getaffinity, ALL, ENOSYS),
 	CALL(unlink, M | C),
 	CALL(unlinkat, M | P),
 	CALL(readlink, C),

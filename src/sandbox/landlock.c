@@ -84,7 +84,7 @@ int landlock_allow(int rules, int version, const char *path, enum file_use use)
 
 	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
 	if (rule.parent_fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
 	if (!fstat(rule.parent_fd, &st) && !S_ISDIR(st.st_mode))
 		rule.allowed_access &= FILE_ONLY;
 	r = rule.allowed_access

@@ -43,6 +43,8 @@
 
 /* Memory pools of the C library. */
 #define ARENAS 8
+#define TRIM_BYTES (256 << 20)
+#define MMAP_BYTES (2 << 20)
 
 /* si_code of SIGSYS, where the C library does not name it. */
 #ifndef SYS_SECCOMP
@@ -179,19 +181,15 @@ struct granting {
 	const struct sandbox_config *cfg;
 	int version;
 	char home[256];
-	int error;
-	char failed[256];
 };
 
-static void allow(struct granting *g, int rules, const char *path, enum file_use use)
+static int allow(struct granting *g, int rules, const char *path, enum file_use use)
 {
 	int r = landlock_allow(rules, g->version, path, use);
 
-	if (r && !g->error) {
-		g->error = r;
-		snprintf(g->failed, sizeof(g->failed), "%s", path);
-	}
-	log_trace(LOG_SANDBOX, "sandbox: %s may be opened again\n", path);
+	log_trace(LOG_SANDBOX, "sandbox: %s %s\n", path,
+		  r ? "cannot be opened again" : "may be opened again");
+	return r;
 }
 
 /* The folder of `path` by its full name; NULL if there is none. The caller frees it. */
@@ -220,7 +218,7 @@ static void allow_folder(struct granting *g, const char *path, enum file_use use
 	char *folder = folder_of(path);
 
 	if (folder && (use == FILE_REMOVE || !landlock_too_wide(folder, g->home)))
-		allow(g, box.files, folder, use);
+		(void)allow(g, box.files, folder, use);
 	else if (folder)
 		log_trace(LOG_SANDBOX, "sandbox: other images in %s stay out of reach\n", folder);
 	free(folder);
@@ -233,17 +231,17 @@ static void grant(void *opaque, const char *path, enum file_use use)
 	switch (use) {
 	case FILE_READ:
 	case FILE_WRITE:
-		allow(g, box.files, path, use);
+		(void)allow(g, box.files, path, use);
 		break;
 	case FILE_IMAGE_READ:
 	case FILE_IMAGE:
-		allow(g, box.files, path, use);
+		(void)allow(g, box.files, path, use);
 		if (!g->cfg->no_image_folders)
 			allow_folder(g, path, use);
 		break;
 	case FILE_TREE:
 	case FILE_TREE_WRITE:
-		allow(g, box.folders, path, use);
+		(void)allow(g, box.folders, path, use);
 		break;
 	case FILE_REMOVE:
 		allow_folder(g, path, use);
@@ -286,11 +284,13 @@ static int make_rules(const struct sandbox_config *cfg, struct lodge_err *err)
 			       "the sandbox cannot make rules for files (Landlock); "
 			       "'-sandbox off' runs without");
 	file_notes_take(grant, &g);
-	for (unsigned i = 0; i < cfg->n_paths; i++)
-		allow(&g, box.files, cfg->paths[i], FILE_IMAGE);
-	if (g.error)
-		return err_set(err, g.error, "the sandbox cannot keep '%s' in reach: %s", g.failed,
-			       strerror(-g.error));
+	for (unsigned i = 0; i < cfg->n_paths; i++) {
+		int r = allow(&g, box.files, cfg->paths[i], FILE_IMAGE);
+
+		if (r)
+			return err_set(err, r, "-sandbox path=%s: it cannot be kept in reach: %s",
+				       cfg->paths[i], strerror(-r));
+	}
 	file_set_denied_hint(
 		" (the sandbox has only the files and folders of the command line: name "
 		"others with '-sandbox on,path=FOLDER')");
@@ -305,8 +305,11 @@ static int make_filters(const struct sandbox_config *cfg, struct lodge_err *err)
 	unsigned extras = (cfg->vsock ? SANDBOX_VSOCK : 0) | (cfg->dgram ? SANDBOX_DGRAM : 0);
 	int r = 0;
 
-	for (unsigned k = 0; k < THREAD_KINDS && !r; k++)
-		r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k, extras, other, err);
+	for (unsigned k = 0; k < THREAD_KINDS && !r; k++) {
+		if (k != THREAD_9P || cfg->folders)
+			r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k, extras, other,
+						err);
+	}
 	return r;
 }
 
@@ -340,9 +343,11 @@ int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err)
 		r = watch_sigsys(err);
 	if (r)
 		return r;
-	box.keep_folder_rights = cfg->keep_folder_rights;
-	/* More would count the host's processors, by files that are out of reach. */
+	box.keep_folder_rights = cfg->folders && !geteuid();
+	/* More, and giving memory back, would ask for files that are out of reach. */
 	mallopt(M_ARENA_MAX, ARENAS);
+	mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	thread_set_enter(enter);
 	return 0;
 }

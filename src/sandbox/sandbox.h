@@ -27,9 +27,9 @@ struct sandbox_config {
 	struct rights_user user;
 	const char *paths[SANDBOX_PATHS]; /* folders or files for later, borrowed */
 	unsigned n_paths;
-	bool vsock;		 /* the machine has one */
-	bool dgram;		 /* it has a network by datagrams */
-	bool keep_folder_rights; /* folders are shared with the rights of root */
+	bool vsock; /* the machine has one */
+	bool dgram; /* it has a network by datagrams */
+	bool folders; /* folders are shared with it (9p); by root, with the rights over all files in them */
 };
 
 /* After set-up, before another thread is made. -errno with a sentence; then the process should end. */

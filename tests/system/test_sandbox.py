@@ -165,11 +165,11 @@ def test_added_disk_when_its_folder_is_granted_expect_it_opens(tmp_path):
         q.sock.close()
 
 
+# Without strings: gdb would make room for them by the thread's malloc().
 PLANTED = [
-    ("vcpu0", "(int)open(\"/etc/passwd\", 0)", "openat"),
     ("vcpu0", "(int)socket(1, 1, 0)", "socket"),
-    ("io", "(int)unlink(\"/tmp/nothing-there\")", "unlink"),
-    ("control", "(int)execl(\"/bin/true\", \"true\", (char *)0)", "execve"),
+    ("io", "(int)chroot(0)", "chroot"),
+    ("control", "(long)ptrace(16, 1, 0, 0)", "ptrace"),
 ]
 
 
