@@ -14,19 +14,24 @@ struct thread_start {
 };
 
 /* Set before the first thread. */
-static void (*enter_hook)(enum thread_kind kind);
+static void (*enter_hook)(enum thread_kind kind, enum thread_kind maker);
 static _Thread_local enum thread_kind this_kind = THREAD_KINDS;
 
-void thread_set_enter(void (*enter)(enum thread_kind kind))
+void thread_set_enter(void (*enter)(enum thread_kind kind, enum thread_kind maker))
 {
 	enter_hook = enter;
 }
 
-void thread_enter(enum thread_kind kind)
+static void enter_as(enum thread_kind kind, enum thread_kind maker)
 {
 	this_kind = kind;
-	if (enter_hook)
-		enter_hook(kind);
+	if (enter_hook && kind != maker)
+		enter_hook(kind, maker);
+}
+
+void thread_enter(enum thread_kind kind)
+{
+	enter_as(kind, THREAD_KINDS);
 }
 
 enum thread_kind thread_this_kind(void)
@@ -40,10 +45,7 @@ static void *begin(void *arg)
 
 	free(arg);
 	pthread_setname_np(pthread_self(), s.name);
-	if (s.maker != s.kind)
-		thread_enter(s.kind);
-	else
-		this_kind = s.kind;
+	enter_as(s.kind, s.maker);
 	return s.fn(s.arg);
 }
 

@@ -21,8 +21,11 @@ enum thread_kind {
 	THREAD_KINDS
 };
 
-/* `enter(kind)` is called on each thread of thread_create() before its function, and by thread_enter(). */
-void thread_set_enter(void (*enter)(enum thread_kind kind));
+/*
+ * `enter(kind, maker)` is called on each thread of thread_create() before its function, and by thread_enter();
+ * `maker`: who made it, THREAD_KINDS before anybody had entered.
+ */
+void thread_set_enter(void (*enter)(enum thread_kind kind, enum thread_kind maker));
 /* The calling thread, which was not made by thread_create(), is of this kind from now on. */
 void thread_enter(enum thread_kind kind);
 /* THREAD_KINDS: nobody has said. */

@@ -25,7 +25,7 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct list work, done;
-	unsigned idle;	  /* threads that wait */
+	unsigned idle; /* threads that wait */
 	unsigned threads;
 	bool quit;
 	pthread_t thread[POOL_THREADS];

@@ -150,10 +150,10 @@ static void print_sandbox(const struct sandbox_host *h)
 				       : "");
 	else
 		printf("  files         not checked: no Landlock; %s\n", h->no_landlock);
-	printf("  NAT process   %s\n", h->user_namespaces
-					     ? "in a root of its own (user name spaces)"
-					     : "kept from files by Landlock alone: no user name spaces "
-					       "for this user");
+	printf("  NAT process   %s\n",
+	       h->user_namespaces ? "in a root of its own (user name spaces)"
+				  : "kept from files by Landlock alone: no user name spaces "
+				    "for this user");
 }
 
 static void print_text(const struct report *r)
@@ -275,6 +275,7 @@ void cli_doctor_help(void)
 	     "\n"
 	     "Say what this host can do: which engines run and why not, what the guest's "
 	     "processor\n"
-	     "has, memory, the sandbox, firmware files. --json prints the same for programs. Exit code 0 if\n"
+	     "has, memory, the sandbox, firmware files. --json prints the same for programs. Exit "
+	     "code 0 if\n"
 	     "guests can run.");
 }

@@ -27,6 +27,7 @@
 #include "cli/daemon.h"
 #include "cli/run_control.h"
 #include "cli/run_opts.h"
+#include "x86/cpuid.h"
 
 /* If the machine's threads do not end in this time, the process does. */
 #define END_TIMEOUT_S 30
@@ -166,12 +167,16 @@ static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 
 static int close_sandbox(struct run_opts *o, struct lodge_err *err)
 {
-	/* A folder shared by root may be anyone's files. */
-	o->sandbox.keep_folder_rights = !geteuid() && (o->vm.fsdevs.n || o->vm.virtfs.n);
+	o->sandbox.folders = o->vm.fsdevs.n || o->vm.virtfs.n;
 	for (unsigned i = 0; i < o->vm.devices.n; i++) {
 		const char *driver = props_get(o->vm.devices.p[i], "driver");
 
 		o->sandbox.vsock |= driver && strstr(driver, "vsock");
+	}
+	for (unsigned i = 0; i < o->vm.netdevs.n; i++) {
+		const char *type = props_get(o->vm.netdevs.p[i], "type");
+
+		o->sandbox.dgram |= type && !strcmp(type, "dgram");
 	}
 	return sandbox_close(&o->sandbox, err);
 }
@@ -184,7 +189,8 @@ static void warn(const struct run_opts *o)
 		      "network finds gives it all that this user may do\n",
 		      stderr);
 	else if (o->sandbox.log_only)
-		fputs("lodge: WARNING: -sandbox log=on: system calls that should be stopped are made, "
+		fputs("lodge: WARNING: -sandbox log=on: system calls that should be stopped are "
+		      "made, "
 		      "and noted in the kernel's log (dmesg)\n",
 		      stderr);
 }
@@ -245,7 +251,10 @@ int cli_run(int argc, char **argv)
 {
 	struct lodge_err err = {""};
 	struct run_opts o;
-	int r = run_opts_parse(&o, argc, argv, &err);
+	int r;
+
+	x86_tsc_mark();
+	r = run_opts_parse(&o, argc, argv, &err);
 
 	if (r < 0)
 		r = cli_error("%s", err.msg);

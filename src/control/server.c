@@ -41,6 +41,7 @@ struct control {
 	struct vm *vm;
 	pthread_t thread;
 	bool started;
+	uid_t uid; /* ours, once it is started */
 	_Atomic bool stop;
 	int epfd, wake_fd, listen_fd;
 	struct list clients;
@@ -227,13 +228,13 @@ static void sweep(struct control *c)
 }
 
 /* Ours alone: the folder and the mode say so, and so does the kernel of who is there. */
-static bool may_control(int fd)
+static bool may_control(int fd, uid_t uid)
 {
 	struct ucred who;
 	socklen_t len = sizeof(who);
 
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	       (who.uid == geteuid() || !who.uid);
+	       (who.uid == uid || !who.uid);
 }
 
 static void accept_clients(struct control *c)
@@ -243,7 +244,7 @@ static void accept_clients(struct control *c)
 
 		if (fd < 0)
 			return;
-		if (may_control(fd))
+		if (may_control(fd, c->uid))
 			add_client(c, fd, MON_QMP);
 		else
 			close(fd);
@@ -432,7 +433,10 @@ int control_listen(struct control *c, int fd, struct lodge_err *err)
 
 int control_start(struct control *c, struct lodge_err *err)
 {
-	int r = thread_create(&c->thread, THREAD_CONTROL, "control", STACK_BYTES, control_main, c);
+	int r;
+
+	c->uid = geteuid();
+	r = thread_create(&c->thread, THREAD_CONTROL, "control", STACK_BYTES, control_main, c);
 
 	c->started = !r;
 	return r ? err_set(err, r, "cannot start the control thread: %s", strerror(-r)) : 0;

@@ -36,17 +36,17 @@
 #define V BIT(THREAD_VCPU)
 #define D BIT(THREAD_DISK)
 #define P BIT(THREAD_9P)
-#define VSOCK (1u << 16) /* of the io thread, with a vsock */
+#define VSOCK (1u << 16) /* of the io thread, with a vsock, */
+#define DGRAM (1u << 17) /* with a network by datagrams */
 #define ALL (M | C | I | V | D | P)
 #define DEVICES (M | C | I | V) /* those that run code of devices */
 #define IMAGES (M | C | D)	/* those that wait for a disk */
 #define MAKERS (C | D)		/* those that start threads later */
 
-#define CALL(name, who) {SCMP_SYS(name), who, 0, {{0}}, 0}
-#define IF(name, who, arg, mask, val) {SCMP_SYS(name), who, 1, {{arg, mask, val}}, 0}
-#define IF2(name, who, a, am, av, b, bm, bv)                                                       \
-	{SCMP_SYS(name), who, 2, {{a, am, av}, {b, bm, bv}}, 0}
-#define REFUSE(name, who, err) {SCMP_SYS(name), who, 0, {{0}}, err}
+#define CALL SANDBOX_CALL
+#define IF SANDBOX_IF
+#define IF2 SANDBOX_IF2
+#define REFUSE SANDBOX_REFUSE
 
 /* ioctl numbers are 32 bits; a C library may extend the sign. */
 #define LOW 0xffffffffull
@@ -55,9 +55,9 @@
 #define KVM_TYPE 0xae00ull
 
 /* A thread of this process, and nothing else that clone() can make. */
-#define CLONE_MASK                                                                                 \
-	(CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_PTRACE | CLONE_UNTRACED | CLONE_NEWNS |   \
-	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |               \
+#define CLONE_MASK                                                                               \
+	(CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_PTRACE | CLONE_UNTRACED | CLONE_NEWNS | \
+	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |             \
 	 CLONE_NEWCGROUP)
 #define CLONE_OURS (CLONE_VM | CLONE_THREAD | CLONE_SIGHAND)
 
@@ -71,12 +71,13 @@ static const struct sandbox_call calls[] = {
 	CALL(brk, ALL),
 	/* threads, time, signals */
 	CALL(futex, ALL),
-	CALL(gettid, V),
+	CALL(gettid, ALL),
 	CALL(getpid, ALL),
 	CALL(tgkill, ALL), /* of this process only: sandbox_calls_build() */
 	CALL(clock_gettime, ALL),
 	CALL(clock_nanosleep, M | C),
-	CALL(sched_yield, DEVICES),
+	CALL(sched_yield, M | I | V),
+	REFUSE(sched_yield, C, ENOSYS), /* it waits without */
 	CALL(restart_syscall, ALL),
 	CALL(rt_sigprocmask, ALL),
 	CALL(rt_sigaction, ALL),
@@ -93,7 +94,7 @@ static const struct sandbox_call calls[] = {
 	CALL(timer_delete, M | V),
 	IF(clone, MAKERS, 0, CLONE_MASK, CLONE_OURS),
 	REFUSE(clone3, MAKERS, ENOSYS), /* its flags cannot be seen; the library takes clone */
-	CALL(seccomp, C), /* a new thread's own list; only ever stricter */
+	CALL(seccomp, C),		/* a new thread's own list; only ever stricter */
 	CALL(set_robust_list, MAKERS),
 	CALL(rseq, MAKERS),
 	CALL(alarm, M),
@@ -117,13 +118,15 @@ static const struct sandbox_call calls[] = {
 	CALL(getrandom, I | V), /* the guest's */
 	CALL(poll, DEVICES),
 	CALL(epoll_ctl, DEVICES),
+	CALL(eventfd2, C), /* of an added disk */
 	CALL(epoll_wait, C | I),
 	CALL(timerfd_settime, DEVICES),
 	CALL(io_uring_enter, DEVICES), /* rings take reads and writes only: block/uring.c */
 	REFUSE(io_uring_setup, C, EPERM),
 	CALL(accept4, C | I),
+	IF(socketpair, I, 0, LOW, AF_UNIX), /* a session of a monitor */
 	IF2(socket, VSOCK, 0, LOW, AF_UNIX, 1, 0xf, SOCK_STREAM),
-	CALL(connect, VSOCK),
+	CALL(connect, VSOCK | DGRAM),
 	IF(setsockopt, I, 1, LOW, IPPROTO_TCP),
 	IF(getsockopt, C | I, 1, LOW, SOL_SOCKET),
 	IF(fcntl, ALL & ~P, 1, LOW, F_GETFL),
@@ -145,7 +148,7 @@ static const struct sandbox_call calls[] = {
 	CALL(fstat, ALL),
 	IF(newfstatat, ALL & ~(M | C | P), 3, AT_EMPTY_PATH, AT_EMPTY_PATH), /* also fstat() */
 	CALL(lseek, IMAGES | P),
-	CALL(pread64, IMAGES | P),
+	CALL(pread64, M | P),
 	CALL(pwrite64, M | P),
 	CALL(preadv, IMAGES),
 	CALL(pwritev, IMAGES | V),
@@ -156,6 +159,12 @@ static const struct sandbox_call calls[] = {
 	/* files by name: those that Landlock leaves */
 	CALL(newfstatat, M | C | P),
 	CALL(openat, M | C | P),
+	/*
+	 * The C library asks for the host's processors and settings when it grows or shrinks its memory, and
+	 * takes no for an answer.
+	 */
+	REFUSE(openat, I | V | D, EACCES),
+	REFUSE(sched_getaffinity, ALL, ENOSYS),
 	CALL(unlink, M | C),
 	CALL(unlinkat, M | P),
 	CALL(readlink, C),
@@ -185,7 +194,9 @@ static const char *const names[THREAD_KINDS] = {
 
 static unsigned who(enum thread_kind kind, unsigned extras)
 {
-	return BIT(kind) | (kind == THREAD_IO && extras & SANDBOX_VSOCK ? VSOCK : 0);
+	unsigned bits = (extras & SANDBOX_VSOCK ? VSOCK : 0) | (extras & SANDBOX_DGRAM ? DGRAM : 0);
+
+	return BIT(kind) | (kind == THREAD_IO ? bits : 0);
 }
 
 int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, unsigned extras,

@@ -8,8 +8,9 @@
 
 /* What only some machines have, and wants more calls. */
 #define SANDBOX_VSOCK 1u /* streams of the guest to Unix sockets, made by the io thread */
+#define SANDBOX_DGRAM 2u /* a network by Unix datagrams, connected by it */
 
-/* The filter of a kind of thread; `extras`: SANDBOX_VSOCK or 0. */
+/* The filter of a kind of thread; `extras`: SANDBOX_VSOCK, SANDBOX_DGRAM. */
 int sandbox_calls_build(struct sandbox_filter *f, enum thread_kind kind, unsigned extras,
 			enum sandbox_else other, struct lodge_err *err) MUST_CHECK;
 unsigned sandbox_calls_count(enum thread_kind kind, unsigned extras);

@@ -3,12 +3,12 @@
 #include "sandbox/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,24 +25,26 @@ static int add_row(scmp_filter_ctx ctx, const struct sandbox_call *c)
 	return seccomp_rule_add_array(ctx, action, c->call, c->args, cmp);
 }
 
-/* The program's bytes, by a file in memory: the library writes to descriptors only. */
+/* The program's bytes, through a pipe, which is large enough: the library writes to descriptors only. */
 static int take_code(scmp_filter_ctx ctx, struct sandbox_filter *f)
 {
-	int fd = memfd_create("filter", MFD_CLOEXEC), r = fd < 0 ? -errno : 0;
-	off_t size = 0;
+	const size_t most = BPF_MAXINSNS * sizeof(*f->code);
+	ssize_t size = 0;
+	int fds[2], r;
 
-	if (!r)
-		r = seccomp_export_bpf(ctx, fd);
-	if (!r)
-		size = lseek(fd, 0, SEEK_END);
-	if (!r && (size <= 0 || size > BPF_MAXINSNS * (off_t)sizeof(*f->code)))
-		r = -E2BIG;
-	f->code = r ? NULL : malloc((size_t)size);
-	if (!r && (!f->code || pread(fd, f->code, (size_t)size, 0) != size))
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	r = seccomp_export_bpf(ctx, fds[1]);
+	f->code = r ? NULL : malloc(most);
+	if (!r && !f->code)
 		r = -ENOMEM;
+	if (!r)
+		size = read(fds[0], f->code, most);
+	if (!r && (size <= 0 || size % (ssize_t)sizeof(*f->code)))
+		r = -EIO;
 	f->len = (unsigned short)((size_t)size / sizeof(*f->code));
-	if (fd >= 0)
-		close(fd);
+	close(fds[0]);
+	close(fds[1]);
 	return r;
 }
 

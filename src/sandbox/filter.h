@@ -29,6 +29,28 @@ struct sandbox_call {
 	int error; /* not 0: refused with this errno instead of allowed */
 };
 
+/* Rows of a table, with the call's name from <seccomp.h>: any arguments; one or two of them compared; refused. */
+#define SANDBOX_CALL(name, who)                  \
+	{                                        \
+		SCMP_SYS(name), who, 0, {{0}}, 0 \
+	}
+#define SANDBOX_IF(name, who, arg, mask, val)                 \
+	{                                                     \
+		SCMP_SYS(name), who, 1, {{arg, mask, val}}, 0 \
+	}
+#define SANDBOX_IF2(name, who, a, am, av, b, bm, bv)                  \
+	{                                                             \
+		SCMP_SYS(name), who, 2, {{a, am, av}, {b, bm, bv}}, 0 \
+	}
+#define SANDBOX_REFUSE(name, who, err)             \
+	{                                          \
+		SCMP_SYS(name), who, 0, {{0}}, err \
+	}
+#define SANDBOX_REFUSE2(name, who, a, am, av, b, bm, bv, err)           \
+	{                                                               \
+		SCMP_SYS(name), who, 2, {{a, am, av}, {b, bm, bv}}, err \
+	}
+
 /* What becomes of other calls. */
 enum sandbox_else {
 	SANDBOX_KILL, /* the kernel ends the process */

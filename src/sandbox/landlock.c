@@ -20,15 +20,15 @@
 #define FS_TRUNCATE (1ull << 14)  /* 3 */
 #define FS_IOCTL_DEV (1ull << 15) /* 5 */
 #define FS_FIRST ((1ull << 13) - 1)
-#define NET_TCP 3ull	     /* 4: bind and connect */
+#define NET_TCP 3ull	    /* 4: bind and connect */
 #define SCOPE_ABSTRACT 1ull /* 6 */
 
 struct ruleset_attr {
 	uint64_t fs, net, scoped;
 };
 
-#define FILE_ONLY                                                                                  \
-	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |                              \
+#define FILE_ONLY                                                     \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
 	 LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define READS (LANDLOCK_ACCESS_FS_READ_FILE)
 #define WRITES (READS | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
@@ -84,12 +84,12 @@ int landlock_allow(int rules, int version, const char *path, enum file_use use)
 
 	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
 	if (rule.parent_fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
 	if (!fstat(rule.parent_fd, &st) && !S_ISDIR(st.st_mode))
 		rule.allowed_access &= FILE_ONLY;
-	r = rule.allowed_access ? syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH,
-					  &rule, 0)
-				: 0;
+	r = rule.allowed_access
+		    ? syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0)
+		    : 0;
 	r = r ? -errno : 0;
 	close(rule.parent_fd);
 	return (int)r;
@@ -111,10 +111,10 @@ static bool is_below(const char *path, const char *top)
 bool landlock_too_wide(const char *folder, const char *home)
 {
 	static const char *const alone[] = {
-		"/",	"/home", "/root", "/tmp", "/var", "/var/tmp", "/var/lib",
-		"/opt", "/srv",	 "/mnt",  "/run", "/media",
+		"/",	    "/home", "/root", "/tmp", "/var", "/var/tmp",
+		"/var/lib", "/opt",  "/srv",  "/mnt", "/run", "/media",
 	};
-	static const char *const with_all[] = {"/etc",	"/usr",	 "/bin",  "/sbin", "/lib",
+	static const char *const with_all[] = {"/etc",	 "/usr",  "/bin",  "/sbin", "/lib",
 					       "/lib64", "/boot", "/proc", "/sys",  "/dev"};
 	const char *rest;
 

@@ -19,7 +19,7 @@ int landlock_version(int *error);
  * Unix sockets of others (version 6). A descriptor or -errno.
  */
 int landlock_new(int version) MUST_CHECK;
-/* Allow `path` as `use` says. A path that is not there is no error. */
+/* Allow `path` as `use` says. -errno; a pipe, say, cannot be named again (-EBADFD). */
 int landlock_allow(int rules, int version, const char *path, enum file_use use) MUST_CHECK;
 /* The calling thread, and what it starts, keeps to it for good. No new privileges must be set. */
 int landlock_take(int rules) MUST_CHECK;

@@ -58,25 +58,33 @@ int rights_become(const struct rights_user *u, struct lodge_err *err)
 	const char *what = "cannot";
 
 	if (geteuid() && (geteuid() != u->uid || getegid() != u->gid))
-		return err_set(err, -EPERM, "-runas: only root can become another user; leave it "
-					    "out, or start this as root");
+		return err_set(err, -EPERM,
+			       "-runas: only root can become another user; leave it "
+			       "out, or start this as root");
 	/* Groups first: they need the right that goes with the user. The C library sees to all threads. */
-	if (!geteuid() &&
-	    (u->name[0] ? initgroups(u->name, u->gid) : setgroups(1, &u->gid)))
+	if (!geteuid() && (u->name[0] ? initgroups(u->name, u->gid) : setgroups(1, &u->gid)))
 		return err_set(err, -errno, "-runas: %s take the user's groups: %s", what,
 			       strerror(errno));
 	if (setresgid(u->gid, u->gid, u->gid) || setresuid(u->uid, u->uid, u->uid))
 		return err_set(err, -errno, "-runas: %s become user %u: %s", what, u->uid,
 			       strerror(errno));
 	if (u->uid && (!setuid(0) || !seteuid(0)))
-		return err_set(err, -EPERM, "-runas: root's rights stay within reach; this host's "
-					    "kernel has taken none away");
+		return err_set(err, -EPERM,
+			       "-runas: root's rights stay within reach; this host's "
+			       "kernel has taken none away");
 	return 0;
 }
 
 int rights_no_new(void)
 {
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+}
+
+void rights_bound(void)
+{
+	/* To the first that the kernel does not know; or only who may set capabilities can, and others have none. */
+	for (unsigned c = 0; c < CAPS && !prctl(PR_CAPBSET_DROP, c, 0, 0, 0); c++)
+		;
 }
 
 int rights_drop(uint64_t keep)
@@ -86,11 +94,6 @@ int rights_drop(uint64_t keep)
 
 	if (syscall(SYS_capget, &head, cap))
 		return -errno;
-	/* Those that nobody can have any more. Only who may set capabilities can, and others have none. */
-	for (unsigned c = 0; c < CAPS; c++) {
-		if (!(keep >> c & 1) && prctl(PR_CAPBSET_READ, c, 0, 0, 0) == 1)
-			prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
-	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	for (unsigned i = 0; i < 2; i++) {
 		cap[i].permitted &= (uint32_t)(keep >> (32 * i));

@@ -23,6 +23,8 @@ int rights_find_user(const char *text, struct rights_user *u, struct lodge_err *
 int rights_become(const struct rights_user *u, struct lodge_err *err) MUST_CHECK;
 /* Nothing that is executed from now on gets more rights; for the calling thread and what it starts. */
 int rights_no_new(void) MUST_CHECK;
+/* The bounding set is emptied: nobody whom the calling thread starts can have capabilities that it has not. */
+void rights_bound(void);
 /* The calling thread's capabilities go for good, but those in `keep` (1 << CAP_...). */
 int rights_drop(uint64_t keep) MUST_CHECK;
 

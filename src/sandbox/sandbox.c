@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -28,14 +29,31 @@
 #include "sandbox/calls.h"
 #include "sandbox/landlock.h"
 
+/* The sanitizers' own system calls are on no list. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+/* Memory pools of the C library. */
+#define ARENAS 8
+#define TRIM_BYTES (256 << 20)
+#define MMAP_BYTES (2 << 20)
+
 /* si_code of SIGSYS, where the C library does not name it. */
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1
 #endif
 
 /* What sharing a folder as root takes: files of any user, and making them so. */
-#define FOLDER_CAPS                                                                                \
-	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER | 1ull << CAP_FSETID |  \
+#define FOLDER_CAPS                                                                               \
+	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER | 1ull << CAP_FSETID | \
 	 1ull << CAP_MKNOD)
 
 /* The process's; written by sandbox_close() before there are other threads. */
@@ -135,22 +153,24 @@ static int take_files(enum thread_kind kind)
 }
 
 /* By each thread before it does anything else. One that cannot be shut in must not run. */
-static void enter(enum thread_kind kind)
+static void enter(enum thread_kind kind, enum thread_kind maker)
 {
 	uint64_t keep = kind == THREAD_9P && box.keep_folder_rights ? FOLDER_CAPS : 0;
 	int r;
 
 	/* Some threads block all signals; a blocked one would end the process without a word. */
 	let_sigsys_through();
-	r = rights_drop(keep);
-	if (!r)
+	/* One that was made by a thread with filters has the rest from that one, and may not ask for it. */
+	r = maker == THREAD_KINDS ? rights_drop(keep) : 0;
+	if (!r && maker == THREAD_KINDS)
 		r = take_files(kind);
 	if (!r)
 		r = sandbox_filter_load(&box.filter[kind]);
 	if (!r)
 		return;
 	fprintf(stderr,
-		"lodge: cannot shut in the thread '%s': %s; '-sandbox off' runs without a sandbox\n",
+		"lodge: cannot shut in the thread '%s': %s; '-sandbox off' runs without a "
+		"sandbox\n",
 		sandbox_kind_name(kind), strerror(-r));
 	_exit(1);
 }
@@ -161,19 +181,15 @@ struct granting {
 	const struct sandbox_config *cfg;
 	int version;
 	char home[256];
-	int error;
-	char failed[256];
 };
 
-static void allow(struct granting *g, int rules, const char *path, enum file_use use)
+static int allow(struct granting *g, int rules, const char *path, enum file_use use)
 {
 	int r = landlock_allow(rules, g->version, path, use);
 
-	if (r && !g->error) {
-		g->error = r;
-		snprintf(g->failed, sizeof(g->failed), "%s", path);
-	}
-	log_trace(LOG_SANDBOX, "sandbox: %s may be opened again\n", path);
+	log_trace(LOG_SANDBOX, "sandbox: %s %s\n", path,
+		  r ? "cannot be opened again" : "may be opened again");
+	return r;
 }
 
 /* The folder of `path` by its full name; NULL if there is none. The caller frees it. */
@@ -202,7 +218,7 @@ static void allow_folder(struct granting *g, const char *path, enum file_use use
 	char *folder = folder_of(path);
 
 	if (folder && (use == FILE_REMOVE || !landlock_too_wide(folder, g->home)))
-		allow(g, box.files, folder, use);
+		(void)allow(g, box.files, folder, use);
 	else if (folder)
 		log_trace(LOG_SANDBOX, "sandbox: other images in %s stay out of reach\n", folder);
 	free(folder);
@@ -215,17 +231,17 @@ static void grant(void *opaque, const char *path, enum file_use use)
 	switch (use) {
 	case FILE_READ:
 	case FILE_WRITE:
-		allow(g, box.files, path, use);
+		(void)allow(g, box.files, path, use);
 		break;
 	case FILE_IMAGE_READ:
 	case FILE_IMAGE:
-		allow(g, box.files, path, use);
+		(void)allow(g, box.files, path, use);
 		if (!g->cfg->no_image_folders)
 			allow_folder(g, path, use);
 		break;
 	case FILE_TREE:
 	case FILE_TREE_WRITE:
-		allow(g, box.folders, path, use);
+		(void)allow(g, box.folders, path, use);
 		break;
 	case FILE_REMOVE:
 		allow_folder(g, path, use);
@@ -264,16 +280,20 @@ static int make_rules(const struct sandbox_config *cfg, struct lodge_err *err)
 	box.folders = landlock_new(g.version);
 	box.nothing = landlock_new(g.version);
 	if (box.files < 0 || box.folders < 0 || box.nothing < 0)
-		return err_set(err, -EPERM, "the sandbox cannot make rules for files (Landlock); "
-					    "'-sandbox off' runs without");
+		return err_set(err, -EPERM,
+			       "the sandbox cannot make rules for files (Landlock); "
+			       "'-sandbox off' runs without");
 	file_notes_take(grant, &g);
-	for (unsigned i = 0; i < cfg->n_paths; i++)
-		allow(&g, box.files, cfg->paths[i], FILE_IMAGE);
-	if (g.error)
-		return err_set(err, g.error, "the sandbox cannot keep '%s' in reach: %s", g.failed,
-			       strerror(-g.error));
-	file_set_denied_hint(" (the sandbox has only the files and folders of the command line: name "
-			     "others with '-sandbox on,path=FOLDER')");
+	for (unsigned i = 0; i < cfg->n_paths; i++) {
+		int r = allow(&g, box.files, cfg->paths[i], FILE_IMAGE);
+
+		if (r)
+			return err_set(err, r, "-sandbox path=%s: it cannot be kept in reach: %s",
+				       cfg->paths[i], strerror(-r));
+	}
+	file_set_denied_hint(
+		" (the sandbox has only the files and folders of the command line: name "
+		"others with '-sandbox on,path=FOLDER')");
 	return 0;
 }
 
@@ -282,11 +302,14 @@ static int make_rules(const struct sandbox_config *cfg, struct lodge_err *err)
 static int make_filters(const struct sandbox_config *cfg, struct lodge_err *err)
 {
 	enum sandbox_else other = cfg->log_only ? SANDBOX_LOG : SANDBOX_TRAP;
+	unsigned extras = (cfg->vsock ? SANDBOX_VSOCK : 0) | (cfg->dgram ? SANDBOX_DGRAM : 0);
 	int r = 0;
 
-	for (unsigned k = 0; k < THREAD_KINDS && !r; k++)
-		r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k,
-					cfg->vsock ? SANDBOX_VSOCK : 0, other, err);
+	for (unsigned k = 0; k < THREAD_KINDS && !r; k++) {
+		if (k != THREAD_9P || cfg->folders)
+			r = sandbox_calls_build(&box.filter[k], (enum thread_kind)k, extras, other,
+						err);
+	}
 	return r;
 }
 
@@ -303,9 +326,12 @@ static int watch_sigsys(struct lodge_err *err)
 
 int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err)
 {
-	int r = cfg->runas ? rights_become(&cfg->user, err) : 0;
+	int r;
 
-	if (r || cfg->off)
+	if (!cfg->off)
+		rights_bound();
+	r = cfg->runas ? rights_become(&cfg->user, err) : 0;
+	if (r || cfg->off || SANITIZED)
 		return r;
 	r = rights_no_new();
 	if (r)
@@ -317,7 +343,11 @@ int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err)
 		r = watch_sigsys(err);
 	if (r)
 		return r;
-	box.keep_folder_rights = cfg->keep_folder_rights;
+	box.keep_folder_rights = cfg->folders && !geteuid();
+	/* More, and giving memory back, would ask for files that are out of reach. */
+	mallopt(M_ARENA_MAX, ARENAS);
+	mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	thread_set_enter(enter);
 	return 0;
 }
@@ -345,7 +375,8 @@ void sandbox_probe(struct sandbox_host *h)
 	if (!h->landlock)
 		h->no_landlock =
 			error == EOPNOTSUPP
-				? "it is switched off: add landlock to lsm= on the kernel's command line"
+				? "it is switched off: add landlock to lsm= on the kernel's "
+				  "command line"
 				: "this kernel has none: Linux 5.13 and newer can (Debian 12 does)";
 	h->user_namespaces = can_make_user_namespaces();
 }

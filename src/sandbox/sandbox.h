@@ -27,8 +27,9 @@ struct sandbox_config {
 	struct rights_user user;
 	const char *paths[SANDBOX_PATHS]; /* folders or files for later, borrowed */
 	unsigned n_paths;
-	bool vsock;		 /* the machine has one */
-	bool keep_folder_rights; /* folders are shared with the rights of root */
+	bool vsock; /* the machine has one */
+	bool dgram; /* it has a network by datagrams */
+	bool folders; /* folders are shared with it (9p); by root, with the rights over all files in them */
 };
 
 /* After set-up, before another thread is made. -errno with a sentence; then the process should end. */
@@ -36,10 +37,10 @@ int sandbox_close(const struct sandbox_config *cfg, struct lodge_err *err) MUST_
 
 /* What this host offers, for `lodge doctor`. */
 struct sandbox_host {
-	bool filters;	       /* system calls can be filtered */
-	unsigned landlock;     /* version, 0: none */
+	bool filters;		 /* system calls can be filtered */
+	unsigned landlock;	 /* version, 0: none */
 	const char *no_landlock; /* why not, and the mend */
-	bool user_namespaces;  /* the NAT process can have a root of its own without root's rights */
+	bool user_namespaces; /* the NAT process can have a root of its own without root's rights */
 };
 void sandbox_probe(struct sandbox_host *h);
 

@@ -4,6 +4,8 @@ import glob
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 
@@ -62,6 +64,7 @@ def running(tmp_path_factory):
                "-virtfs", "local,path=%s,mount_tag=t,security_model=mapped-xattr" % (tmp / "folder"),
                "-smp", "2", "-qmp", "unix:%s,server=on,wait=off" % (tmp / "qmp")) as vm:
         vm.expect(PROMPT)
+        vm.files = []  # the others' too
         yield vm, tmp
 
 
@@ -160,6 +163,32 @@ def test_added_disk_when_its_folder_is_granted_expect_it_opens(tmp_path):
         q("blockdev-add", driver="raw", node_name="b1",
           file={"driver": "file", "filename": str(more / "more.img")})
         q.sock.close()
+
+
+# Without strings: gdb would make room for them by the thread's malloc().
+PLANTED = [
+    ("vcpu0", "(int)socket(1, 1, 0)", "socket"),
+    ("io", "(int)chroot(0)", "chroot"),
+    ("control", "(long)ptrace(16, 1, 0, 0)", "ptrace"),
+]
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="needs gdb")
+@pytest.mark.parametrize("thread,code,name", PLANTED)
+def test_code_planted_in_a_running_machine_when_it_wants_out_expect_the_end(thread, code, name):
+    """gdb makes a thread of a live machine call what no thread of it should."""
+    with guest() as vm:
+        vm.expect(PROMPT)
+        pick = ("python [t.switch() for t in gdb.selected_inferior().threads() if t.name == '%s']"
+                % thread)
+        subprocess.run(["gdb", "-nx", "-batch", "-p", str(vm.pid), "-ex",
+                        "handle SIGSYS nostop noprint pass", "-ex", pick, "-ex", "call " + code],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       timeout=120, check=False)
+        vm.expect(r"the sandbox stopped the system call %s \(\d+\) of the thread '%s'"
+                  % (name, thread), timeout=60)
+        vm.wait_exit()
+        assert vm.child.signalstatus == signal.SIGSYS
 
 
 def test_process_when_sandbox_is_off_expect_a_loud_line_and_no_filter():

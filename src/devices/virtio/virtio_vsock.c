@@ -538,7 +538,8 @@ void virtio_vsock_free(struct virtio_vsock *s)
 		return;
 	virtio_dev_free(&s->v);
 	vsock_unlisten(s);
-	io_watch_del(s->want_watch);
+	if (s->want_watch)
+		io_watch_del(s->want_watch);
 	if (s->want_fd >= 0)
 		close(s->want_fd);
 	free(s->path);
