@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* `lodge img convert`. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,17 @@ static int create_target(struct img_args *a, const struct job *j, const char *pa
 	return r ? img_fail(a, 1, "%s", err.msg) : 0;
 }
 
+/* Copies wait for little: more threads than processors only take turns. Compressing takes long, unevenly. */
+static unsigned usual_threads(bool compress)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) ? 2 : CPU_COUNT(&set);
+
+	if (compress)
+		return n < 8 ? 8 : n > 16 ? 16 : (unsigned)n;
+	return n < 2 ? 2 : n > 8 ? 8 : (unsigned)n;
+}
+
 static int options(struct img_args *a, struct job *j)
 {
 	struct lodge_err err = {""};
@@ -96,7 +108,7 @@ static int options(struct img_args *a, struct job *j)
 	j->c.sparse = 4096;
 	j->c.skip_backing = a->val['B'];
 	j->c.from = j->from;
-	j->c.threads = 8;
+	j->c.threads = usual_threads(j->c.compress);
 	if (a->val['S']) {
 		if (img_size(a, a->val['S'], &j->c.sparse, &err))
 			return img_fail(a, 1, "-S: %s", err.msg);
