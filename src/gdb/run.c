@@ -125,13 +125,16 @@ static void say_hit(struct gdb *g, const struct vm_debug_hit *hit)
 	struct gdb_point soft = {.p = {ENGINE_POINT_BREAK, hit->stop.lin, 0}};
 	char more[64] = "";
 
+	bool known = vm_debug_state(g->vm, hit->cpu)->rip == hit->stop.lin;
+
 	g->cpu = hit->cpu;
 	if (hit->stop.kind == ENGINE_STOP_WATCH)
 		snprintf(more, sizeof(more), "%s:%" PRIx64 ";", watch[hit->stop.point],
 			 hit->stop.lin);
-	else if (hit->stop.kind == ENGINE_STOP_BREAK && find(g, &soft) >= 0)
+	/* Of one where the instruction pointer is not (CS has a base) gdb would think that it is gone. */
+	else if (hit->stop.kind == ENGINE_STOP_BREAK && known && find(g, &soft) >= 0)
 		strcpy(more, g->swbreak ? "swbreak:;" : "");
-	else if (hit->stop.kind == ENGINE_STOP_BREAK)
+	else if (hit->stop.kind == ENGINE_STOP_BREAK && known)
 		strcpy(more, g->hwbreak ? "hwbreak:;" : "");
 	gdb_say_stop(g, SIG_TRAP, more);
 }
