@@ -172,7 +172,9 @@ static void system_registers(struct gdb_regs *r)
 	unsigned word = r->amd64 ? 8 : 4;
 	const char *integer = r->amd64 ? "int64" : "int32";
 
-	say(r, "<feature name=\"org.gnu.gdb.i386.segments\">\n");
+	/* gdb 13 fails an assertion when it finds that feature without 64-bit registers. */
+	say(r, "<feature name=\"%s\">\n",
+	    r->amd64 ? "org.gnu.gdb.i386.segments" : "org.lodge.i386.segments");
 	add(r, GDB_REG_SEGBASE, SEG_FS, word, "fs_base", integer);
 	add(r, GDB_REG_SEGBASE, SEG_GS, word, "gs_base", integer);
 	say(r, "</feature>\n<feature name=\"org.lodge.i386.system\">\n");

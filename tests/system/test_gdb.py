@@ -120,7 +120,7 @@ def test_gdb_when_it_debugs_a_debian_kernel_expect_stops_values_and_a_clean_end(
         assert "paused (debug)" in g.do("monitor info status")
         assert "debugger has stopped" in g.do("monitor cont")
         g.do("break *%#x" % symbols["machine_power_off"])
-        assert "hit Breakpoint" in g.do("continue")
+        assert "Breakpoint" in g.do("continue")
         g.do("delete")
         assert "exited normally" in g.do("continue")
         g.end()
@@ -277,20 +277,20 @@ def test_gdb_when_code_goes_from_real_to_long_mode_expect_stops_in_each(tier, bi
         g.do("delete")
         # 32 bits
         g.do("break *%#x" % (f000 + at["prot2"]))
-        assert "hit Breakpoint" in g.do("continue")
+        assert "Breakpoint" in g.do("continue")
         assert g.number("$pc") == f000 + at["prot2"] and g.number("$rcx") == 0x12345678
         g.do("stepi")
         assert g.number("*(unsigned int *)0x504") == 0x12345678
         # 64 bits: code in the middle of a loop, after 1,000 rounds of it
         g.do("break *%#x" % (f000 + at["done"]))
-        assert "hit Breakpoint" in g.do("continue")
+        assert "Breakpoint" in g.do("continue")
         assert g.number("$r9") == 0x123456789abcdef0
         assert g.number("*(unsigned long *)0x508") == 1000
         g.do("stepi")
         assert g.number("$xmm1.v2_int64[0]") == 0x123456789abcdef0
         # each access, with the address of the first byte touched
         g.do("awatch *(unsigned int *)0x510")
-        assert "awatch" in g.do("continue")
+        assert "access (read/write) watchpoint" in g.do("continue")
         assert g.number("*(unsigned int *)0x510") == 1
         assert g.number("$pc") == f000 + at["done"] + 5 + 8
         g.do("delete")
@@ -323,7 +323,7 @@ def test_gdb_when_the_processor_has_no_long_mode_expect_i386(bios, tmp_path):
         g.do("break *%#x" % (0xf0000 + at["prot2"]))
         g.do("continue")
         assert g.number("$eip") == 0xf0000 + at["prot2"] and g.number("$ecx") == 0x12345678
-        assert "kill" not in g.do("kill")
+        assert "killed" in g.do("kill")
         g.end()
         assert vm.wait_exit() == 0
 
