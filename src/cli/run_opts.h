@@ -11,6 +11,7 @@
 
 #include "machine/engines.h"
 #include "machine/vm.h"
+#include "sandbox/sandbox.h"
 
 #define RUN_STRINGS_MAX 128
 
@@ -26,6 +27,7 @@ struct run_opts {
 	bool daemonize, help;
 	const char *pidfile;
 	bool no_control; /* -control off */
+	struct sandbox_config sandbox; /* -sandbox, -runas */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;
 };

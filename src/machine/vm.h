@@ -107,6 +107,9 @@ struct vm_config {
 	struct vm_options fsdevs, virtfs;
 	struct vm_options shares; /* -share */
 	bool snapshot;		  /* what guests write to -drive goes when the machine ends */
+	/* Called by vm_start() when its threads are there and no guest instruction has run; -errno ends it. */
+	int (*before_run)(void *opaque, struct lodge_err *err);
+	void *before_run_opaque;
 };
 
 /* How a VM ended. */

@@ -320,6 +320,7 @@ struct soft_cpu {
 		bool hit;
 		struct engine_stop stop;
 	} debug;
+	unsigned runs;		  /* how often it went into guest code, up to DENSE_AFTER */
 	struct soft_op one[2];	  /* one operation, and what stops behind it */
 	struct x86_insn one_insn; /* what one[0] may point to */
 

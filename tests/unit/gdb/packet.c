@@ -25,9 +25,9 @@ static void packet_when_sum_is_right_expect_its_data(void **state)
 {
 	static struct gdb_in in;
 
-	assert_int_equal(feed(&in, "$m10,4#8e", 9), GDB_GOT_PACKET);
+	assert_int_equal(feed(&in, "$m10,4#2e", 9), GDB_GOT_PACKET);
 	assert_string_equal(in.data, "m10,4");
-	assert_int_equal(feed(&in, "$X}\x03}]#90", 8), GDB_GOT_DAMAGED);
+	assert_int_equal(feed(&in, "$X}\x03}]#90", 9), GDB_GOT_DAMAGED);
 	assert_int_equal(in.len, 3);
 	assert_memory_equal(in.data, "X#}", 3);
 }
