@@ -5,7 +5,6 @@
 #include "cli/run_opts.h"
 
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
-#define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
 #define MIGRATION "saving, restoring and migrating are not there yet"
@@ -28,9 +27,7 @@ static const struct {
 	{"full-screen", DISPLAYS},
 	{"g", DISPLAYS},
 	{"k", DISPLAYS},
-	{"gdb", DEBUGGER},
-	{"s", DEBUGGER},
-	{"singlestep", DEBUGGER},
+	{"singlestep", "blocks are not cut into single instructions; -gdb steps"},
 	{"usb", USB},
 	{"usbdevice", USB},
 	{"audio", SOUND},

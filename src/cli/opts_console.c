@@ -106,6 +106,33 @@ static int set_qmp_pretty(struct run_opts *o, const char *val, struct lodge_err 
 	return add_monitor(o, "qmp-pretty", val, VM_MONITOR_QMP_PRETTY, err);
 }
 
+/*
+ * As QEMU spells it; a socket is one that waits for the debugger, of this host alone unless an address says
+ * otherwise.
+ */
+static int set_gdb(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	bool tcp = !strncmp(val, "tcp:", 4), local = !strncmp(val, "unix:", 5);
+	char text[600];
+	const char *copy;
+
+	if (!tcp && !local)
+		return add_monitor(o, "gdb", val, VM_MONITOR_GDB, err);
+	snprintf(text, sizeof(text), "%s%s%s%s",
+		 tcp ? "tcp:" : "unix:", tcp && val[4] == ':' ? "localhost" : "",
+		 val + (tcp ? 4 : 5), strstr(val, ",server") ? "" : ",server=on,wait=off");
+	copy = run_opts_keep(o, text);
+	if (!copy)
+		return err_set(err, -ENOMEM, "-gdb: too many options");
+	return add_monitor(o, "gdb", copy, VM_MONITOR_GDB, err);
+}
+
+static int set_gdb_default(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)val;
+	return set_gdb(o, "tcp::1234", err);
+}
+
 static int read_mon(struct keyval *kv, char *chardev, size_t size, bool *control, bool *pretty,
 		    struct lodge_err *err)
 {
@@ -266,6 +293,12 @@ const struct run_opt run_opts_console[] = {
 	{"qmp", "DEV", "a monitor for programs (QMP), e.g. unix:PATH,server=on,wait=off", set_qmp},
 	{"qmp-pretty", "DEV", "the same, its answers indented", set_qmp_pretty},
 	{"mon", "chardev=ID[,mode=control|readline][,pretty=on]", "either, on a -chardev", set_mon},
+	{"gdb", "DEV",
+	 "a debugger's socket: tcp::PORT (of this host), tcp:HOST:PORT, unix:PATH, or what -serial "
+	 "can "
+	 "name; with -S it waits before the first instruction",
+	 set_gdb},
+	{"s", NULL, "the same as -gdb tcp::1234", set_gdb_default},
 	{"parallel", "none", "no parallel port", set_parallel},
 	{"nodefaults", NULL, "no device that was not asked for", set_nodefaults},
 	{NULL, NULL, NULL, NULL},

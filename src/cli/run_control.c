@@ -55,6 +55,7 @@ static void new_client(void *opaque, enum vm_monitor_mode mode, int fd)
 		[VM_MONITOR_QMP_PRETTY] = MON_QMP_PRETTY,
 		[VM_MONITOR_HMP] = MON_HMP,
 		[VM_MONITOR_HMP_ECHO] = MON_HMP_ECHO,
+		[VM_MONITOR_GDB] = MON_GDB,
 	};
 
 	control_add(opaque, fd, modes[mode]);

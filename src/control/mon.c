@@ -10,6 +10,25 @@ static bool is_qmp(const struct mon *m)
 	return m->mode == MON_QMP || m->mode == MON_QMP_PRETTY;
 }
 
+/* `monitor LINE` in gdb. */
+static void gdb_command(void *opaque, const char *line, struct gdb *g, gdb_say say)
+{
+	struct mon_buf text = MON_BUF(MON_TEXT_MAX * 2);
+
+	hmp_run(opaque, line, &text);
+	if (text.len)
+		say(g, text.p, text.len);
+	mon_buf_free(&text);
+}
+
+static bool start_gdb(struct mon *m)
+{
+	m->gdb = gdb_new(m->vm);
+	if (m->gdb)
+		gdb_set_monitor(m->gdb, gdb_command, m);
+	return m->gdb;
+}
+
 struct mon *mon_new(struct vm *vm, enum mon_mode mode)
 {
 	struct mon *m = calloc(1, sizeof(*m));
@@ -20,9 +39,13 @@ struct mon *mon_new(struct vm *vm, enum mon_mode mode)
 	m->mode = mode;
 	m->out = MON_BUF(MON_OUT_MAX);
 	scan_init(&m->scan);
+	if (mode == MON_GDB && !start_gdb(m)) {
+		mon_free(m);
+		return NULL;
+	}
 	if (is_qmp(m))
 		qmp_greet(m);
-	else
+	else if (!m->gdb)
 		hmp_greet(m);
 	return m;
 }
@@ -31,6 +54,7 @@ void mon_free(struct mon *m)
 {
 	if (!m)
 		return;
+	gdb_free(m->gdb);
 	scan_free(&m->scan);
 	mon_buf_free(&m->out);
 	free(m);
@@ -44,6 +68,8 @@ void mon_set_before_reply(struct mon *m, void (*fn)(void *opaque), void *opaque)
 
 size_t mon_room(const struct mon *m)
 {
+	if (m->gdb)
+		return gdb_room(m->gdb);
 	return m->out.len > MON_OUT_HIGH ? 0 : MON_FEED_BYTES;
 }
 
@@ -70,6 +96,10 @@ static void feed_qmp(struct mon *m, char byte)
 
 void mon_feed(struct mon *m, const char *bytes, size_t len)
 {
+	if (m->gdb) {
+		gdb_feed(m->gdb, bytes, len);
+		return;
+	}
 	for (size_t i = 0; i < len && !m->dead; i++) {
 		if (is_qmp(m))
 			feed_qmp(m, bytes[i]);
@@ -81,12 +111,18 @@ void mon_feed(struct mon *m, const char *bytes, size_t len)
 
 const char *mon_output(const struct mon *m, size_t *len)
 {
+	if (m->gdb)
+		return gdb_output(m->gdb, len);
 	*len = m->out.len;
 	return m->out.p;
 }
 
 void mon_sent(struct mon *m, size_t len)
 {
+	if (m->gdb) {
+		gdb_sent(m->gdb, len);
+		return;
+	}
 	mon_buf_take(&m->out, len);
 }
 
@@ -98,7 +134,17 @@ void mon_event(struct mon *m, json_t *event)
 	m->dead |= m->out.lost;
 }
 
+void mon_look(struct mon *m, bool ended)
+{
+	if (!m->gdb)
+		return;
+	if (ended)
+		gdb_ended(m->gdb);
+	else
+		gdb_look(m->gdb);
+}
+
 bool mon_dead(const struct mon *m)
 {
-	return m->dead;
+	return m->gdb ? gdb_dead(m->gdb) : m->dead;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One monitor: a client's session with a machine, in JSON (QMP) or in words (HMP).
+ * One monitor: a client's session with a machine, in JSON (QMP), in words (HMP), or a debugger's (gdb/gdb.h).
  * Source: QEMU's QMP specification and reference, and its human monitor, for names and shapes.
  *
  * A session takes bytes and makes bytes; it knows no descriptor. Memory is bounded: input is looked at only
@@ -15,7 +15,7 @@
 #include "control/buf.h"
 #include "machine/ctl.h"
 
-enum mon_mode { MON_QMP, MON_QMP_PRETTY, MON_HMP, MON_HMP_ECHO };
+enum mon_mode { MON_QMP, MON_QMP_PRETTY, MON_HMP, MON_HMP_ECHO, MON_GDB };
 
 struct mon;
 
@@ -34,6 +34,8 @@ const char *mon_output(const struct mon *m, size_t *len);
 void mon_sent(struct mon *m, size_t len);
 /* An event for the client, if it wants any: borrowed. */
 void mon_event(struct mon *m, json_t *event);
+/* For a debugger's session: look whether the machine has stopped; `ended`: it ends. */
+void mon_look(struct mon *m, bool ended);
 /* Too much output waits, or there is no memory: hang up. */
 bool mon_dead(const struct mon *m);
 

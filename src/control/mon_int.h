@@ -5,6 +5,7 @@
 
 #include "control/mon.h"
 #include "control/scan.h"
+#include "gdb/gdb.h"
 
 #define MON_FEED_BYTES 4096u
 /* Commands wait while more than this waits to be sent. */
@@ -25,6 +26,7 @@ struct mon {
 	size_t line_len;
 	bool line_lost, after_cr;
 	struct mon_buf out;
+	struct gdb *gdb; /* MON_GDB: it has all but `vm` and `mode` */
 	void (*before_reply)(void *opaque);
 	void *before_opaque;
 };

@@ -15,6 +15,7 @@ const char *mon_state_name(enum vm_state state)
 					    [VM_PRELAUNCH] = "prelaunch",
 					    [VM_PAUSED] = "paused",
 					    [VM_IO_ERROR] = "io-error",
+					    [VM_DEBUG] = "debug",
 					    [VM_SHUT_DOWN] = "shutdown"};
 
 	return names[state];

@@ -79,6 +79,10 @@ static void on_event(void *opaque, const struct vm_event *ev)
 {
 	struct control *c = opaque;
 
+	if (ev->kind == VM_EVENT_DEBUG) { /* it is looked for, however many come */
+		wake(c);
+		return;
+	}
 	pthread_mutex_lock(&c->lock);
 	/* One that comes again and again takes one place. */
 	if (c->n_events && ev->kind == VM_EVENT_BALLOON &&
@@ -278,6 +282,19 @@ static void tell_balloon(struct control *c, bool now)
 	tell(c, &c->balloon, c->balloon_real_ns);
 }
 
+/* Debuggers are told, too. */
+static void look(struct control *c, bool ended)
+{
+	struct client *cl;
+
+	list_for_each_entry (cl, &c->clients, link) {
+		if (cl->gone)
+			continue;
+		mon_look(cl->mon, ended);
+		settle(c, cl);
+	}
+}
+
 /* The first of the row; false when there is none. */
 static bool next_event(struct control *c, struct vm_event *ev, uint64_t *real_ns)
 {
@@ -311,6 +328,7 @@ static void tell_events(struct control *c)
 			tell(c, &ev, real_ns);
 		}
 	}
+	look(c, false);
 	tell_balloon(c, false);
 }
 
@@ -388,6 +406,7 @@ static void *control_main(void *arg)
 		dispatch(c, ev, n);
 	}
 	tell_events(c);
+	look(c, true);
 	finish(c);
 	return NULL;
 }

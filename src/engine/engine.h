@@ -48,6 +48,7 @@ enum engine_exit {
 	ENGINE_EXIT_HALT,     /* HLT: nothing to do until an interrupt, NMI, INIT or SIPI */
 	ENGINE_EXIT_SHUTDOWN, /* triple fault */
 	ENGINE_EXIT_ERROR,    /* the engine cannot go on; vcpu_error has the sentence */
+	ENGINE_EXIT_DEBUG,    /* a debugger's: debug_stop() says what */
 };
 
 enum vcpu_signal {
@@ -57,6 +58,39 @@ enum vcpu_signal {
 	VCPU_SIGNAL_INIT,
 	VCPU_SIGNAL_SIPI, /* arg = vector */
 };
+
+/*
+ * What a debugger looks out for, by linear address, in every address space and on every vCPU; the guest sees
+ * nothing of it. A breakpoint stops before the instruction at `lin` (len is 0); a watchpoint behind an
+ * instruction of the guest, or an event's delivery, that has read or written a byte of [lin, lin + len).
+ */
+enum engine_point_kind {
+	ENGINE_POINT_BREAK,
+	ENGINE_POINT_WRITE,
+	ENGINE_POINT_READ,
+	ENGINE_POINT_ACCESS,
+};
+
+#define ENGINE_POINTS_MAX 256u
+struct engine_point {
+	enum engine_point_kind kind;
+	gva_t lin;
+	uint64_t len;
+};
+
+enum engine_stop_kind { ENGINE_STOP_NONE, ENGINE_STOP_STEP, ENGINE_STOP_BREAK, ENGINE_STOP_WATCH };
+
+struct engine_stop {
+	enum engine_stop_kind kind;
+	enum engine_point_kind point; /* WATCH: of this kind */
+	gva_t lin; /* BREAK: the instruction; WATCH: the byte that was touched first */
+};
+
+/* How a vCPU goes on. */
+#define ENGINE_DEBUG_STEP \
+	1u /* one instruction, interrupts held back; or out of HLT into a handler */
+#define ENGINE_DEBUG_PASS 2u	/* not stopped by a breakpoint where it is */
+#define ENGINE_DEBUG_CHANGED 4u /* the debugger wrote its state */
 
 struct engine_config {
 	unsigned cpus;
@@ -90,6 +124,15 @@ struct engine_ops {
 	/* After the state was written from outside. */
 	void (*state_changed)(struct vcpu *v);
 	const char *(*error)(const struct vcpu *v);
+	/*
+	 * For a debugger, while no vCPU runs. `debug` replaces all points, which are copied; -ENOSPC or -EINVAL with a
+	 * sentence where the engine cannot, and those of before stay. `debug_cpu` says how one goes on (ENGINE_DEBUG_*).
+	 * `debug_stop`: after ENGINE_EXIT_DEBUG.
+	 */
+	int (*debug)(struct engine *e, const struct engine_point *points, unsigned n,
+		     struct lodge_err *err);
+	void (*debug_cpu)(struct vcpu *v, unsigned how);
+	struct engine_stop (*debug_stop)(const struct vcpu *v);
 	/*
 	 * Any thread, while vCPUs run or not: `fn` for each counter of all vCPUs together and the engine
 	 * (cpu < 0), or of one. May be NULL.

@@ -32,6 +32,7 @@ enum vm_event_kind {
 	VM_EVENT_BALLOON,
 	VM_EVENT_DEVICE_DELETED, /* device: its id, or "" */
 	VM_EVENT_EJECTED,	 /* not for clients: vm_ctl_take_out() is due */
+	VM_EVENT_DEBUG, /* not for clients either: a vCPU stopped for the debugger (machine/debug.h) */
 };
 
 struct vm_event {
@@ -47,12 +48,15 @@ struct vm_event {
 
 /* ---- Running ------------------------------------------------------------------------------------ */
 
-enum vm_state { VM_RUNNING, VM_PRELAUNCH, VM_PAUSED, VM_IO_ERROR, VM_SHUT_DOWN };
+enum vm_state { VM_RUNNING, VM_PRELAUNCH, VM_PAUSED, VM_IO_ERROR, VM_SHUT_DOWN, VM_DEBUG };
 
 enum vm_state vm_ctl_state(struct vm *vm);
 /* Stop vCPUs and clock; done when it returns. Nothing to do when it is stopped. -ESHUTDOWN: it ends. */
 int vm_ctl_stop(struct vm *vm, struct lodge_err *err) MUST_CHECK;
-/* Go on, after a stop or a disk error. -EPERM when it is powered off: only a reset helps. */
+/*
+ * Go on, after a stop or a disk error. -EPERM when it is powered off: only a reset helps; -EBUSY while a debugger
+ * looks at it.
+ */
 int vm_ctl_cont(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 void vm_ctl_power_button(struct vm *vm);
 void vm_ctl_reset(struct vm *vm);

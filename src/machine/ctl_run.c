@@ -98,10 +98,14 @@ enum vm_state vm_ctl_state(struct vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 	if (why & VM_PAUSE_STOPPED)
 		return VM_SHUT_DOWN;
+	if (why & (VM_PAUSE_USER | VM_PAUSE_DEBUG) && !launched)
+		return VM_PRELAUNCH;
 	if (why & VM_PAUSE_USER)
-		return launched ? VM_PAUSED : VM_PRELAUNCH;
+		return VM_PAUSED;
 	if (why & VM_PAUSE_IO)
 		return VM_IO_ERROR;
+	if (why & VM_PAUSE_DEBUG)
+		return VM_DEBUG;
 	return why & VM_PAUSE_HOLD ? VM_PRELAUNCH : VM_RUNNING;
 }
 
@@ -122,7 +126,7 @@ int vm_ctl_cont(struct vm *vm, struct lodge_err *err)
 
 	pthread_mutex_lock(&vm->lock);
 	why = atomic_load(&vm->pause);
-	if (!(why & VM_PAUSE_STOPPED)) {
+	if (!(why & (VM_PAUSE_STOPPED | VM_PAUSE_DEBUG))) {
 		if (why & VM_PAUSE_IO)
 			drives_resume(vm->board);
 		vm_go_locked(vm, VM_PAUSE_USER | VM_PAUSE_IO);
@@ -131,6 +135,10 @@ int vm_ctl_cont(struct vm *vm, struct lodge_err *err)
 	if (why & VM_PAUSE_STOPPED)
 		return err_set(err, -EPERM,
 			       "the machine is powered off: reset it first (system_reset)");
+	if (why & VM_PAUSE_DEBUG)
+		return err_set(err, -EBUSY,
+			       "a debugger has stopped the machine: let it go on from there, or "
+			       "end the debugger");
 	return 0;
 }
 

@@ -132,7 +132,8 @@ static bool park(struct vm_cpu *c)
 	pthread_mutex_lock(&vm->run_lock);
 	vm->parked++;
 	pthread_cond_broadcast(&vm->parked_cond);
-	while (atomic_load(&vm->pause) && !(atomic_load(&vm->pause) & VM_PAUSE_QUIT))
+	while ((atomic_load(&vm->pause) || atomic_load(&c->held)) &&
+	       !(atomic_load(&vm->pause) & VM_PAUSE_QUIT))
 		pthread_cond_wait(&vm->run_cond, &vm->run_lock);
 	vm->parked--;
 	pthread_mutex_unlock(&vm->run_lock);
@@ -165,7 +166,7 @@ static void *cpu_main(void *arg)
 	atomic_store(&c->tid, (int)syscall(SYS_gettid));
 	prctl(PR_SET_TIMERSLACK, 1); /* ns: sleeps until a guest's deadline are to end there */
 	for (;;) {
-		if (atomic_load(&vm->pause) && !park(c))
+		if ((atomic_load(&vm->pause) || atomic_load(&c->held)) && !park(c))
 			return NULL;
 		fire_timers(c);
 		switch (vm->ops->run(c->vcpu)) {
@@ -173,6 +174,9 @@ static void *cpu_main(void *arg)
 			break;
 		case ENGINE_EXIT_HALT:
 			idle(c);
+			break;
+		case ENGINE_EXIT_DEBUG:
+			vm_debug_hit(vm, c->index);
 			break;
 		case ENGINE_EXIT_SHUTDOWN:
 			shut_down(c);

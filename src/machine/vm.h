@@ -52,7 +52,13 @@ struct vm_boot {
 };
 
 /* -monitor, -qmp, -mon. */
-enum vm_monitor_mode { VM_MONITOR_QMP, VM_MONITOR_QMP_PRETTY, VM_MONITOR_HMP, VM_MONITOR_HMP_ECHO };
+enum vm_monitor_mode {
+	VM_MONITOR_QMP,
+	VM_MONITOR_QMP_PRETTY,
+	VM_MONITOR_HMP,
+	VM_MONITOR_HMP_ECHO,
+	VM_MONITOR_GDB, /* -gdb */
+};
 
 struct vm_monitor {
 	const char *chardev; /* as -serial spells it, or chardev:ID */

@@ -32,8 +32,9 @@
 #define VM_PAUSE_IO 16u	    /* a disk failed, and werror= or rerror= says stop */
 #define VM_PAUSE_USER 32u   /* somebody said stop, or -S */
 #define VM_PAUSE_START 64u  /* not all threads are there yet */
+#define VM_PAUSE_DEBUG 128u /* a debugger looks at the guest */
 /* Those for which the guest's clock stands still. */
-#define VM_PAUSE_CLOCK (VM_PAUSE_STOPPED | VM_PAUSE_IO | VM_PAUSE_USER)
+#define VM_PAUSE_CLOCK (VM_PAUSE_STOPPED | VM_PAUSE_IO | VM_PAUSE_USER | VM_PAUSE_DEBUG)
 
 /* vm->requests */
 #define VM_REQ_RESET 1u
@@ -50,6 +51,12 @@ struct vm_cpu {
 	_Atomic int tid; /* written by the thread when it begins */
 	/* 1 while the thread sleeps or is about to; partner: vm_cpu_wake, vm_cpu_idle. */
 	_Atomic uint32_t asleep;
+	/* A debugger lets others go on alone. Written with run_lock while the vCPU is parked. */
+	_Atomic bool held;
+	struct engine_stop stop; /* what ended its last run, for the debugger; with run_lock */
+	/* The debugger's: it knows of a breakpoint at debug_rip; it wrote the state. */
+	bool debug_told, debug_changed;
+	uint64_t debug_rip;
 	uint64_t alarm_ns; /* when this thread is to fire timers, 0: never; its own */
 };
 
@@ -84,6 +91,7 @@ struct vm {
 		end_cause;    /* enum vm_cause, written before the request's bit */
 	_Atomic bool hurry;   /* written by vm_ctl_hurry(), read by whoever waits in ctl_block.c */
 	bool launched;	      /* it has run; with the VM lock */
+	bool debugged;	      /* a debugger is there; the monitors' threads */
 	uint64_t stopped_tsc; /* the host's TSC when the clock stopped; 0: it goes */
 
 	/* Set before threads start. */
@@ -122,6 +130,11 @@ void vm_resume(struct vm *vm, uint32_t why);
 /* io_loop_set_alarm(): a vCPU's thread fires the timers it arms. */
 bool vm_cpu_alarm(void *opaque, uint64_t deadline_ns);
 void vm_cpu_signal(struct vm *vm, unsigned cpu, enum vcpu_signal sig, uint8_t arg);
+
+/* ---- debug.c -------------------------------------------------------------------------------- */
+
+/* A vCPU stopped for the debugger. Its thread. */
+void vm_debug_hit(struct vm *vm, unsigned cpu);
 
 /* ---- ctl_run.c ------------------------------------------------------------------------------ */
 

@@ -3,7 +3,7 @@
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
 -bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vga -monitor
--parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
+-parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -gdb -s -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
 
 _lodge_words() {
 	# The words of $1 that begin with the current one; none of them is a file name.
@@ -35,7 +35,7 @@ _lodge_run_value() {
 		compopt -o nospace 2>/dev/null
 		;;
 	-control | --control) _lodge_words "on off" ;;
-	-serial | --serial | -debugcon | --debugcon | -monitor | --monitor | -qmp | --qmp | -qmp-pretty | --qmp-pretty)
+	-serial | --serial | -debugcon | --debugcon | -monitor | --monitor | -qmp | --qmp | -qmp-pretty | --qmp-pretty | -gdb | --gdb)
 		_lodge_words "stdio mon:stdio file: unix: tcp: pty null none"
 		compopt -o nospace 2>/dev/null
 		;;

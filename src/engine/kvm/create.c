@@ -287,4 +287,7 @@ const struct engine_ops engine_kvm = {
 	.state = kvm_op_state,
 	.state_changed = kvm_op_state_changed,
 	.error = kvm_op_error,
+	.debug = kvm_op_debug,
+	.debug_cpu = kvm_op_debug_cpu,
+	.debug_stop = kvm_op_debug_stop,
 };

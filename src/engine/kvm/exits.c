@@ -219,6 +219,8 @@ enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu)
 		return NEXT_HALT;
 	case KVM_EXIT_SHUTDOWN:
 		return NEXT_SHUTDOWN;
+	case KVM_EXIT_DEBUG:
+		return kvm_debug_exit(cpu);
 	case KVM_EXIT_INTERNAL_ERROR:
 		return internal_error(cpu);
 	case KVM_EXIT_FAIL_ENTRY:

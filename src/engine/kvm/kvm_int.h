@@ -58,6 +58,9 @@ struct kvm_cpu {
 	_Atomic bool if_on; /* interrupts are enabled, as of the last exit */
 	bool unfinished;    /* the kernel has yet to take what an access gave */
 	bool tpr_stale;	    /* run->cr8 is to be asked of the machine again */
+	/* A debugger's: the kernel has to be told of its points and of `debug_step`. */
+	bool debug_stale, debug_step;
+	struct engine_stop stop;
 	int thread;
 	timer_t timer;
 	bool has_timer;
@@ -82,6 +85,8 @@ struct kvm_engine {
 	/* Set once; then no vCPU runs again. broken_msg is written before. */
 	_Atomic bool broken;
 	char broken_msg[512];
+	struct engine_point points[4]; /* a debugger's; changed while no vCPU runs */
+	unsigned n_points;
 	struct kvm_cpu **cpus;
 };
 
@@ -141,7 +146,7 @@ void kvm_slots_update(struct kvm_engine *e);
 
 /* ---- exits.c ------------------------------------------------------------------------------------ */
 
-enum kvm_next { NEXT_RUN, NEXT_HALT, NEXT_SHUTDOWN, NEXT_ERROR };
+enum kvm_next { NEXT_RUN, NEXT_HALT, NEXT_SHUTDOWN, NEXT_DEBUG, NEXT_ERROR };
 enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu);
 
 /* ---- report.c ----------------------------------------------------------------------------------- */
@@ -169,5 +174,15 @@ void kvm_signals_thread(struct kvm_cpu *cpu);
 void kvm_poke(struct kvm_cpu *cpu);
 bool kvm_alarm_set(struct kvm_cpu *cpu, uint64_t deadline_ns);
 void kvm_alarm_free(struct kvm_cpu *cpu);
+
+/* ---- debug.c ---------------------------------------------------------------------------------- */
+
+int kvm_op_debug(struct engine *e, const struct engine_point *points, unsigned n,
+		 struct lodge_err *err);
+void kvm_op_debug_cpu(struct vcpu *v, unsigned how);
+struct engine_stop kvm_op_debug_stop(const struct vcpu *v);
+/* Before KVM_RUN: false with cpu->error set. After KVM_EXIT_DEBUG. */
+bool kvm_debug_enter(struct kvm_cpu *cpu);
+enum kvm_next kvm_debug_exit(struct kvm_cpu *cpu);
 
 #endif

@@ -225,6 +225,9 @@ static bool accept_requests(struct kvm_cpu *cpu, enum engine_exit *out)
 			break;
 		case NEXT_ERROR:
 			return false;
+		case NEXT_DEBUG: /* the instruction that was finished */
+			*out = ENGINE_EXIT_DEBUG;
+			return false;
 		case NEXT_RUN:
 			break;
 		}
@@ -275,6 +278,13 @@ static bool service(struct kvm_cpu *cpu, enum engine_exit *out)
 static bool events(struct kvm_cpu *cpu, enum engine_exit *out)
 {
 	*out = ENGINE_EXIT_ERROR;
+	if (!kvm_debug_enter(cpu))
+		return false;
+	/* Events wait while a debugger steps. */
+	if (cpu->debug_step && cpu->s.run_state == X86_RUNNING) {
+		cpu->run->request_interrupt_window = 0;
+		return true;
+	}
 	if (atomic_load(&cpu->requests) & KVM_REQ_NMI) {
 		atomic_fetch_and(&cpu->requests, ~KVM_REQ_NMI);
 		if (!do_nmi(cpu)) {
@@ -301,8 +311,10 @@ enum engine_exit kvm_op_run(struct vcpu *v)
 	while (service(cpu, &out) && events(cpu, &out)) {
 		uint32_t stop_for = KVM_REQ_KICK | KVM_REQ_INIT | KVM_REQ_NMI | KVM_REQ_SIPI;
 
+		if (cpu->debug_step && cpu->s.run_state == X86_RUNNING)
+			stop_for = KVM_REQ_KICK | KVM_REQ_INIT | KVM_REQ_SIPI;
 		/* An interrupt that came after the last look, too. */
-		if (!cpu->run->request_interrupt_window)
+		else if (!cpu->run->request_interrupt_window)
 			stop_for |= KVM_REQ_INTR;
 		if (!go_inside(cpu, stop_for))
 			continue;
@@ -315,6 +327,9 @@ enum engine_exit kvm_op_run(struct vcpu *v)
 		case NEXT_SHUTDOWN:
 			cpu->s.run_state = X86_SHUTDOWN;
 			continue;
+		case NEXT_DEBUG:
+			out = ENGINE_EXIT_DEBUG;
+			break;
 		case NEXT_ERROR:
 			out = ENGINE_EXIT_ERROR;
 			break;

@@ -60,7 +60,7 @@ struct soft_cache {
 	struct soft_block **hash;
 	struct soft_block **
 		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
-	struct soft_block **around; /* by line: the last that hold bytes of it; the same */
+	struct soft_block **around;	 /* by line: the last that hold bytes of it; the same */
 	uint8_t churn[1u << CHURN_BITS]; /* by place: how many blocks were overwritten there */
 	/* By backing page; demand-zero address space, so only pages with code cost memory. */
 	uint64_t pages;
@@ -158,6 +158,7 @@ static bool second_page_holds(struct soft_cpu *cpu, const struct soft_block *b)
 }
 
 static void block_kill(struct soft_cache *c, struct soft_block *b);
+static void drop(struct soft_cache *c, struct soft_block *b);
 
 struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing)
@@ -367,6 +368,25 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 	}
 	if (hit || !c->by_page[page])
 		page_refresh(c, page);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void soft_cache_forget(struct soft_cache *c, const gva_t *pages, unsigned n)
+{
+	pthread_mutex_lock(&c->lock);
+	atomic_fetch_add(&c->epoch, 1);
+	for (size_t part = 0; part < PARTS; part++) {
+		struct soft_block *b = &c->heads[part * c->part_blocks];
+
+		for (size_t i = 0; i < c->blocks[part]; i++, b++) {
+			unsigned k = 0;
+
+			while (k < n && (b->lin & PAGE_MASK) != pages[k])
+				k++;
+			if (k < n && atomic_load(&b->valid))
+				drop(c, b);
+		}
+	}
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -111,6 +111,9 @@ unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing);
  * Any thread. */
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
 
+/* Kill the blocks at these linear pages, wherever they lie. While no vCPU runs. */
+void soft_cache_forget(struct soft_cache *c, const gva_t *pages, unsigned n);
+
 /* For the translator: the cache's lock, its count of writes to code, and more lines of a block. */
 void soft_cache_lock(struct soft_cache *c);
 void soft_cache_unlock(struct soft_cache *c);

@@ -5,6 +5,7 @@
  * Threads: the vCPU that runs it, with the cache lock from the first byte emitted on.
  */
 #include "engine/soft/check.h"
+#include "engine/soft/debugger.h"
 #include "engine/soft/jit_xlat.h"
 #include "engine/soft/perfmap.h"
 #include "engine/soft/trace.h"
@@ -669,6 +670,8 @@ struct jit_block *jit_translate(struct soft_cpu *cpu, struct soft_block *b)
 	struct jit_block *jb;
 	uint64_t start = __builtin_ia32_rdtsc();
 
+	if (unlikely(soft_break_in_page(cpu->e, b->lin)))
+		return NULL;
 	x.cpu = cpu;
 	x.jc = cpu->e->jit;
 	x.b = b;

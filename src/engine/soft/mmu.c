@@ -9,6 +9,7 @@
 
 #include "engine/soft/block.h"
 #include "engine/soft/check.h"
+#include "engine/soft/debugger.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/trace.h"
 
@@ -24,11 +25,13 @@ _Noreturn static void raise_pf(struct soft_cpu *cpu, gva_t lin, uint32_t error)
 	soft_raise_event(cpu, &ev);
 }
 
-/* Does an enabled data breakpoint (RW = 1 or 3) watch this page? */
+/* Does an enabled data breakpoint (RW = 1 or 3), or a debugger, watch this page? */
 static bool page_watched(const struct soft_cpu *cpu, gva_t lin)
 {
 	uint64_t dr7 = cpu->s.dr[7];
 
+	if (soft_watched_page(cpu->e, lin))
+		return true;
 	for (unsigned i = 0; (dr7 & 0xff) && i < 4; i++) {
 		if ((dr7 >> (2 * i) & 3) && ((cpu->s.dr[i] ^ lin) & ~0xfffull) == 0)
 			return true;
@@ -123,11 +126,17 @@ static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
 		soft_raise_err(cpu, VEC_AC, 0);
 }
 
-/* Note a hit of [lin, lin+size) on the data breakpoints; the trap comes after the instruction. */
+/*
+ * Note a hit of [lin, lin+size) on the data breakpoints; the trap comes after the instruction. A debugger may
+ * want the instruction given up, so before anything is changed.
+ */
 static void note_watch(struct soft_cpu *cpu, gva_t lin, unsigned size, bool write)
 {
 	uint64_t dr7 = cpu->s.dr[7];
 
+	soft_watch(cpu, lin, size, write);
+	if (likely(!(dr7 & 0xff)))
+		return;
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned rw = dr7 >> (16 + 4 * i) & 3, enc = dr7 >> (18 + 4 * i) & 3;
 		unsigned len = enc == 2 ? 8 : enc + 1;
@@ -213,8 +222,7 @@ static void access_slow(struct soft_cpu *cpu, enum soft_view view, gva_t lin, ui
 
 	if (first < len)
 		b = page_at(cpu, view, next, access);
-	if (cpu->s.dr[7] & 0xff)
-		note_watch(cpu, lin, len, access == SOFT_WRITE);
+	note_watch(cpu, lin, len, access == SOFT_WRITE);
 	if (access == SOFT_WRITE) {
 		piece_write(cpu, &a, buf, first);
 		if (first < len)
@@ -233,8 +241,7 @@ static bool value_in_ram(struct soft_cpu *cpu, enum soft_view view, gva_t lin, u
 	if ((lin & 0xfff) + size > PAGE_BYTES)
 		return false;
 	*pg = soft_translate(cpu, view, lin, access);
-	if (cpu->s.dr[7] & 0xff)
-		note_watch(cpu, lin, size, access == SOFT_WRITE);
+	note_watch(cpu, lin, size, access == SOFT_WRITE);
 	return true;
 }
 
@@ -322,8 +329,7 @@ uint8_t soft_update_sys(struct soft_cpu *cpu, gva_t lin, uint8_t set, uint8_t cl
 	struct soft_page pg = page_at(cpu, SOFT_VIEW_SUPER, lin, SOFT_WRITE);
 	uint8_t old;
 
-	if (cpu->s.dr[7] & 0xff)
-		note_watch(cpu, lin, 1, true);
+	note_watch(cpu, lin, 1, true);
 	if (pg.kind != MEM_RAM) {
 		piece_read(cpu, &pg, &old, 1);
 		old = (uint8_t)((old | set) & ~clear);
@@ -448,12 +454,12 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 			   write ? SOFT_WRITE : SOFT_READ);
 		return NULL;
 	}
-	(void)read; /* what may be written may be read */
 	pg = soft_translate(cpu, (enum soft_view)cpu->view, lin, write ? SOFT_WRITE : SOFT_READ);
 	if (pg.kind == MEM_MMIO || (write && pg.kind != MEM_RAM))
 		return NULL;
-	if (cpu->s.dr[7] & 0xff)
-		note_watch(cpu, lin, len, write);
+	note_watch(cpu, lin, len, write);
+	if (read && write)
+		soft_watch(cpu, lin, len, false);
 	if (write && !soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, len, SOFT_WRITE))
 		announce_direct(cpu, &pg, len);
 	if (write)

@@ -13,6 +13,7 @@
 #include "engine/soft/block.h"
 #include "engine/soft/check.h"
 #include "engine/soft/codemem.h"
+#include "engine/soft/debugger.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -50,6 +51,11 @@ void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t error)
 void soft_unwind(struct soft_cpu *cpu)
 {
 	_longjmp(cpu->unwind, 2);
+}
+
+void soft_restart(struct soft_cpu *cpu)
+{
+	_longjmp(cpu->unwind, 4);
 }
 
 void soft_fail(struct soft_cpu *cpu)
@@ -163,7 +169,8 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		mode |= SOFT_MODE_CPL12;
 	if (user && (s->cr0 & CR0_AM) && (s->rflags & FLAG_AC))
 		mode |= SOFT_MODE_AC;
-	if ((s->rflags & FLAG_TF) || (s->dr[7] & 0xff) || s->int_shadow)
+	if ((s->rflags & FLAG_TF) || (s->dr[7] & 0xff) || s->int_shadow || cpu->debug.step ||
+	    cpu->debug.pass || cpu->debug.again)
 		mode |= SOFT_MODE_STEP;
 	if (fpu_restricted(s))
 		mode |= SOFT_MODE_NOFPU;
@@ -328,6 +335,19 @@ static void take_interrupt(struct soft_cpu *cpu)
 	deliver(cpu, &ev);
 }
 
+static void take_events(struct soft_cpu *cpu, uint32_t req)
+{
+	struct x86_state *s = &cpu->s;
+	bool slept = s->run_state == X86_HALTED;
+
+	if (s->nmi_pending && !s->nmi_blocked)
+		take_nmi(cpu);
+	else if ((req & SOFT_REQ_INTR) && (s->rflags & FLAG_IF))
+		take_interrupt(cpu);
+	if (unlikely(cpu->debug.step) && slept && s->run_state == X86_RUNNING)
+		soft_debugger_after(cpu);
+}
+
 /* Look at everything that asked for attention. False: leave run() with *out. */
 static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 {
@@ -341,6 +361,10 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 		*out = ENGINE_EXIT_SHUTDOWN;
 		return false;
 	}
+	if (req & SOFT_REQ_DEBUG) {
+		*out = ENGINE_EXIT_DEBUG;
+		return false;
+	}
 	if (req & SOFT_REQ_KICK) {
 		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_KICK);
 		SOFT_COUNT(cpu, kicks);
@@ -351,11 +375,12 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 		*out = ENGINE_EXIT_HALT;
 		return false;
 	}
-	if (!s->int_shadow) {
-		if (s->nmi_pending && !s->nmi_blocked)
-			take_nmi(cpu);
-		else if ((req & SOFT_REQ_INTR) && (s->rflags & FLAG_IF))
-			take_interrupt(cpu);
+	if (!s->int_shadow && !(cpu->debug.step && s->run_state == X86_RUNNING))
+		take_events(cpu, req);
+	if (unlikely(atomic_load_explicit(&cpu->requests, memory_order_relaxed) & SOFT_REQ_DEBUG)) {
+		atomic_fetch_and(&cpu->requests, ~SOFT_REQ_DEBUG);
+		*out = ENGINE_EXIT_DEBUG;
+		return false;
 	}
 	if (s->run_state == X86_HALTED) {
 		SOFT_COUNT(cpu, halts);
@@ -460,6 +485,8 @@ static void run_step(struct soft_cpu *cpu)
 	bool tf = cpu->s.rflags & FLAG_TF;
 
 	cpu->op = NULL;
+	if (!soft_debugger_before(cpu))
+		return;
 	if (!(cpu->s.int_shadow & X86_SHADOW_SS)) /* MOV SS holds its data breakpoints back */
 		cpu->pending_dr6 = 0;
 	soft_debug_before(cpu);
@@ -467,6 +494,7 @@ static void run_step(struct soft_cpu *cpu)
 	run_block(cpu);
 	soft_mode_changed(cpu);
 	soft_debug_after(cpu, tf);
+	soft_debugger_after(cpu);
 }
 
 /*
@@ -530,6 +558,13 @@ static enum engine_exit soft_run(struct vcpu *v)
 	atomic_store(&cpu->jit_in, false);
 	if (raised == 1)
 		deliver_raised(cpu);
+	if (raised == 4) {
+		cpu->s.rip = cpu->op->rip;
+		cpu->debug.again = true;
+		soft_mode_changed(cpu);
+	} else if (cpu->debug.inside) {
+		soft_debugger_after(cpu);
+	}
 	cpu->op = NULL;
 	soft_exclusive_abandon(cpu);
 	if (raised == 3) {
@@ -807,5 +842,8 @@ const struct engine_ops engine_soft = {
 	.state = soft_state,
 	.state_changed = soft_state_changed,
 	.error = soft_error,
+	.debug = soft_op_debug,
+	.debug_cpu = soft_op_debug_cpu,
+	.debug_stop = soft_op_debug_stop,
 	.counters = soft_stats_each,
 };

@@ -171,12 +171,13 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 #define SOFT_MODE_PE 0x010u
 #define SOFT_MODE_VM86 0x020u
 #define SOFT_MODE_CPL3 0x040u
-#define SOFT_MODE_STEP 0x080u  /* TF, debug registers or a shadow: one instruction a block */
+#define SOFT_MODE_STEP \
+	0x080u /* TF, debug registers, a shadow, a debugger: one instruction a block */
 #define SOFT_MODE_NOFPU 0x100u /* CR0.EM or TS set, or CR4.OSFXSR/OSXSAVE off: check at run time */
 #define SOFT_MODE_LMA 0x200u
 #define SOFT_MODE_AC 0x400u	 /* CR0.AM, EFLAGS.AC, CPL 3: alignment checks */
 #define SOFT_MODE_VIEW_AC 0x800u /* SOFT_VIEW_SUPER_AC: generated code names the view */
-#define SOFT_MODE_CPL12 0x1000u /* CPL 1 or 2, where CLI and its kin may fault */
+#define SOFT_MODE_CPL12 0x1000u	 /* CPL 1 or 2, where CLI and its kin may fault */
 #define SOFT_MODE_BITS 13
 /* Parts of code_key: mode, generation, code_moves, cs_id, code_epoch from bit 0 up. */
 #define SOFT_GEN_BITS 12
@@ -222,9 +223,10 @@ struct soft_event {
 #define SOFT_REQ_INIT 0x04u
 #define SOFT_REQ_SIPI 0x08u
 #define SOFT_REQ_KICK 0x10u
-#define SOFT_REQ_FLUSH 0x20u /* the memory map changed */
-#define SOFT_REQ_EXIT 0x40u  /* look at run_state (HLT, shutdown) */
-#define SOFT_REQ_STOP 0x80u  /* pass a safepoint (exclusive.h) */
+#define SOFT_REQ_FLUSH 0x20u  /* the memory map changed */
+#define SOFT_REQ_EXIT 0x40u   /* look at run_state (HLT, shutdown) */
+#define SOFT_REQ_STOP 0x80u   /* pass a safepoint (exclusive.h) */
+#define SOFT_REQ_DEBUG 0x100u /* debug.stop is for the debugger; set by the vCPU itself */
 
 struct soft_cpu {
 	struct x86_state s; /* s.gpr must be first: soft_op.dst/src are offsets from here */
@@ -278,12 +280,12 @@ struct soft_cpu {
 
 	/* The translator (jit_int.h). Generated code names these by offset. */
 	struct soft_cpu *self;
-	uint64_t host_rsp;	   /* C's stack while generated code runs */
-	uint64_t jit_resume;	   /* where jit_enter and the stubs jump to */
-	uint64_t jit_tmp;	   /* inside one instruction */
-	uint64_t jit_old;	   /* what an indirect CALL has pushed over */
-	uint64_t jit_save[3];	   /* inside a lookup */
-	uint32_t jit_miss_size;	   /* a lookup's, less one */
+	uint64_t host_rsp;	/* C's stack while generated code runs */
+	uint64_t jit_resume;	/* where jit_enter and the stubs jump to */
+	uint64_t jit_tmp;	/* inside one instruction */
+	uint64_t jit_old;	/* what an indirect CALL has pushed over */
+	uint64_t jit_save[3];	/* inside a lookup */
+	uint32_t jit_miss_size; /* a lookup's, less one */
 	/*
 	 * The x87 instruction and operand executed last by generated code, 0: none since it was
 	 * entered. Instruction pointer << 16 | SOFT_X87_IP | FOP; the operand's offset and segment.
@@ -292,7 +294,7 @@ struct soft_cpu {
 	uint8_t x87_seg;
 #define SOFT_X87_IP 0x8000u
 #define SOFT_X87_DP 0x80u
-#define SOFT_X87_DP_ONLY 0x40u /* FDS is there already */
+#define SOFT_X87_DP_ONLY 0x40u	   /* FDS is there already */
 	uint16_t hflags;	   /* parked flags: LAHF:SETO */
 	_Atomic uint32_t jit_stop; /* leave before entering a block; set after `requests` */
 	_Atomic bool jit_in;	   /* between jit_enter and its end: a kick needs a signal */
@@ -312,6 +314,12 @@ struct soft_cpu {
 		uint64_t pc, trap, eflags;
 	} jit_fault;
 	struct soft_check *check; /* NULL: no lockstep */
+	struct {		  /* debugger.h */
+		bool step, pass, again;
+		bool inside; /* an instruction of run_step */
+		bool hit;
+		struct engine_stop stop;
+	} debug;
 	unsigned runs;		  /* how often it went into guest code, up to DENSE_AFTER */
 	struct soft_op one[2];	  /* one operation, and what stops behind it */
 	struct x86_insn one_insn; /* what one[0] may point to */
@@ -358,7 +366,11 @@ struct soft_engine {
 	struct soft_stats_all stats;
 	uint64_t start_tsc, start_ns; /* stats.c */
 	struct soft_perf *perf;	      /* NULL: nobody is told about generated code */
-	struct soft_exclusive {	      /* exclusive.c */
+	/* A debugger's; changed while no vCPU runs. */
+	struct engine_point points[ENGINE_POINTS_MAX];
+	unsigned n_points;
+	bool has_breaks, has_watches;
+	struct soft_exclusive { /* exclusive.c */
 		pthread_mutex_t lock;
 		pthread_cond_t changed;
 		_Atomic bool busy; /* someone has, or waits for the others to begin, a section */
@@ -382,6 +394,8 @@ _Noreturn void soft_raise_err(struct soft_cpu *cpu, uint8_t vector, uint32_t err
 _Noreturn void soft_raise_event(struct soft_cpu *cpu, const struct soft_event *ev);
 /* Leave the block now with the state as it is (s.rip set): used after mode switches in mid-air. */
 _Noreturn void soft_unwind(struct soft_cpu *cpu);
+/* The current instruction is to be executed again, by itself, since a debugger watches what it touches. */
+_Noreturn void soft_restart(struct soft_cpu *cpu);
 /* End the machine: cpu->error says why. */
 _Noreturn void soft_fail(struct soft_cpu *cpu);
 
@@ -465,8 +479,7 @@ static inline void soft_code_key_changed(struct soft_cpu *cpu)
 
 	cpu->code_key = (((cpu->code_epoch << SOFT_CS_BITS | cpu->cs_id) << SOFT_MOVE_BITS | moves)
 				 << SOFT_GEN_BITS |
-			 gen)
-				<< SOFT_MODE_BITS |
+			 gen) << SOFT_MODE_BITS |
 			cpu->mode;
 	cpu->chain_key = come_back ? SOFT_NO_KEY : cpu->code_key;
 }

@@ -6,6 +6,7 @@
  * Threads: the vCPU's own.
  */
 #include "engine/soft/block.h"
+#include "engine/soft/debugger.h"
 #include "engine/soft/exclusive.h"
 #include "engine/soft/interp.h"
 #include "engine/soft/jit_int.h"
@@ -33,6 +34,13 @@ static const struct soft_op *op_gp(struct soft_cpu *cpu, const struct soft_op *o
 {
 	(void)op;
 	soft_raise_err(cpu, VEC_GP, 0);
+}
+
+/* A debugger's breakpoint, in place of the instruction. */
+static const struct soft_op *op_break(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	soft_debugger_break(cpu, soft_lin_wrap(cpu, cpu->segbase[SEG_CS] + op->rip));
+	return leave_to(cpu, op->rip);
 }
 
 /* A system operation; op->imm is its soft_sys_fn. */
@@ -445,6 +453,12 @@ static void build_ops(struct builder *b)
 
 		if ((lin & PAGE_MASK) != b->page_lin)
 			break;
+		/* run_step() looks by itself. */
+		if (unlikely(soft_break_at(b->cpu->e, lin)) && !(b->cpu->mode & SOFT_MODE_STEP)) {
+			mark_lines(b, 0, off, 1);
+			stop_with(b, op_break);
+			break;
+		}
 
 		int len = x86_decode(insn, b->page + off, PAGE_BYTES - off, b->mode);
 
@@ -634,7 +648,7 @@ static struct soft_block *build(struct soft_cpu *cpu, gva_t lin, bool lean)
 
 struct soft_block *soft_block_build(struct soft_cpu *cpu, gva_t lin)
 {
-	return build(cpu, lin, builds_lean(cpu));
+	return build(cpu, lin, builds_lean(cpu) && !soft_break_in_page(cpu->e, lin));
 }
 
 struct soft_block *soft_block_build_ops(struct soft_cpu *cpu, gva_t lin)

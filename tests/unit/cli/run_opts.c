@@ -278,8 +278,9 @@ static void monitors_when_given_expect_their_kinds(void **state)
 {
 	struct run_opts o;
 
-	expect_ok(&o, "-kernel k -monitor stdio -qmp unix:q,server=on -qmp-pretty tcp:h:1 "
-		      "-mon chardev=a,mode=control,pretty=on -mon b -mon chardev=c,mode=readline -S");
+	expect_ok(&o,
+		  "-kernel k -monitor stdio -qmp unix:q,server=on -qmp-pretty tcp:h:1 "
+		  "-mon chardev=a,mode=control,pretty=on -mon b -mon chardev=c,mode=readline -S");
 	assert_int_equal(o.vm.n_monitors, 6);
 	assert_string_equal(o.vm.serial[0], "null"); /* the terminal is the monitor's */
 	assert_int_equal(o.vm.monitors[0].mode, VM_MONITOR_HMP);
@@ -514,8 +515,8 @@ static void json_when_given_expect_the_same_keys(void **state)
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-mtdblock", "-preconfig", "-gdb",  "-s",     "-sandbox", "-usb",    "-vnc",
-		"-acpitable", "-dtb",	   "-loadvm", "-trace", "-global",  "-icount", "-no-acpi",
+		"-mtdblock", "-preconfig", "-sandbox", "-usb",	  "-vnc",    "-acpitable",
+		"-dtb",	     "-loadvm",	   "-trace",   "-global", "-icount", "-no-acpi",
 	};
 	char line[64];
 
