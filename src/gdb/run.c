@@ -285,7 +285,7 @@ void gdb_on_go(struct gdb *g, const char *args, bool step)
 	unsigned cpu = g->run_all ? g->cpu : g->run_cpu;
 	struct x86_state *s = vm_debug_state(g->vm, cpu);
 	bool elsewhere = *args;
-	uint64_t at;
+	uint64_t at = 0;
 
 	if (elsewhere && !gdb_hex(&args, &at)) {
 		gdb_say_error(g, GDB_EINVAL);
