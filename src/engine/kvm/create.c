@@ -63,8 +63,8 @@ static int cap(const struct kvm_engine *e, int what)
 }
 
 /*
- * The APIC is the machine's, and time is kept in x86_state: accesses to their MSRs come here. x2APIC's come by
- * being unknown to a kernel without an APIC of ours.
+ * The APIC is the machine's, if not in the kernel, and time is kept in x86_state: accesses to their MSRs come
+ * here. x2APIC's come by being unknown to a kernel without an APIC of ours.
  */
 static bool ask_for_msrs(struct kvm_engine *e)
 {
@@ -75,13 +75,18 @@ static bool ask_for_msrs(struct kvm_engine *e)
 			   KVM_MSR_EXIT_REASON_FILTER,
 	};
 	const uint32_t rw = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+	/* A range of none is no range. */
+	const uint32_t apic = kvm_has_chip(e) ? 0 : 1;
 	struct kvm_msr_filter f = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
 		.ranges =
 			{
-				{.flags = rw, .nmsrs = 1, .base = MSR_APIC_BASE, .bitmap = &denied},
 				{.flags = rw,
-				 .nmsrs = 1,
+				 .nmsrs = apic,
+				 .base = MSR_APIC_BASE,
+				 .bitmap = &denied},
+				{.flags = rw,
+				 .nmsrs = apic,
 				 .base = MSR_TSC_DEADLINE,
 				 .bitmap = &denied},
 				{.flags = KVM_MSR_FILTER_WRITE,
@@ -118,7 +123,6 @@ static int open_vm(struct kvm_engine *e, struct lodge_err *err)
 	n = cap(e, KVM_CAP_NR_MEMSLOTS);
 	e->slots_max = n ? (unsigned)n : 32;
 	e->has_sregs2 = cap(e, KVM_CAP_SREGS2);
-	e->has_msr_exits = ask_for_msrs(e);
 	n = ioctl(e->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (n < (int)sizeof(struct kvm_run))
 		return err_set(err, -EINVAL, "KVM's vCPU structure is too small (%d bytes)", n);
@@ -128,6 +132,10 @@ static int open_vm(struct kvm_engine *e, struct lodge_err *err)
 	    ioctl(e->vm, KVM_SET_TSS_ADDR, TSS_ADDR) < 0)
 		return err_set(err, -errno, "KVM does not take the addresses of its own pages: %s",
 			       strerror(errno));
+	n = kvm_irqchip_create(e, err);
+	if (n)
+		return n;
+	e->has_msr_exits = ask_for_msrs(e);
 	n = cap(e, KVM_CAP_MAX_VCPUS);
 	if (n && e->cfg.cpus > (unsigned)n)
 		return err_set(err, -EINVAL, "this host's KVM has at most %d CPUs: use -smp %d", n,
@@ -210,6 +218,7 @@ static void kvm_destroy(struct engine *engine)
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++)
 		cpu_free(e->cpus[i]);
 	free(e->cpus);
+	kvm_irqchip_free(e);
 	if (e->vm >= 0)
 		close(e->vm);
 	if (e->dev >= 0)
@@ -287,4 +296,5 @@ const struct engine_ops engine_kvm = {
 	.state = kvm_op_state,
 	.state_changed = kvm_op_state_changed,
 	.error = kvm_op_error,
+	.irqchip = &kvm_irqchip_ops,
 };

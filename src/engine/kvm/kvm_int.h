@@ -61,6 +61,7 @@ struct kvm_cpu {
 	int thread;
 	timer_t timer;
 	bool has_timer;
+	uint64_t deadline; /* IA32_TSC_DEADLINE to be written once the TSC is; 0: none */
 	char error[512];
 };
 
@@ -71,8 +72,10 @@ struct kvm_engine {
 	size_t run_bytes;
 	unsigned slots_max, slot_count;
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
-	bool has_sregs2, has_msr_exits, has_tsc_offset;
-	uint64_t xcr0; /* what guests may have */
+	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm;
+	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
+	struct kvm_routes *routes; /* with a chip: what the kernel was told */
+	uint64_t xcr0;		   /* what guests may have */
 	bool msr_ok[KVM_MSRS_MAX];
 	uint64_t arch_caps;
 	/* Memory slots go: nobody enters KVM_RUN. Under gate_lock, but looked at without. */
@@ -138,6 +141,25 @@ int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err) MUST_CHECK;
 
 /* The slots as the memory map says. With the VM lock. Failure breaks the engine. */
 void kvm_slots_update(struct kvm_engine *e);
+
+/* ---- irqchip.c ------------------------------------------------------------------------------------ */
+
+extern const struct engine_irqchip_ops kvm_irqchip_ops;
+/* Before vCPUs are made: e->chip from the wish. */
+int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
+void kvm_irqchip_free(struct kvm_engine *e);
+/* x86_state.run_state to and from the kernel, which has it along with the local APIC. 0 or -1. */
+int kvm_fetch_run_state(struct kvm_cpu *cpu) MUST_CHECK;
+int kvm_store_run_state(struct kvm_cpu *cpu) MUST_CHECK;
+/* An armed TSC deadline, again: the TSC has moved. */
+void kvm_rearm_deadline(struct kvm_cpu *cpu);
+/* LINT1 is programmed to be an NMI. */
+bool kvm_lint1_is_nmi(const struct kvm_cpu *cpu);
+
+static inline bool kvm_has_chip(const struct kvm_engine *e)
+{
+	return e->chip != ENGINE_IRQCHIP_OFF;
+}
 
 /* ---- exits.c ------------------------------------------------------------------------------------ */
 
