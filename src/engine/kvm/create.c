@@ -40,16 +40,12 @@ static void code_written(void *opaque, uint64_t ram_off, uint64_t len)
 	(void)len;
 }
 
-/*
- * The kernel does not tell which pages the guest writes (no dirty log yet), so every page counts as
- * written, always: whoever asks gets too much and nothing too little.
- */
-static void watch_writes(void *opaque, uint64_t ram_off, uint64_t len)
+/* Until somebody asks, nobody looks: so all counts as written. */
+static void all_written(struct mem *mem)
 {
-	struct kvm_engine *e = opaque;
-	uint8_t *flags = mem_page_flags(e->cfg.mem);
+	uint8_t *flags = mem_page_flags(mem);
 
-	for (uint64_t i = ram_off >> PAGE_BITS; i < (ram_off + len) >> PAGE_BITS; i++)
+	for (uint64_t i = 0; i < mem_backing_bytes(mem) >> PAGE_BITS; i++)
 		__atomic_fetch_or(&flags[i], MEM_PAGE_DIRTY, __ATOMIC_SEQ_CST);
 }
 
@@ -224,6 +220,7 @@ static void kvm_destroy(struct engine *engine)
 	if (e->dev >= 0)
 		close(e->dev);
 	pthread_mutex_destroy(&e->gate_lock);
+	pthread_mutex_destroy(&e->slots_lock);
 	pthread_cond_destroy(&e->gate_cond);
 	free(e);
 }
@@ -259,6 +256,7 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 	e->cfg = *cfg;
 	e->dev = e->vm = -1;
 	pthread_mutex_init(&e->gate_lock, NULL);
+	pthread_mutex_init(&e->slots_lock, NULL);
 	pthread_cond_init(&e->gate_cond, NULL);
 	if (engine_parts(e, err) < 0) {
 		kvm_destroy((struct engine *)e);
@@ -267,11 +265,12 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 
 	struct mem_listener l = {.map_changed = map_changed,
 				 .code_written = code_written,
-				 .watch_writes = watch_writes,
+				 .watch_writes = kvm_watch_writes,
+				 .sync_writes = kvm_sync_writes,
 				 .opaque = e};
 
 	mem_set_listener(cfg->mem, &l);
-	watch_writes(e, 0, mem_backing_bytes(cfg->mem));
+	all_written(cfg->mem);
 	kvm_slots_update(e);
 	return (struct engine *)e;
 }

@@ -36,6 +36,7 @@ struct kvm_slot {
 	gpa_t gpa;
 	uint64_t len, off;
 	bool rom, used;
+	bool logs; /* the kernel notes which pages are written */
 };
 
 enum kvm_where { WHERE_KERNEL, WHERE_BOTH, WHERE_STATE };
@@ -70,7 +71,13 @@ struct kvm_engine {
 	struct x86_cpuid cpuid; /* what is left of the model's */
 	int dev, vm;
 	size_t run_bytes;
+	/* Guards slots and what is watched. Inside the VM lock, if that is held. */
+	pthread_mutex_t slots_lock;
 	unsigned slots_max, slot_count;
+	/* What of the backing somebody asks about: of its RAM, and behind. */
+	struct kvm_watched {
+		uint64_t from, to;
+	} watched[2];
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
 	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm;
 	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
@@ -141,6 +148,19 @@ int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err) MUST_CHECK;
 
 /* The slots as the memory map says. With the VM lock. Failure breaks the engine. */
 void kvm_slots_update(struct kvm_engine *e);
+/* Tell the kernel of slot `id`; its geometry may not change while it is there. 0 or -errno. With slots_lock. */
+int kvm_slot_set(const struct kvm_engine *e, unsigned id, const struct kvm_slot *s,
+		 bool there) MUST_CHECK;
+
+/* ---- dirty.c ------------------------------------------------------------------------------------ */
+
+/* The listener's: mem.h. */
+void kvm_watch_writes(void *engine, uint64_t off, uint64_t len);
+void kvm_sync_writes(void *engine, uint64_t off, uint64_t len);
+/* Shall this slot log? With slots_lock. */
+bool kvm_slot_is_watched(const struct kvm_engine *e, const struct kvm_slot *s);
+/* What the kernel has noted of a slot, into the pages' flags. With slots_lock. */
+void kvm_slot_take_log(struct kvm_engine *e, unsigned id);
 
 /* ---- irqchip.c ------------------------------------------------------------------------------------ */
 

@@ -45,9 +45,12 @@ int kvm_signals_init(struct lodge_err *err)
 
 void kvm_signals_thread(struct kvm_cpu *cpu)
 {
-	if (thread_cpu == cpu)
-		return;
-	cpu->thread = (int)syscall(SYS_gettid);
+	static _Thread_local int self;
+
+	if (!self)
+		self = (int)syscall(SYS_gettid);
+	/* Each time: another vCPU may have been where this one is, and another thread may have run this one. */
+	cpu->thread = self;
 	thread_cpu = cpu;
 }
 
