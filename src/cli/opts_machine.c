@@ -307,7 +307,7 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 		       "\nproperties of kvm:\n"
 		       "device=PATH    the device (%s)\n"
 		       "kernel-irqchip=split|off\n"
-		       "               local APICs in the kernel, or none (split where it can)\n",
+		       "               local APICs in the kernel, or none (split on AMD-V)\n",
 		       ENGINE_KVM_DEVICE);
 		printf("\nproperties of soft:\n"
 		       "tier=N         1: the interpreter, 2: the translator (%u, the highest "

@@ -39,7 +39,7 @@ struct engine_soft_options {
 enum engine_irqchip {
 	ENGINE_IRQCHIP_OFF,   /* with the machine's devices, all of them */
 	ENGINE_IRQCHIP_SPLIT, /* local APICs in the kernel, the others with the devices */
-	ENGINE_IRQCHIP_BEST,  /* SPLIT where the kernel can */
+	ENGINE_IRQCHIP_BEST,  /* SPLIT where the kernel can, and it was tried: on AMD-V */
 };
 
 /* All 0 is the default. */

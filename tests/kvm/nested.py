@@ -122,10 +122,10 @@ log: %s
 """
 
 
-def run_bochs(script, files=None, limit=1500):
+def run_bochs(script, files=None, limit=1500, tag="", module_args=""):
     """The same with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
     assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
-    initrd = build(script, files or {}, "", "kvm_intel")
+    initrd = build(script, files or {}, module_args, "kvm_intel")
     with tempfile.TemporaryDirectory(prefix="bochs-", dir=WORK) as d:
         cd = os.path.join(d, "cd")
         os.mkdir(cd)
@@ -139,7 +139,7 @@ def run_bochs(script, files=None, limit=1500):
         iso = os.path.join(d, "l1.iso")
         subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", iso, "-b", "isolinux.bin", "-c", "boot.cat",
                         "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
-        log = os.path.join(WORK, "nested-vmx.log")
+        log = os.path.join(WORK, "nested-vmx%s.log" % tag)
         open(log, "w").close()
         with open(os.path.join(d, "bochsrc"), "w") as f:
             f.write(BOCHSRC % (log, iso, os.path.join(d, "bochs.log")))

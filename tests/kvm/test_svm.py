@@ -37,7 +37,7 @@ echo "@@begin bios"
 timeout 2000 lodge run -accel kvm -cpu max,-xsave -m 64M -bios /l2/bios.bin -boot reboot-timeout=100 \\
 	-nographic -no-reboot -nic none </dev/null
 echo "@@exit bios $?"
-echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; timeout 300 kvm_chip 2>&1; echo "@@exit unit $?"
 echo "@@begin isa"; timeout 3000 isa -e kvm -s >/tmp/isa 2>&1
 grep -A20 '^FAIL' /tmp/isa; echo "@@agree $(grep -c '^ok' /tmp/isa)"; echo "@@exit isa 0"
 """
@@ -79,6 +79,7 @@ def boot(npt):
     if npt:
         files["l2/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
         files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
+        files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
         files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
         script += MORE % (nested.second_level("kvm", 2, CPU), nested.second_level("kvm,kernel-irqchip=off", 2, CPU))
     script += programs.script(CPU)

@@ -18,7 +18,7 @@ dd if=/dev/zero of=/tmp/disk.img bs=64k seek=4 count=28 2>/dev/null
 echo "@@doctor $(lodge doctor --json)"
 LODGE_EMULATED=1 timeout 300 kvm_probe 2>&1 | grep '@@probe'
 echo "@@begin one"; timeout 3000 %s; echo "@@exit one $?"
-echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; timeout 300 kvm_chip 2>&1; echo "@@exit unit $?"
 echo "@@begin isa"; timeout 3000 isa -e kvm >/tmp/isa 2>&1
 grep -A20 '^FAIL' /tmp/isa; echo "@@agree $(grep -c '^ok' /tmp/isa)"; echo "@@exit isa 0"
 """
@@ -32,6 +32,7 @@ def level():
     files["bin/kvm_probe"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_probe")
     files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
     files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
+    files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
     try:
         text = nested.run_bochs(SCRIPT % nested.second_level("kvm", 1, "max") + programs.script("max"), files,
                                 limit=2400)

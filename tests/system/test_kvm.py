@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A short part of `make check-kvm`: Lodge's KVM engine on QEMU's emulated AMD-V, with the probe, the engine's unit tests
+"""A short part of `make check-kvm`: Lodge's KVM engine on QEMU's emulated AMD-V, with the probe, tests of the engine
 and some programs of tests/guest. A minute of an idle machine."""
 import os
 import re
@@ -20,7 +20,7 @@ SOME = ("both64-basics", "both64-selfmod", "both32-selfmod", "both64-triple_faul
 
 SCRIPT = """
 LODGE_EMULATED=1 timeout 300 kvm_probe 2>&1 | grep '@@probe'
-echo "@@begin unit"; timeout 300 kvm_run 2>&1; echo "@@exit unit $?"
+echo "@@begin unit"; timeout 300 kvm_chip 2>&1; echo "@@exit unit $?"
 """
 
 
@@ -32,7 +32,7 @@ def level():
     folder = tempfile.mkdtemp(prefix="kvm-", dir=WORK)
     ran = [p for p in programs.chosen("svm") if p.name in SOME]
     files = programs.files(ran, folder)
-    for name in ("kvm_run", "kvm_probe"):
+    for name in ("kvm_chip", "kvm_probe"):
         files["bin/" + name] = os.path.join(nested.BUILD, "tests/unit/engine", name)
     try:
         text = nested.run(SCRIPT + programs.script("max,-xsave"), files, "npt=1", limit=800, tag="-short")

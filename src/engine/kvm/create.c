@@ -211,6 +211,8 @@ static void kvm_destroy(struct engine *engine)
 	if (!e)
 		return;
 	mem_set_listener(e->cfg.mem, &none);
+	if (e->started)
+		kvm_stats_print(e);
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++)
 		cpu_free(e->cpus[i]);
 	free(e->cpus);
@@ -272,6 +274,7 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 	mem_set_listener(cfg->mem, &l);
 	all_written(cfg->mem);
 	kvm_slots_update(e);
+	e->started = true;
 	return (struct engine *)e;
 }
 
@@ -295,5 +298,6 @@ const struct engine_ops engine_kvm = {
 	.state = kvm_op_state,
 	.state_changed = kvm_op_state_changed,
 	.error = kvm_op_error,
+	.counters = kvm_op_counters,
 	.irqchip = &kvm_irqchip_ops,
 };

@@ -208,6 +208,7 @@ enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu)
 	const struct engine_host *h = &cpu->e->cfg.host;
 	struct kvm_run *run = cpu->run;
 
+	kvm_count_exit(cpu, run->exit_reason);
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		return do_io(cpu);

@@ -39,6 +39,22 @@ struct kvm_slot {
 	bool logs; /* the kernel notes which pages are written */
 };
 
+/* kvm_cpu.counts: stats.c names them. */
+enum kvm_counter {
+	COUNT_RUNS,
+	COUNT_PIO,
+	COUNT_MMIO,
+	COUNT_MSR,
+	COUNT_HALT,
+	COUNT_WINDOW,
+	COUNT_EOI,
+	COUNT_KICK,
+	COUNT_OTHER,
+	COUNT_FETCH,
+	COUNT_STORE,
+	KVM_COUNTS
+};
+
 enum kvm_where { WHERE_KERNEL, WHERE_BOTH, WHERE_STATE };
 
 struct kvm_engine;
@@ -62,6 +78,7 @@ struct kvm_cpu {
 	int thread;
 	timer_t timer;
 	bool has_timer;
+	_Atomic uint64_t counts[KVM_COUNTS];
 	uint64_t deadline; /* IA32_TSC_DEADLINE to be written once the TSC is; 0: none */
 	char error[512];
 };
@@ -93,6 +110,7 @@ struct kvm_engine {
 	_Atomic bool broken;
 	char broken_msg[512];
 	struct kvm_cpu **cpus;
+	bool started; /* all of it is there */
 };
 
 /* ---- state.c: the same state in KVM's structures; no calls ------------------------------------ */
@@ -202,6 +220,23 @@ bool kvm_op_has_work(const struct vcpu *v);
 struct x86_state *kvm_op_state(struct vcpu *v);
 void kvm_op_state_changed(struct vcpu *v);
 const char *kvm_op_error(const struct vcpu *v);
+
+/* ---- stats.c ------------------------------------------------------------------------------------ */
+
+static inline void kvm_count(struct kvm_cpu *cpu, enum kvm_counter n)
+{
+	/* Its own thread alone writes, but for COUNT_FETCH, where one less is no harm. */
+	atomic_store_explicit(&cpu->counts[n],
+			      atomic_load_explicit(&cpu->counts[n], memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+void kvm_count_exit(struct kvm_cpu *cpu, uint32_t reason);
+void kvm_op_counters(const struct engine *engine, int cpu,
+		     void (*fn)(void *opaque, const char *name, const char *what, uint64_t value),
+		     void *opaque);
+/* With LOG_STATS on, all of them. No vCPU runs any more. */
+void kvm_stats_print(const struct kvm_engine *e);
 
 /* ---- signals.c ---------------------------------------------------------------------------------- */
 

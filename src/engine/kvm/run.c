@@ -79,8 +79,10 @@ static bool go_inside(struct kvm_cpu *cpu, uint32_t stop_for)
 
 static enum kvm_next run_failed(struct kvm_cpu *cpu, int err)
 {
-	if (err == EINTR || err == EAGAIN)
+	if (err == EINTR || err == EAGAIN) {
+		kvm_count(cpu, COUNT_KICK);
 		return NEXT_RUN;
+	}
 	if (err == EFAULT)
 		kvm_report(cpu, "KVM cannot reach the guest's memory; is the host out of memory?");
 	else
@@ -104,6 +106,7 @@ static enum kvm_next enter(struct kvm_cpu *cpu)
 	cr8 = (uint8_t)run->cr8;
 	cpu->unfinished = false;
 	cpu->where = WHERE_KERNEL;
+	kvm_count(cpu, COUNT_RUNS);
 	r = ioctl(cpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 	atomic_store(&cpu->inside, false);
 	atomic_store(&cpu->if_on, run->if_flag);

@@ -116,6 +116,7 @@ int kvm_fetch(struct kvm_cpu *cpu)
 
 	if (cpu->where != WHERE_KERNEL)
 		return 0;
+	kvm_count(cpu, COUNT_FETCH);
 	/* First, since an INIT or SIPI that has come is taken by asking. */
 	if (kvm_has_chip(cpu->e) && kvm_fetch_run_state(cpu) < 0)
 		return failed(cpu, "cannot read whether it runs");
@@ -209,6 +210,7 @@ int kvm_store(struct kvm_cpu *cpu)
 
 	if (cpu->where != WHERE_STATE)
 		return 0;
+	kvm_count(cpu, COUNT_STORE);
 	kvm_image_of_state(&im, &cpu->s, cpu->e->xcr0);
 	/* Special registers first: the others are checked against them. */
 	if (set_sregs(cpu, &im.sregs) < 0)

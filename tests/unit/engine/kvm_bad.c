@@ -193,7 +193,7 @@ static struct engine *create(void)
 		.cpus = 1,
 		.cpuid = &cpuid,
 		.mem = mem,
-		.kvm = {.device = "/dev/null", .irqchip = ENGINE_IRQCHIP_BEST},
+		.kvm = {.device = "/dev/null", .irqchip = ENGINE_IRQCHIP_SPLIT},
 		.host = {.pio_read = rd,
 			 .pio_write = wr,
 			 .mmio_read = mrd,

@@ -2,6 +2,7 @@
 /* Verdicts on devices that are not KVM's; and this host's, in time. Run: make t T=engine/kvm_probe */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
