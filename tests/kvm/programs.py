@@ -125,7 +125,8 @@ def chosen(where, ends=()):
 
 
 def ok_names(text):
-    return set(re.findall(r"^ok ([^:\r\n]*)", text, re.M))
+    # A number in brackets is how often; it need not be the same.
+    return {re.sub(r" \(\d+\)$", "", n) for n in re.findall(r"^ok ([^:\r\n]*)", text, re.M)}
 
 
 def on_software(p):
