@@ -57,8 +57,9 @@ check-systems: deps
 .PHONY: check-kvm
 check-kvm: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; \
-	step "Building with $(CC)" $(MAKE) -j$(JOBS) all $(B)/tests/unit/engine/kvm_run $(B)/tests/isa/isa
-	@B=$(B) $(PYTHON) tests/run.py -j 1 --only kvm/
+	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/tests/unit/engine/kvm_run \
+		$(B)/tests/unit/engine/kvm_chip $(B)/tests/unit/engine/kvm_probe $(B)/tests/isa/isa
+	@B=$(B) $(PYTHON) tests/run.py -j 2 --only kvm/
 
 .PHONY: clean
 clean:

@@ -241,6 +241,31 @@ static int set_kvm_device(struct run_opts *o, const char *val, struct lodge_err 
 	return 0;
 }
 
+static int set_irqchip(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	static const struct {
+		const char *name;
+		enum engine_irqchip chip;
+	} names[] = {
+		{"split", ENGINE_IRQCHIP_SPLIT},
+		{"off", ENGINE_IRQCHIP_OFF},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(val, names[i].name)) {
+			o->vm.kvm.irqchip = names[i].chip;
+			return 0;
+		}
+	}
+	if (!strcmp(val, "on"))
+		return err_set(
+			err, -EINVAL,
+			"kernel-irqchip=on, with the I/O APIC and the 8259s in the kernel as "
+			"well, is not there yet; use kernel-irqchip=split");
+	return err_set(err, -EINVAL, "kernel-irqchip=%s is not there; there are split and off",
+		       val);
+}
+
 static int set_engine_property(struct run_opts *o, const struct keyval *kv, struct lodge_err *err)
 {
 	static const struct {
@@ -248,9 +273,13 @@ static int set_engine_property(struct run_opts *o, const struct keyval *kv, stru
 		int (*set)(struct run_opts *o, const char *val, struct lodge_err *err);
 		bool soft_only;
 	} props[] = {
-		{"tier", set_tier, true},	{"check", set_check, true},
-		{"tb-size", set_tb_size, true}, {"perf", set_perf, true},
-		{"thread", set_thread, false},	{"device", set_kvm_device, false},
+		{"tier", set_tier, true},
+		{"check", set_check, true},
+		{"tb-size", set_tb_size, true},
+		{"perf", set_perf, true},
+		{"thread", set_thread, false},
+		{"device", set_kvm_device, false},
+		{"kernel-irqchip", set_irqchip, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {
@@ -261,7 +290,7 @@ static int set_engine_property(struct run_opts *o, const struct keyval *kv, stru
 	}
 	return err_set(err, -EINVAL,
 		       "-accel: there is no property '%s'; there are tier, check, tb-size, perf, "
-		       "thread and device",
+		       "thread, device and kernel-irqchip",
 		       kv->key);
 }
 
@@ -276,7 +305,9 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 		       "soft  the software engine; 'tcg' means it, too\n"
 		       "kvm   the kernel's virtualization\n"
 		       "\nproperties of kvm:\n"
-		       "device=PATH    the device (%s)\n",
+		       "device=PATH    the device (%s)\n"
+		       "kernel-irqchip=split|off\n"
+		       "               local APICs in the kernel, or none (split on AMD-V)\n",
 		       ENGINE_KVM_DEVICE);
 		printf("\nproperties of soft:\n"
 		       "tier=N         1: the interpreter, 2: the translator (%u, the highest "
@@ -356,6 +387,8 @@ static int set_machine(struct run_opts *o, const char *val, struct lodge_err *er
 			r = name_engines(o, kv.val, err);
 		else if (!strcmp(kv.key, "memory-backend"))
 			r = run_opts_memory_backend(o, kv.val, err);
+		else if (!strcmp(kv.key, "kernel-irqchip"))
+			r = set_irqchip(o, kv.val, err);
 		else
 			r = is_as_it_is(&kv)
 				    ? 0

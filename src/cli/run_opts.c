@@ -235,6 +235,7 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 
 	memset(o, 0, sizeof(*o));
 	o->vm.ram_bytes = DEFAULT_RAM;
+	o->vm.kvm.irqchip = ENGINE_IRQCHIP_BEST;
 	o->vm.cpus = 1;
 	for (int i = 1; i < argc; i++) {
 		r = parse_one(o, argc, argv, &i, err);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "engine/irqchip.h"
 #include "engine/options.h"
 #include "mem/mem.h"
 #include "x86/cpuid.h"
@@ -41,6 +42,8 @@ struct engine_host {
 	void (*cr8_write)(void *opaque, unsigned cpu, uint8_t val);
 	/* FERR# with CR0.NE = 0: IRQ 13 on a PC. */
 	void (*ferr)(void *opaque, bool level);
+	/* A local APIC in the kernel has finished a level-triggered interrupt of an I/O APIC. */
+	void (*eoi)(void *opaque, uint8_t vector);
 };
 
 enum engine_exit {
@@ -52,9 +55,9 @@ enum engine_exit {
 };
 
 enum vcpu_signal {
-	VCPU_SIGNAL_INTR_ON, /* the INTR pin */
+	VCPU_SIGNAL_INTR_ON, /* the INTR pin; LINT0, if the local APIC is in the kernel */
 	VCPU_SIGNAL_INTR_OFF,
-	VCPU_SIGNAL_NMI,
+	VCPU_SIGNAL_NMI, /* the same of LINT1: an edge */
 	VCPU_SIGNAL_INIT,
 	VCPU_SIGNAL_SIPI, /* arg = vector */
 };
@@ -141,6 +144,8 @@ struct engine_ops {
 			 void (*fn)(void *opaque, const char *name, const char *what,
 				    uint64_t value),
 			 void *opaque);
+	/* Interrupt controllers in the kernel. NULL: this engine never has any. */
+	const struct engine_irqchip_ops *irqchip;
 };
 
 extern const struct engine_ops engine_soft, engine_kvm;

@@ -35,9 +35,17 @@ struct engine_soft_options {
 	bool patient;	/* ... more of a block whose place is overwritten again and again */
 };
 
+/* Where the interrupt controllers are. */
+enum engine_irqchip {
+	ENGINE_IRQCHIP_OFF,   /* with the machine's devices, all of them */
+	ENGINE_IRQCHIP_SPLIT, /* local APICs in the kernel, the others with the devices */
+	ENGINE_IRQCHIP_BEST,  /* SPLIT where the kernel can, and it was tried: on AMD-V */
+};
+
 /* All 0 is the default. */
 struct engine_kvm_options {
 	const char *device; /* NULL: ENGINE_KVM_DEVICE */
+	enum engine_irqchip irqchip;
 };
 
 #define ENGINE_KVM_DEVICE "/dev/kvm"

@@ -51,6 +51,7 @@ struct board {
 	struct list videos;  /* struct board_video: display adapters, with their memory */
 
 	struct apic_bus *apics;
+	bool apics_remote;     /* the local APICs at work are in the host's kernel */
 	struct lapic **lapics; /* one per vCPU */
 	struct ioapic *ioapic;
 	struct i8259_pair *pic;
@@ -94,6 +95,19 @@ struct board {
 int board_map_memory(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* The host bridge's shadow RAM switches; fits i440fx_host.pam. */
 void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
+
+/* ---- board_irqchip.c: local APICs in the host's kernel ------------------------------------------ */
+
+/* Where they are: the engine's choice. */
+enum engine_irqchip board_irqchip(const struct vm *vm);
+/* After apic_bus_new, before anything is on that bus. */
+void board_wire_irqchip(struct board *b);
+/*
+ * The devices' state into the kernel (after a reset, or a load), and out of there (before it is saved or
+ * shown). Nothing to do where no controller is in the kernel. With every vCPU parked.
+ */
+int board_irqchip_put(struct board *b, struct lodge_err *err) MUST_CHECK;
+int board_irqchip_get(struct board *b, struct lodge_err *err) MUST_CHECK;
 
 /* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 

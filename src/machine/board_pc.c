@@ -218,6 +218,7 @@ static int wire_cpus(struct board *b)
 	b->lapics = calloc(b->vm->cfg.cpus, sizeof(struct lapic *));
 	if (!b->apics || !b->lapics)
 		return -ENOMEM;
+	board_wire_irqchip(b);
 	for (unsigned i = 0; i < b->vm->cfg.cpus; i++) {
 		const struct lapic_config cfg = {
 			.cpu = i,
@@ -226,6 +227,7 @@ static int wire_cpus(struct board *b)
 			.x2apic = id->has[X86_FEAT_X2APIC],
 			.tsc_deadline = id->has[X86_FEAT_TSC_DEADLINE],
 			.phys_bits = id->phys_bits,
+			.remote = b->apics_remote,
 		};
 
 		b->lapics[i] = lapic_new(b->apics, b->vm->loop, &cfg);
@@ -580,6 +582,7 @@ void board_free(struct board *b)
 int board_reset(struct board *b, struct lodge_err *err)
 {
 	struct device *dev;
+	int r;
 
 	drives_drain(b);
 	drives_drop_held(b);
@@ -591,7 +594,8 @@ int board_reset(struct board *b, struct lodge_err *err)
 	b->nmi_masked = b->nmi_line = false;
 	b->uart_irq = 0;
 	mem_set_a20(b->vm->mem, true);
-	return board_boot(b, err);
+	r = board_boot(b, err);
+	return r ? r : board_irqchip_put(b, err);
 }
 
 struct lapic *board_lapic(struct board *b, unsigned cpu)

@@ -51,6 +51,10 @@ void board_print_kinds(FILE *out);
 const struct display_source *board_display(const struct board *b);
 
 struct lapic *board_lapic(struct board *b, unsigned cpu);
+/* A processor takes an interrupt: its vector, or -1. */
+int board_irq_ack(struct board *b, unsigned cpu);
+/* The kernel's local APICs have finished a level-triggered interrupt. */
+void board_eoi(struct board *b, uint8_t vector);
 /* FERR#: IRQ 13 (and port 0xf0, which takes it back). */
 void board_ferr(struct board *b, bool level);
 /* Of -uuid; zeros without. */

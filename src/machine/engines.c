@@ -7,11 +7,19 @@
 
 #include "engine/engine.h"
 
-static void take_soft(struct vm_config *cfg, struct vm_engine_choice *out, const char *why)
+static int take_soft(struct vm_config *cfg, struct vm_engine_choice *out, const char *why,
+		     struct lodge_err *err)
 {
+	if (cfg->kvm.irqchip == ENGINE_IRQCHIP_SPLIT)
+		return err_set(
+			err, -ENOTSUP,
+			"kernel-irqchip=split is KVM's, and this would be the software engine, "
+			"because %s; leave the option out",
+			why);
 	cfg->engine = &engine_soft;
 	snprintf(out->line, sizeof(out->line), "software (%s), because %s",
 		 engine_soft_tier_name(&cfg->soft), why);
+	return 0;
 }
 
 static void take_kvm(struct vm_config *cfg, struct vm_engine_choice *out, bool asked)
@@ -30,14 +38,10 @@ int vm_choose_engine(struct vm_config *cfg, const struct vm_engine_wish *wish,
 	struct kvm_probe probe;
 
 	out->line[0] = '\0';
-	if (!may_kvm) {
-		take_soft(cfg, out, "you asked for it");
-		return 0;
-	}
-	if (wish->soft_properties && may_soft) {
-		take_soft(cfg, out, "you gave properties that only this engine has");
-		return 0;
-	}
+	if (!may_kvm)
+		return take_soft(cfg, out, "you asked for it", err);
+	if (wish->soft_properties && may_soft)
+		return take_soft(cfg, out, "you gave properties that only this engine has", err);
 	engine_kvm_probe(cfg->kvm.device, &probe);
 	if (probe.verdict == KVM_GOOD) {
 		take_kvm(cfg, out, wish->kvm);
@@ -45,8 +49,7 @@ int vm_choose_engine(struct vm_config *cfg, const struct vm_engine_wish *wish,
 	}
 	if (!may_soft)
 		return err_set(err, -ENOTSUP, "-accel kvm: %s; %s", probe.why, probe.mend);
-	take_soft(cfg, out, probe.why);
-	return 0;
+	return take_soft(cfg, out, probe.why, err);
 }
 
 void vm_probe_kvm(struct kvm_probe *out)

@@ -62,7 +62,7 @@ static int irq_ack(void *opaque, unsigned cpu)
 	int vector;
 
 	pthread_mutex_lock(&vm->lock);
-	vector = lapic_ack(board_lapic(vm->board, cpu));
+	vector = board_irq_ack(vm->board, cpu);
 	pthread_mutex_unlock(&vm->lock);
 	return vector;
 }
@@ -118,6 +118,15 @@ static void ferr(void *opaque, bool level)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+static void eoi(void *opaque, uint8_t vector)
+{
+	struct vm *vm = opaque;
+
+	pthread_mutex_lock(&vm->lock);
+	board_eoi(vm->board, vector);
+	pthread_mutex_unlock(&vm->lock);
+}
+
 struct engine_host vm_engine_host(struct vm *vm)
 {
 	return (struct engine_host){
@@ -132,5 +141,6 @@ struct engine_host vm_engine_host(struct vm *vm)
 		.cr8_read = cr8_read,
 		.cr8_write = cr8_write,
 		.ferr = ferr,
+		.eoi = eoi,
 	};
 }

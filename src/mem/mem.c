@@ -471,6 +471,8 @@ uint64_t mem_take_dirty(struct mem *mem, uint64_t off, uint64_t len, uint64_t *b
 		return 0;
 	for (uint64_t i = 0; i < (pages + 63) / 64; i++)
 		bits[i] = 0;
+	if (mem->listener.sync_writes)
+		mem->listener.sync_writes(mem->listener.opaque, off, len);
 	for (uint64_t i = 0; i < pages; i++) {
 		if (!(__atomic_load_n(&flags[i], __ATOMIC_RELAXED) & MEM_PAGE_DIRTY))
 			continue;

@@ -46,6 +46,8 @@ struct mem_listener {
 	 * again. Returns when no write is under way that was allowed before. Without the VM lock.
 	 */
 	void (*watch_writes)(void *opaque, uint64_t ram_off, uint64_t len);
+	/* Somebody is about to look at these pages' MEM_PAGE_DIRTY: set what is missing. May be NULL. As above. */
+	void (*sync_writes)(void *opaque, uint64_t ram_off, uint64_t len);
 	void *opaque;
 };
 

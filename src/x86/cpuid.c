@@ -122,6 +122,11 @@ struct word {
 	bool on;
 };
 
+static bool begins(const struct word *w, const char *with)
+{
+	return w->len >= strlen(with) && !memcmp(w->name, with, strlen(with));
+}
+
 static int parse_word(const char *text, size_t len, struct word *w, struct lodge_err *err)
 {
 	const char *eq = memchr(text, '=', len);
@@ -137,7 +142,7 @@ static int parse_word(const char *text, size_t len, struct word *w, struct lodge
 		w->len = (size_t)(eq - text);
 		if (val == 3 && !memcmp(eq + 1, "off", 3))
 			w->on = false;
-		else if (val != 2 || memcmp(eq + 1, "on", 2))
+		else if ((val != 2 || memcmp(eq + 1, "on", 2)) && !begins(w, "hv"))
 			return err_set(err, -EINVAL, "-cpu: \"%.*s\" must end in =on or =off",
 				       (int)len, text);
 	}
@@ -149,6 +154,30 @@ struct wishes {
 	bool on[X86_FEAT_COUNT], off[X86_FEAT_COUNT];
 };
 
+/*
+ * What QEMU's users write of hypervisors that guests may know. There is none here: off is as it is. 1 if it was
+ * such a word, 0 if it is none.
+ */
+static int apply_hypervisor(const struct word *w, struct lodge_err *err)
+{
+	bool hyperv = begins(w, "hv_") || begins(w, "hv-");
+
+	if (!hyperv && !same_name("kvm", w->name, w->len))
+		return 0;
+	if (!w->on)
+		return 1;
+	if (hyperv)
+		return err_set(
+			err, -EINVAL,
+			"-cpu: \"%.*s\" is an enlightenment of Hyper-V, which guests are not "
+			"given; leave it out, Windows runs without",
+			(int)w->len, w->name);
+	return err_set(
+		err, -EINVAL,
+		"-cpu: kvm=on, KVM's paravirtual clock and hints, is not there; leave it out, or "
+		"say kvm=off");
+}
+
 static int apply_word(struct x86_cpuid *c, struct wishes *wish, const char *text, size_t len,
 		      struct lodge_err *err)
 {
@@ -158,6 +187,9 @@ static int apply_word(struct x86_cpuid *c, struct wishes *wish, const char *text
 
 	if (r < 0)
 		return r;
+	r = apply_hypervisor(&w, err);
+	if (r)
+		return r < 0 ? r : 0;
 	f = find_feature(w.name, w.len);
 	if (f == X86_FEAT_NONE)
 		return err_set(err, -EINVAL,

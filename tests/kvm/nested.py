@@ -28,10 +28,10 @@ INIT = """#!/bin/busybox sh
 if [ ! -e /moved ]; then
 	/bin/busybox mkdir /new
 	/bin/busybox mount -t tmpfs new /new
-	/bin/busybox mv /bin /lib /lib64 /l2 /*.ko /new/
+	/bin/busybox mv /bin /lib /lib64 /l2 /g /*.ko /new/
 	/new/bin/busybox cp /init /new/
 	cd /new
-	/new/bin/busybox mkdir proc sys dev tmp run
+	/new/bin/busybox mkdir -p proc sys dev tmp run var/tmp
 	/new/bin/busybox touch moved
 	exec /new/bin/busybox switch_root /new /init
 fi
@@ -68,7 +68,7 @@ def build(script, files, module_args, module="kvm_amd"):
     """The first level's initramfs: busybox, modules, Lodge, `files` ({name in /: path})."""
     os.makedirs(WORK, exist_ok=True)
     root = tempfile.mkdtemp(prefix="nested-", dir=WORK)
-    for d in ("bin", "lib", "lib64", "proc", "sys", "dev", "tmp", "l2"):
+    for d in ("bin", "lib", "lib64", "proc", "sys", "dev", "tmp", "l2", "g"):
         os.mkdir(os.path.join(root, d))
     shutil.copy(kernel("busybox-amd64"), os.path.join(root, "bin/busybox"))
     os.symlink("busybox", os.path.join(root, "bin/sh"))
@@ -122,10 +122,10 @@ log: %s
 """
 
 
-def run_bochs(script, files=None, limit=1500):
+def run_bochs(script, files=None, limit=1500, tag="", module_args=""):
     """The same with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
     assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
-    initrd = build(script, files or {}, "", "kvm_intel")
+    initrd = build(script, files or {}, module_args, "kvm_intel")
     with tempfile.TemporaryDirectory(prefix="bochs-", dir=WORK) as d:
         cd = os.path.join(d, "cd")
         os.mkdir(cd)
@@ -139,7 +139,7 @@ def run_bochs(script, files=None, limit=1500):
         iso = os.path.join(d, "l1.iso")
         subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", iso, "-b", "isolinux.bin", "-c", "boot.cat",
                         "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
-        log = os.path.join(WORK, "nested-vmx.log")
+        log = os.path.join(WORK, "nested-vmx%s.log" % tag)
         open(log, "w").close()
         with open(os.path.join(d, "bochsrc"), "w") as f:
             f.write(BOCHSRC % (log, iso, os.path.join(d, "bochs.log")))
@@ -160,11 +160,11 @@ def run_bochs(script, files=None, limit=1500):
     return text
 
 
-def run(script, files=None, module_args="", memory=1024, limit=1500):
+def run(script, files=None, module_args="", memory=1024, limit=1500, tag=""):
     """What the first level's console said."""
     assert shutil.which("qemu-system-x86_64"), "there is no qemu-system-x86_64: apt-get install qemu-system-x86"
     initrd = build(script, files or {}, module_args)
-    log = os.path.join(WORK, "nested-%s.log" % (module_args.replace("=", "-") or "default"))
+    log = os.path.join(WORK, "nested-%s%s.log" % (module_args.replace("=", "-") or "default", tag))
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
            "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
            "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 nosmp panic=-1 " + FIRST]

@@ -15,6 +15,7 @@ import tempfile
 import pytest
 
 import nested
+import programs
 from modules import modules
 from vm import TOP, WORK, bad_lines, kernel
 
@@ -24,17 +25,19 @@ SCRIPT = """
 dd if=/l2/pattern of=/tmp/disk.img bs=64k 2>/dev/null
 dd if=/dev/zero of=/tmp/disk.img bs=64k seek=4 count=28 2>/dev/null
 echo "@@doctor $(lodge doctor --json)"
+LODGE_EMULATED=1 timeout 300 kvm_probe 2>&1 | grep '@@probe'
 echo "@@begin one"; timeout 3000 %s; echo "@@exit one $?"
 """
 
 # With nested paging, which is the usual thing, more is tried.
 MORE = """
 echo "@@begin two"; timeout 4000 %s; echo "@@exit two $?"
+echo "@@begin off"; timeout 4000 %s; echo "@@exit off $?"
 echo "@@begin bios"
 timeout 2000 lodge run -accel kvm -cpu max,-xsave -m 64M -bios /l2/bios.bin -boot reboot-timeout=100 \\
 	-nographic -no-reboot -nic none </dev/null
 echo "@@exit bios $?"
-echo "@@begin unit"; timeout 1000 kvm_run 2>&1; echo "@@exit unit $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; timeout 300 kvm_chip 2>&1; echo "@@exit unit $?"
 echo "@@begin isa"; timeout 3000 isa -e kvm -s >/tmp/isa 2>&1
 grep -A20 '^FAIL' /tmp/isa; echo "@@agree $(grep -c '^ok' /tmp/isa)"; echo "@@exit isa 0"
 """
@@ -70,16 +73,21 @@ def l2_files():
 def boot(npt):
     files, md5, folder = l2_files()
     script = SCRIPT % nested.second_level("auto", 1, CPU)
+    ran = programs.chosen("svm")
+    files.update(programs.files(ran, folder))
+    files["bin/kvm_probe"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_probe")
     if npt:
         files["l2/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
         files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
+        files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
         files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
-        script += MORE % nested.second_level("kvm", 2, CPU)
+        script += MORE % (nested.second_level("kvm", 2, CPU), nested.second_level("kvm,kernel-irqchip=off", 2, CPU))
+    script += programs.script(CPU)
     try:
         text = nested.run(script, files, "npt=%d" % npt, limit=2400)
     finally:
         shutil.rmtree(folder)
-    return text, md5
+    return text, md5, ran
 
 
 @pytest.fixture(scope="module", params=[1, 0], ids=["npt", "shadow"])
@@ -105,26 +113,39 @@ def check_guest(text, name, cpus, md5):
 
 
 def test_probe_when_svm_is_there_expect_kvm_good(level):
-    _, text, _ = level
+    _, text, _, _ = level
     j = json.loads(re.search(r"@@doctor (\{.*\})", text).group(1))
     assert j["engines"]["kvm"]["usable"], j["engines"]["kvm"]
+    assert "@@probe /dev/kvm: verdict 0, good" in text
 
 
 def test_linux_when_one_cpu_expect_userspace_disk_network(level):
-    _, text, md5 = level
+    _, text, md5, _ = level
     check_guest(text, "one", 1, md5)
 
 
 def test_linux_when_two_cpus_expect_the_same(level):
-    npt, text, md5 = level
+    npt, text, md5, _ = level
     if not npt:
         pytest.skip("two CPUs are tried with nested paging alone, for time's sake")
     check_guest(text, "two", 2, md5)
 
 
+def test_linux_when_no_controller_is_in_the_kernel_expect_the_same(level):
+    npt, text, md5, _ = level
+    if not npt:
+        pytest.skip("controllers in user space are tried with nested paging alone, for time's sake")
+    check_guest(text, "off", 2, md5)
+
+
+def test_programs_when_on_svm_expect_what_the_software_engine_does(level):
+    _, text, _, ran = level
+    assert programs.compare("svm", text, ran) == []
+
+
 def test_seabios_when_nothing_to_boot_expect_it_says_so(level):
     """Real mode, the shadow RAM of PAM, ROM below 4 GiB."""
-    npt, text, _ = level
+    npt, text, _, _ = level
     if not npt:
         pytest.skip("firmware is tried with nested paging alone, for time's sake")
     out, code = part(text, "bios")
@@ -132,7 +153,7 @@ def test_seabios_when_nothing_to_boot_expect_it_says_so(level):
 
 
 def test_engine_when_on_hardware_expect_its_unit_tests_pass(level):
-    npt, text, _ = level
+    npt, text, _, _ = level
     if not npt:
         pytest.skip("unit tests are run with nested paging alone, for time's sake")
     out, _ = part(text, "unit")
@@ -140,7 +161,7 @@ def test_engine_when_on_hardware_expect_its_unit_tests_pass(level):
 
 
 def test_instructions_when_on_hardware_expect_the_known_results(level):
-    npt, text, _ = level
+    npt, text, _, _ = level
     if not npt:
         pytest.skip("instructions are tried with nested paging alone, for time's sake")
     out, _ = part(text, "isa")

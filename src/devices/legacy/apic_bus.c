@@ -25,6 +25,7 @@
 
 struct apic_bus {
 	struct lapic_host host;
+	struct apic_remote remote; /* .msi is NULL: the local APICs are here */
 	struct ioapic *ioapic[IOAPICS_MAX];
 	unsigned cpus;
 	unsigned next; /* where arbitration among equals begins */
@@ -146,10 +147,46 @@ static bool deliver(struct apic_bus *ab, const struct apic_msg *msg, const struc
 	return accepted;
 }
 
+/* The message as a device's memory write (§10.11). */
+static void as_msi(const struct apic_msg *msg, uint64_t *addr, uint32_t *data)
+{
+	*addr = (uint64_t)MSI_ADDR_TOP << 20 | (msg->dest & 0xff) << 12 |
+		(msg->logical ? MSI_ADDR_LOGICAL : 0);
+	*data = msg->vector | (uint32_t)(msg->mode & 7) << 8 |
+		(msg->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0);
+}
+
+void apic_bus_set_remote(struct apic_bus *ab, const struct apic_remote *r)
+{
+	ab->remote = *r;
+}
+
+void apic_bus_route(struct apic_bus *ab, unsigned pin, const struct apic_msg *msg)
+{
+	uint64_t addr;
+	uint32_t data;
+
+	if (!ab->remote.route)
+		return;
+	as_msi(msg, &addr, &data);
+	ab->remote.route(ab->remote.opaque, pin, addr, data);
+}
+
+static bool deliver_remote(struct apic_bus *ab, const struct apic_msg *msg)
+{
+	uint64_t addr;
+	uint32_t data;
+
+	as_msi(msg, &addr, &data);
+	return ab->remote.msi(ab->remote.opaque, addr, data);
+}
+
 bool apic_bus_deliver(struct apic_bus *ab, const struct apic_msg *msg)
 {
 	const struct audience named = {.everyone = false};
 
+	if (ab->remote.msi)
+		return deliver_remote(ab, msg);
 	return deliver(ab, msg, &named);
 }
 
@@ -187,6 +224,8 @@ void apic_bus_set_lint(void *apic_bus, unsigned n, bool level)
 {
 	struct apic_bus *ab = apic_bus;
 
+	if (ab->remote.lint)
+		ab->remote.lint(ab->remote.opaque, n, level);
 	for (unsigned i = 0; i < ab->cpus; i++) {
 		if (ab->lapic[i])
 			lapic_set_lint(ab->lapic[i], n, level);

@@ -59,9 +59,24 @@ struct lapic_host {
 	void (*base_changed)(void *opaque, unsigned cpu, uint64_t apic_base);
 };
 
+/*
+ * Local APICs that are somewhere else, in the host's kernel: what the bus would tell them. The local APICs on
+ * the bus then hold state and nothing more (lapic_config.remote).
+ */
+struct apic_remote {
+	void *opaque;
+	bool (*msi)(void *opaque, uint64_t addr, uint32_t data); /* true if one took it */
+	void (*lint)(void *opaque, unsigned n, bool level);
+	/* What an I/O APIC's pin would send, whenever that changes. */
+	void (*route)(void *opaque, unsigned pin, uint64_t addr, uint32_t data);
+};
+
 /* For `cpus` processors. `host` is copied. NULL when out of memory. */
 struct apic_bus *apic_bus_new(unsigned cpus, const struct lapic_host *host);
 void apic_bus_free(struct apic_bus *ab); /* the APICs first */
+
+/* Before anything is on the bus. Copied. */
+void apic_bus_set_remote(struct apic_bus *ab, const struct apic_remote *r);
 
 /* Deliver a message. True if some local APIC accepted it. */
 bool apic_bus_deliver(struct apic_bus *ab, const struct apic_msg *msg);
@@ -83,6 +98,8 @@ void apic_bus_add_lapic(struct apic_bus *ab, unsigned cpu, struct lapic *l);
 void apic_bus_del_lapic(struct apic_bus *ab, unsigned cpu);
 bool apic_bus_add_ioapic(struct apic_bus *ab, struct ioapic *io);
 void apic_bus_del_ioapic(struct apic_bus *ab, struct ioapic *io);
+/* Pin `pin` of an I/O APIC is programmed to send `msg`. */
+void apic_bus_route(struct apic_bus *ab, unsigned pin, const struct apic_msg *msg);
 /* A local APIC finished a level-triggered `vector`. */
 void apic_bus_eoi(struct apic_bus *ab, uint8_t vector);
 /* A local APIC began to accept interrupts: level requests nobody took are sent again. */

@@ -54,16 +54,29 @@ struct ioapic {
 	uint64_t redir[IOAPIC_PINS];
 };
 
-static bool ioapic_send(struct ioapic *io, unsigned n)
+static struct apic_msg ioapic_msg(const struct ioapic *io, unsigned n)
 {
 	uint64_t e = io->redir[n];
-	const struct apic_msg msg = {
+
+	return (struct apic_msg){
 		.dest = (uint32_t)(e >> RTE_DEST_SHIFT),
 		.logical = e & RTE_LOGICAL,
 		.level = e & RTE_LEVEL,
 		.mode = (uint8_t)(e >> RTE_MODE_SHIFT & 7),
 		.vector = (uint8_t)(e & RTE_VECTOR),
 	};
+}
+
+static void ioapic_route(struct ioapic *io, unsigned n)
+{
+	const struct apic_msg msg = ioapic_msg(io, n);
+
+	apic_bus_route(io->ab, n, &msg);
+}
+
+static bool ioapic_send(struct ioapic *io, unsigned n)
+{
+	const struct apic_msg msg = ioapic_msg(io, n);
 
 	log_trace(LOG_IRQ, "ioapic: pin %u sends vector 0x%02x\n", n, msg.vector);
 	return apic_bus_deliver(io->ab, &msg);
@@ -136,6 +149,7 @@ static void ioapic_redir_write(struct ioapic *io, unsigned n, bool high, uint32_
 	io->redir[n] = (io->redir[n] & ~mask) | ((uint64_t)val << shift & mask);
 	if (!(io->redir[n] & RTE_LEVEL))
 		io->redir[n] &= ~RTE_REMOTE_IRR;
+	ioapic_route(io, n);
 	ioapic_service(io, n);
 }
 
@@ -203,8 +217,10 @@ static void ioapic_reset(struct device *dev)
 
 	io->id = io->reset_id;
 	io->index = 0;
-	for (unsigned n = 0; n < IOAPIC_PINS; n++)
+	for (unsigned n = 0; n < IOAPIC_PINS; n++) {
 		io->redir[n] = RTE_MASKED;
+		ioapic_route(io, n);
+	}
 	/* Lines belong to those who drive them: they are not touched. */
 }
 
@@ -218,6 +234,7 @@ static int ioapic_post_load(struct device *dev)
 		io->redir[n] &= RTE_WRITABLE | RTE_REMOTE_IRR;
 		if (!(io->redir[n] & RTE_LEVEL))
 			io->redir[n] &= ~RTE_REMOTE_IRR;
+		ioapic_route(io, n);
 	}
 	return 0;
 }

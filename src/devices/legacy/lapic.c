@@ -89,7 +89,7 @@ void lapic_update_intr(struct lapic *l)
 {
 	bool on = lapic_has_intr(l);
 
-	if (on == l->intr_on)
+	if (on == l->intr_on || l->cfg.remote)
 		return;
 	l->intr_on = on;
 	l->host->intr(l->host->opaque, l->cfg.cpu, on);
@@ -241,6 +241,8 @@ void lapic_set_lint(struct lapic *l, unsigned n, bool level)
 	if (n > 1 || was == level)
 		return;
 	l->lint = (uint8_t)(level ? l->lint | 1u << n : l->lint & ~(1u << n));
+	if (l->cfg.remote)
+		return;
 	lvt = l->lvt[LVT_LINT0 + n];
 	if (!lapic_hw_on(l)) {
 		if (n == 1 && level)
@@ -408,7 +410,8 @@ static int lapic_post_load(struct device *dev)
 	lapic_timer_loaded(l);
 	/* The processor may have been told otherwise before. */
 	l->intr_on = lapic_has_intr(l);
-	l->host->intr(l->host->opaque, l->cfg.cpu, l->intr_on);
+	if (!l->cfg.remote)
+		l->host->intr(l->host->opaque, l->cfg.cpu, l->intr_on);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct lapic_config {
 	bool x2apic;	   /* CPUID.1:ECX.X2APIC: mode may be entered */
 	bool tsc_deadline; /* CPUID.1:ECX.TSC_DEADLINE */
 	uint8_t phys_bits; /* MAXPHYADDR: reserved bits of IA32_APIC_BASE */
+	bool remote; /* the registers at work are elsewhere (apic_remote): no timer, no INTR here */
 };
 
 /* Joins `ab`. `loop` is borrowed. NULL when out of memory. */
@@ -82,6 +83,17 @@ uint32_t lapic_id(const struct lapic *l);   /* as the guest reads it, not shifte
  * §10.4.7.1, §10.4.7.3). INIT messages do this by themselves.
  */
 void lapic_init_reset(struct lapic *l);
+
+/*
+ * All registers as the page shows them, at multiples of 16, as the host's kernel has them; IA32_APIC_BASE and
+ * the TSC deadline apart. For a remote one: out to where it works, and in from there (what no guest could have
+ * made is corrected). lapic_page.c
+ */
+#define LAPIC_PAGE_BYTES 0x400u
+void lapic_get_page(const struct lapic *l, uint8_t page[LAPIC_PAGE_BYTES]);
+void lapic_set_page(struct lapic *l, uint64_t base, const uint8_t page[LAPIC_PAGE_BYTES],
+		    uint64_t deadline_tsc);
+uint64_t lapic_deadline_tsc(const struct lapic *l);
 
 /* For the APIC bus. */
 bool lapic_matches(const struct lapic *l, const struct apic_msg *msg);

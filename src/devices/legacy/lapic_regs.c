@@ -235,7 +235,8 @@ static void reg_write(struct lapic *l, unsigned reg, uint32_t val)
 
 bool lapic_claims(const struct lapic *l, gpa_t gpa)
 {
-	return (l->base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE &&
+	return !l->cfg.remote &&
+	       (l->base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE &&
 	       ((gpa ^ l->base) & PAGE_MASK) == 0;
 }
 

@@ -68,7 +68,7 @@ void lapic_timer_update(struct lapic *l)
 {
 	uint64_t now;
 
-	if (!l->timer_expiry_ns || lapic_timer_mode(l) == TIMER_RESERVED) {
+	if (!l->timer_expiry_ns || lapic_timer_mode(l) == TIMER_RESERVED || l->cfg.remote) {
 		io_timer_cancel(&l->timer);
 		return;
 	}
@@ -236,6 +236,8 @@ void lapic_timer_loaded(struct lapic *l)
 	if (lapic_timer_mode(l) != TIMER_DEADLINE) {
 		l->deadline_tsc = 0;
 		lapic_timer_update(l);
+	} else if (l->cfg.remote) {
+		io_timer_cancel(&l->timer);
 	} else if (l->deadline_tsc) {
 		lapic_tsc_changed(l);
 	} else {

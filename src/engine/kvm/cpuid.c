@@ -176,6 +176,11 @@ static void hide_apic_msrs(struct kvm_engine *e)
 
 	if (!one)
 		return;
+	if (kvm_has_chip(e)) {
+		if (ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) <= 0)
+			one->ecx &= ~(1u << 24);
+		return;
+	}
 	if (!e->has_msr_exits)
 		one->ecx &= ~(1u << 21);
 	if (!e->has_msr_exits || !e->cpuid.amd)

@@ -40,16 +40,12 @@ static void code_written(void *opaque, uint64_t ram_off, uint64_t len)
 	(void)len;
 }
 
-/*
- * The kernel does not tell which pages the guest writes (no dirty log yet), so every page counts as
- * written, always: whoever asks gets too much and nothing too little.
- */
-static void watch_writes(void *opaque, uint64_t ram_off, uint64_t len)
+/* Until somebody asks, nobody looks: so all counts as written. */
+static void all_written(struct mem *mem)
 {
-	struct kvm_engine *e = opaque;
-	uint8_t *flags = mem_page_flags(e->cfg.mem);
+	uint8_t *flags = mem_page_flags(mem);
 
-	for (uint64_t i = ram_off >> PAGE_BITS; i < (ram_off + len) >> PAGE_BITS; i++)
+	for (uint64_t i = 0; i < mem_backing_bytes(mem) >> PAGE_BITS; i++)
 		__atomic_fetch_or(&flags[i], MEM_PAGE_DIRTY, __ATOMIC_SEQ_CST);
 }
 
@@ -63,8 +59,8 @@ static int cap(const struct kvm_engine *e, int what)
 }
 
 /*
- * The APIC is the machine's, and time is kept in x86_state: accesses to their MSRs come here. x2APIC's come by
- * being unknown to a kernel without an APIC of ours.
+ * The APIC is the machine's, if not in the kernel, and time is kept in x86_state: accesses to their MSRs come
+ * here. x2APIC's come by being unknown to a kernel without an APIC of ours.
  */
 static bool ask_for_msrs(struct kvm_engine *e)
 {
@@ -75,13 +71,18 @@ static bool ask_for_msrs(struct kvm_engine *e)
 			   KVM_MSR_EXIT_REASON_FILTER,
 	};
 	const uint32_t rw = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+	/* A range of none is no range. */
+	const uint32_t apic = kvm_has_chip(e) ? 0 : 1;
 	struct kvm_msr_filter f = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
 		.ranges =
 			{
-				{.flags = rw, .nmsrs = 1, .base = MSR_APIC_BASE, .bitmap = &denied},
 				{.flags = rw,
-				 .nmsrs = 1,
+				 .nmsrs = apic,
+				 .base = MSR_APIC_BASE,
+				 .bitmap = &denied},
+				{.flags = rw,
+				 .nmsrs = apic,
 				 .base = MSR_TSC_DEADLINE,
 				 .bitmap = &denied},
 				{.flags = KVM_MSR_FILTER_WRITE,
@@ -118,7 +119,6 @@ static int open_vm(struct kvm_engine *e, struct lodge_err *err)
 	n = cap(e, KVM_CAP_NR_MEMSLOTS);
 	e->slots_max = n ? (unsigned)n : 32;
 	e->has_sregs2 = cap(e, KVM_CAP_SREGS2);
-	e->has_msr_exits = ask_for_msrs(e);
 	n = ioctl(e->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (n < (int)sizeof(struct kvm_run))
 		return err_set(err, -EINVAL, "KVM's vCPU structure is too small (%d bytes)", n);
@@ -128,6 +128,10 @@ static int open_vm(struct kvm_engine *e, struct lodge_err *err)
 	    ioctl(e->vm, KVM_SET_TSS_ADDR, TSS_ADDR) < 0)
 		return err_set(err, -errno, "KVM does not take the addresses of its own pages: %s",
 			       strerror(errno));
+	n = kvm_irqchip_create(e, err);
+	if (n)
+		return n;
+	e->has_msr_exits = ask_for_msrs(e);
 	n = cap(e, KVM_CAP_MAX_VCPUS);
 	if (n && e->cfg.cpus > (unsigned)n)
 		return err_set(err, -EINVAL, "this host's KVM has at most %d CPUs: use -smp %d", n,
@@ -207,14 +211,18 @@ static void kvm_destroy(struct engine *engine)
 	if (!e)
 		return;
 	mem_set_listener(e->cfg.mem, &none);
+	if (e->started)
+		kvm_stats_print(e);
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++)
 		cpu_free(e->cpus[i]);
 	free(e->cpus);
+	kvm_irqchip_free(e);
 	if (e->vm >= 0)
 		close(e->vm);
 	if (e->dev >= 0)
 		close(e->dev);
 	pthread_mutex_destroy(&e->gate_lock);
+	pthread_mutex_destroy(&e->slots_lock);
 	pthread_cond_destroy(&e->gate_cond);
 	free(e);
 }
@@ -250,6 +258,7 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 	e->cfg = *cfg;
 	e->dev = e->vm = -1;
 	pthread_mutex_init(&e->gate_lock, NULL);
+	pthread_mutex_init(&e->slots_lock, NULL);
 	pthread_cond_init(&e->gate_cond, NULL);
 	if (engine_parts(e, err) < 0) {
 		kvm_destroy((struct engine *)e);
@@ -258,12 +267,14 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 
 	struct mem_listener l = {.map_changed = map_changed,
 				 .code_written = code_written,
-				 .watch_writes = watch_writes,
+				 .watch_writes = kvm_watch_writes,
+				 .sync_writes = kvm_sync_writes,
 				 .opaque = e};
 
 	mem_set_listener(cfg->mem, &l);
-	watch_writes(e, 0, mem_backing_bytes(cfg->mem));
+	all_written(cfg->mem);
 	kvm_slots_update(e);
+	e->started = true;
 	return (struct engine *)e;
 }
 
@@ -290,4 +301,6 @@ const struct engine_ops engine_kvm = {
 	.debug = kvm_op_debug,
 	.debug_cpu = kvm_op_debug_cpu,
 	.debug_stop = kvm_op_debug_stop,
+	.counters = kvm_op_counters,
+	.irqchip = &kvm_irqchip_ops,
 };

@@ -106,8 +106,10 @@ static enum kvm_next do_mmio(struct kvm_cpu *cpu)
 
 /* ---- MSRs ----------------------------------------------------------------------------------- */
 
-static bool apic_owned(uint32_t msr)
+static bool apic_owned(const struct kvm_cpu *cpu, uint32_t msr)
 {
+	if (kvm_has_chip(cpu->e))
+		return false;
 	return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE ||
 	       (msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST);
 }
@@ -126,7 +128,10 @@ static void move_tsc(struct kvm_cpu *cpu, uint64_t delta)
 	kvm_store_tsc(cpu);
 	if (kvm_set_msr(cpu, MSR_TSC_ADJUST, cpu->s.tsc_adjust))
 		log_trace(LOG_UNIMP, "cpu%u: KVM refuses TSC_ADJUST\n", cpu->index);
-	if (h->apic_msr_read(h->opaque, cpu->index, MSR_TSC_DEADLINE, &deadline) == 0 && deadline)
+	if (kvm_has_chip(cpu->e))
+		kvm_rearm_deadline(cpu);
+	else if (h->apic_msr_read(h->opaque, cpu->index, MSR_TSC_DEADLINE, &deadline) == 0 &&
+		 deadline)
 		(void)h->apic_msr_write(h->opaque, cpu->index, MSR_TSC_DEADLINE, deadline);
 }
 
@@ -134,14 +139,14 @@ static bool read_msr(struct kvm_cpu *cpu, uint32_t msr, uint64_t *val)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
-	return apic_owned(msr) && h->apic_msr_read(h->opaque, cpu->index, msr, val) == 0;
+	return apic_owned(cpu, msr) && h->apic_msr_read(h->opaque, cpu->index, msr, val) == 0;
 }
 
 static bool write_msr(struct kvm_cpu *cpu, uint32_t msr, uint64_t val)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
 
-	if (apic_owned(msr)) {
+	if (apic_owned(cpu, msr)) {
 		if (h->apic_msr_write(h->opaque, cpu->index, msr, val))
 			return false;
 		cpu->tpr_stale = true;
@@ -200,8 +205,10 @@ static enum kvm_next internal_error(struct kvm_cpu *cpu)
 
 enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu)
 {
+	const struct engine_host *h = &cpu->e->cfg.host;
 	struct kvm_run *run = cpu->run;
 
+	kvm_count_exit(cpu, run->exit_reason);
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		return do_io(cpu);
@@ -211,6 +218,9 @@ enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu)
 		return do_msr(cpu, false);
 	case KVM_EXIT_X86_WRMSR:
 		return do_msr(cpu, true);
+	case KVM_EXIT_IOAPIC_EOI:
+		h->eoi(h->opaque, run->eoi.vector);
+		return NEXT_RUN;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_SET_TPR: /* run->cr8 tells */

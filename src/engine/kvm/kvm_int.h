@@ -36,6 +36,23 @@ struct kvm_slot {
 	gpa_t gpa;
 	uint64_t len, off;
 	bool rom, used;
+	bool logs; /* the kernel notes which pages are written */
+};
+
+/* kvm_cpu.counts: stats.c names them. */
+enum kvm_counter {
+	COUNT_RUNS,
+	COUNT_PIO,
+	COUNT_MMIO,
+	COUNT_MSR,
+	COUNT_HALT,
+	COUNT_WINDOW,
+	COUNT_EOI,
+	COUNT_KICK,
+	COUNT_OTHER,
+	COUNT_FETCH,
+	COUNT_STORE,
+	KVM_COUNTS
 };
 
 enum kvm_where { WHERE_KERNEL, WHERE_BOTH, WHERE_STATE };
@@ -64,6 +81,8 @@ struct kvm_cpu {
 	int thread;
 	timer_t timer;
 	bool has_timer;
+	_Atomic uint64_t counts[KVM_COUNTS];
+	uint64_t deadline; /* IA32_TSC_DEADLINE to be written once the TSC is; 0: none */
 	char error[512];
 };
 
@@ -72,10 +91,18 @@ struct kvm_engine {
 	struct x86_cpuid cpuid; /* what is left of the model's */
 	int dev, vm;
 	size_t run_bytes;
+	/* Guards slots and what is watched. Inside the VM lock, if that is held. */
+	pthread_mutex_t slots_lock;
 	unsigned slots_max, slot_count;
+	/* What of the backing somebody asks about: of its RAM, and behind. */
+	struct kvm_watched {
+		uint64_t from, to;
+	} watched[2];
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
-	bool has_sregs2, has_msr_exits, has_tsc_offset;
-	uint64_t xcr0; /* what guests may have */
+	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm;
+	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
+	struct kvm_routes *routes; /* with a chip: what the kernel was told */
+	uint64_t xcr0;		   /* what guests may have */
 	bool msr_ok[KVM_MSRS_MAX];
 	uint64_t arch_caps;
 	/* Memory slots go: nobody enters KVM_RUN. Under gate_lock, but looked at without. */
@@ -88,6 +115,7 @@ struct kvm_engine {
 	struct engine_point points[4]; /* a debugger's; changed while no vCPU runs */
 	unsigned n_points;
 	struct kvm_cpu **cpus;
+	bool started; /* all of it is there */
 };
 
 /* ---- state.c: the same state in KVM's structures; no calls ------------------------------------ */
@@ -143,6 +171,38 @@ int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err) MUST_CHECK;
 
 /* The slots as the memory map says. With the VM lock. Failure breaks the engine. */
 void kvm_slots_update(struct kvm_engine *e);
+/* Tell the kernel of slot `id`; its geometry may not change while it is there. 0 or -errno. With slots_lock. */
+int kvm_slot_set(const struct kvm_engine *e, unsigned id, const struct kvm_slot *s,
+		 bool there) MUST_CHECK;
+
+/* ---- dirty.c ------------------------------------------------------------------------------------ */
+
+/* The listener's: mem.h. */
+void kvm_watch_writes(void *engine, uint64_t off, uint64_t len);
+void kvm_sync_writes(void *engine, uint64_t off, uint64_t len);
+/* Shall this slot log? With slots_lock. */
+bool kvm_slot_is_watched(const struct kvm_engine *e, const struct kvm_slot *s);
+/* What the kernel has noted of a slot, into the pages' flags. With slots_lock. */
+void kvm_slot_take_log(struct kvm_engine *e, unsigned id);
+
+/* ---- irqchip.c ------------------------------------------------------------------------------------ */
+
+extern const struct engine_irqchip_ops kvm_irqchip_ops;
+/* Before vCPUs are made: e->chip from the wish. */
+int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
+void kvm_irqchip_free(struct kvm_engine *e);
+/* x86_state.run_state to and from the kernel, which has it along with the local APIC. 0 or -1. */
+int kvm_fetch_run_state(struct kvm_cpu *cpu) MUST_CHECK;
+int kvm_store_run_state(struct kvm_cpu *cpu) MUST_CHECK;
+/* An armed TSC deadline, again: the TSC has moved. */
+void kvm_rearm_deadline(struct kvm_cpu *cpu);
+/* LINT1 is programmed to be an NMI. */
+bool kvm_lint1_is_nmi(const struct kvm_cpu *cpu);
+
+static inline bool kvm_has_chip(const struct kvm_engine *e)
+{
+	return e->chip != ENGINE_IRQCHIP_OFF;
+}
 
 /* ---- exits.c ------------------------------------------------------------------------------------ */
 
@@ -165,6 +225,23 @@ bool kvm_op_has_work(const struct vcpu *v);
 struct x86_state *kvm_op_state(struct vcpu *v);
 void kvm_op_state_changed(struct vcpu *v);
 const char *kvm_op_error(const struct vcpu *v);
+
+/* ---- stats.c ------------------------------------------------------------------------------------ */
+
+static inline void kvm_count(struct kvm_cpu *cpu, enum kvm_counter n)
+{
+	/* Its own thread alone writes, but for COUNT_FETCH, where one less is no harm. */
+	atomic_store_explicit(&cpu->counts[n],
+			      atomic_load_explicit(&cpu->counts[n], memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+void kvm_count_exit(struct kvm_cpu *cpu, uint32_t reason);
+void kvm_op_counters(const struct engine *engine, int cpu,
+		     void (*fn)(void *opaque, const char *name, const char *what, uint64_t value),
+		     void *opaque);
+/* With LOG_STATS on, all of them. No vCPU runs any more. */
+void kvm_stats_print(const struct kvm_engine *e);
 
 /* ---- signals.c ---------------------------------------------------------------------------------- */
 

@@ -2,9 +2,10 @@
 /*
  * The KVM engine's run loop: what asked for attention, events for the guest, KVM_RUN, its exits.
  *
- * The kernel has no interrupt controllers of this VM: the machine's own serve. So the kernel is
- * told of one interrupt at a time (KVM_INTERRUPT), when the guest can take it, and says when that
- * is (request_interrupt_window); HLT comes back, and INIT and SIPI are done here.
+ * Without interrupt controllers in the kernel the machine's own serve. So the kernel is told of one
+ * interrupt at a time (KVM_INTERRUPT), when the guest can take it, and says when that is
+ * (request_interrupt_window); HLT comes back, and INIT and SIPI are done here. With local APICs in
+ * the kernel (irqchip.c) only the 8259s' interrupts come this way; HLT, INIT and SIPI stay there.
  *
  * Source: Linux, Documentation/virt/kvm/api.rst; Intel SDM 3A §9.1 (INIT), §8.4 (SIPI).
  * Threads: run() on the vCPU's own; the functions others may call say so in engine.h.
@@ -78,8 +79,10 @@ static bool go_inside(struct kvm_cpu *cpu, uint32_t stop_for)
 
 static enum kvm_next run_failed(struct kvm_cpu *cpu, int err)
 {
-	if (err == EINTR || err == EAGAIN)
+	if (err == EINTR || err == EAGAIN) {
+		kvm_count(cpu, COUNT_KICK);
 		return NEXT_RUN;
+	}
 	if (err == EFAULT)
 		kvm_report(cpu, "KVM cannot reach the guest's memory; is the host out of memory?");
 	else
@@ -96,17 +99,18 @@ static enum kvm_next enter(struct kvm_cpu *cpu)
 	uint8_t cr8;
 	int r;
 
-	if (cpu->tpr_stale) {
+	if (cpu->tpr_stale && !kvm_has_chip(cpu->e)) {
 		cpu->tpr_stale = false;
 		run->cr8 = h->cr8_read(h->opaque, cpu->index);
 	}
 	cr8 = (uint8_t)run->cr8;
 	cpu->unfinished = false;
 	cpu->where = WHERE_KERNEL;
+	kvm_count(cpu, COUNT_RUNS);
 	r = ioctl(cpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
 	atomic_store(&cpu->inside, false);
 	atomic_store(&cpu->if_on, run->if_flag);
-	if ((run->cr8 & 15) != cr8)
+	if ((run->cr8 & 15) != cr8 && !kvm_has_chip(cpu->e))
 		h->cr8_write(h->opaque, cpu->index, run->cr8 & 15);
 	return r ? run_failed(cpu, r) : kvm_handle_exit(cpu);
 }
@@ -162,6 +166,11 @@ static bool do_nmi(struct kvm_cpu *cpu)
 {
 	struct kvm_vcpu_events ev;
 
+	if (kvm_has_chip(cpu->e)) {
+		if (cpu->where == WHERE_BOTH)
+			cpu->where = WHERE_KERNEL;
+		return !kvm_lint1_is_nmi(cpu) || ioctl(cpu->fd, KVM_NMI) == 0;
+	}
 	/* One that is blocked does not wake. */
 	if (cpu->s.run_state == X86_HALTED &&
 	    (ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &ev) < 0 || !ev.nmi.masked))
@@ -185,14 +194,16 @@ static bool do_intr(struct kvm_cpu *cpu, uint32_t req)
 	if (!run->ready_for_interrupt_injection || !run->if_flag || !atomic_load(&cpu->if_on)) {
 		run->request_interrupt_window = 1;
 		/* It waits for nothing else, and the window is opened by going there. */
-		if (cpu->s.run_state == X86_HALTED && atomic_load(&cpu->if_on))
+		if (cpu->s.run_state == X86_HALTED && atomic_load(&cpu->if_on) &&
+		    !kvm_has_chip(cpu->e))
 			cpu->s.run_state = X86_RUNNING;
 		return true;
 	}
 	vector = h->irq_ack(h->opaque, cpu->index);
 	if (vector >= 0) {
 		irq.irq = (uint32_t)vector;
-		cpu->s.run_state = X86_RUNNING;
+		if (!kvm_has_chip(cpu->e))
+			cpu->s.run_state = X86_RUNNING;
 		if (cpu->where == WHERE_BOTH)
 			cpu->where = WHERE_KERNEL;
 		if (ioctl(cpu->fd, KVM_INTERRUPT, &irq) < 0) {
@@ -259,7 +270,7 @@ static bool service(struct kvm_cpu *cpu, enum engine_exit *out)
 	}
 	if (!accept_requests(cpu, out))
 		return false;
-	if (cpu->s.run_state == X86_WAIT_SIPI) {
+	if (cpu->s.run_state == X86_WAIT_SIPI && !kvm_has_chip(cpu->e)) {
 		*out = ENGINE_EXIT_HALT;
 		return false;
 	}
@@ -294,7 +305,7 @@ static bool events(struct kvm_cpu *cpu, enum engine_exit *out)
 	}
 	if (!do_intr(cpu, atomic_load(&cpu->requests)))
 		return false;
-	if (cpu->s.run_state == X86_HALTED) {
+	if (cpu->s.run_state == X86_HALTED && !kvm_has_chip(cpu->e)) {
 		*out = ENGINE_EXIT_HALT;
 		return false;
 	}
@@ -389,7 +400,8 @@ bool kvm_op_has_work(const struct vcpu *v)
 	const struct kvm_cpu *cpu = cpu_of(v);
 	uint32_t req = atomic_load(&cpu->requests);
 
-	if ((req & (KVM_REQ_KICK | KVM_REQ_INIT)) || atomic_load(&cpu->e->broken))
+	if ((req & (KVM_REQ_KICK | KVM_REQ_INIT)) || atomic_load(&cpu->e->broken) ||
+	    kvm_has_chip(cpu->e))
 		return true;
 	switch (cpu->s.run_state) {
 	case X86_WAIT_SIPI:

@@ -17,6 +17,7 @@
 #define SIG_KICK (34 + 4) /* a real-time signal that the C library does not use */
 
 static _Thread_local struct kvm_cpu *thread_cpu;
+static _Thread_local int self; /* this thread's number, once it has run a vCPU */
 
 static void on_kick(int sig, siginfo_t *si, void *ctx)
 {
@@ -45,9 +46,10 @@ int kvm_signals_init(struct lodge_err *err)
 
 void kvm_signals_thread(struct kvm_cpu *cpu)
 {
-	if (thread_cpu == cpu)
-		return;
-	cpu->thread = (int)syscall(SYS_gettid);
+	if (!self)
+		self = (int)syscall(SYS_gettid);
+	/* Each time: another vCPU may have been where this one is, and another thread may have run this one. */
+	cpu->thread = self;
 	thread_cpu = cpu;
 }
 
@@ -59,7 +61,7 @@ void kvm_poke(struct kvm_cpu *cpu)
 		return;
 	__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	/* Its own thread is in a signal handler, and that has ended KVM_RUN. */
-	if (thread_cpu != cpu)
+	if (self != cpu->thread)
 		syscall(SYS_tgkill, getpid(), cpu->thread, SIG_KICK);
 	errno = saved;
 }
@@ -83,7 +85,7 @@ bool kvm_alarm_set(struct kvm_cpu *cpu, uint64_t deadline_ns)
 
 	if (!deadline_ns)
 		at.it_value.tv_nsec = 1; /* all zero would disarm it */
-	return thread_cpu == cpu && make_alarm(cpu) &&
+	return self == cpu->thread && make_alarm(cpu) &&
 	       timer_settime(cpu->timer, TIMER_ABSTIME, &at, NULL) == 0;
 }
 

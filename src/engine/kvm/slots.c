@@ -101,11 +101,13 @@ static bool same(const struct kvm_slot *a, const struct kvm_slot *b)
 	return a->gpa == b->gpa && a->len == b->len && a->off == b->off && a->rom == b->rom;
 }
 
-static int set_slot(const struct kvm_engine *e, unsigned id, const struct kvm_slot *s, bool there)
+int kvm_slot_set(const struct kvm_engine *e, unsigned id, const struct kvm_slot *s, bool there)
 {
 	struct kvm_userspace_memory_region r = {
 		.slot = id,
-		.flags = s->rom && there ? KVM_MEM_READONLY : 0,
+		.flags = !there ? 0
+				: (s->rom ? KVM_MEM_READONLY : 0) |
+					  (s->logs ? KVM_MEM_LOG_DIRTY_PAGES : 0),
 		.guest_phys_addr = s->gpa,
 		.memory_size = there ? s->len : 0,
 		.userspace_addr = (uint64_t)(uintptr_t)mem_base(e->cfg.mem) + s->off,
@@ -143,7 +145,8 @@ static int take_away(struct kvm_engine *e, unsigned n, bool *any)
 		if (!*any)
 			gate_shut(e);
 		*any = true;
-		r = set_slot(e, i, s, false);
+		kvm_slot_take_log(e, i);
+		r = kvm_slot_set(e, i, s, false);
 		if (r < 0)
 			return r;
 		s->used = false;
@@ -164,7 +167,8 @@ static int make_new(struct kvm_engine *e, unsigned n)
 			id++;
 		if (id >= e->slots_max || id >= KVM_SLOTS_MAX)
 			return -ENOSPC;
-		r = set_slot(e, id, &e->wanted[i], true);
+		e->wanted[i].logs = kvm_slot_is_watched(e, &e->wanted[i]);
+		r = kvm_slot_set(e, id, &e->wanted[i], true);
 		if (r < 0)
 			return r;
 		e->slots[id] = e->wanted[i];
@@ -179,8 +183,10 @@ void kvm_slots_update(struct kvm_engine *e)
 {
 	bool stopped = false;
 	unsigned n;
-	int r = collect(e, &n) ? 0 : -ENOSPC;
+	int r;
 
+	pthread_mutex_lock(&e->slots_lock);
+	r = collect(e, &n) ? 0 : -ENOSPC;
 	if (!r)
 		r = take_away(e, n, &stopped);
 	if (!r)
@@ -192,4 +198,5 @@ void kvm_slots_update(struct kvm_engine *e)
 			  strerror(-r), n);
 	if (stopped)
 		gate_open(e);
+	pthread_mutex_unlock(&e->slots_lock);
 }

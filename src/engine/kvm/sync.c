@@ -116,6 +116,10 @@ int kvm_fetch(struct kvm_cpu *cpu)
 
 	if (cpu->where != WHERE_KERNEL)
 		return 0;
+	kvm_count(cpu, COUNT_FETCH);
+	/* First, since an INIT or SIPI that has come is taken by asking. */
+	if (kvm_has_chip(cpu->e) && kvm_fetch_run_state(cpu) < 0)
+		return failed(cpu, "cannot read whether it runs");
 	/* What the kernel does not know stays as it is. */
 	kvm_image_of_state(&im, &cpu->s, cpu->e->xcr0);
 	if (ioctl(cpu->fd, KVM_GET_REGS, &im.regs) < 0 || get_sregs(cpu, &im.sregs) < 0 ||
@@ -145,13 +149,30 @@ static uint64_t apic_base(struct kvm_cpu *cpu)
 	return 0xfee00800 | (cpu->index == 0 ? 0x100 : 0);
 }
 
-static int set_sregs(struct kvm_cpu *cpu, struct kvm_sregs2 *s)
+/* Two registers of the local APIC are among the special ones: they stay as they are, wherever it is. */
+static int keep_apic(struct kvm_cpu *cpu, struct kvm_sregs2 *s)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
+	struct kvm_sregs now;
+
+	if (!kvm_has_chip(cpu->e)) {
+		s->apic_base = apic_base(cpu);
+		s->cr8 = h->cr8_read(h->opaque, cpu->index);
+		return 0;
+	}
+	if (ioctl(cpu->fd, KVM_GET_SREGS, &now) < 0)
+		return -1;
+	s->apic_base = now.apic_base;
+	s->cr8 = now.cr8;
+	return 0;
+}
+
+static int set_sregs(struct kvm_cpu *cpu, struct kvm_sregs2 *s)
+{
 	struct kvm_sregs old = {0};
 
-	s->apic_base = apic_base(cpu);
-	s->cr8 = h->cr8_read(h->opaque, cpu->index);
+	if (keep_apic(cpu, s) < 0)
+		return -1;
 	if (cpu->e->has_sregs2)
 		return ioctl(cpu->fd, KVM_SET_SREGS2, s);
 	memcpy(&old, s, offsetof(struct kvm_sregs2, flags));
@@ -189,6 +210,7 @@ int kvm_store(struct kvm_cpu *cpu)
 
 	if (cpu->where != WHERE_STATE)
 		return 0;
+	kvm_count(cpu, COUNT_STORE);
 	kvm_image_of_state(&im, &cpu->s, cpu->e->xcr0);
 	/* Special registers first: the others are checked against them. */
 	if (set_sregs(cpu, &im.sregs) < 0)
@@ -201,10 +223,17 @@ int kvm_store(struct kvm_cpu *cpu)
 		return failed(cpu, "cannot write XCR0");
 	set_msrs(cpu, &im);
 	kvm_store_tsc(cpu);
+	if (kvm_has_chip(cpu->e))
+		kvm_rearm_deadline(cpu);
 	if (ioctl(cpu->fd, KVM_SET_DEBUGREGS, &im.dr) < 0)
 		return failed(cpu, "cannot write the debug registers");
+	/* No INIT waits that was meant for the state before. */
+	if (cpu->e->has_smm)
+		im.ev.flags |= KVM_VCPUEVENT_VALID_SMM;
 	if (ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &im.ev) < 0)
 		return failed(cpu, "cannot write the pending events");
+	if (kvm_has_chip(cpu->e) && kvm_store_run_state(cpu) < 0)
+		return failed(cpu, "cannot write whether it runs");
 	cpu->tpr_stale = true;
 	atomic_store(&cpu->if_on, (cpu->s.rflags & FLAG_IF) != 0);
 	cpu->where = WHERE_BOTH;

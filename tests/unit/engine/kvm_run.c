@@ -113,9 +113,15 @@ static int setup(void **state)
 	struct engine_config cfg = {
 		.cpus = 2,
 		.cpuid = &cpuid,
-		.host = {.pio_read = pio_read, .pio_write = pio_write, .mmio_read = mmio_read,
-			 .mmio_write = mmio_write, .irq_ack = irq_ack, .apic_msr_read = msr_read,
-			 .apic_msr_write = msr_write, .cr8_read = cr8_read, .cr8_write = cr8_write,
+		.host = {.pio_read = pio_read,
+			 .pio_write = pio_write,
+			 .mmio_read = mmio_read,
+			 .mmio_write = mmio_write,
+			 .irq_ack = irq_ack,
+			 .apic_msr_read = msr_read,
+			 .apic_msr_write = msr_write,
+			 .cr8_read = cr8_read,
+			 .cr8_write = cr8_write,
 			 .ferr = ferr},
 	};
 
@@ -158,18 +164,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define NEED_KVM()                                                                                 \
-	do {                                                                                       \
-		if (!engine) {                                                                     \
-			print_message("no /dev/kvm here\n");                                       \
-			skip();                                                                    \
-		}                                                                                  \
+#define NEED_KVM()                                           \
+	do {                                                 \
+		if (!engine) {                               \
+			print_message("no /dev/kvm here\n"); \
+			skip();                              \
+		}                                            \
 	} while (0)
 
-#define LOAD(at, ...)                                                                              \
-	do {                                                                                       \
-		static const uint8_t code[] = {__VA_ARGS__};                                       \
-		assert_int_equal(mem_load(mem, at, code, sizeof(code)), 0);                        \
+#define LOAD(at, ...)                                                       \
+	do {                                                                \
+		static const uint8_t code[] = {__VA_ARGS__};                \
+		assert_int_equal(mem_load(mem, at, code, sizeof(code)), 0); \
 	} while (0)
 
 /* Guests that spin do so with IF = 1: Bochs' VT-x does not leave a guest for interrupts otherwise. */
@@ -206,8 +212,8 @@ static void string_port_when_repeated_expect_each_access(void **state)
 	NEED_KVM();
 	seen.in = 0x10;
 	/* cld; mov dx,0x1f0; mov di,0x3000; mov cx,3; rep insb; mov si,0x3001; mov cx,2; rep outsb; hlt */
-	LOAD(CODE, 0xfc, 0xba, 0xf0, 1, 0xbf, 0, 0x30, 0xb9, 3, 0, 0xf3, 0x6c, 0xbe, 1, 0x30, 0xb9, 2,
-	     0, 0xf3, 0x6e, 0xf4);
+	LOAD(CODE, 0xfc, 0xba, 0xf0, 1, 0xbf, 0, 0x30, 0xb9, 3, 0, 0xf3, 0x6c, 0xbe, 1, 0x30, 0xb9,
+	     2, 0, 0xf3, 0x6e, 0xf4);
 	assert_int_equal(run(0), ENGINE_EXIT_HALT);
 	assert_string_equal(seen.log, "in1 1f0;in1 1f0;in1 1f0;out1 1f0=11;out1 1f0=12;");
 	assert_int_equal(mem_read(mem, 0x3000, got, 3), 0);
@@ -218,8 +224,8 @@ static void memory_when_device_or_rom_expect_the_bus_asked(void **state)
 {
 	NEED_KVM();
 	/* mov ax,0xb800; mov ds,ax; mov al,[4]; mov [6],al; mov ax,0xf000; mov ds,ax; mov al,[8]; mov [9],al; out 0x80,al; hlt */
-	LOAD(CODE, 0xb8, 0, 0xb8, 0x8e, 0xd8, 0xa0, 4, 0, 0xa2, 6, 0, 0xb8, 0, 0xf0, 0x8e, 0xd8, 0xa0,
-	     8, 0, 0xa2, 9, 0, 0xe6, 0x80, 0xf4);
+	LOAD(CODE, 0xb8, 0, 0xb8, 0x8e, 0xd8, 0xa0, 4, 0, 0xa2, 6, 0, 0xb8, 0, 0xf0, 0x8e, 0xd8,
+	     0xa0, 8, 0, 0xa2, 9, 0, 0xe6, 0x80, 0xf4);
 	LOAD(0xf0008, 0x77);
 	assert_int_equal(run(0), ENGINE_EXIT_HALT);
 	assert_string_equal(seen.log, "rd1 b8004;wr1 b8006=5a;wr1 f0009=77;out1 80=77;");
@@ -296,6 +302,30 @@ static void kick_when_the_guest_spins_expect_it_out(void **state)
 	/* One that comes before is not lost. */
 	engine_kvm.kick(cpu[0]);
 	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
+}
+
+static void *run_once(void *arg)
+{
+	return engine_kvm.run(arg) == ENGINE_EXIT_KICK ? arg : NULL;
+}
+
+/* Whichever thread ran it last is the one to be kicked. */
+static void kick_when_another_thread_ran_it_between_expect_it_out(void **state)
+{
+	pthread_t t;
+	void *was;
+
+	NEED_KVM();
+	LOAD(CODE, 0xfb, 0xeb, 0xfe); /* sti; jmp . */
+	engine_kvm.kick(cpu[0]);
+	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
+	engine_kvm.kick(cpu[0]);
+	pthread_create(&t, NULL, run_once, cpu[0]);
+	pthread_join(t, &was);
+	assert_ptr_equal(was, cpu[0]);
+	pthread_create(&t, NULL, kick_later, cpu[0]);
+	assert_int_equal(engine_kvm.run(cpu[0]), ENGINE_EXIT_KICK);
+	pthread_join(t, NULL);
 }
 
 static _Atomic unsigned kicks;
@@ -452,7 +482,9 @@ static void instruction_when_kvm_gives_up_expect_a_full_report(void **state)
 	s->cr4 = CR4_PAE | CR4_OSFXSR;
 	s->efer = EFER_LME | EFER_LMA;
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		s->seg[i] = (struct x86_seg){.limit = ~0u, .sel = 16, .attr = i == SEG_CS ? 0xa09b : 0xc093};
+		s->seg[i] = (struct x86_seg){.limit = ~0u,
+					     .sel = 16,
+					     .attr = i == SEG_CS ? 0xa09b : 0xc093};
 	s->rip = 0x8000;
 	engine_kvm.state_changed(cpu[0]);
 	if (probe.verdict == KVM_GOOD) {
@@ -466,13 +498,40 @@ static void instruction_when_kvm_gives_up_expect_a_full_report(void **state)
 	assert_non_null(strstr(engine_kvm.error(cpu[0]), "code 66 0f fe c1"));
 }
 
-static void pages_when_asked_expect_all_written(void **state)
+static void pages_when_asked_first_expect_all_written(void **state)
 {
 	uint64_t bits[1];
 
 	NEED_KVM();
 	assert_int_equal(mem_take_dirty(mem, RAM, 0x4000, bits), 4);
-	assert_int_equal(mem_take_dirty(mem, RAM, 0x4000, bits), 4);
+}
+
+/* Once somebody has asked: those that the guest, or a device, has written since, and no others. */
+static void pages_when_written_expect_those_alone(void **state)
+{
+	/* mov [0x3008], al; mov [0x5fff], al; hlt; mov [0x6000], al; hlt */
+	static const uint8_t code[] = {0xa2, 0x08, 0x30, 0xa2, 0xff, 0x5f,
+				       0xf4, 0xa2, 0x00, 0x60, 0xf4};
+	uint64_t bits[3];
+
+	NEED_KVM();
+	assert_int_equal(mem_load(mem, CODE, code, sizeof(code)), 0);
+	mem_take_dirty(mem, 0, 0xa0000, bits);
+	mem_take_dirty(mem, 0, 0xa0000, bits);
+	assert_int_equal(mem_take_dirty(mem, 0, 0xa0000, bits), 0);
+	assert_int_equal(run(0), ENGINE_EXIT_HALT);
+	assert_int_equal(mem_take_dirty(mem, 0, 0xa0000, bits), 2);
+	assert_int_equal(bits[0], 1u << 3 | 1u << 5);
+	engine_kvm.state(cpu[0])->run_state = X86_RUNNING;
+	engine_kvm.state_changed(cpu[0]);
+	assert_int_equal(run(0), ENGINE_EXIT_HALT);
+	mem_wrote(mem, 0x9000, 1);
+	/* A slot that goes leaves what it has noted. */
+	assert_int_equal(mem_map(mem, 0x8000, 0x1000, MEM_MMIO, 0), 0);
+	assert_int_equal(mem_take_dirty(mem, 0, 0x8000, bits), 1);
+	assert_int_equal(bits[0], 1u << 6);
+	assert_int_equal(mem_take_dirty(mem, 0, 0xa0000, bits), 1);
+	assert_int_equal(bits[0], 1u << 9);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -487,6 +546,7 @@ int main(void)
 		T(interrupt_when_enabled_expect_its_handler),
 		T(interrupt_when_disabled_expect_it_waits),
 		T(kick_when_the_guest_spins_expect_it_out),
+		T(kick_when_another_thread_ran_it_between_expect_it_out),
 		T(kicks_when_many_expect_none_lost),
 		T(alarm_when_due_expect_a_kick),
 		T(access_when_kicked_in_it_expect_the_instruction_done),
@@ -494,7 +554,8 @@ int main(void)
 		T(state_when_written_and_read_expect_it_back),
 		T(a20_when_closed_expect_the_first_megabyte_again),
 		T(instruction_when_kvm_gives_up_expect_a_full_report),
-		T(pages_when_asked_expect_all_written),
+		T(pages_when_asked_first_expect_all_written),
+		T(pages_when_written_expect_those_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

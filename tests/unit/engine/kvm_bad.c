@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The KVM engine on a kernel that misbehaves: exits that no one expects, calls that fail, a device that goes away.
+ * The kernel is this file: ioctl() below is what the engine calls. Needs no /dev/kvm. Run: make t T=engine/kvm_bad
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "engine/engine.h"
+
+#define RAM 0x100000u
+#define RUN_BYTES 0x3000u
+
+/* ---- A kernel --------------------------------------------------------------------------------- */
+
+static struct {
+	unsigned calls, fail_at; /* the nth call fails, 0: none; */
+	int fail_errno;
+	unsigned long fail_what; /* or each of these, 0: none */
+	unsigned vcpus, runs;
+	int run_errno;
+	unsigned eintrs;
+	void (*exit)(struct kvm_run *run); /* what a run ends by */
+	struct kvm_run *run;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	bool caps;
+} k;
+
+static int kvm_run_call(void)
+{
+	k.runs++;
+	if (k.eintrs) {
+		k.eintrs--;
+		errno = EINTR;
+		return -1;
+	}
+	if (k.run_errno) {
+		errno = k.run_errno;
+		return -1;
+	}
+	k.run->if_flag = 0;
+	k.exit(k.run);
+	return 0;
+}
+
+static int new_fd(const char *name, size_t bytes)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	return fd;
+}
+
+/* struct kvm_run is shared with the engine by a mapping of its own. */
+static int new_vcpu(void)
+{
+	int fd = new_fd("vcpu", RUN_BYTES);
+
+	k.run = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(k.run, MAP_FAILED);
+	return fd;
+}
+
+static int answer(unsigned long what, void *p)
+{
+	struct kvm_msrs *msrs = p;
+
+	switch (what) {
+	case KVM_GET_API_VERSION:
+		return KVM_API_VERSION;
+	case KVM_CREATE_VM:
+		return new_fd("vm", 4096);
+	case KVM_CREATE_VCPU:
+		return new_vcpu();
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return RUN_BYTES;
+	case KVM_CHECK_EXTENSION:
+		if ((long)p == KVM_CAP_MAX_VCPUS || (long)p == KVM_CAP_SREGS2)
+			return 0;
+		return k.caps ? 64 : 0;
+	case KVM_GET_SUPPORTED_CPUID:
+		((struct kvm_cpuid2 *)p)->nent = 0;
+		return 0;
+	case KVM_GET_MSRS:
+	case KVM_SET_MSRS:
+		return (int)msrs->nmsrs;
+	case KVM_GET_REGS:
+		*(struct kvm_regs *)p = k.regs;
+		return 0;
+	case KVM_SET_REGS:
+		k.regs = *(struct kvm_regs *)p;
+		return 0;
+	case KVM_GET_SREGS:
+		*(struct kvm_sregs *)p = k.sregs;
+		return 0;
+	case KVM_SET_SREGS:
+		k.sregs = *(struct kvm_sregs *)p;
+		return 0;
+	case KVM_TRANSLATE:
+		((struct kvm_translation *)p)->physical_address =
+			((struct kvm_translation *)p)->linear_address;
+		((struct kvm_translation *)p)->valid = 1;
+		return 0;
+	case KVM_RUN:
+		return kvm_run_call();
+	default:
+		return 0;
+	}
+}
+
+/* In place of the C library's. */
+int ioctl(int fd, unsigned long what, ...)
+{
+	va_list ap;
+	void *p;
+
+	va_start(ap, what);
+	p = va_arg(ap, void *);
+	va_end(ap);
+	if ((what >> 8 & 0xff) != KVMIO)
+		return (int)syscall(SYS_ioctl, fd, what, p);
+	k.calls++;
+	if (k.calls == k.fail_at || (k.fail_what && what == k.fail_what)) {
+		errno = k.fail_errno;
+		return -1;
+	}
+	return answer(what, p);
+}
+
+/* ---- The machine ------------------------------------------------------------------------------ */
+
+static uint64_t rd(void *o, uint16_t p, unsigned s)
+{
+	return 0;
+}
+static void wr(void *o, uint16_t p, uint64_t v, unsigned s)
+{
+}
+static uint64_t mrd(void *o, unsigned c, gpa_t g, unsigned s)
+{
+	return 0;
+}
+static void mwr(void *o, unsigned c, gpa_t g, uint64_t v, unsigned s)
+{
+}
+static int ack(void *o, unsigned c)
+{
+	return -1;
+}
+static int msr_rd(void *o, unsigned c, uint32_t m, uint64_t *v)
+{
+	return -1;
+}
+static int msr_wr(void *o, unsigned c, uint32_t m, uint64_t v)
+{
+	return -1;
+}
+static uint8_t cr8(void *o, unsigned c)
+{
+	return 0;
+}
+static void cr8_wr(void *o, unsigned c, uint8_t v)
+{
+}
+static void eoi(void *o, uint8_t v)
+{
+}
+
+static struct mem *mem;
+static struct x86_cpuid cpuid;
+static struct engine *engine;
+static struct vcpu *cpu;
+static struct lodge_err err;
+
+static struct engine *create(void)
+{
+	const struct engine_config cfg = {
+		.cpus = 1,
+		.cpuid = &cpuid,
+		.mem = mem,
+		.kvm = {.device = "/dev/null", .irqchip = ENGINE_IRQCHIP_SPLIT},
+		.host = {.pio_read = rd,
+			 .pio_write = wr,
+			 .mmio_read = mrd,
+			 .mmio_write = mwr,
+			 .irq_ack = ack,
+			 .apic_msr_read = msr_rd,
+			 .apic_msr_write = msr_wr,
+			 .cr8_read = cr8,
+			 .cr8_write = cr8_wr,
+			 .eoi = eoi},
+	};
+
+	return engine_kvm.create(&cfg, &err);
+}
+
+static int setup(void **state)
+{
+	memset(&k, 0, sizeof(k));
+	k.caps = true;
+	k.fail_errno = ENOMEM;
+	assert_int_equal(x86_cpuid_build(&cpuid, "qemu64", 1, &err), 0);
+	mem = mem_new(RAM, 0, &err);
+	assert_non_null(mem);
+	assert_int_equal(mem_map(mem, 0, RAM, MEM_RAM, 0), 0);
+	engine = create();
+	assert_non_null(engine);
+	cpu = engine_kvm.vcpu(engine, 0);
+	x86_state_reset(engine_kvm.state(cpu), true);
+	engine_kvm.state(cpu)->rip = 0x1234;
+	engine_kvm.state(cpu)->seg[SEG_CS].base = 0;
+	engine_kvm.state_changed(cpu);
+	memcpy(mem_base(mem) + 0x1234, "\x0f\x0b\x90", 3);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (engine)
+		engine_kvm.destroy(engine);
+	engine = NULL;
+	mem_free(mem);
+	if (k.run)
+		munmap(k.run, RUN_BYTES);
+	return 0;
+}
+
+static const char *run_error(void)
+{
+	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_ERROR);
+	assert_true(strlen(engine_kvm.error(cpu)) > 20);
+	return engine_kvm.error(cpu);
+}
+
+/* ---- Exits ------------------------------------------------------------------------------------ */
+
+static void exit_unknown(struct kvm_run *run)
+{
+	run->exit_reason = 4711;
+}
+
+static void exit_when_unknown_expect_its_number_and_registers(void **state)
+{
+	const char *e;
+
+	k.exit = exit_unknown;
+	e = run_error();
+	assert_non_null(strstr(e, "4711"));
+	assert_non_null(strstr(e, ":1234 "));
+	assert_non_null(strstr(e, "code 0f 0b 90"));
+}
+
+static void exit_internal(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 0xffffffff;
+	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+	run->emulation_failure.insn_size = 255; /* more than there are */
+	memset(run->emulation_failure.insn_bytes, 0xd9, sizeof(run->emulation_failure.insn_bytes));
+}
+
+static void exit_when_internal_error_expect_instruction_bytes(void **state)
+{
+	const char *e;
+
+	k.exit = exit_internal;
+	e = run_error();
+	assert_non_null(strstr(e, "internal error 1"));
+	assert_non_null(strstr(e, "code d9 d9"));
+	assert_non_null(strstr(e, "-accel soft"));
+}
+
+static void exit_odd_error(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = 0xffffffff;
+}
+
+static void exit_no_entry(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = 0x80000021;
+}
+
+static void exit_port_outside(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.size = 4;
+	run->io.count = 0x40000000;
+	run->io.data_offset = 0x1000;
+}
+
+static void exit_port_of_three(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.size = 3;
+	run->io.count = 1;
+}
+
+static void exit_memory_too_long(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = 0xd0000000;
+	run->mmio.len = 0x80000000;
+}
+
+static void exits_when_impossible_expect_a_sentence_each(void **state)
+{
+	static const struct {
+		void (*exit)(struct kvm_run *run);
+		const char *says;
+	} cases[] = {
+		{exit_odd_error, "internal error 4294967295: no reason named"},
+		{exit_no_entry, "0x80000021"},
+		{exit_port_outside, "port access"},
+		{exit_port_of_three, "3 bytes"},
+		{exit_memory_too_long, "2147483648 bytes"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		k.exit = cases[i].exit;
+		assert_non_null(strstr(run_error(), cases[i].says));
+	}
+}
+
+/* ---- Calls that fail ---------------------------------------------------------------------------- */
+
+static void run_when_it_fails_expect_what_to_do(void **state)
+{
+	k.run_errno = ENODEV; /* the device has gone */
+	assert_non_null(strstr(run_error(), "KVM_RUN fails: No such device"));
+	k.run_errno = EFAULT;
+	assert_non_null(strstr(run_error(), "out of memory"));
+	k.run_errno = EIO;
+	assert_non_null(strstr(run_error(), "-accel soft"));
+}
+
+/* Not even the registers can be had. */
+static void everything_when_gone_expect_a_sentence_still(void **state)
+{
+	k.run_errno = EIO;
+	k.fail_what = KVM_GET_REGS;
+	k.fail_errno = EIO;
+	assert_non_null(strstr(run_error(), "KVM_RUN fails"));
+	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_ERROR);
+}
+
+static void interrupted_calls_when_many_expect_they_are_made_again(void **state)
+{
+	k.eintrs = 1000;
+	k.exit = exit_unknown;
+	run_error();
+	assert_int_equal(k.runs, 1001);
+}
+
+static void slot_when_it_fails_expect_the_machine_ends(void **state)
+{
+	const char *e;
+
+	k.fail_what = KVM_SET_USER_MEMORY_REGION;
+	k.exit = exit_unknown;
+	assert_int_equal(mem_map(mem, 0xf0000, 0x1000, MEM_ROM, 0), 0);
+	e = run_error();
+	assert_non_null(strstr(e, "cannot map the guest's memory"));
+	assert_non_null(strstr(e, "Cannot allocate memory"));
+	assert_int_equal(k.runs, 0);
+	/* For good, and whatever else goes wrong. */
+	k.fail_what = 0;
+	assert_int_equal(mem_map(mem, 0xf0000, 0x1000, MEM_RAM, 0xf0000), 0);
+	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_ERROR);
+}
+
+static void state_when_refused_expect_a_sentence(void **state)
+{
+	static const unsigned long calls[] = {KVM_SET_SREGS,	   KVM_SET_REGS,
+					      KVM_SET_XSAVE,	   KVM_SET_DEBUGREGS,
+					      KVM_SET_VCPU_EVENTS, KVM_SET_MP_STATE};
+
+	k.exit = exit_unknown;
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		engine_kvm.state_changed(cpu);
+		k.fail_what = calls[i];
+		assert_non_null(strstr(run_error(), "vCPU 0: Cannot allocate memory"));
+		assert_int_equal(k.runs, 0);
+	}
+}
+
+static void pages_when_the_log_fails_expect_all_written(void **state)
+{
+	uint64_t bits[RAM / 4096 / 64];
+
+	mem_take_dirty(mem, 0, RAM, bits);
+	mem_take_dirty(mem, 0, RAM, bits);
+	assert_int_equal(mem_take_dirty(mem, 0, RAM, bits), 0);
+	k.fail_what = KVM_GET_DIRTY_LOG;
+	assert_int_equal(mem_take_dirty(mem, 0, RAM, bits), RAM / 4096);
+	assert_int_equal(mem_take_dirty(mem, 0, RAM, bits), RAM / 4096);
+}
+
+/* Each call of set-up fails once: a sentence, or a machine that does without. */
+static void setup_when_the_nth_call_fails_expect_a_sentence_or_a_machine(void **state)
+{
+	unsigned all, failed = 0;
+
+	engine_kvm.destroy(engine);
+	k.calls = 0;
+	engine = create();
+	assert_non_null(engine);
+	all = k.calls;
+	for (unsigned n = 1; n <= all; n++) {
+		engine_kvm.destroy(engine);
+		memset(&err, 0, sizeof(err));
+		k.calls = 0;
+		k.fail_at = n;
+		engine = create();
+		if (!engine) {
+			assert_true(strlen(err.msg) > 20);
+			failed++;
+		}
+		k.fail_at = 0;
+		if (!engine)
+			engine = create();
+		assert_non_null(engine);
+	}
+	assert_in_range(failed, 6, all);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(exit_when_unknown_expect_its_number_and_registers),
+		T(exit_when_internal_error_expect_instruction_bytes),
+		T(exits_when_impossible_expect_a_sentence_each),
+		T(run_when_it_fails_expect_what_to_do),
+		T(everything_when_gone_expect_a_sentence_still),
+		T(interrupted_calls_when_many_expect_they_are_made_again),
+		T(slot_when_it_fails_expect_the_machine_ends),
+		T(state_when_refused_expect_a_sentence),
+		T(pages_when_the_log_fails_expect_all_written),
+		T(setup_when_the_nth_call_fails_expect_a_sentence_or_a_machine),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
