@@ -8,7 +8,6 @@
 #define DEBUGGER "the debugger stub is not there yet; '-d in_asm,int -D FILE' traces the guest"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
-#define MIGRATION "saving, restoring and migrating are not there yet"
 #define TABLES "firmware tables of your own are not there yet"
 #define MEMORY "memory is not taken in advance; write '-m SIZE' or -object"
 #define PRIVILEGE "dropping privileges is not there yet; start lodge as the user it shall be"
@@ -36,9 +35,8 @@ static const struct {
 	{"audio", SOUND},
 	{"audiodev", SOUND},
 	{"soundhw", SOUND},
-	{"incoming", MIGRATION},
-	{"loadvm", MIGRATION},
-	{"only-migratable", MIGRATION},
+	{"loadvm", "machines are saved in files of their own; use -restore FILE"},
+	{"only-migratable", "'lodge save' says what cannot be saved"},
 	{"add-fd", "open descriptors are not taken over yet; name the files"},
 	{"acpitable", TABLES},
 	{"dtb", "device trees are not for this machine"},

@@ -35,6 +35,7 @@ struct drive {
 	struct blk_queue *queue; /* NULL without an image */
 	bool read_only;
 	char serial[41]; /* serial= of -drive, or empty */
+	char *said;	 /* the path its option named; NULL: none did */
 	struct board *board;
 	unsigned errors; /* told to the person so far */
 	bool lost;	 /* told that not all was saved */
