@@ -198,10 +198,13 @@ int vm_restore(struct vm *vm, struct lodge_err *err)
 			    (unsigned long long)mem_backing_bytes(vm->mem));
 	if (!r)
 		r = check_drives(vm->board, f, err);
+	if (!r && vm->cfg.restore_check)
+		r = state_check_memory(f, err);
 	if (!r)
 		r = mem_map_file(vm->mem, state_fd(f), state_memory_off(f), err);
 	if (r)
 		return r;
+	vm_watch_file(vm, state_path(f));
 	pthread_mutex_lock(&vm->lock);
 	/* The guest's time is that of the save until vm_start(). */
 	clock_vm_stop();

@@ -108,6 +108,7 @@ struct vm_config {
 	const char *folder;
 	/* Go on with this saved machine instead of booting; borrowed until vm_new() returns. */
 	struct state_file *restore;
+	bool restore_check; /* all of its memory is read and compared with its checksums first */
 };
 
 /* How a VM ended. */

@@ -166,6 +166,11 @@ int vm_restore_medium(const struct state_file *f, const char *id, struct vm_save
 /* Everything else, in place of the first board_reset(). */
 int vm_restore(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 
+/* ---- lost_file.c -------------------------------------------------------------------------------- */
+
+/* Guest memory is mapped from `path`: when that can no longer be read, the process ends with a sentence. */
+void vm_watch_file(const struct vm *vm, const char *path);
+
 /* ---- cpu_dump.c ----------------------------------------------------------------------------- */
 
 /* With `-d cpu_reset`: a vCPU's state. Its own thread, or with it parked. */

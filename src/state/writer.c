@@ -27,14 +27,56 @@ struct state_writer {
 	size_t len, cap;
 	unsigned count;
 	bool no_room, too_much;
+	bool nameless; /* `temp` is not there yet */
 	uint64_t memory_len, memory_off, data_bytes;
 	uint8_t *sums; /* contents of the section "memory" */
 	size_t sums_len;
 };
 
+#define NAMES_TRIED 1000u
+
 static size_t sums_bytes(uint64_t memory_len)
 {
 	return 8 + 4 * (size_t)(align_up(memory_len, STATE_CHUNK) / STATE_CHUNK);
+}
+
+/* The folder that `path` is in, with its '/', or ".". */
+static void folder_of(const char *path, char folder[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+}
+
+/* Without a name until the end where the file system can do that: then a process that dies leaves nothing. */
+static int open_temp(struct state_writer *w)
+{
+	char folder[PATH_MAX];
+
+	folder_of(w->path, folder);
+	w->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	w->nameless = w->fd >= 0;
+	if (w->fd < 0)
+		w->fd = mkostemp(w->temp, O_CLOEXEC);
+	return w->fd < 0 ? -errno : 0;
+}
+
+/* To its final name, in the place of what is there: by a name beside it, since links do not replace. */
+static int give_name(struct state_writer *w)
+{
+	char self[40];
+
+	if (w->nameless) {
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", w->fd);
+		for (unsigned i = 0; linkat(AT_FDCWD, self, AT_FDCWD, w->temp, AT_SYMLINK_FOLLOW);
+		     i++) {
+			if (errno != EEXIST || i == NAMES_TRIED)
+				return -errno;
+			snprintf(w->temp + strlen(w->path), 8, ".%06u", i);
+		}
+		w->nameless = false;
+	}
+	return rename(w->temp, w->path) ? -errno : 0;
 }
 
 struct state_writer *state_writer_new(const char *path, uint64_t memory_len, struct lodge_err *err)
@@ -57,8 +99,7 @@ struct state_writer *state_writer_new(const char *path, uint64_t memory_len, str
 		state_writer_abort(w);
 		return NULL;
 	}
-	w->fd = mkostemp(w->temp, O_CLOEXEC);
-	if (w->fd < 0) {
+	if (open_temp(w)) {
 		err_set(err, -errno, "cannot make a file beside '%s': %s", path, strerror(errno));
 		free(w->temp);
 		w->temp = NULL;
@@ -72,7 +113,7 @@ void state_writer_abort(struct state_writer *w)
 {
 	if (!w)
 		return;
-	if (w->temp)
+	if (w->temp && w->fd >= 0 && !w->nameless)
 		unlink(w->temp);
 	if (w->fd >= 0)
 		close(w->fd);
@@ -284,11 +325,9 @@ static int write_head(struct state_writer *w)
 static void sync_folder(const char *path)
 {
 	char folder[PATH_MAX];
-	const char *slash = strrchr(path, '/');
 	int fd;
 
-	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path + 1) : 1,
-		 slash ? path : ".");
+	folder_of(path, folder);
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -300,8 +339,10 @@ int state_writer_finish(struct state_writer *w, struct lodge_err *err)
 {
 	int r = w->too_much ? -E2BIG : w->no_room ? -ENOMEM : write_head(w);
 
-	if (!r && (fsync(w->fd) || rename(w->temp, w->path)))
+	if (!r && fsync(w->fd))
 		r = -errno;
+	if (!r)
+		r = give_name(w);
 	if (r) {
 		err_set(err, r, "cannot write '%s': %s", w->path, strerror(-r));
 	} else {

@@ -96,7 +96,7 @@ class Boot:
         with open(self.disk, "wb") as f:
             f.truncate(32 << 20)
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, self.disk], check=True)
-        paths = modules(name, *(["virtio_pci"] if "virtio" in str(mods) else []), *(["ext4"] if name == "amd64" else []), *mods)
+        paths = modules(name, *(["virtio_pci"] if "virtio" in str(mods) else []), *(["crc32c_generic", "ext4"] if name == "amd64" else []), *mods)
         job = os.path.join(self.folder, "savejob")
         with open(job, "w") as f:
             f.write(JOB.replace("DISK", disk))
