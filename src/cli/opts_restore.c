@@ -299,8 +299,8 @@ static int merge_one(struct run_opts *o, struct args *saved, const struct arg *g
 		return add(rest, given->name, val, err);
 	a = find(o, saved, given, how);
 	/* The first serial line is there without a word. */
-	if (!a && how == BY_ORDER && !count(saved, "serial") && !count(rest, "serial") &&
-	    !count(saved, "nodefaults"))
+	if (!a && how == BY_ORDER && strcmp(val, "none") && !count(saved, "serial") &&
+	    !count(rest, "serial") && !count(saved, "nodefaults"))
 		return add(rest, given->name, val, err);
 	if (!a)
 		return refuse(given, how, err);

@@ -114,10 +114,13 @@ int board_can_save(struct board *b, struct lodge_err *err)
 }
 
 /* Name, 0, state. */
-static int save_one(const struct device *dev, const char *name, struct state_writer *w,
+static int save_one(struct device *dev, const char *name, struct state_writer *w,
 		    struct lodge_err *err)
 {
 	size_t head = strlen(name) + 1;
+
+	if (dev->cls->pre_save)
+		dev->cls->pre_save(dev);
 
 	for (size_t cap = 16384; cap <= DEVICE_BYTES_MAX; cap *= 4) {
 		uint8_t *buf = malloc(head + cap);
@@ -138,7 +141,7 @@ static int save_one(const struct device *dev, const char *name, struct state_wri
 
 int board_save(struct board *b, struct state_writer *w, struct lodge_err *err)
 {
-	const struct board_state own = {
+	struct board_state own = {
 		.dev = {.cls = &board_class},
 		.nmi_line = b->nmi_line,
 		.nmi_masked = b->nmi_masked,
@@ -146,7 +149,7 @@ int board_save(struct board *b, struct state_writer *w, struct lodge_err *err)
 		.booted = b->booted,
 		.uart_irq = b->uart_irq,
 	};
-	const struct device *dev;
+	struct device *dev;
 	char name[NAME_LEN];
 	int r = save_one(&own.dev, "pc", w, err);
 

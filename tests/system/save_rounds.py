@@ -68,7 +68,7 @@ KINDS = {
     "ahci": ("amd64", ("ahci", "sd_mod", "8139cp"), "sda",
              ["-device", "ahci,id=sata", "-drive", "file={disk},format=raw,if=none,id=d",
               "-device", "ide-hd,bus=sata.0,drive=d", "-nic", "user,model=rtl8139"]),
-    "nvme": ("cloud-amd64", ("nvme", "virtio_net"), "nvme0n1",
+    "nvme": ("amd64", ("nvme", "virtio_net"), "nvme0n1",
              ["-drive", "file={disk},format=raw,if=none,id=d", "-device", "nvme,drive=d,serial=1",
               "-nic", "user,model=virtio-net-pci"]),
 }

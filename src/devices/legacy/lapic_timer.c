@@ -236,6 +236,9 @@ void lapic_timer_loaded(struct lapic *l)
 	if (lapic_timer_mode(l) != TIMER_DEADLINE) {
 		l->deadline_tsc = 0;
 		lapic_timer_update(l);
+	} else if (l->deadline_tsc && l->timer_expiry_ns) {
+		/* The same moment by both clocks. */
+		lapic_timer_update(l);
 	} else if (l->deadline_tsc) {
 		lapic_tsc_changed(l);
 	} else {
