@@ -85,7 +85,7 @@ const struct run_opt run_opts_process[] = {
 	{"pidfile", "FILE", "write the process id there, while it runs", set_pidfile},
 	{"daemonize", NULL, "go on in the background once the machine is set up", set_daemonize},
 	{"S", NULL, "do not run until a monitor says cont ('lodge resume')", set_stopped},
-	{"restore", "FILE",
+	{"restore", "FILE[,verify=on]",
 	 "go on with a machine that 'lodge save' wrote; options beside it may replace disks, "
 	 "networks and consoles",
 	 set_restore},

@@ -317,9 +317,36 @@ static int merge_one(struct run_opts *o, struct args *saved, const struct arg *g
 
 /* ---- The whole ---------------------------------------------------------------------------------- */
 
-const char *run_restore_path(int argc, char **argv, struct lodge_err *err)
+/* "FILE[,verify=on]" */
+static const char *restore_value(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	struct props *p = props_parse("-restore", val, "file", err);
+	const char *file = p ? props_get(p, "file") : NULL, *path = "";
+	int r = p ? props_bool(p, "verify", &o->vm.restore_check, err) : -EINVAL;
+
+	if (!r)
+		r = props_done(p, err);
+	if (!r && (!file || !*file))
+		r = err_set(err, -EINVAL, "-restore %s: it names no file", val);
+	if (!r)
+		path = run_opts_keep(o, file);
+	props_free(p);
+	return path;
+}
+
+/* "file:FILE" */
+static const char *incoming_value(const char *val, struct lodge_err *err)
 {
 	static const char scheme[] = "file:";
+
+	if (!strncmp(val, scheme, sizeof(scheme) - 1) && val[sizeof(scheme) - 1])
+		return val + sizeof(scheme) - 1;
+	err_set(err, -ENOTSUP, "-incoming %s: machines come from files only; write file:PATH", val);
+	return "";
+}
+
+const char *run_restore_path(struct run_opts *o, int argc, char **argv, struct lodge_err *err)
+{
 	const char *path = NULL;
 
 	for (int i = 1; i < argc; i++) {
@@ -327,20 +354,21 @@ const char *run_restore_path(int argc, char **argv, struct lodge_err *err)
 
 		if (argv[i][0] != '-' || !run_opts_takes_value(name))
 			continue;
-		if (i + 1 < argc && !strcmp(name, "restore")) {
-			path = argv[i + 1];
-		} else if (i + 1 < argc && !strcmp(name, "incoming")) {
-			path = argv[i + 1];
-			if (strncmp(path, scheme, sizeof(scheme) - 1)) {
-				err_set(err, -ENOTSUP,
-					"-incoming %s: machines come from files only; write "
-					"file:PATH",
-					path);
-				return "";
-			}
-			path += sizeof(scheme) - 1;
-		}
 		i++;
+		if (i == argc)
+			break;
+		if (strcmp(name, "restore") && strcmp(name, "incoming"))
+			continue;
+		if (path) {
+			err_set(err, -EINVAL, "-restore comes twice; one machine is one process");
+			return "";
+		}
+		path = name[0] == 'r' ? restore_value(o, argv[i], err)
+				      : incoming_value(argv[i], err);
+		if (!path)
+			err_set(err, -ENOMEM, "too many options");
+		if (!path || !*path)
+			return "";
 	}
 	return path;
 }

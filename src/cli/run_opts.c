@@ -243,13 +243,13 @@ static int check(struct run_opts *o, struct lodge_err *err)
 /* With -restore the options are the saved machine's, and those beside it. */
 static int take_saved(struct run_opts *o, int *argc, char ***argv, struct lodge_err *err)
 {
-	const char *path = run_restore_path(*argc, *argv, err);
+	const char *path = run_restore_path(o, *argc, *argv, err);
 	int r;
 
 	if (!path)
 		return 0;
 	if (!*path)
-		return err->msg[0] ? -EINVAL : err_set(err, -EINVAL, "-restore names no file");
+		return -EINVAL;
 	r = run_restore_merge(o, path, *argc, *argv, err);
 	*argc = o->merged_count;
 	*argv = o->merged;

@@ -81,7 +81,7 @@ bool run_opts_takes_value(const char *name);
 /* ---- opts_restore.c ----------------------------------------------------------------------------- */
 
 /* What -restore or -incoming names; NULL: neither is there; "" with a sentence: it cannot be. */
-const char *run_restore_path(int argc, char **argv, struct lodge_err *err);
+const char *run_restore_path(struct run_opts *o, int argc, char **argv, struct lodge_err *err);
 /* o->restore, and o->merged of its options and argv's; goes to the folder those were given in. */
 int run_restore_merge(struct run_opts *o, const char *path, int argc, char **argv,
 		      struct lodge_err *err) MUST_CHECK;

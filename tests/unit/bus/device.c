@@ -33,7 +33,8 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct toy, a), STATE_ARRAY(struct toy, b),	    STATE_FIELD(struct toy, c),
 	STATE_FIELD(struct toy, d), STATE_BUFFER(struct toy, fifo), STATE_END,
 };
-static const struct device_class toy_class = {"toy", 1, NULL, fields, toy_post_load};
+static const struct device_class toy_class = {
+	.name = "toy", .version = 1, .fields = fields, .post_load = toy_post_load};
 
 /* The same device one version later, with one field more. */
 static const struct state_field fields2[] = {
@@ -49,7 +50,8 @@ static const struct state_field fields2[] = {
 	STATE_BUFFER(struct toy, fifo),
 	STATE_END,
 };
-static const struct device_class toy_class2 = {"toy", 2, NULL, fields2, toy_post_load};
+static const struct device_class toy_class2 = {
+	.name = "toy", .version = 2, .fields = fields2, .post_load = toy_post_load};
 
 static const struct state_field fields1[] = {
 	STATE_FIELD(struct toy, a),
