@@ -82,6 +82,7 @@ struct board {
 	struct fw_loader tables; /* ACPI tables for firmware, read by fw_cfg */
 	bool has_vga;
 	bool booted;		   /* -boot once= is over */
+	bool taken_out;		   /* a device of the options is gone */
 	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
 	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
 	/* While devices are loaded: ISA lines wait, so that none shows an edge. Levels, and which were set. */
@@ -189,6 +190,7 @@ struct board_added {
 	void (*free_obj)(void *obj);
 	const struct board_kind *kind; /* NULL: not by -device or device_add */
 	bool leaving, ejected;	       /* asked to go; let go by the guest */
+	bool hot;		       /* it came while the machine ran */
 };
 
 /* The one of that id; the one in that PCI slot; the newest; one that was let go. NULL if there is none. */

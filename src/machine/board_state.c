@@ -91,10 +91,17 @@ static void name_of(struct board *b, const struct device *dev, char name[NAME_LE
 int board_can_save(struct board *b, struct lodge_err *err)
 {
 	const struct device *dev;
+	const struct board_added *a;
 	const struct drive *d;
 	char name[NAME_LEN];
 
 	list_for_each_entry (d, &b->drives, link) {
+		if (d->hot)
+			return err_set(
+				err, -ENOTSUP,
+				"the machine cannot be saved: the drive '%s' was added while it "
+				"ran; drive_del takes it out",
+				d->id);
 		if (d->snapshot)
 			return err_set(err, -ENOTSUP,
 				       "drive '%s' throws away what is written (snapshot=on): the "
@@ -102,6 +109,18 @@ int board_can_save(struct board *b, struct lodge_err *err)
 				       "file instead",
 				       d->id);
 	}
+	list_for_each_entry (a, &b->added, link) {
+		if (a->hot)
+			return err_set(
+				err, -ENOTSUP,
+				"the machine cannot be saved: the device '%s' was added while it "
+				"ran; device_del takes it out",
+				a->id ? a->id : a->dev->cls->name);
+	}
+	if (b->taken_out)
+		return err_set(err, -ENOTSUP,
+			       "the machine cannot be saved: a device of its options was taken out "
+			       "while it ran");
 	list_for_each_entry (dev, &b->devices, link) {
 		const char *why = dev->cls->cannot_save ? dev->cls->cannot_save(dev) : NULL;
 

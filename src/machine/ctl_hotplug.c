@@ -72,6 +72,7 @@ int vm_ctl_drive_add(struct vm *vm, const char *id, const char *path, const char
 	}
 	d->board = vm->board;
 	d->iface = DRIVE_NONE;
+	d->hot = true;
 	r = drive_open_image(d, path, format, read_only, &m, err);
 	if (!r) {
 		pthread_mutex_lock(&vm->lock);

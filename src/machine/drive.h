@@ -31,6 +31,7 @@ struct drive {
 	unsigned device_unit;	 /* a floppy's */
 	char device_id[64];	 /* id= of -device, or empty */
 	bool snapshot;		 /* what is written goes with the machine */
+	bool hot;		 /* it came while the machine ran */
 	struct blk *image;	 /* NULL: no medium (a CD or floppy drive's) */
 	struct blk_queue *queue; /* NULL without an image */
 	bool read_only;

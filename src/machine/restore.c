@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <x86intrin.h>
 
 #include "base/clock.h"
@@ -123,8 +124,24 @@ int vm_restore_medium(const struct state_file *f, const char *id, struct vm_save
 	return 0;
 }
 
+/* Seconds within which the saved machine's own end may write to its disks. */
+#define END_S 5u
+
+static void warn_if_written(const struct drive *d, uint64_t saved_s)
+{
+	struct stat st;
+
+	if (d->read_only || stat(blk_path(d->image), &st) || st.st_mtime < 0 ||
+	    (uint64_t)st.st_mtime <= saved_s + END_S)
+		return;
+	fprintf(stderr,
+		"lodge: drive '%s': %s was written after the machine was saved; its guest may find "
+		"the disk damaged\n",
+		d->id, blk_path(d->image));
+}
+
 static int check_drive(struct board *b, const struct state_file *f, struct props *p,
-		       struct lodge_err *err)
+		       uint64_t saved_s, struct lodge_err *err)
 {
 	const char *id = props_get(p, "id"), *path = props_get(p, "path");
 	struct drive *d = id ? drive_find(b, id) : NULL;
@@ -148,18 +165,24 @@ static int check_drive(struct board *b, const struct state_file *f, struct props
 			       "when the machine was saved (%llu)",
 			       id, blk_path(d->image), (unsigned long long)blk_size(d->image),
 			       (unsigned long long)size);
+	if (path)
+		warn_if_written(d, saved_s);
 	return 0;
 }
 
 static int check_drives(struct board *b, const struct state_file *f, struct lodge_err *err)
 {
+	struct props *machine = machine_props(f, err);
+	uint64_t saved_s = UINT64_MAX - END_S;
 	const char *text;
-	int r = 0;
+	int r = machine ? props_u64(machine, "saved", INT64_MAX, &saved_s, err) : -EINVAL;
+
+	props_free(machine);
 
 	for (unsigned n = 0; !r && (text = text_section(f, "drive", n)); n++) {
 		struct props *p = props_parse("-restore", text, NULL, err);
 
-		r = p ? check_drive(b, f, p, err) : -EINVAL;
+		r = p ? check_drive(b, f, p, saved_s, err) : -EINVAL;
 		props_free(p);
 	}
 	return r;

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import save_rounds
+from modules import modules
 from qmp import Error, Qmp, lodge, wait_for
 from statefile import State
 from vm import LODGE, Vm, bad_lines, initrd, kernel, linux
@@ -232,13 +233,19 @@ def test_disk_when_missing_or_resized_expect_a_sentence(tmp_path):
     os.unlink(disk)
     code, text = run_restore(path)
     assert code == 1 and str(disk) in text and "No such file" in text
-    # Another file in its place.
+    # Another file in its place; it was not written since.
     with restored(path, "-S", "-drive", "file=%s,format=raw,if=none,id=d" % other) as vm:
         q = Qmp(wait_for("saved"))
         assert q("query-block")[0]["inserted"]["file"] == str(other)
         q("quit")
         q.close()
         assert vm.wait_exit() == 0
+        assert "was written after" not in vm.text
+    os.utime(other, (time.time() + 60, time.time() + 60))
+    code, text = run_restore(path, "-drive", "file=%s,format=qcow2,if=none,id=d" % other)
+    assert code == 1
+    with restored(path, "-S", "-drive", "file=%s,format=raw,if=none,id=d" % other) as vm:
+        vm.expect("was written after the machine was saved")
 
 
 def test_device_when_its_state_is_elsewhere_expect_refusal(tmp_path):
@@ -250,6 +257,72 @@ def test_device_when_its_state_is_elsewhere_expect_refusal(tmp_path):
         r = lodge("save", "saved", str(tmp_path / "a"), ok=False)
         assert r.returncode == 1 and "throws away what is written" in r.stderr
         assert not (tmp_path / "a").exists()
+    # A card that came while it ran, and went again.
+    with shell() as vm:
+        vm.expect("guest# ")
+        q = Qmp(wait_for("saved"))
+        q("device_add", driver="virtio-rng-pci", id="late")
+        with pytest.raises(Error, match="'late' was added while it ran"):
+            q("migrate", uri="file:%s" % (tmp_path / "a"))
+        assert q("query-status")["running"]
+        q.close()
+
+
+def test_folder_when_mounted_expect_refusal_and_a_save_when_not(tmp_path):
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "hello").write_text("hi")
+    paths = modules("cloud-amd64", "virtio_pci", "9pnet_virtio", "9p")
+    (tmp_path / "modlist").write_text(" ".join(os.path.basename(p) for p in paths))
+    vm = Vm("-kernel", kernel("cloud-amd64"), "-initrd",
+            initrd("amd64", str(tmp_path / "modlist"), *paths), "-append", "console=ttyS0 quiet",
+            "-name", "saved", "-virtfs", "local,path=%s,mount_tag=t,security_model=none" %
+            (tmp_path / "share"))
+    vm.files = []
+    with vm:
+        vm.expect("guest# ")
+        vm.send("for m in $(cat /bin/modlist); do insmod /bin/$m; done; mkdir -p /mnt; "
+                "mount -t 9p -o trans=virtio,version=9p2000.L t /mnt; cat /mnt/hello; echo\n")
+        vm.expect("hi\r")
+        r = lodge("save", "saved", str(tmp_path / "a"), ok=False)
+        assert r.returncode == 1 and "mounted" in r.stderr
+        vm.send("umount /mnt && echo UN''MOUNTED\n")
+        vm.expect("UNMOUNTED")
+        lodge("save", "saved", str(tmp_path / "a"))
+        vm.wait_exit()
+    with restored(tmp_path / "a") as vm:
+        vm.expect("engine: ")
+        time.sleep(0.5)
+        vm.send("mount -t 9p -o trans=virtio,version=9p2000.L t /mnt; cat /mnt/hello; echo\n")
+        vm.expect("hi\r")
+
+
+def test_machine_when_firmware_booted_it_expect_it_goes_on_and_resets(tmp_path):
+    path = tmp_path / "state"
+    vm = Vm("-name", "saved")
+    vm.args.remove("-no-reboot")
+    with vm:
+        vm.expect("Booting from|No bootable device|iPXE")
+        lodge("save", "saved", str(path))
+        vm.wait_exit()
+    with restored(str(path) + ",verify=on") as vm:
+        q = Qmp(wait_for("saved"))
+        q("system_reset")
+        vm.expect("SeaBIOS")
+        q("quit")
+        q.close()
+        assert vm.wait_exit() == 0
+
+
+def test_memory_when_damaged_expect_verify_to_tell(saved):
+    at, length = State(saved).memory
+    with open(saved, "r+b") as f:
+        f.seek(at + (16 << 20))
+        page = bytearray(f.read(4096))
+        page[7] ^= 1
+        f.seek(at + (16 << 20))
+        f.write(page)
+    code, text = run_restore(str(saved) + ",verify=on")
+    assert code == 1 and "checksum of its memory" in text
 
 
 def test_file_when_cut_off_while_it_runs_expect_a_sentence(saved):

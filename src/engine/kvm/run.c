@@ -69,7 +69,7 @@ void kvm_op_settle(struct vcpu *v)
 	}
 	cpu->s.init_pending = req & KVM_REQ_INIT;
 	cpu->s.sipi_pending = req & KVM_REQ_SIPI;
-	cpu->s.sipi_vector = atomic_load(&cpu->sipi_vector);
+	cpu->s.sipi_vector = cpu->s.sipi_pending ? atomic_load(&cpu->sipi_vector) : 0;
 }
 
 /* ---- Into the guest ------------------------------------------------------------------------- */

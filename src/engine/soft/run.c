@@ -652,7 +652,7 @@ static void soft_settle(struct vcpu *v)
 	cpu->s.nmi_pending |= (req & SOFT_REQ_NMI) != 0;
 	cpu->s.init_pending = req & SOFT_REQ_INIT;
 	cpu->s.sipi_pending = req & SOFT_REQ_SIPI;
-	cpu->s.sipi_vector = atomic_load(&cpu->sipi_vector);
+	cpu->s.sipi_vector = cpu->s.sipi_pending ? atomic_load(&cpu->sipi_vector) : 0;
 }
 
 static const struct x86_cpuid *soft_cpuid(const struct engine *e)
