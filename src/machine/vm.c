@@ -239,10 +239,10 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	r = x86_cpuid_build(&vm->cpuid, vm->cfg.cpu, vm->cfg.cpus, err);
 	if (r)
 		return r;
-	if (vm->cfg.restore)
-		r = vm_restore_begin(vm, err);
-	if (!r)
-		r = board_rom_bytes(&vm->cfg, &rom, err);
+	r = vm->cfg.restore ? vm_restore_begin(vm, err) : 0;
+	if (r)
+		return r;
+	r = board_rom_bytes(&vm->cfg, &rom, err);
 	if (r)
 		return r;
 	r = board_video_bytes(&vm->cfg, &video, err);
