@@ -202,36 +202,38 @@ static int split(struct args *out, const char *const *words, unsigned n, struct 
 	return 0;
 }
 
-/* id= or node-name= of an option's value, kept; NULL: it has none. */
-static const char *id_of(struct run_opts *o, const char *val)
+#define ID_BYTES 128u
+
+/* id= or node-name= of an option's value; false: it has none. */
+static bool get_id(const char *val, char id[ID_BYTES])
 {
 	struct lodge_err err;
 	struct props *p =
 		val[0] == '{' ? props_parse_json("", val, &err) : props_parse("", val, "", &err);
-	const char *id = p ? props_get(p, "id") : NULL;
+	const char *its = p ? props_get(p, "id") : NULL;
+	bool ok;
 
-	if (p && !id)
-		id = props_get(p, "node-name");
-	id = id ? run_opts_keep(o, id) : NULL;
+	if (p && !its)
+		its = props_get(p, "node-name");
+	ok = its && strlen(its) < ID_BYTES;
+	if (ok)
+		strcpy(id, its);
 	props_free(p);
-	return id;
+	return ok;
 }
 
-static struct arg *find(struct run_opts *o, struct args *saved, const struct arg *given,
-			enum how how)
+static struct arg *find(struct args *saved, const struct arg *given, enum how how)
 {
-	const char *id = how == BY_ID ? id_of(o, given->val) : NULL;
+	char id[ID_BYTES], other[ID_BYTES];
 
+	if (how == BY_ID && !get_id(given->val, id))
+		return NULL;
 	for (unsigned i = 0; i < saved->n; i++) {
 		struct arg *a = &saved->a[i];
-		const char *other;
 
 		if (strcmp(key_of(a), key_of(given)) || a->used)
 			continue;
-		if (how != BY_ID)
-			return a;
-		other = id_of(o, a->val);
-		if (id && other && !strcmp(id, other))
+		if (how != BY_ID || (get_id(a->val, other) && !strcmp(id, other)))
 			return a;
 	}
 	return NULL;
@@ -297,7 +299,7 @@ static int merge_one(struct run_opts *o, struct args *saved, const struct arg *g
 	}
 	if (how == PROCESS || how == EITHER || how == CONSOLE)
 		return add(rest, given->name, val, err);
-	a = find(o, saved, given, how);
+	a = find(saved, given, how);
 	/* The first serial line is there without a word. */
 	if (!a && how == BY_ORDER && strcmp(val, "none") && !count(saved, "serial") &&
 	    !count(rest, "serial") && !count(saved, "nodefaults"))
@@ -306,12 +308,8 @@ static int merge_one(struct run_opts *o, struct args *saved, const struct arg *g
 		return refuse(given, how, err);
 	if (how == BY_ORDER && !strcmp(a->val, "none") != !strcmp(val, "none"))
 		return refuse(given, HARDWARE, err);
-	/* Nothing takes this place again; it is not one that is gone. */
+	/* The next of its kind takes the next place. */
 	*a = (struct arg){.name = given->name, .val = val, .used = how == BY_ORDER};
-	if (how == BY_ORDER) {
-		a->used = true;
-		return 0;
-	}
 	return 0;
 }
 

@@ -256,6 +256,15 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     for what in ("block", "blockstats", "cpus", "chardev", "jit", "kvm", "name", "uuid", "version"):
         assert "Error" not in q.hmp("info " + what)
 
+    # Saved, it stays stopped.
+    assert do("query-migrate") == {}
+    do("migrate", uri="file:%s" % (tmp_path / "state"))
+    assert q("query-status")["status"] == "paused"
+    assert do("query-migrate")["status"] == "completed"
+    assert "completed" in q.hmp("info migrate")
+    assert (tmp_path / "state").stat().st_size > 384 << 20
+    do("cont")
+
     # Reset, then the power button.
     do("system_reset")
     assert q.event("RESET")["data"] == {"guest": False, "reason": "host-qmp-system-reset"}
