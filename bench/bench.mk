@@ -48,6 +48,11 @@ BENCH_DISK_ARGS ?=
 bench-disk: all
 	$(PYTHON) bench/disk.py $(BENCH_DISK_ARGS)
 
+# Start-up and memory, a minute: bench/startup.py --help lists the options.
+.PHONY: bench-startup
+bench-startup: all build/bench/first
+	$(PYTHON) bench/startup.py
+
 # The network alone, some minutes: bench/net.py --help lists the options.
 BENCH_NET_ARGS ?=
 .PHONY: bench-net

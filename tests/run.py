@@ -231,7 +231,8 @@ def matches(name, pattern):
     if any(c in pattern for c in "*?["):
         return fnmatch.fnmatch(name, pattern)
     # T=system/test_cli means tests/system/test_cli.py, which is called system/cli here
-    return name.startswith(pattern.replace("/test_", "/"))
+    # and T=system means tests/system alone, not tests/systems
+    return name.startswith(pattern.replace("/test_", "/") if "/" in pattern else pattern + "/")
 
 
 # ---- running -------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ static const struct {
 	[LOG_MMU] = { "mmu", "page faults and flushes" },
 	[LOG_IRQ] = { "irq", "interrupt controllers" },
 	[LOG_FWCFG] = { "fw_cfg", "firmware configuration items read" },
+	[LOG_SANDBOX] = { "sandbox", "what the process keeps in reach when it shuts itself in" },
 	[LOG_STATS] = { "stats", "counters of the engine, when the machine ends" },
 };
 

@@ -26,6 +26,7 @@ enum log_item {
 	LOG_IRQ,        /* irq: interrupt controllers */
 	LOG_FWCFG,      /* fw_cfg */
 	LOG_STATS,      /* stats: counters of the engine, at the end */
+	LOG_SANDBOX,    /* sandbox: what the process keeps in reach */
 	LOG_ITEMS
 };
 

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/range.h"
 #include "block/block_int.h"
 #include "block/file_lock.h"
@@ -54,12 +55,15 @@ static bool wants_direct(enum blk_cache cache)
 /* Does the host take a direct read aligned to `align` only? */
 static bool reads_at(int fd, unsigned align)
 {
+	struct iovec piece;
 	void *buf = NULL;
 	bool ok;
 
 	if (posix_memalign(&buf, 2 * align, 2 * align))
 		return false;
-	ok = pread(fd, (uint8_t *)buf + align, align, align) >= 0 || errno != EINVAL;
+	/* As later requests do it; and the sandbox knows no other way. */
+	piece = (struct iovec){(uint8_t *)buf + align, align};
+	ok = preadv(fd, &piece, 1, align) >= 0 || errno != EINVAL;
 	free(buf);
 	return ok;
 }
@@ -123,9 +127,10 @@ static int cannot_open(const struct blk_open *how, int error, struct lodge_err *
 	if ((error == EACCES || error == EROFS || error == EPERM) && !how->read_only)
 		return err_set(err, -error,
 			       "%s cannot be opened for writing: %s; readonly=on opens it for "
-			       "reading only",
-			       how->path, strerror(error));
-	return err_set(err, -error, "%s cannot be opened: %s", how->path, strerror(error));
+			       "reading only%s",
+			       how->path, strerror(error), file_denied_hint(error));
+	return err_set(err, -error, "%s cannot be opened: %s%s", how->path, strerror(error),
+		       file_denied_hint(error));
 }
 
 int blk_file_open(const struct blk_open *how, struct blk_file **out, struct lodge_err *err)
@@ -149,6 +154,7 @@ int blk_file_open(const struct blk_open *how, struct blk_file **out, struct lodg
 		blk_file_close(f);
 		return r;
 	}
+	file_note(how->path, how->read_only ? FILE_IMAGE_READ : FILE_IMAGE);
 	/* Only for open(): with it io_uring would give up where it should wait. */
 	fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_NONBLOCK);
 	*out = f;
@@ -165,7 +171,8 @@ int blk_file_create(const char *path, struct blk_file **out, struct lodge_err *e
 		return err_set(err, -ENOMEM, "no memory for %s", path);
 	/* Emptied only once it is ours. */
 	f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
-	r = f->fd < 0 ? err_set(err, -errno, "%s cannot be created: %s", path, strerror(errno))
+	r = f->fd < 0 ? err_set(err, -errno, "%s cannot be created: %s%s", path, strerror(errno),
+				file_denied_hint(errno))
 		      : set_up(f, &how, err);
 	if (!r && f->device)
 		r = err_set(err, -EINVAL, "%s is a block device, which cannot be created", path);

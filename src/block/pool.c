@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Worker threads: started when work waits and all others are busy, at most POOL_THREADS; they stay
- * until the pool goes. Threads: `lock` protects the lists and counts; it is a leaf.
+ * Worker threads: pool_start() makes the first; one that begins a work while no other is idle makes the
+ * next, at most POOL_THREADS; they stay until the pool goes. So whoever adds work starts no thread, and needs no
+ * right to. Threads: `lock` protects the lists and counts; it is a leaf.
  */
 #include "block/pool.h"
 
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/thread.h"
+
 #define POOL_THREADS 8u
 #define STACK_BYTES (256u << 10)
 
@@ -22,8 +25,7 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct list work, done;
-	unsigned waiting; /* members of `work` */
-	unsigned idle;	  /* threads that wait */
+	unsigned idle; /* threads that wait */
 	unsigned threads;
 	bool quit;
 	pthread_t thread[POOL_THREADS];
@@ -59,6 +61,8 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
+static bool start_thread_locked(struct pool *p);
+
 static void run_one_locked(struct pool *p)
 {
 	struct list *node = p->work.next;
@@ -66,7 +70,9 @@ static void run_one_locked(struct pool *p)
 	bool first;
 
 	list_del(node);
-	p->waiting--;
+	/* Somebody is there for what comes meanwhile, if the host lets us. */
+	if (!p->idle && p->threads < POOL_THREADS)
+		(void)start_thread_locked(p);
 	pthread_mutex_unlock(&p->lock);
 	p->run(node);
 	pthread_mutex_lock(&p->lock);
@@ -81,8 +87,9 @@ static void *worker(void *arg)
 {
 	struct pool *p = arg;
 
-	pthread_setname_np(pthread_self(), "disk");
 	pthread_mutex_lock(&p->lock);
+	/* Counted idle by whoever made it. */
+	p->idle--;
 	while (!p->quit) {
 		if (!list_empty(&p->work)) {
 			run_one_locked(p);
@@ -98,37 +105,40 @@ static void *worker(void *arg)
 
 static bool start_thread_locked(struct pool *p)
 {
-	pthread_attr_t attr;
 	sigset_t all, old;
 	int r;
 
 	/* Signals are main's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	r = pthread_create(&p->thread[p->threads], &attr, worker, p);
-	pthread_attr_destroy(&attr);
+	r = thread_create(&p->thread[p->threads], THREAD_DISK, "disk", STACK_BYTES, worker, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	p->threads += r == 0;
+	p->idle += r == 0;
 	return r == 0;
+}
+
+int pool_start(struct pool *p)
+{
+	bool ok;
+
+	pthread_mutex_lock(&p->lock);
+	ok = p->threads || start_thread_locked(p);
+	pthread_mutex_unlock(&p->lock);
+	return ok ? 0 : -EAGAIN;
 }
 
 int pool_add(struct pool *p, struct list *node)
 {
-	int r = 0;
+	int r = pool_start(p);
 
+	if (r)
+		return r;
 	pthread_mutex_lock(&p->lock);
-	if (p->idle <= p->waiting && p->threads < POOL_THREADS && !start_thread_locked(p) &&
-	    !p->threads)
-		r = -EAGAIN;
-	if (!r) {
-		list_add_tail(&p->work, node);
-		p->waiting++;
-		pthread_cond_signal(&p->wake);
-	}
+	list_add_tail(&p->work, node);
+	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
-	return r;
+	return 0;
 }
 
 struct list *pool_take(struct pool *p)

@@ -15,7 +15,9 @@ struct pool;
 struct pool *pool_new(void (*run)(struct list *node), int event_fd);
 /* Nothing may be in it. */
 void pool_free(struct pool *p);
-/* 0, or -EAGAIN when not one thread can be started. */
+/* Its first thread, if it has none. 0 or -EAGAIN. */
+int pool_start(struct pool *p) MUST_CHECK;
+/* 0, or -EAGAIN when not one thread can be started. Without pool_start() before, it starts the first. */
 int pool_add(struct pool *p, struct list *node) MUST_CHECK;
 /* One that is done, or NULL. */
 struct list *pool_take(struct pool *p);

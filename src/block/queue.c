@@ -443,6 +443,13 @@ void blk_queue_free(struct blk_queue *q)
 	free(q);
 }
 
+int blk_queue_start(struct blk_queue *q, struct lodge_err *err)
+{
+	return pool_start(q->pool) ? err_set(err, -EAGAIN, "cannot start a thread for %s",
+					     blk_path(q->b))
+				   : 0;
+}
+
 struct blk *blk_queue_image(struct blk_queue *q)
 {
 	return q->b;

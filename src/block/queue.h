@@ -60,6 +60,11 @@ struct blk_queue;
 /* `b` is borrowed. NULL and a sentence on failure. */
 struct blk_queue *blk_queue_new(struct blk *b, const struct blk_queue_config *cfg,
 				struct lodge_err *err);
+/*
+ * Start the thread for what waits for a disk, where it may still be started: before the process is shut in, or on the
+ * control thread. Without it, the first request does. -errno with a sentence.
+ */
+int blk_queue_start(struct blk_queue *q, struct lodge_err *err) MUST_CHECK;
 /* Drained first. */
 void blk_queue_free(struct blk_queue *q);
 struct blk *blk_queue_image(struct blk_queue *q);

@@ -19,6 +19,7 @@
 
 struct hub {
 	struct chardev c; /* first */
+	uid_t uid;	  /* who listens */
 	struct chardev *inner;
 	bool owned;
 	struct io_loop *loop;
@@ -136,13 +137,12 @@ static void client_ready(void *opaque, uint32_t events)
 }
 
 /* The folder of the socket and its mode keep others out; the kernel says who is there all the same. */
-static bool may_attach(int fd)
+static bool may_attach(int fd, uid_t uid)
 {
 	struct ucred who;
 	socklen_t len = sizeof(who);
 
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	       (who.uid == geteuid() || !who.uid);
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) && (who.uid == uid || !who.uid);
 }
 
 static void accept_client(void *opaque, uint32_t events)
@@ -154,8 +154,9 @@ static void accept_client(void *opaque, uint32_t events)
 
 	(void)events;
 	sweep(h);
-	cl = fd >= 0 && may_attach(fd) && h->n_clients < HUB_CLIENTS_MAX ? calloc(1, sizeof(*cl))
-									 : NULL;
+	cl = fd >= 0 && may_attach(fd, h->uid) && h->n_clients < HUB_CLIENTS_MAX
+		     ? calloc(1, sizeof(*cl))
+		     : NULL;
 	if (cl)
 		cl->watch = io_watch_add(h->loop, fd, EPOLLIN, client_ready, cl);
 	if (!cl || !cl->watch) {
@@ -177,6 +178,7 @@ int chardev_hub_listen(struct chardev *hub, int fd, struct lodge_err *err)
 {
 	struct hub *h = (struct hub *)hub;
 
+	h->uid = geteuid();
 	h->listen_fd = fd;
 	h->listen_watch = io_watch_add(h->loop, fd, EPOLLIN, accept_client, h);
 	return h->listen_watch ? 0 : err_set(err, -ENOMEM, "cannot watch the console's socket");

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/keyval.h"
 #include "base/range.h"
 #include "chardev/socket.h"
@@ -152,6 +153,7 @@ static int listen_unix(struct socket_spec *spec, struct lodge_err *err)
 		return err_set(err, r, "%s: cannot listen: %s", spec->text, strerror(-r));
 	}
 	spec->bound = !lstat(spec->path, &st);
+	file_note(spec->path, FILE_REMOVE);
 	spec->dev = st.st_dev;
 	spec->ino = st.st_ino;
 	return fd;

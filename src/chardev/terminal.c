@@ -15,6 +15,7 @@
 /* Written once by terminal_take, before other threads; then only `state` changes. */
 static struct {
 	int fd;
+	pid_t pgrp; /* ours */
 	struct termios before, raw;
 	enum { TERM_NONE, TERM_COOKED, TERM_RAW } state;
 	_Atomic int raw_now; /* partner: every function below; a handler may come at any time */
@@ -25,7 +26,7 @@ static bool in_foreground(void)
 	pid_t pgrp = tcgetpgrp(term.fd);
 
 	/* A terminal that is not our controlling one (ENOTTY) has no foreground to respect. */
-	return pgrp < 0 || pgrp == getpgrp();
+	return pgrp < 0 || pgrp == term.pgrp;
 }
 
 void terminal_restore(void)
@@ -94,6 +95,7 @@ int terminal_take(int fd, bool signals, struct lodge_err *err)
 	if (!isatty(fd))
 		return 0;
 	term.fd = fd;
+	term.pgrp = getpgrp();
 	if (tcgetattr(fd, &term.before))
 		return err_set(err, -errno, "cannot read the terminal's modes: %s",
 			       strerror(errno));

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/files.h"
+
 /* The parent: exit as the child's set-up went. Errors were printed by the child. */
 static _Noreturn void wait_for_child(int fd)
 {
@@ -84,6 +86,7 @@ int pidfile_create(const char *path, struct lodge_err *err)
 		close(fd);
 		return err_set(err, r, "cannot write the pidfile '%s': %s", path, strerror(-r));
 	}
+	file_note(path, FILE_REMOVE);
 	return fd;
 }
 

@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "machine/engines.h"
 #include "machine/vm.h"
+#include "sandbox/sandbox.h"
 #include "x86/cpuid.h"
 
 #define FIRMWARE_MAX 16
@@ -29,6 +30,7 @@ struct report {
 	uint64_t ram_total, ram_available;
 	char firmware[FIRMWARE_MAX][64];
 	unsigned firmware_count;
+	struct sandbox_host sandbox;
 };
 
 /* ---- KVM --------------------------------------------------------------------------------------
@@ -133,6 +135,27 @@ static void print_wrapped(const char *words)
 	putchar('\n');
 }
 
+static void print_sandbox(const struct sandbox_host *h)
+{
+	printf("\nsandbox\n");
+	printf("  system calls  %s\n",
+	       h->filters ? "filtered, a list for each kind of thread (seccomp)"
+			  : "not filtered: this kernel has no seccomp filters; '-sandbox off' is "
+			    "the only way here");
+	if (h->landlock)
+		printf("  files         those of the command line and no others (Landlock version "
+		       "%u%s)\n",
+		       h->landlock,
+		       h->landlock < 3 ? "; shortening files is free until version 3, Linux 6.2"
+				       : "");
+	else
+		printf("  files         not checked: no Landlock; %s\n", h->no_landlock);
+	printf("  NAT process   %s\n",
+	       h->user_namespaces ? "in a root of its own (user name spaces)"
+				  : "kept from files by Landlock alone: no user name spaces "
+				    "for this user");
+}
+
 static void print_text(const struct report *r)
 {
 	printf("lodge %s\n\nengines\n", LODGE_VERSION);
@@ -152,6 +175,7 @@ static void print_text(const struct report *r)
 	printf("\nmemory\n  %llu MiB, %llu MiB of it available\n",
 	       (unsigned long long)(r->ram_total >> 20),
 	       (unsigned long long)(r->ram_available >> 20));
+	print_sandbox(&r->sandbox);
 	printf("\nfirmware for -bios\n");
 	for (unsigned i = 0; i < r->firmware_count; i++)
 		printf("  %s\n", r->firmware[i]);
@@ -199,6 +223,9 @@ static void print_json(const struct report *r)
 	json_string(r->kvm.mend);
 	printf("}},\"cpu\":{\"ok\":%s,\"features\":", r->cpu_ok ? "true" : "false");
 	json_words(r->features);
+	printf("},\"sandbox\":{\"filters\":%s,\"landlock\":%u,\"user_namespaces\":%s",
+	       r->sandbox.filters ? "true" : "false", r->sandbox.landlock,
+	       r->sandbox.user_namespaces ? "true" : "false");
 	printf("},\"memory\":{\"total\":%llu,\"available\":%llu},\"firmware\":[",
 	       (unsigned long long)r->ram_total, (unsigned long long)r->ram_available);
 	for (unsigned i = 0; i < r->firmware_count; i++) {
@@ -232,6 +259,7 @@ int cli_doctor(int argc, char **argv)
 	check_cpu(r);
 	check_memory(r);
 	check_firmware(r);
+	sandbox_probe(&r->sandbox);
 	if (json)
 		print_json(r);
 	else
@@ -247,6 +275,7 @@ void cli_doctor_help(void)
 	     "\n"
 	     "Say what this host can do: which engines run and why not, what the guest's "
 	     "processor\n"
-	     "has, memory, firmware files. --json prints the same for programs. Exit code 0 if\n"
+	     "has, memory, the sandbox, firmware files. --json prints the same for programs. Exit "
+	     "code 0 if\n"
 	     "guests can run.");
 }

@@ -10,7 +10,7 @@
 #define SOUND "sound is not there yet"
 #define TABLES "firmware tables of your own are not there yet"
 #define MEMORY "memory is not taken in advance; write '-m SIZE' or -object"
-#define PRIVILEGE "dropping privileges is not there yet; start lodge as the user it shall be"
+#define PRIVILEGE "the sandbox keeps files out of reach without it"
 #define CONFIG "configuration files are not there yet; write the options out"
 
 static const struct {
@@ -42,9 +42,7 @@ static const struct {
 	{"dtb", "device trees are not for this machine"},
 	{"mem-path", MEMORY},
 	{"mem-prealloc", MEMORY},
-	{"runas", PRIVILEGE},
 	{"chroot", PRIVILEGE},
-	{"sandbox", "the sandbox is not there yet"},
 	{"readconfig", CONFIG},
 	{"writeconfig", CONFIG},
 	{"global", CONFIG},

@@ -5,6 +5,7 @@
 
 #include "base/keyval.h"
 #include "base/log.h"
+#include "base/range.h"
 #include "cli/run_opts.h"
 
 static int set_trace(struct run_opts *o, const char *val, struct lodge_err *err)
@@ -56,6 +57,84 @@ static int set_control(struct run_opts *o, const char *val, struct lodge_err *er
 	return 0;
 }
 
+/* One of QEMU's switches: what it would forbid is forbidden always. */
+static int check_switch(const struct keyval *kv, const char *what, struct lodge_err *err)
+{
+	if (!strcmp(kv->val, "deny") || !strcmp(kv->val, "off"))
+		return 0;
+	return err_set(err, -EINVAL,
+		       "-sandbox %.40s=%.40s: %s; only deny is there, or '-sandbox off' for no "
+		       "sandbox at all",
+		       kv->key, kv->val, what);
+}
+
+static int set_sandbox_part(struct run_opts *o, const struct keyval *kv, struct lodge_err *err)
+{
+	static const struct {
+		const char *name, *what;
+	} switches[] = {
+		{"obsolete", "no thread makes obsolete system calls"},
+		{"elevateprivileges", "the process never gets more rights"},
+		{"spawn", "helpers are started before the sandbox is closed, and none later"},
+		{"resourcecontrol", "no thread changes priorities or affinity later"},
+	};
+	struct sandbox_config *s = &o->sandbox;
+	bool on;
+
+	for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
+		if (!strcmp(kv->key, switches[i].name))
+			return check_switch(kv, switches[i].what, err);
+	}
+	if (!strcmp(kv->key, "path")) {
+		if (s->n_paths == SANDBOX_PATHS)
+			return err_set(err, -EINVAL, "-sandbox: %u path= are the most",
+				       SANDBOX_PATHS);
+		s->paths[s->n_paths] = run_opts_keep(o, kv->val);
+		return s->paths[s->n_paths++] ? 0 : err_set(err, -ENOMEM, "too many options");
+	}
+	if (parse_bool(kv->val, &on))
+		return err_set(err, -EINVAL, "-sandbox %.40s=%.40s: it is on or off", kv->key,
+			       kv->val);
+	if (!strcmp(kv->key, "log"))
+		s->log_only = on;
+	else if (!strcmp(kv->key, "image-folders"))
+		s->no_image_folders = !on;
+	else
+		return err_set(err, -EINVAL,
+			       "-sandbox: there is no '%.40s'; there are path=, image-folders=, "
+			       "log=, and QEMU's obsolete=, elevateprivileges=, spawn=, "
+			       "resourcecontrol=",
+			       kv->key);
+	return 0;
+}
+
+static int set_sandbox(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	struct keyval kv;
+	bool on;
+	int r;
+
+	keyval_init(&kv, val, "enable");
+	while ((r = keyval_next(&kv, err)) > 0) {
+		if (strcmp(kv.key, "enable") != 0) {
+			r = set_sandbox_part(o, &kv, err);
+			if (r)
+				return r;
+			continue;
+		}
+		if (parse_bool(kv.val, &on))
+			return err_set(err, -EINVAL, "-sandbox %.100s: it is on or off", val);
+		o->sandbox.off = !on;
+	}
+	return r;
+}
+
+static int set_runas(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	o->sandbox.runas = true;
+	return rights_find_user(val, &o->sandbox.user, err);
+}
+
 static int set_nothing(struct run_opts *o, const char *val, struct lodge_err *err)
 {
 	(void)o;
@@ -92,6 +171,9 @@ const struct run_opt run_opts_process[] = {
 	{"incoming", "file:FILE", "the same, as QEMU spells it", set_restore},
 	{"control", "on|off", "a control socket, by which 'lodge ps' and its like find it (on)",
 	 set_control},
+	{"sandbox", "on|off[,path=PATH][,image-folders=on|off][,log=on|off]",
+	 "shut the process in (on)", set_sandbox},
+	{"runas", "USER|UID:GID", "become that user once all is open", set_runas},
 	{"no-user-config", NULL, "accepted; there are no configuration files", set_nothing},
 	{"nodefconfig", NULL, "accepted, as above", set_nothing},
 	{"help", NULL, "this list", set_help},

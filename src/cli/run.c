@@ -19,12 +19,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/props.h"
 #include "base/range.h"
+#include "base/thread.h"
 #include "chardev/terminal.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
 #include "cli/run_control.h"
 #include "cli/run_opts.h"
+#include "x86/cpuid.h"
 
 /* If the machine's threads do not end in this time, the process does. */
 #define END_TIMEOUT_S 30
@@ -119,13 +122,23 @@ static void end_within(unsigned seconds)
 	alarm(seconds);
 }
 
+/* All threads of the machine are there, and the guest has not begun: the last of them, and main itself. */
+static int before_run(void *opaque, struct lodge_err *err)
+{
+	int r = run_control_start(opaque, err);
+
+	if (!r)
+		thread_enter(THREAD_MAIN);
+	return r;
+}
+
 /* Until it ends. */
 static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 {
 	struct lodge_err err = {""};
 	struct vm_end end;
 
-	if (vm_start(vm, &err) || run_control_start(rc, &err)) {
+	if (vm_start(vm, &err)) {
 		run_control_end(rc);
 		vm_free(vm);
 		run_control_free(rc);
@@ -152,16 +165,48 @@ static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 	return end.code;
 }
 
+static int close_sandbox(struct run_opts *o, struct lodge_err *err)
+{
+	o->sandbox.folders = o->vm.fsdevs.n || o->vm.virtfs.n;
+	for (unsigned i = 0; i < o->vm.devices.n; i++) {
+		const char *driver = props_get(o->vm.devices.p[i], "driver");
+
+		o->sandbox.vsock |= driver && strstr(driver, "vsock");
+	}
+	for (unsigned i = 0; i < o->vm.netdevs.n; i++) {
+		const char *type = props_get(o->vm.netdevs.p[i], "type");
+
+		o->sandbox.dgram |= type && !strcmp(type, "dgram");
+	}
+	return sandbox_close(&o->sandbox, err);
+}
+
+/* Loudly: it should be noticed where it was forgotten. */
+static void warn(const struct run_opts *o)
+{
+	if (o->sandbox.off)
+		fputs("lodge: WARNING: -sandbox off: an error in lodge that a guest, an image or a "
+		      "network finds gives it all that this user may do\n",
+		      stderr);
+	else if (o->sandbox.log_only)
+		fputs("lodge: WARNING: -sandbox log=on: system calls that should be stopped are "
+		      "made, "
+		      "and noted in the kernel's log (dmesg)\n",
+		      stderr);
+}
+
 static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 {
 	struct lodge_err err = {""};
 	struct run_control rc;
 	struct vm *vm;
 
+	o->vm.before_run = before_run;
+	o->vm.before_run_opaque = &rc;
 	if (run_control_claim(&rc, o, &err))
 		return cli_error("%s", err.msg);
 	vm = vm_new(&o->vm, &err);
-	if (!vm || run_control_new(&rc, o, vm, &err)) {
+	if (!vm || run_control_new(&rc, o, vm, &err) || close_sandbox(o, &err)) {
 		vm_free(vm);
 		run_control_free(&rc);
 		return cli_error("%s", err.msg);
@@ -181,6 +226,7 @@ static int run(struct run_opts *o)
 	if (vm_choose_engine(&o->vm, &o->accel, &choice, &err))
 		return cli_error("%s", err.msg);
 	fprintf(stderr, "lodge: engine: %s\n", choice.line);
+	warn(o);
 	if (o->daemonize) {
 		ready_fd = daemon_start(&err);
 		if (ready_fd < 0)
@@ -205,7 +251,10 @@ int cli_run(int argc, char **argv)
 {
 	struct lodge_err err = {""};
 	struct run_opts o;
-	int r = run_opts_parse(&o, argc, argv, &err);
+	int r;
+
+	x86_tsc_mark();
+	r = run_opts_parse(&o, argc, argv, &err);
 
 	if (r < 0)
 		r = cli_error("%s", err.msg);

@@ -11,6 +11,7 @@
 
 #include "machine/engines.h"
 #include "machine/vm.h"
+#include "sandbox/sandbox.h"
 
 #define RUN_STRINGS_MAX 512
 
@@ -30,6 +31,7 @@ struct run_opts {
 	char **merged;		    /* with it: its options and those beside it */
 	int merged_count;
 	const char **said;		/* vm.said */
+	struct sandbox_config sandbox; /* -sandbox, -runas */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;
 };

@@ -19,6 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/files.h"
+
 #define INFO_MAX 65536u
 #define PLAIN_MAX 60u /* longer names are cut, with a sum behind */
 #define BACKLOG 64
@@ -64,6 +66,11 @@ int rundir_open(bool make, struct lodge_err *err)
 		return err_set(err, -errno, "cannot make the folder %s for control sockets: %s",
 			       path, strerror(errno));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* What the machine makes there it takes away again. */
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/x");
+	if (make && fd >= 0)
+		file_note(path, FILE_REMOVE);
+	path[strlen(path) - 2] = '\0';
 	if (fd < 0 && errno == ENOENT && !make)
 		return -ENOENT;
 	if (fd < 0)

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/thread.h"
 
 #define STACK_BYTES (512u << 10) /* jansson reads SCAN_DEPTH_MAX levels by recursion */
 #define EVENTS_MAX 64u
@@ -40,6 +41,7 @@ struct control {
 	struct vm *vm;
 	pthread_t thread;
 	bool started;
+	uid_t uid; /* ours, once it is started */
 	_Atomic bool stop;
 	int epfd, wake_fd, listen_fd;
 	struct list clients;
@@ -226,13 +228,13 @@ static void sweep(struct control *c)
 }
 
 /* Ours alone: the folder and the mode say so, and so does the kernel of who is there. */
-static bool may_control(int fd)
+static bool may_control(int fd, uid_t uid)
 {
 	struct ucred who;
 	socklen_t len = sizeof(who);
 
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	       (who.uid == geteuid() || !who.uid);
+	       (who.uid == uid || !who.uid);
 }
 
 static void accept_clients(struct control *c)
@@ -242,7 +244,7 @@ static void accept_clients(struct control *c)
 
 		if (fd < 0)
 			return;
-		if (may_control(fd))
+		if (may_control(fd, c->uid))
 			add_client(c, fd, MON_QMP);
 		else
 			close(fd);
@@ -378,7 +380,6 @@ static void *control_main(void *arg)
 	struct epoll_event ev[BATCH];
 	struct control *c = arg;
 
-	pthread_setname_np(pthread_self(), "control");
 	while (!atomic_load(&c->stop)) {
 		int n = epoll_wait(c->epfd, ev, BATCH, c->balloon_waits ? 100 : -1);
 
@@ -432,15 +433,13 @@ int control_listen(struct control *c, int fd, struct lodge_err *err)
 
 int control_start(struct control *c, struct lodge_err *err)
 {
-	pthread_attr_t attr;
 	int r;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	r = pthread_create(&c->thread, &attr, control_main, c);
-	pthread_attr_destroy(&attr);
+	c->uid = geteuid();
+	r = thread_create(&c->thread, THREAD_CONTROL, "control", STACK_BYTES, control_main, c);
+
 	c->started = !r;
-	return r ? err_set(err, -r, "cannot start the control thread: %s", strerror(r)) : 0;
+	return r ? err_set(err, r, "cannot start the control thread: %s", strerror(-r)) : 0;
 }
 
 void control_stop(struct control *c)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/range.h"
 
 #define STREAM_FIRST (1u << 20)
@@ -31,8 +32,8 @@ static int fail(struct lodge_err *err, int code, const char *what, const char *p
 	case -EPERM:
 		return err_set(err, code,
 			       "the %s '%s' may not be read by this user; change its permissions, "
-			       "or copy it to where you can read it",
-			       what, path);
+			       "or copy it to where you can read it%s",
+			       what, path, file_denied_hint(-code));
 	case -EISDIR:
 		return err_set(err, code, "the %s '%s' is a directory; name a file", what, path);
 	case -EFBIG:
@@ -95,6 +96,7 @@ int fw_file_open(struct fw_file *f, const char *path, const char *what, uint64_t
 	*f = (struct fw_file){.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)};
 	if (f->fd < 0)
 		return fail(err, -errno, what, path);
+	file_note(path, FILE_READ);
 	if (fstat(f->fd, &st) < 0)
 		ret = -errno;
 	else if (S_ISDIR(st.st_mode))

@@ -47,6 +47,7 @@ struct board {
 	struct list nets;    /* struct board_net: the back ends of -netdev and -nic */
 	unsigned net_cards;  /* that were given a MAC address */
 	struct list roms;    /* struct pci_rom */
+	struct list shares;  /* struct share: folders of the host, each with a thread */
 	struct list videos;  /* struct board_video: display adapters, with their memory */
 
 	struct apic_bus *apics;

@@ -516,6 +516,7 @@ struct board *board_new(struct vm *vm, struct lodge_err *err)
 	list_init(&b->nets);
 	list_init(&b->roms);
 	list_init(&b->videos);
+	list_init(&b->shares);
 	err->msg[0] = '\0';
 	r = board_video_bytes(&vm->cfg, &b->video_bytes, err);
 	if (!r)

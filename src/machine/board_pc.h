@@ -60,4 +60,7 @@ void board_uuid(const struct board *b, uint8_t out[16]);
 /* The power button is pressed. */
 void board_power_button(struct board *b);
 
+/* Start the threads of shared folders (board_share.c). */
+int board_start_shares(struct board *b, struct lodge_err *err) MUST_CHECK;
+
 #endif

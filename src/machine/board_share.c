@@ -12,6 +12,7 @@
 
 /* A device with its server and the thread between them. */
 struct share {
+	struct list link;
 	struct virtio_9p *dev;
 	struct p9_queue *queue;
 	struct p9_server *server;
@@ -21,6 +22,7 @@ static void share_free(void *obj)
 {
 	struct share *s = obj;
 
+	list_del(&s->link);
 	virtio_9p_free(s->dev);
 	p9_queue_free(s->queue);
 	p9_server_free(s->server);
@@ -69,6 +71,7 @@ static int add_share(struct board *b, struct props *p, const struct p9_config *f
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(err, -ENOMEM, "no memory to share a folder");
+	list_add_tail(&b->shares, &s->link);
 	s->server = p9_server_new(folder, err);
 	if (s->server)
 		s->queue = p9_queue_new(s->server, b->vm->loop, err);
@@ -80,6 +83,18 @@ static int add_share(struct board *b, struct props *p, const struct p9_config *f
 		return -EINVAL;
 	}
 	return board_adopt(b, id, virtio_9p_device(s->dev), s, share_free, err);
+}
+
+int board_start_shares(struct board *b, struct lodge_err *err)
+{
+	struct share *s;
+	int r = 0;
+
+	list_for_each_entry (s, &b->shares, link) {
+		if (!r)
+			r = p9_queue_start(s->queue, err);
+	}
+	return r;
 }
 
 static struct props *find_fsdev(struct board *b, const char *id)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -309,9 +310,11 @@ static int create(const struct drive *d, const char *path, struct lodge_err *err
 		.trust_backing = true,
 	};
 
+	struct stat st;
+
 	if (!realpath(blk_path(d->image), base))
 		return err_set(err, -errno, "%s: %s", blk_path(d->image), strerror(errno));
-	if (!access(path, F_OK))
+	if (!stat(path, &st))
 		return err_set(err, -EEXIST,
 			       "%.400s exists; choose another file, or mode=existing to use it",
 			       path);

@@ -290,9 +290,16 @@ int drive_make_queue(struct drive *d, struct drive_medium *m, struct lodge_err *
 		.on_error = on_error,
 		.opaque = d,
 	};
+	int r;
 
 	m->queue = blk_queue_new(m->image, &cfg, err);
-	return m->queue ? 0 : -ENOMEM;
+	if (!m->queue)
+		return -ENOMEM;
+	/* The machine runs: the device that will submit can start no thread. */
+	r = blk_queue_start(m->queue, err);
+	if (r)
+		blk_queue_free(m->queue);
+	return r;
 }
 
 static int open_medium(struct drive *d, const struct drive_spec *s, struct lodge_err *err)
@@ -420,6 +427,18 @@ static int add_cidata(struct board *b, struct lodge_err *err)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	r = add(b, &s, err);
 	close(fd);
+	return r;
+}
+
+int drives_start(struct board *b, struct lodge_err *err)
+{
+	struct drive *d;
+	int r = 0;
+
+	list_for_each_entry (d, &b->drives, link) {
+		if (!r && d->queue)
+			r = blk_queue_start(d->queue, err);
+	}
 	return r;
 }
 

@@ -44,6 +44,8 @@ struct drive {
 
 /* Open all of them, in order. Once, before devices. */
 int drives_open(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Start the threads of their queues (blk_queue_start). */
+int drives_start(struct board *b, struct lodge_err *err) MUST_CHECK;
 /*
  * Flush and close. After the devices that use them are gone. -errno, having told the person, when
  * something a guest wrote could not be kept.

@@ -12,6 +12,7 @@
 #include <x86intrin.h>
 
 #include "base/clock.h"
+#include "base/files.h"
 #include "base/props.h"
 #include "machine/board_int.h"
 #include "machine/drive.h"
@@ -233,6 +234,11 @@ int vm_restore(struct vm *vm, struct lodge_err *err)
 	clock_vm_stop();
 	vm->stopped_tsc = __rdtsc();
 	board_reset_devices(vm->board);
+	/* Nothing is booted now, but a reset will read them. */
+	if (vm->cfg.kernel)
+		file_note(vm->cfg.kernel, FILE_READ);
+	if (vm->cfg.initrd)
+		file_note(vm->cfg.initrd, FILE_READ);
 	/* TSCs first: deadlines of local APICs are by them. */
 	r = load_cpus(vm, err);
 	if (!r)

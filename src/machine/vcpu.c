@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "machine/vm_int.h"
 
 #define STACK_BYTES (512u << 10)
@@ -159,10 +160,7 @@ static void *cpu_main(void *arg)
 {
 	struct vm_cpu *c = arg;
 	struct vm *vm = c->vm;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", c->index);
-	pthread_setname_np(pthread_self(), name);
 	this_cpu = c;
 	atomic_store(&c->tid, (int)syscall(SYS_gettid));
 	prctl(PR_SET_TIMERSLACK, 1); /* ns: sleeps until a guest's deadline are to end there */
@@ -225,15 +223,13 @@ void vm_resume(struct vm *vm, uint32_t why)
 
 static int start_one(struct vm_cpu *c)
 {
-	pthread_attr_t attr;
+	char name[16];
 	int r;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	r = pthread_create(&c->thread, &attr, cpu_main, c);
-	pthread_attr_destroy(&attr);
+	snprintf(name, sizeof(name), "vcpu%u", c->index);
+	r = thread_create(&c->thread, THREAD_VCPU, name, STACK_BYTES, cpu_main, c);
 	if (r)
-		return -r;
+		return r;
 	c->started = true;
 	pthread_mutex_lock(&c->vm->run_lock);
 	c->vm->running++;

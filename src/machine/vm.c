@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "chardev/hub.h"
 #include "machine/chardevs.h"
 #include "machine/drive.h"
@@ -294,23 +295,36 @@ static void *io_main(void *arg)
 {
 	struct vm *vm = arg;
 
-	pthread_setname_np(pthread_self(), "io");
 	io_loop_run(vm->loop);
 	return NULL;
 }
 
+/* They keep still while VM_PAUSE_START is set. */
+static int start_threads(struct vm *vm, struct lodge_err *err)
+{
+	int r = drives_start(vm->board, err);
+
+	if (!r)
+		r = board_start_shares(vm->board, err);
+	if (r)
+		return r;
+	r = thread_create(&vm->io_thread, THREAD_IO, "io", IO_STACK_BYTES, io_main, vm);
+	if (r)
+		return err_set(err, r, "cannot start the io thread: %s", strerror(-r));
+	vm->io_started = true;
+	return vm_cpus_start(vm, err);
+}
+
 int vm_start(struct vm *vm, struct lodge_err *err)
 {
-	pthread_attr_t attr;
 	int r;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, IO_STACK_BYTES);
-	r = pthread_create(&vm->io_thread, &attr, io_main, vm);
-	pthread_attr_destroy(&attr);
+	atomic_fetch_or(&vm->pause, VM_PAUSE_START);
+	r = start_threads(vm, err);
+	if (!r && vm->cfg.before_run)
+		r = vm->cfg.before_run(vm->cfg.before_run_opaque, err);
 	if (r)
-		return err_set(err, -r, "cannot start the io thread: %s", strerror(r));
-	vm->io_started = true;
+		return r;
 	pthread_mutex_lock(&vm->lock);
 	/* A restored machine stands still as it did when it was saved. */
 	vm->launched = !vm->cfg.start_stopped || vm->stopped_tsc;
@@ -321,7 +335,8 @@ int vm_start(struct vm *vm, struct lodge_err *err)
 		vm_go_locked(vm, 0);
 	}
 	pthread_mutex_unlock(&vm->lock);
-	return vm_cpus_start(vm, err);
+	vm_resume(vm, VM_PAUSE_START);
+	return 0;
 }
 
 /* ---- Requests, main's side ---------------------------------------------------------------------

@@ -109,6 +109,9 @@ struct vm_config {
 	/* Go on with this saved machine instead of booting; borrowed until vm_new() returns. */
 	struct state_file *restore;
 	bool restore_check; /* all of its memory is read and compared with its checksums first */
+	/* Called by vm_start() when its threads are there and no guest instruction has run; -errno ends it. */
+	int (*before_run)(void *opaque, struct lodge_err *err);
+	void *before_run_opaque;
 };
 
 /* How a VM ended. */

@@ -31,6 +31,7 @@
 #define VM_PAUSE_QUIT 8u    /* threads end */
 #define VM_PAUSE_IO 16u	    /* a disk failed, and werror= or rerror= says stop */
 #define VM_PAUSE_USER 32u   /* somebody said stop, or -S */
+#define VM_PAUSE_START 64u  /* not all threads are there yet */
 /* Those for which the guest's clock stands still. */
 #define VM_PAUSE_CLOCK (VM_PAUSE_STOPPED | VM_PAUSE_IO | VM_PAUSE_USER)
 

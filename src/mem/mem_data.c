@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/range.h"
@@ -92,7 +93,9 @@ static bool own_page(struct walk *w, uint64_t page)
 	ssize_t got;
 
 	if (page - w->first >= w->count) {
-		got = pread(mem->pagemap, w->map, n * 8, (off_t)(at * 8));
+		struct iovec iov = {w->map, n * 8};
+
+		got = preadv(mem->pagemap, &iov, 1, (off_t)(at * 8));
 		w->first = page;
 		w->count = got > 0 ? (uint64_t)got / 8 : 0;
 		if (!w->count)

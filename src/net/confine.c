@@ -31,6 +31,7 @@
 
 #include "base/range.h"
 #include "net/user_int.h"
+#include "sandbox/filter.h"
 
 #define RESOLV "/etc/resolv.conf"
 #define RESOLV_MAX 65536u
@@ -246,161 +247,104 @@ int net_confine_files(const char *tftp, struct lodge_err *err)
 /* ---- System calls -------------------------------------------------------------------------------
  */
 
-/* Allowed with any arguments. */
-static const int plain_calls[] = {
+#define ALWAYS 1u
+#define FILES 2u
+#define ANY SANDBOX_ANY
+#define TYPE 0xfu /* of a socket, without its flags */
+#define CALL(name) SANDBOX_CALL(name, ALWAYS)
+#define IF(name, arg, mask, val) SANDBOX_IF(name, ALWAYS, arg, mask, val)
+#define SOCKET(domain, type) SANDBOX_IF2(socket, ALWAYS, 0, ANY, domain, 1, TYPE, type)
+#define NO_SOCKET(domain, type) \
+	SANDBOX_REFUSE2(socket, ALWAYS, 0, ANY, domain, 1, TYPE, type, EPERM)
+#define OPTION(level, name) SANDBOX_IF2(setsockopt, ALWAYS, 1, ANY, level, 2, ANY, name)
+
+static const struct sandbox_call calls[] = {
 	/* data in and out, of descriptors it has */
-	SCMP_SYS(read),
-	SCMP_SYS(readv),
-	SCMP_SYS(recvfrom),
-	SCMP_SYS(recvmsg),
-	SCMP_SYS(recvmmsg),
-	SCMP_SYS(write),
-	SCMP_SYS(writev),
-	SCMP_SYS(sendto),
-	SCMP_SYS(sendmsg),
-	SCMP_SYS(sendmmsg),
-	SCMP_SYS(poll),
-	SCMP_SYS(ppoll),
-	SCMP_SYS(close),
-	SCMP_SYS(lseek),
+	CALL(read),
+	CALL(readv),
+	CALL(recvfrom),
+	CALL(recvmsg),
+	CALL(recvmmsg),
+	CALL(write),
+	CALL(writev),
+	CALL(sendto),
+	CALL(sendmsg),
+	CALL(sendmmsg),
+	CALL(poll),
+	CALL(ppoll),
+	CALL(close),
+	CALL(lseek),
 	/* sockets it may make */
-	SCMP_SYS(bind),
-	SCMP_SYS(listen),
-	SCMP_SYS(accept),
-	SCMP_SYS(accept4),
-	SCMP_SYS(connect),
-	SCMP_SYS(shutdown),
-	SCMP_SYS(getsockname),
-	SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt),
+	CALL(bind),
+	CALL(listen),
+	CALL(accept),
+	CALL(accept4),
+	CALL(connect),
+	CALL(shutdown),
+	CALL(getsockname),
+	CALL(getpeername),
+	CALL(getsockopt),
 	/* memory and time */
-	SCMP_SYS(brk),
-	SCMP_SYS(munmap),
-	SCMP_SYS(mremap),
-	SCMP_SYS(madvise),
-	SCMP_SYS(futex),
-	SCMP_SYS(clock_gettime),
-	SCMP_SYS(gettimeofday),
-	SCMP_SYS(getrandom),
+	CALL(brk),
+	CALL(munmap),
+	CALL(mremap),
+	CALL(madvise),
+	CALL(futex),
+	CALL(clock_gettime),
+	CALL(gettimeofday),
+	CALL(getrandom),
 	/* its own end */
-	SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(restart_syscall),
-	SCMP_SYS(exit),
-	SCMP_SYS(exit_group),
-	SCMP_SYS(getpid),
+	CALL(rt_sigreturn),
+	CALL(rt_sigprocmask),
+	CALL(restart_syscall),
+	CALL(exit),
+	CALL(exit_group),
+	CALL(getpid),
 	/* what files are left */
-	SCMP_SYS(fstat),
-	SCMP_SYS(newfstatat),
-};
-
-/* Allowed if argument `arg`, masked, is `val`. */
-struct call_rule {
-	int call;
-	unsigned arg;
-	uint64_t mask, val;
-};
-
-#define ANY UINT64_MAX
-static const struct call_rule arg_calls[] = {
-	{SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_PATH, O_RDONLY},
-	{SCMP_SYS(mmap), 2, PROT_EXEC, 0},
-	{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
-	{SCMP_SYS(ioctl), 1, ANY, FIONREAD},
-	{SCMP_SYS(ioctl), 1, ANY, FIONBIO},
-	{SCMP_SYS(fcntl), 1, ANY, F_GETFL},
-	{SCMP_SYS(fcntl), 1, ANY, F_SETFL},
-	{SCMP_SYS(fcntl), 1, ANY, F_GETFD},
-	{SCMP_SYS(fcntl), 1, ANY, F_SETFD},
-};
-
-#define TYPE_MASK 0xfu
-static const struct {
-	int domain, type;
-} sockets[] = {
-	{AF_INET, SOCK_STREAM},
-	{AF_INET, SOCK_DGRAM},
-	{AF_INET6, SOCK_STREAM},
-	{AF_INET6, SOCK_DGRAM},
-};
-
-static const struct {
-	int level, name;
-} options[] = {
-	{SOL_SOCKET, SO_REUSEADDR}, {SOL_SOCKET, SO_OOBINLINE},	  {SOL_SOCKET, SO_BROADCAST},
-	{IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_IPV6, IPV6_V6ONLY},  {IPPROTO_IP, IP_TTL},
-	{IPPROTO_IP, IP_RECVERR},   {IPPROTO_IPV6, IPV6_RECVERR}, {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
-};
-
-static struct scmp_arg_cmp arg_is(unsigned arg, uint64_t mask, uint64_t val)
-{
-	return (struct scmp_arg_cmp){.arg = arg,
-				     .op = SCMP_CMP_MASKED_EQ,
-				     .datum_a = mask,
-				     .datum_b = val};
-}
-
-static int add_rule(scmp_filter_ctx ctx, uint32_t action, int call, struct scmp_arg_cmp a,
-		    struct scmp_arg_cmp b)
-{
-	const struct scmp_arg_cmp both[2] = {a, b};
-
-	return seccomp_rule_add_array(ctx, action, call, 2, both);
-}
-
-static int add_socket_rules(scmp_filter_ctx ctx)
-{
-	static const int families[] = {AF_INET, AF_INET6};
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(sockets) && !r; i++)
-		r = add_rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket),
-			     arg_is(0, ANY, (uint64_t)sockets[i].domain),
-			     arg_is(1, TYPE_MASK, (uint64_t)sockets[i].type));
+	CALL(fstat),
+	CALL(newfstatat),
+	SANDBOX_IF(openat, FILES, 2, O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_PATH, O_RDONLY),
+	IF(mmap, 2, PROT_EXEC, 0),
+	IF(mprotect, 2, PROT_EXEC, 0),
+	IF(ioctl, 1, ANY, FIONREAD),
+	IF(ioctl, 1, ANY, FIONBIO),
+	IF(fcntl, 1, ANY, F_GETFL),
+	IF(fcntl, 1, ANY, F_SETFL),
+	IF(fcntl, 1, ANY, F_GETFD),
+	IF(fcntl, 1, ANY, F_SETFD),
+	SOCKET(AF_INET, SOCK_STREAM),
+	SOCKET(AF_INET, SOCK_DGRAM),
+	SOCKET(AF_INET6, SOCK_STREAM),
+	SOCKET(AF_INET6, SOCK_DGRAM),
 	/* The library tries raw sockets where "ping sockets" are not allowed, and does without. */
-	for (size_t i = 0; i < ARRAY_SIZE(families) && !r; i++)
-		r = add_rule(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket),
-			     arg_is(0, ANY, (uint64_t)families[i]), arg_is(1, TYPE_MASK, SOCK_RAW));
-	for (size_t i = 0; i < ARRAY_SIZE(options) && !r; i++)
-		r = add_rule(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt),
-			     arg_is(1, ANY, (uint64_t)options[i].level),
-			     arg_is(2, ANY, (uint64_t)options[i].name));
-	return r;
-}
+	NO_SOCKET(AF_INET, SOCK_RAW),
+	NO_SOCKET(AF_INET6, SOCK_RAW),
+	OPTION(SOL_SOCKET, SO_REUSEADDR),
+	OPTION(SOL_SOCKET, SO_OOBINLINE),
+	OPTION(SOL_SOCKET, SO_BROADCAST),
+	OPTION(IPPROTO_TCP, TCP_NODELAY),
+	OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
+	OPTION(IPPROTO_IP, IP_TTL),
+	OPTION(IPPROTO_IP, IP_RECVERR),
+	OPTION(IPPROTO_IPV6, IPV6_RECVERR),
+	OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+};
 
 unsigned net_confine_count(void)
 {
-	unsigned n = ARRAY_SIZE(plain_calls) + 2; /* socket, setsockopt */
-
-	for (size_t i = 0; i < ARRAY_SIZE(arg_calls); i++)
-		n += !i || arg_calls[i].call != arg_calls[i - 1].call;
-	return n;
+	return sandbox_filter_count(calls, ARRAY_SIZE(calls), ALWAYS | FILES);
 }
 
 int net_confine_calls(bool files, struct lodge_err *err)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = ctx ? seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS)
-		    : -ENOMEM;
+	struct sandbox_filter f;
+	int r = sandbox_filter_build(&f, calls, ARRAY_SIZE(calls), files ? ALWAYS | FILES : ALWAYS,
+				     SANDBOX_KILL, err);
 
-	for (size_t i = 0; i < ARRAY_SIZE(plain_calls) && !r; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, plain_calls[i], 0);
-	for (size_t i = 0; i < ARRAY_SIZE(arg_calls) && !r; i++) {
-		const struct call_rule *c = &arg_calls[i];
-
-		if (c->call == SCMP_SYS(openat) && !files)
-			continue;
-
-		const struct scmp_arg_cmp cmp = arg_is(c->arg, c->mask, c->val);
-
-		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, c->call, 1, &cmp);
-	}
-	if (!r)
-		r = add_socket_rules(ctx);
-	if (!r)
-		r = seccomp_load(ctx);
-	if (ctx)
-		seccomp_release(ctx);
+	if (r)
+		return r;
+	r = sandbox_filter_load(&f);
+	sandbox_filter_free(&f);
 	return r ? err_set(err, r, "cannot filter the NAT process's system calls: %s", strerror(-r))
 		 : 0;
 }

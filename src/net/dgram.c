@@ -14,9 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "net/backend.h"
 #include "net/offload.h"
 #include "net/sockaddr.h"
@@ -27,6 +29,9 @@ struct net_dgram {
 	int fd;
 	struct io_watch *watch;
 	bool connected, want_out, held;
+	/* A vCPU may not connect: the io thread tries, and the card sends its frame again. */
+	int reach_fd;
+	struct io_watch *reach_watch;
 	size_t len; /* of the frame that is held */
 	uint8_t frame[NET_FRAME_MAX], out[NET_FRAME_MAX];
 };
@@ -48,6 +53,27 @@ static bool reach_peer(struct net_dgram *d)
 	return d->remote.sa.sa_family != AF_UNIX || d->connected;
 }
 
+/* On the io thread, which connects when the frame comes again. */
+static void on_reach(void *opaque, uint32_t events)
+{
+	struct net_dgram *d = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(d->reach_fd, &count, sizeof(count)) > 0)
+		net_ready(&d->nb.end);
+}
+
+/* True: the frame waits for the io thread. */
+static bool leave_to_io(struct net_dgram *d)
+{
+	uint64_t one = 1;
+
+	if (d->remote.sa.sa_family != AF_UNIX || d->connected || thread_this_kind() != THREAD_VCPU)
+		return false;
+	return write(d->reach_fd, &one, sizeof(one)) > 0;
+}
+
 static bool dgram_receive(void *opaque, const struct iovec *iov, unsigned n,
 			  const struct net_offload *off)
 {
@@ -56,6 +82,8 @@ static bool dgram_receive(void *opaque, const struct iovec *iov, unsigned n,
 	bool named;
 
 	(void)off;
+	if (len && leave_to_io(d))
+		return false;
 	if (!len || !reach_peer(d))
 		return true; /* nobody there: lost */
 	named = d->remote.len && !d->connected;
@@ -118,6 +146,9 @@ static void dgram_close(struct net_backend *nb)
 	struct net_dgram *d = (struct net_dgram *)nb;
 
 	io_watch_del(d->watch);
+	io_watch_del(d->reach_watch);
+	if (d->reach_fd >= 0)
+		close(d->reach_fd);
 	if (d->fd >= 0)
 		close(d->fd);
 	net_addr_unbind(&d->local);
@@ -135,7 +166,7 @@ static struct net_dgram *dgram_new(struct lodge_err *err)
 		return NULL;
 	}
 	d->nb.ops = &dgram_ops;
-	d->fd = -1;
+	d->fd = d->reach_fd = -1;
 	net_end_init(&d->nb.end, &dgram_end_ops, d, 0);
 	return d;
 }
@@ -189,8 +220,11 @@ static int start(struct net_dgram *d, const struct net_host *host, int fd, struc
 	}
 	if (r)
 		return r;
+	d->reach_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->reach_fd >= 0)
+		d->reach_watch = io_watch_add(host->loop, d->reach_fd, EPOLLIN, on_reach, d);
 	d->watch = io_watch_add(host->loop, d->fd, EPOLLIN, dgram_event, d);
-	return d->watch ? 0 : err_set(err, -EIO, "cannot watch a socket");
+	return d->watch && d->reach_watch ? 0 : err_set(err, -EIO, "cannot watch a socket");
 }
 
 struct net_backend *net_dgram_open(struct props *p, const struct net_host *host,

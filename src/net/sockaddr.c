@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/keyval.h"
 
 static int resolve(struct net_addr *a, const char *what, const char *host, const char *port,
@@ -172,6 +173,7 @@ int net_addr_bind(struct net_addr *a, int fd, struct lodge_err *err)
 		return err_set(err, -errno, "cannot bind to %s: %s", a->text, strerror(errno));
 	if (a->sa.sa_family == AF_UNIX && a->un.sun_path[0] && !lstat(a->un.sun_path, &st)) {
 		a->bound = true;
+		file_note(a->un.sun_path, FILE_REMOVE);
 		a->dev = st.st_dev;
 		a->ino = st.st_ino;
 	}

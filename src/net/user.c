@@ -196,14 +196,15 @@ static int bury(struct net_user *u)
 	io_watch_del(u->death);
 	io_watch_del(u->frames);
 	u->death = u->frames = NULL;
+	/* It ends by itself when they are closed; it may be another user's, which cannot be killed. */
+	close_fd(&u->data);
+	close_fd(&u->ctl);
 	if (u->pid) {
 		kill(u->pid, SIGKILL);
 		waitpid(u->pid, &status, 0);
 		u->pid = 0;
 	}
 	close_fd(&u->pidfd);
-	close_fd(&u->data);
-	close_fd(&u->ctl);
 	return status;
 }
 

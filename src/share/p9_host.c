@@ -14,6 +14,8 @@
 
 #include "share/p9_int.h"
 
+#include "base/files.h"
+
 /* ---- Nodes ---------------------------------------------------------------------------------------- */
 
 bool p9_name_ok(const char *name)
@@ -276,6 +278,7 @@ static int check_root(struct p9_server *s, struct lodge_err *err)
 		return err_set(err, fd, "cannot share the folder %s: openat2 says %s", path,
 			       strerror(-fd));
 	close(fd);
+	file_note(path, s->cfg.read_only ? FILE_TREE : FILE_TREE_WRITE);
 	return 0;
 }
 

@@ -15,6 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
+
 /* Answers told to the device in one batch with the VM lock held. */
 #define BATCH 16u
 
@@ -24,7 +26,7 @@ struct p9_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	struct list waiting, ended;
-	bool busy, stop, reset;
+	bool busy, stop, reset, started;
 	int event_fd;
 	struct io_watch *watch;
 };
@@ -56,7 +58,6 @@ static void *serve(void *arg)
 {
 	struct p9_queue *q = arg;
 
-	pthread_setname_np(pthread_self(), "9p");
 	pthread_mutex_lock(&q->lock);
 	while (!q->stop) {
 		struct p9_job *job;
@@ -127,8 +128,28 @@ static void on_event(void *opaque, uint32_t events)
 	}
 }
 
+int p9_queue_start(struct p9_queue *q, struct lodge_err *err)
+{
+	sigset_t all, old;
+	int r;
+
+	if (q->started)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = thread_create(&q->thread, THREAD_9P, "9p", 0, serve, q);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	q->started = !r;
+	return r ? err_set(err, r, "cannot start the thread for a shared folder: %s", strerror(-r))
+		 : 0;
+}
+
 void p9_queue_submit(struct p9_queue *q, struct p9_job *job)
 {
+	struct lodge_err err;
+
+	/* Without a thread it waits until there is one. */
+	(void)!p9_queue_start(q, &err);
 	pthread_mutex_lock(&q->lock);
 	list_init(&job->link);
 	list_add_tail(&q->waiting, &job->link);
@@ -170,6 +191,9 @@ void p9_queue_cancel(struct p9_queue *q)
 
 void p9_queue_reset(struct p9_queue *q)
 {
+	/* Nobody has been there. */
+	if (!q->started)
+		return;
 	pthread_mutex_lock(&q->lock);
 	q->reset = true;
 	pthread_cond_signal(&q->work);
@@ -179,8 +203,6 @@ void p9_queue_reset(struct p9_queue *q)
 struct p9_queue *p9_queue_new(struct p9_server *s, struct io_loop *loop, struct lodge_err *err)
 {
 	struct p9_queue *q = calloc(1, sizeof(*q));
-	sigset_t all, old;
-	int r = -ENOMEM;
 
 	if (!q) {
 		err_set(err, -ENOMEM, "no memory to share a folder");
@@ -195,17 +217,9 @@ struct p9_queue *p9_queue_new(struct p9_server *s, struct io_loop *loop, struct 
 	q->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->event_fd >= 0)
 		q->watch = io_watch_add(loop, q->event_fd, EPOLLIN, on_event, q);
-	if (q->watch) {
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		r = -pthread_create(&q->thread, NULL, serve, q);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
-	if (!r)
-		return q;
-	err_set(err, r, "cannot start the thread for a shared folder: %s", strerror(-r));
 	if (q->watch)
-		io_watch_del(q->watch);
+		return q;
+	err_set(err, -ENOMEM, "cannot watch a shared folder");
 	if (q->event_fd >= 0)
 		close(q->event_fd);
 	free(q);
@@ -221,7 +235,8 @@ void p9_queue_free(struct p9_queue *q)
 	q->stop = true;
 	pthread_cond_signal(&q->work);
 	pthread_mutex_unlock(&q->lock);
-	pthread_join(q->thread, NULL);
+	if (q->started)
+		pthread_join(q->thread, NULL);
 	io_watch_del(q->watch);
 	close(q->event_fd);
 	pthread_cond_destroy(&q->work);

@@ -28,6 +28,8 @@ struct p9_queue;
 
 /* Starts the thread. `s` and `loop` are borrowed. NULL and a sentence on failure. */
 struct p9_queue *p9_queue_new(struct p9_server *s, struct io_loop *loop, struct lodge_err *err);
+/* Start its thread, before the process is shut in; else the first job does. -errno with a sentence. */
+int p9_queue_start(struct p9_queue *q, struct lodge_err *err) MUST_CHECK;
 /* Drained first. NULL is allowed. */
 void p9_queue_free(struct p9_queue *q);
 void p9_queue_submit(struct p9_queue *q, struct p9_job *job);

@@ -11,11 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/files.h"
 #include "base/range.h"
 #include "state/format.h"
 #include "state/state.h"
@@ -27,7 +28,6 @@ struct state_writer {
 	size_t len, cap;
 	unsigned count;
 	bool no_room, too_much;
-	bool nameless; /* `temp` is not there yet */
 	uint64_t memory_len, memory_off, data_bytes;
 	uint8_t *sums; /* contents of the section "memory" */
 	size_t sums_len;
@@ -48,35 +48,18 @@ static void folder_of(const char *path, char folder[PATH_MAX])
 	snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
 }
 
-/* Without a name until the end where the file system can do that: then a process that dies leaves nothing. */
+/* A file of its own, beside the name it gets. */
 static int open_temp(struct state_writer *w)
 {
-	char folder[PATH_MAX];
+	size_t at = strlen(w->path);
 
-	folder_of(w->path, folder);
-	w->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	w->nameless = w->fd >= 0;
-	if (w->fd < 0)
-		w->fd = mkostemp(w->temp, O_CLOEXEC);
-	return w->fd < 0 ? -errno : 0;
-}
-
-/* To its final name, in the place of what is there: by a name beside it, since links do not replace. */
-static int give_name(struct state_writer *w)
-{
-	char self[40];
-
-	if (w->nameless) {
-		snprintf(self, sizeof(self), "/proc/self/fd/%d", w->fd);
-		for (unsigned i = 0; linkat(AT_FDCWD, self, AT_FDCWD, w->temp, AT_SYMLINK_FOLLOW);
-		     i++) {
-			if (errno != EEXIST || i == NAMES_TRIED)
-				return -errno;
-			snprintf(w->temp + strlen(w->path), 8, ".%06u", i);
-		}
-		w->nameless = false;
+	for (unsigned i = 0; i < NAMES_TRIED; i++) {
+		snprintf(w->temp + at, 8, ".%06u", i);
+		w->fd = open(w->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (w->fd >= 0 || errno != EEXIST)
+			break;
 	}
-	return rename(w->temp, w->path) ? -errno : 0;
+	return w->fd < 0 ? -errno : 0;
 }
 
 struct state_writer *state_writer_new(const char *path, uint64_t memory_len, struct lodge_err *err)
@@ -100,7 +83,8 @@ struct state_writer *state_writer_new(const char *path, uint64_t memory_len, str
 		return NULL;
 	}
 	if (open_temp(w)) {
-		err_set(err, -errno, "cannot make a file beside '%s': %s", path, strerror(errno));
+		err_set(err, -errno, "cannot make a file beside '%s': %s%s", path, strerror(errno),
+			file_denied_hint(errno));
 		free(w->temp);
 		w->temp = NULL;
 		state_writer_abort(w);
@@ -113,7 +97,7 @@ void state_writer_abort(struct state_writer *w)
 {
 	if (!w)
 		return;
-	if (w->temp && w->fd >= 0 && !w->nameless)
+	if (w->temp && w->fd >= 0)
 		unlink(w->temp);
 	if (w->fd >= 0)
 		close(w->fd);
@@ -174,7 +158,8 @@ void state_writer_add(struct state_writer *w, const char *name, const void *p, s
 static int write_at(int fd, const uint8_t *p, uint64_t len, uint64_t off)
 {
 	while (len) {
-		ssize_t n = pwrite(fd, p, len, (off_t)off);
+		struct iovec iov = {(void *)(uintptr_t)p, len};
+		ssize_t n = pwritev(fd, &iov, 1, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -331,7 +316,7 @@ static void sync_folder(const char *path)
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	(void)!fsync(fd);
+	(void)!fdatasync(fd);
 	close(fd);
 }
 
@@ -339,10 +324,9 @@ int state_writer_finish(struct state_writer *w, struct lodge_err *err)
 {
 	int r = w->too_much ? -E2BIG : w->no_room ? -ENOMEM : write_head(w);
 
-	if (!r && fsync(w->fd))
+	/* Not fsync(): times of the file do not matter, and fewer calls are to be allowed. */
+	if (!r && (fdatasync(w->fd) || rename(w->temp, w->path)))
 		r = -errno;
-	if (!r)
-		r = give_name(w);
 	if (r) {
 		err_set(err, r, "cannot write '%s': %s", w->path, strerror(-r));
 	} else {

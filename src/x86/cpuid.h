@@ -61,4 +61,10 @@ void x86_cpuid_print_features(const struct x86_cpuid *c, FILE *out);
 void x86_cpuid_print_models(FILE *out);
 const char *x86_feature_name(enum x86_feature f);
 
+/*
+ * The program begins: where the kernel does not say how fast the time-stamp counter goes, it is measured from here
+ * on, for 4 ms at least. Optional, and then from x86_cpuid_build() on.
+ */
+void x86_tsc_mark(void);
+
 #endif

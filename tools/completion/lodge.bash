@@ -3,7 +3,7 @@
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
 -bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vga -monitor
--parallel -nic -netdev -net -nodefaults -d -D -pidfile -daemonize -S -restore -incoming -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
+-parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -restore -incoming -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
 
 _lodge_words() {
 	# The words of $1 that begin with the current one; none of them is a file name.

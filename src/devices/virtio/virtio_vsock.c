@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/range.h"
+#include "base/thread.h"
 #include "devices/virtio/vsock_int.h"
 
 #define F_STREAM VIRTIO_F_BIT(0)
@@ -261,12 +264,12 @@ void vsock_pump(struct virtio_vsock *s)
 
 /* ---- From the guest ----------------------------------------------------------------------------------- */
 
-static void reset_unknown(struct virtio_vsock *s, const struct header *h)
+static void reset_unknown(struct virtio_vsock *s, uint32_t guest_port, uint32_t host_port)
 {
-	if (h->op == OP_RST || s->n_resets == VSOCK_RESETS)
+	if (s->n_resets == VSOCK_RESETS)
 		return;
-	s->resets[s->n_resets].guest_port = h->src_port;
-	s->resets[s->n_resets++].host_port = h->dst_port;
+	s->resets[s->n_resets].guest_port = guest_port;
+	s->resets[s->n_resets++].host_port = host_port;
 }
 
 /* A violation of credit ends a stream (§5.10.6.3). */
@@ -284,17 +287,49 @@ static bool take_data(struct stream *st, const struct vq_chain *c, uint32_t len)
 	return vsock_flush(st);
 }
 
-static void take_request(struct virtio_vsock *s, const struct header *h)
+static void connect_to(struct virtio_vsock *s, const struct vsock_want *w)
 {
-	struct stream *st = vsock_connect(s, h->src_port, h->dst_port);
+	struct stream *st = vsock_connect(s, w->guest_port, w->host_port);
 
 	if (!st) {
-		reset_unknown(s, h);
+		reset_unknown(s, w->guest_port, w->host_port);
 		return;
 	}
-	st->peer_alloc = h->buf_alloc;
-	st->peer_fwd = h->fwd_cnt;
+	st->peer_alloc = w->buf_alloc;
+	st->peer_fwd = w->fwd_cnt;
 	st->tell |= TELL(OP_RESPONSE);
+}
+
+/* On the io thread. */
+static void on_wants(void *opaque, uint32_t events)
+{
+	struct virtio_vsock *s = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(s->want_fd, &count, sizeof(count)) < 0)
+		return;
+	for (unsigned i = 0; i < s->n_wants; i++)
+		connect_to(s, &s->wants[i]);
+	s->n_wants = 0;
+	vsock_pump(s);
+}
+
+static void take_request(struct virtio_vsock *s, const struct header *h)
+{
+	const struct vsock_want w = {h->src_port, h->dst_port, h->buf_alloc, h->fwd_cnt};
+	uint64_t one = 1;
+
+	if (thread_this_kind() != THREAD_VCPU) {
+		connect_to(s, &w);
+	} else if (s->n_wants == VSOCK_RESETS) {
+		reset_unknown(s, w.guest_port, w.host_port);
+	} else {
+		s->wants[s->n_wants++] = w;
+		/* Full only when it is readable anyway. */
+		if (write(s->want_fd, &one, sizeof(one)) < 0)
+			return;
+	}
 }
 
 /* What a packet does to its stream. False: the stream ends by RST. */
@@ -335,8 +370,8 @@ static void take_packet(struct virtio_vsock *s, const struct header *h, const st
 	if (!st) {
 		if (h->op == OP_REQUEST && h->type == TYPE_STREAM)
 			take_request(s, h);
-		else
-			reset_unknown(s, h);
+		else if (h->op != OP_RST)
+			reset_unknown(s, h->src_port, h->dst_port);
 		return;
 	}
 	if (h->op == OP_RST) {
@@ -407,7 +442,7 @@ static void reset(struct virtio_dev *v)
 	struct virtio_vsock *s = container_of(v, struct virtio_vsock, v);
 
 	vsock_close_all(s);
-	s->n_resets = 0;
+	s->n_resets = s->n_wants = 0;
 	s->event_pending = 0;
 }
 
@@ -432,7 +467,7 @@ static int post_load(struct device *dev)
 			return -EINVAL;
 	}
 	vsock_close_all(s);
-	s->n_resets = 0;
+	s->n_resets = s->n_wants = 0;
 	s->event_pending = 1;
 	return 0;
 }
@@ -450,6 +485,14 @@ static const struct device_class virtio_vsock_class = {
 	.fields = fields,
 	.post_load = post_load,
 };
+
+static int watch_wants(struct virtio_vsock *s, struct lodge_err *err)
+{
+	s->want_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->want_fd >= 0)
+		s->want_watch = io_watch_add(s->v.loop, s->want_fd, EPOLLIN, on_wants, s);
+	return s->want_watch ? 0 : err_set(err, -ENOMEM, "no memory for a vsock");
+}
 
 struct virtio_vsock *virtio_vsock_new(const struct virtio_vsock_config *cfg, struct lodge_err *err)
 {
@@ -470,7 +513,7 @@ struct virtio_vsock *virtio_vsock_new(const struct virtio_vsock_config *cfg, str
 		return NULL;
 	}
 	list_init(&s->streams);
-	s->listen_fd = -1;
+	s->listen_fd = s->want_fd = -1;
 	s->guest_cid = cfg->guest_cid;
 	vc.queues = 3;
 	vc.queue_size = QUEUE_SIZE;
@@ -482,7 +525,7 @@ struct virtio_vsock *virtio_vsock_new(const struct virtio_vsock_config *cfg, str
 	}
 	virtio_config_reg(&s->v, "guest_cid", 0, 4, (uint32_t)s->guest_cid, 0);
 	virtio_config_reg(&s->v, "guest_cid", 4, 4, 0, 0);
-	if (vsock_listen(s, err)) {
+	if (vsock_listen(s, err) || watch_wants(s, err)) {
 		virtio_vsock_free(s);
 		return NULL;
 	}
@@ -495,6 +538,10 @@ void virtio_vsock_free(struct virtio_vsock *s)
 		return;
 	virtio_dev_free(&s->v);
 	vsock_unlisten(s);
+	if (s->want_watch)
+		io_watch_del(s->want_watch);
+	if (s->want_fd >= 0)
+		close(s->want_fd);
 	free(s->path);
 	free(s);
 }

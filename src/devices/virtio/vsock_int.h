@@ -68,6 +68,13 @@ struct virtio_vsock {
 		uint32_t guest_port, host_port;
 	} resets[VSOCK_RESETS];
 	unsigned n_resets;
+	/* Streams the guest wants, for the io thread: a vCPU's may not make sockets. */
+	struct vsock_want {
+		uint32_t guest_port, host_port, buf_alloc, fwd_cnt;
+	} wants[VSOCK_RESETS];
+	unsigned n_wants;
+	int want_fd;
+	struct io_watch *want_watch;
 	uint8_t event_pending; /* saved: the driver is to be told that all streams are gone */
 };
 

@@ -39,6 +39,9 @@ int soft_code_map(size_t bytes, uint8_t **rw, uint8_t **rx)
 	return 0;
 }
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #define HUGE_BYTES ((size_t)2 << 20)
 
 void *soft_map_tables(size_t bytes, bool dense)
@@ -58,8 +61,16 @@ void *soft_map_tables(size_t bytes, bool dense)
 		munmap(p, before);
 	if (before < slack)
 		munmap(p + before + bytes, slack - before);
-	madvise(p + before, bytes, MADV_HUGEPAGE);
 	return p + before;
+}
+
+void soft_make_dense(void *p, size_t bytes)
+{
+	size_t whole = bytes & ~(HUGE_BYTES - 1);
+
+	/* The kernel's own thread does it some time; Linux 6.1 does it at once. */
+	madvise(p, align_up(bytes, PAGE_BYTES), MADV_HUGEPAGE);
+	madvise(p, whole, MADV_COLLAPSE);
 }
 
 void soft_unmap_tables(void *p, size_t bytes)

@@ -24,6 +24,8 @@ void soft_code_unmap(size_t bytes, uint8_t *rw, uint8_t *rx);
  * costs a sixth of what it does alone.
  */
 void *soft_map_tables(size_t bytes, bool dense) MUST_CHECK;
+/* Dense ones begin in small pages, since a huge one takes up to 5 ms to be zeroed; from here on they are huge. */
+void soft_make_dense(void *p, size_t bytes);
 void soft_unmap_tables(void *p, size_t bytes);
 
 #endif

@@ -53,6 +53,7 @@ void soft_code_page_seen(struct soft_cpu *cpu, gva_t lin)
 /* No jump cache entry matches any more. */
 static void forget_code(struct soft_cpu *cpu)
 {
+	SOFT_COUNT(cpu, code_moved);
 	gp_memset(cpu->code_seen, 0, sizeof(cpu->code_seen));
 	soft_code_moved(cpu);
 }

@@ -501,6 +501,13 @@ static void deliver_raised(struct soft_cpu *cpu)
 	deliver(cpu, &ev);
 }
 
+/*
+ * Up to so many vCPUs have their tables, which are looked up at random, in huge pages, once they have left guest
+ * code so often.
+ */
+#define DENSE_CPUS 8u
+#define DENSE_AFTER 4u
+
 static enum engine_exit soft_run(struct vcpu *v)
 {
 	struct soft_cpu *cpu = cpu_of(v);
@@ -513,6 +520,10 @@ static enum engine_exit soft_run(struct vcpu *v)
 		gp_memcpy(cpu->error, text, sizeof(text));
 		return ENGINE_EXIT_ERROR;
 	}
+	/* Guests that are over in a moment do without. */
+	if (cpu->runs <= DENSE_AFTER && cpu->runs++ == DENSE_AFTER &&
+	    cpu->e->cfg.cpus <= DENSE_CPUS)
+		soft_make_dense(cpu, sizeof(*cpu));
 	soft_enter(cpu);
 	int raised = _setjmp(cpu->unwind);
 
@@ -664,9 +675,6 @@ static const char *soft_error(const struct vcpu *v)
 {
 	return cpu_of(v)->error;
 }
-
-/* Up to so many vCPUs have their tables, which are looked up at random, in huge pages. */
-#define DENSE_CPUS 8u
 
 static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 {

@@ -312,6 +312,7 @@ struct soft_cpu {
 		uint64_t pc, trap, eflags;
 	} jit_fault;
 	struct soft_check *check; /* NULL: no lockstep */
+	unsigned runs;		  /* how often it went into guest code, up to DENSE_AFTER */
 	struct soft_op one[2];	  /* one operation, and what stops behind it */
 	struct x86_insn one_insn; /* what one[0] may point to */
 

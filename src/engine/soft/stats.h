@@ -65,6 +65,7 @@ struct soft_event;
 	X(tlb_switch, "switches to a PCID that kept its entries")              \
 	X(tlb_invlpg, "pages invalidated (INVLPG, INVPCID)")                   \
 	X(tlb_invlpg_large, "large pages taken away by them")                  \
+	X(code_moved, "times code may have moved by that")                     \
 	X(tlb_gen_wrap, "times the TLB's generations ran out")                 \
 	X(mmio_read, "reads of device memory")                                 \
 	X(mmio_write, "writes of device memory")                               \

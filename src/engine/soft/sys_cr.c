@@ -76,7 +76,8 @@ static void set_cr0(struct soft_cpu *cpu, uint64_t new)
 		soft_raise_err(cpu, VEC_GP, 0);
 	s->cr0 = new;
 	s->efer = efer;
-	if ((new ^ old) & (CR0_PG | CR0_WP | CR0_PE))
+	/* Without paging before and after, linear addresses stay what they are (BIOS calls change PE alone). */
+	if (((new ^ old) & (CR0_PG | CR0_WP | CR0_PE)) && ((new | old) & CR0_PG))
 		soft_tlb_flush(cpu);
 	soft_mode_changed(cpu);
 }

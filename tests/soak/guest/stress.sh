@@ -2,8 +2,10 @@
 # stress-ng with --verify. usage: stress.sh SECONDS EACH [SEED [NAME …]]
 # First every stressor alone (two of it, EACH seconds), then six at a time, 20 seconds each, by
 # lot, for SECONDS. "@@stress NAME STATUS" for each, with the log where it is not 0.
+# A single NAME with pluses, a+b+c, is a mix that is repeated for SECONDS.
 # Status 3 and 4: the machine or kernel has not what it wants. Left out are those that fail on any
-# machine in a root like this (io-uring, uprobe) and those that may take the machine along.
+# machine in a root like this (io-uring, uprobe), those that may take the machine along, and zombie,
+# which calls a child wrong that has not run yet: beside loadavg there are many, on the host too.
 seconds=$1
 each=$2
 seed=${3:-1}
@@ -24,11 +26,13 @@ mincore mlock membarrier rseq schedpolicy affinity getrandom get set sysinfo prc
 daemon dup eventfd epoll poll select splice tee vmsplice sendfile seek hdd dentry dir open link
 symlink rename flock fcntl lockf chmod access inotify iomix aio aiol sock udp sockpair
 sockfd procfs remap key kcmp secretmem pkey landlock seccomp bad-altstack cache prefetch
-l1cache stream sparsematrix longjmp mcontend physpage personality vdso zombie session wait
+l1cache stream sparsematrix longjmp mcontend physpage personality vdso session wait
 sysbadaddr usersyscall enosys env cacheline peterson dekker race-sched resched rlimit null zero
 full urandom utime misaligned bitops bigheap cap chdir close copy-file dynlib enosys
 getdent handle loadavg malloc mknod pagemove pidfd pthread revio rtc schedmix
 shellsort sigxcpu switch sysfs tlb-shootdown tmpfs unshare vecsad vma wcs zlib"
+mix=
+case $* in *+*) mix=$1 && shift ;; esac
 known=" $(stress-ng --stressors 2>/dev/null) "
 list=
 for s in ${*:-$all}; do
@@ -50,19 +54,24 @@ run() { # seconds, label, stressors' options
 	timeout -s KILL $limit stress-ng $opts --timeout "$secs" "$@" >log 2>&1
 	status=$?
 	echo "@@stress $label $status"
-	[ $status = 0 ] || grep -v 'dispatching\|setting to a' log | head -12 | sed 's/^/! /'
+	[ $status = 0 ] || grep -v 'dispatching\|setting to a\|info: .*: ' log | head -12 | sed 's/^/! /'
 	rm -rf /tmp/s/* /dev/shm/* 2>/dev/null
 }
 now() { cut -d. -f1 /proc/uptime; }
 secs=$each
 for s in $list; do
-	[ "$each" -gt 0 ] && run "$each" "$s" "--$s" 2
+	[ -z "$mix" ] && [ "$each" -gt 0 ] && run "$each" "$s" "--$s" 2
 done
 secs=20
 end=$(($(now) + seconds))
 while [ "$(now)" -lt $end ]; do
 	args=
 	label=
+	if [ -n "$mix" ]; then
+		# shellcheck disable=SC2046
+		run $secs "+$mix+" $(echo "$mix" | sed 's/[^+]*/--& 1/g; s/+/ /g')
+		continue
+	fi
 	for i in 1 2 3 4 5 6; do
 		seed=$((seed * 16807 % 2147483647))
 		eval "s=\${$((seed % $# + 1))}"
