@@ -22,7 +22,7 @@ TICK = "while :; do echo -n x; done\n"
 
 def boot_and_save(path, memory, fill_mib):
     """A guest that says x for ever, saved while it does: ms in all, MiB that were not zero."""
-    with linux("cloud-amd64", "cryptomgr.notests quiet", memory=memory, args=("-name", "bench")) as vm:
+    with linux("cloud-amd64", "cryptomgr.notests quiet", memory=memory, args=("-name", "bench", "-sandbox", "on,path=" + os.path.dirname(path))) as vm:
         vm.files = []
         vm.expect("guest# ")
         if fill_mib:

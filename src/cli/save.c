@@ -112,5 +112,9 @@ void cli_save_help(void)
 	     "disks,\n"
 	     "or whose disks you copy.\n"
 	     "\n"
+	     "Where the kernel has Landlock, a machine may make files in its disks' folders only; "
+	     "start\n"
+	     "it with '-sandbox on,path=FOLDER' to have it saved elsewhere.\n"
+	     "\n"
 	     "When it cannot be saved, no file is left, and the machine goes on.");
 }

@@ -75,7 +75,7 @@ static const struct sandbox_call calls[] = {
 	CALL(getpid, ALL),
 	CALL(tgkill, ALL), /* of this process only: sandbox_calls_build() */
 	CALL(clock_gettime, ALL),
-	CALL(clock_nanosleep, M | C),
+	CALL(clock_nanosleep, M),
 	CALL(sched_yield, M | I | V),
 	REFUSE(sched_yield, C, ENOSYS), /* it waits without */
 	CALL(restart_syscall, ALL),

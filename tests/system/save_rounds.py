@@ -106,7 +106,8 @@ class Boot:
 
     def spawn(self, args):
         tier = self.rng.choice(self.tiers)
-        self.child = pexpect.spawn(LODGE[0], [*LODGE[1:], "-accel", "soft,tier=%d" % tier, *args],
+        self.child = pexpect.spawn(LODGE[0], [*LODGE[1:], "-accel", "soft,tier=%d" % tier,
+                                                "-sandbox", "on,path=" + self.folder, *args],
                                    timeout=BOOT_TIMEOUT, encoding="utf-8", codec_errors="replace",
                                    dimensions=(50, 200))
         return tier

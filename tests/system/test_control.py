@@ -82,7 +82,7 @@ def guest(tmp_path):
             "-device", "virtio-blk-pci,drive=d0,id=disk0",
             "-drive", "if=ide,index=2,media=cdrom,id=cd0",
             "-netdev", "user,id=n1", "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
-            "-device", "virtio-balloon-pci", memory="384M")
+            "-device", "virtio-balloon-pci", "-sandbox", "on,path=%s" % tmp_path, memory="384M")
     # The shared command line resets for real here.
     vm.args.remove("-no-reboot")
     vm.disk = disk

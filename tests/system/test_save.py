@@ -6,6 +6,7 @@ Run: make t T=system/save
 import os
 import re
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -24,8 +25,12 @@ def runtime(tmp_path_factory, monkeypatch):
     return path
 
 
+# Where it may make files: the sandbox has no others than its disks' folders.
+MAY = ("-sandbox", "on,path=" + tempfile.gettempdir())
+
+
 def shell(*args, name="saved", **more):
-    vm = linux("cloud-amd64", "cryptomgr.notests", args=("-name", name, *args), **more)
+    vm = linux("cloud-amd64", "cryptomgr.notests", args=("-name", name, *MAY, *args), **more)
     vm.files = []  # a restored machine's reset would read it again
     return vm
 
@@ -33,7 +38,7 @@ def shell(*args, name="saved", **more):
 def restored(path, *args, **more):
     """A machine from that file; beside it only what may be given there."""
     vm = Vm(**more)
-    vm.args = [*LODGE, "-restore", str(path), *args]
+    vm.args = [*LODGE, "-restore", str(path), *MAY, *args]
     return vm
 
 
@@ -180,6 +185,8 @@ def test_save_when_it_cannot_be_written_expect_the_guest_to_go_on(tmp_path):
         vm.expect("guest# ")
         r = lodge("save", "saved", str(tmp_path / "no" / "folder"), ok=False)
         assert r.returncode == 1 and "No such file" in r.stderr
+        r = lodge("save", "saved", "/var/lib/not-granted", ok=False)
+        assert r.returncode == 1 and "not-granted" in r.stderr
         # As large a file as half a save.
         subprocess.run(["prlimit", "--fsize=%d" % (20 << 20), "--pid", str(vm.pid)], check=True)
         r = lodge("save", "saved", str(tmp_path / "part"), ok=False)
@@ -275,7 +282,7 @@ def test_folder_when_mounted_expect_refusal_and_a_save_when_not(tmp_path):
     (tmp_path / "modlist").write_text(" ".join(os.path.basename(p) for p in paths))
     vm = Vm("-kernel", kernel("cloud-amd64"), "-initrd",
             initrd("amd64", str(tmp_path / "modlist"), *paths), "-append", "console=ttyS0 quiet",
-            "-name", "saved", "-virtfs", "local,path=%s,mount_tag=t,security_model=none" %
+            "-name", "saved", *MAY, "-virtfs", "local,path=%s,mount_tag=t,security_model=none" %
             (tmp_path / "share"))
     vm.files = []
     with vm:
@@ -298,7 +305,7 @@ def test_folder_when_mounted_expect_refusal_and_a_save_when_not(tmp_path):
 
 def test_machine_when_firmware_booted_it_expect_it_goes_on_and_resets(tmp_path):
     path = tmp_path / "state"
-    vm = Vm("-name", "saved")
+    vm = Vm("-name", "saved", *MAY)
     vm.args.remove("-no-reboot")
     with vm:
         vm.expect("Booting from|No bootable device|iPXE")
