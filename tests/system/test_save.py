@@ -278,9 +278,9 @@ def test_device_when_its_state_is_elsewhere_expect_refusal(tmp_path):
 def test_folder_when_mounted_expect_refusal_and_a_save_when_not(tmp_path):
     (tmp_path / "share").mkdir()
     (tmp_path / "share" / "hello").write_text("hi")
-    paths = modules("cloud-amd64", "virtio_pci", "9pnet_virtio", "9p")
+    paths = modules("amd64", "virtio_pci", "9pnet_virtio", "9p")
     (tmp_path / "modlist").write_text(" ".join(os.path.basename(p) for p in paths))
-    vm = Vm("-kernel", kernel("cloud-amd64"), "-initrd",
+    vm = Vm("-kernel", kernel("amd64"), "-initrd",
             initrd("amd64", str(tmp_path / "modlist"), *paths), "-append", "console=ttyS0 quiet",
             "-name", "saved", *MAY, "-virtfs", "local,path=%s,mount_tag=t,security_model=none" %
             (tmp_path / "share"))
