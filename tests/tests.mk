@@ -66,6 +66,11 @@ golden: $(GOLDEN)
 lockstep: all
 	LODGE_LOCKSTEP=whole $(PYTHON) tests/run.py --only system/lockstep
 
+# 200 saves and restores at random moments of Debian's boots: some ten minutes.
+.PHONY: save-rounds
+save-rounds: all
+	$(PYTHON) tests/system/save_rounds.py --rounds 200
+
 # Disk images, the long way: the numbers of docs/images.md, a quarter of an hour or more.
 IMAGE_TESTS := $(addprefix $(B)/tests/unit/block/,qcow2_random qcow2_kill qcow2_power qcow2_errors image_hostile)
 .PHONY: check-images

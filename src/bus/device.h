@@ -95,6 +95,10 @@ struct device_class {
 	const struct state_field *fields; /* ends with STATE_END; may be NULL */
 	int (*post_load)(
 		struct device *dev); /* check and re-derive; -EINVAL refuses; may be NULL */
+	/* Bring up to now what is only worked out when it is looked at. Before device_save(); may be NULL. */
+	void (*pre_save)(struct device *dev);
+	/* Why its state is not all here now, as the end of a sentence; NULL: it can be saved. May be NULL. */
+	const char *(*cannot_save)(const struct device *dev);
 };
 
 struct device {

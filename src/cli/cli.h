@@ -39,6 +39,8 @@ int cli_pause(int argc, char **argv);
 void cli_pause_help(void);
 int cli_resume(int argc, char **argv);
 void cli_resume_help(void);
+int cli_save(int argc, char **argv);
+void cli_save_help(void);
 int cli_console(int argc, char **argv);
 void cli_console_help(void);
 int cli_monitor(int argc, char **argv);

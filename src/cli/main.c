@@ -19,6 +19,8 @@ const struct cli_verb cli_verbs[] = {
 	{"reset", "press a running machine's reset button", cli_reset, cli_reset_help},
 	{"pause", "stop a running machine where it is", cli_pause, cli_pause_help},
 	{"resume", "let a paused machine go on", cli_resume, cli_resume_help},
+	{"save", "write a running machine to a file, for 'lodge run -restore'", cli_save,
+	 cli_save_help},
 	{"console", "attach to a running machine's console", cli_console, cli_console_help},
 	{"monitor", "talk to a running machine's monitor", cli_monitor, cli_monitor_help},
 	{"forward", "forward host ports to a running machine", cli_forward, cli_forward_help},

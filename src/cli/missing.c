@@ -7,7 +7,6 @@
 #define DISPLAYS "displays are not there yet; use -nographic and a serial console"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
-#define MIGRATION "saving, restoring and migrating are not there yet"
 #define TABLES "firmware tables of your own are not there yet"
 #define MEMORY "memory is not taken in advance; write '-m SIZE' or -object"
 #define PRIVILEGE "the sandbox keeps files out of reach without it"
@@ -33,9 +32,8 @@ static const struct {
 	{"audio", SOUND},
 	{"audiodev", SOUND},
 	{"soundhw", SOUND},
-	{"incoming", MIGRATION},
-	{"loadvm", MIGRATION},
-	{"only-migratable", MIGRATION},
+	{"loadvm", "machines are saved in files of their own; use -restore FILE"},
+	{"only-migratable", "'lodge save' says what cannot be saved"},
 	{"add-fd", "open descriptors are not taken over yet; name the files"},
 	{"acpitable", TABLES},
 	{"dtb", "device trees are not for this machine"},

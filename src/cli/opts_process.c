@@ -151,12 +151,24 @@ static int set_help(struct run_opts *o, const char *val, struct lodge_err *err)
 	return 0;
 }
 
+/* Both were seen to before any other option; two of them would be two machines. */
+static int set_restore(struct run_opts *o, const char *val, struct lodge_err *err)
+{
+	(void)o;
+	return err_set(err, -EINVAL, "-restore %s: a saved machine names another", val);
+}
+
 const struct run_opt run_opts_process[] = {
 	{"d", "LIST", "trace these items; 'help' lists them", set_trace},
 	{"D", "FILE", "traces go there instead of standard error", set_trace_file},
 	{"pidfile", "FILE", "write the process id there, while it runs", set_pidfile},
 	{"daemonize", NULL, "go on in the background once the machine is set up", set_daemonize},
 	{"S", NULL, "do not run until a monitor says cont ('lodge resume')", set_stopped},
+	{"restore", "FILE[,verify=on]",
+	 "go on with a machine that 'lodge save' wrote; options beside it may replace disks, "
+	 "networks and consoles",
+	 set_restore},
+	{"incoming", "file:FILE", "the same, as QEMU spells it", set_restore},
 	{"control", "on|off", "a control socket, by which 'lodge ps' and its like find it (on)",
 	 set_control},
 	{"sandbox", "on|off[,path=PATH][,image-folders=on|off][,log=on|off]",

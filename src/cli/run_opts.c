@@ -12,6 +12,7 @@
 #include "base/props.h"
 #include "base/range.h"
 #include "machine/board_pc.h"
+#include "state/state.h"
 
 #define DEFAULT_BIOS "bios-256k.bin"
 #define DEFAULT_RAM (128ull << 20) /* as QEMU */
@@ -84,6 +85,9 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.option_roms);
 	free_options(&o->vm.smbios);
 	free_options(&o->objects);
+	state_close(o->restore);
+	free(o->merged);
+	free(o->said);
 	while (o->string_count)
 		free(o->strings[--o->string_count]);
 }
@@ -97,6 +101,13 @@ static const struct run_opt *find(const char *name)
 		}
 	}
 	return NULL;
+}
+
+bool run_opts_takes_value(const char *name)
+{
+	const struct run_opt *opt = find(name);
+
+	return opt && opt->arg;
 }
 
 static int unknown(const char *arg, const char *name, struct lodge_err *err)
@@ -229,6 +240,23 @@ static int check(struct run_opts *o, struct lodge_err *err)
 	return r;
 }
 
+/* With -restore the options are the saved machine's, and those beside it. */
+static int take_saved(struct run_opts *o, int *argc, char ***argv, struct lodge_err *err)
+{
+	const char *path = run_restore_path(o, *argc, *argv, err);
+	int r;
+
+	if (!path)
+		return 0;
+	if (!*path)
+		return -EINVAL;
+	r = run_restore_merge(o, path, *argc, *argv, err);
+	*argc = o->merged_count;
+	*argv = o->merged;
+	o->vm.restore = o->restore;
+	return r;
+}
+
 int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *err)
 {
 	int r;
@@ -237,6 +265,9 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 	o->vm.ram_bytes = DEFAULT_RAM;
 	o->vm.kvm.irqchip = ENGINE_IRQCHIP_BEST;
 	o->vm.cpus = 1;
+	r = take_saved(o, &argc, &argv, err);
+	if (r)
+		return r;
 	for (int i = 1; i < argc; i++) {
 		r = parse_one(o, argc, argv, &i, err);
 		if (r)
@@ -247,7 +278,9 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 	default_console(o);
 	default_bios(o);
 	o->vm.no_stdio = o->daemonize;
-	r = default_nic(o, err);
+	r = run_restore_said(o, argc, argv, err);
+	if (!r)
+		r = default_nic(o, err);
 	if (!r)
 		r = add_vga(o, err);
 	return r ? r : check(o, err);

@@ -13,7 +13,7 @@
 #include "machine/vm.h"
 #include "sandbox/sandbox.h"
 
-#define RUN_STRINGS_MAX 128
+#define RUN_STRINGS_MAX 512
 
 struct run_opts {
 	struct vm_config vm;
@@ -26,7 +26,11 @@ struct run_opts {
 	const char *memory_backend; /* the id of the one that is the guest's memory */
 	bool daemonize, help;
 	const char *pidfile;
-	bool no_control; /* -control off */
+	bool no_control;	    /* -control off */
+	struct state_file *restore; /* -restore; or NULL */
+	char **merged;		    /* with it: its options and those beside it */
+	int merged_count;
+	const char **said;		/* vm.said */
 	struct sandbox_config sandbox; /* -sandbox, -runas */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;
@@ -72,6 +76,19 @@ int run_opts_add(struct vm_options *list, const char *what, const char *text, co
 /* The same; `text` may be a JSON object instead. */
 int run_opts_add_json(struct vm_options *list, const char *what, const char *text,
 		      const char *implied, struct lodge_err *err) MUST_CHECK;
+
+/* Is there such an option, with an argument? Without dashes. */
+bool run_opts_takes_value(const char *name);
+
+/* ---- opts_restore.c ----------------------------------------------------------------------------- */
+
+/* What -restore or -incoming names; NULL: neither is there; "" with a sentence: it cannot be. */
+const char *run_restore_path(struct run_opts *o, int argc, char **argv, struct lodge_err *err);
+/* o->restore, and o->merged of its options and argv's; goes to the folder those were given in. */
+int run_restore_merge(struct run_opts *o, const char *path, int argc, char **argv,
+		      struct lodge_err *err) MUST_CHECK;
+/* vm.said and vm.folder: what of argv describes the machine. */
+int run_restore_said(struct run_opts *o, int argc, char **argv, struct lodge_err *err) MUST_CHECK;
 
 /* Options QEMU has and Lodge does not yet: the sentence, or NULL if the name is unknown. */
 const char *run_opt_missing(const char *name);

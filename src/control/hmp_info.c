@@ -30,6 +30,30 @@ static int name(struct hmp *h, char **word)
 	return 0;
 }
 
+static int migrate(struct hmp *h, char **word)
+{
+	struct vm_saved s;
+	struct lodge_err why;
+
+	(void)word;
+	switch (vm_ctl_saved(h->vm, &s, &why)) {
+	case VM_SAVED:
+		mon_buf_printf(h->out,
+			       "Migration status: completed\ntotal time: %llu ms\n"
+			       "transferred ram: %llu kbytes\ntotal ram: %llu kbytes\n",
+			       (unsigned long long)(s.total_ns / 1000000),
+			       (unsigned long long)(s.data_bytes >> 10),
+			       (unsigned long long)(s.memory_bytes >> 10));
+		break;
+	case VM_SAVE_FAILED:
+		mon_buf_printf(h->out, "Migration status: failed (%s)\n", why.msg);
+		break;
+	case VM_NEVER_SAVED:
+		break;
+	}
+	return 0;
+}
+
 static int uuid(struct hmp *h, char **word)
 {
 	struct vm_ctl_info info;
@@ -196,6 +220,7 @@ static int jit(struct hmp *h, char **word)
 const struct hmp_command hmp_infos[] = {
 	{"status", NULL, "", "whether it runs", 0, 0, status},
 	{"name", NULL, "", "its name", 0, 0, name},
+	{"migrate", NULL, "", "what became of the last save", 0, 0, migrate},
 	{"uuid", NULL, "", "its UUID", 0, 0, uuid},
 	{"version", NULL, "", "the program's version", 0, 0, version},
 	{"kvm", NULL, "", "whether KVM runs it", 0, 0, kvm},

@@ -35,11 +35,21 @@ static int powerdown(struct hmp *h, char **word)
 	return 0;
 }
 
+/* -d and its like are accepted: the answer comes when it is done. */
+static int migrate(struct hmp *h, char **word)
+{
+	while (word[0][0] == '-' && word[1])
+		word++;
+	return mon_save(h->m, word[0], &h->err);
+}
+
 const struct hmp_command hmp_run_commands[] = {
 	{"stop", "s", "", "stop the machine; its clock stands still", 0, 0, stop},
 	{"cont", "c", "", "let it go on", 0, 0, cont},
 	{"system_reset", NULL, "", "reset it", 0, 0, reset},
 	{"system_powerdown", NULL, "", "press its power button", 0, 0, powerdown},
+	{"migrate", NULL, "[-d] file:PATH", "save the machine to a file; it stays stopped", 1, 2,
+	 migrate},
 	{"quit", "q", "", "end it at once", 0, 0, quit},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };

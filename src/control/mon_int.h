@@ -43,7 +43,8 @@ struct qmp_command {
 };
 
 /* Each ends with a NULL name. */
-extern const struct qmp_command qmp_run_commands[], qmp_block_commands[], qmp_device_commands[];
+extern const struct qmp_command qmp_run_commands[], qmp_block_commands[], qmp_device_commands[],
+	qmp_save_commands[];
 /* Those tables, NULL at the end; qmp.c's own is the first. */
 extern const struct qmp_command *const qmp_tables[];
 
@@ -68,6 +69,8 @@ json_int_t qmp_int(json_t *args, const char *key, json_int_t other);
 /* A string of any bytes. */
 json_t *qmp_text(const char *text, size_t len);
 
+/* Save the machine to "file:PATH". */
+int mon_save(struct mon *m, const char *uri, struct lodge_err *err) MUST_CHECK;
 /* "running", "paused", ... */
 const char *mon_state_name(enum vm_state state);
 

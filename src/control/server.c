@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,7 +26,7 @@
 #define NEW_MAX 16u
 #define BATCH 32
 #define FINISH_MS 500
-#define FINISH_LOOK_US 5000
+#define FINISH_LOOK_MS 5
 /* QEMU tells of a balloon's changes once a second. */
 #define BALLOON_NS NS_PER_SEC
 
@@ -237,8 +238,7 @@ static bool may_control(int fd, uid_t uid)
 	struct ucred who;
 	socklen_t len = sizeof(who);
 
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	       (who.uid == uid || !who.uid);
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) && (who.uid == uid || !who.uid);
 }
 
 static void accept_clients(struct control *c)
@@ -372,7 +372,7 @@ static void finish(struct control *c)
 		}
 		if (!waits || clock_mono_ns() >= end)
 			return;
-		usleep(FINISH_LOOK_US);
+		poll(NULL, 0, FINISH_LOOK_MS);
 	}
 }
 

@@ -126,6 +126,13 @@ struct engine_ops {
 	struct x86_state *(*state)(struct vcpu *v);
 	/* After the state was written from outside. */
 	void (*state_changed)(struct vcpu *v);
+	/*
+	 * With run() not running: what was signalled and not looked at yet goes into the state (nmi_pending,
+	 * init_pending, sipi_pending). To be given back by signal() if the vCPU is to run again.
+	 */
+	void (*settle)(struct vcpu *v);
+	/* What guests see of CPUID: the configuration's, less what the engine cannot give. */
+	const struct x86_cpuid *(*cpuid)(const struct engine *e);
 	const char *(*error)(const struct vcpu *v);
 	/*
 	 * For a debugger, while no vCPU runs. `debug` replaces all points, which are copied; -ENOSPC or -EINVAL with a

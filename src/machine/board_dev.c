@@ -97,6 +97,7 @@ void board_remove(struct board *b, struct board_added *a)
 
 	list_del(&a->link);
 	list_del(&a->dev->link);
+	b->taken_out |= !a->hot;
 	if (nb)
 		board_net_release(b, net_backend_id(nb));
 	/* Only PCI devices come here. */

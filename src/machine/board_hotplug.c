@@ -73,6 +73,8 @@ int board_hotplug(struct board *b, const struct board_kind *k, struct props *p,
 	if (!r)
 		r = props_done(p, err);
 	a = board_last_added(b);
+	if (a != before)
+		a->hot = true;
 	if (r && a != before)
 		board_remove(b, a);
 	if (r) {

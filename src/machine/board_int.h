@@ -75,18 +75,38 @@ struct board {
 	struct piix4_pm *pm;
 	struct pci_hotplug *hotplug;
 
-	uint64_t ram_low, ram_high; /* below and above 4 GiB */
-	uint64_t rom_bytes;	    /* of firmware, at the end of the backing; 0: none */
+	uint64_t ram_low, ram_high;	  /* below and above 4 GiB */
+	uint64_t rom_bytes;		  /* of firmware, at the end of the backing; 0: none */
 	uint64_t video_bytes, video_used; /* of display adapters, behind the RAM in the backing */
 	struct board_flash *flash[BOARD_FLASHES];
 	struct fw_smbios smbios; /* -smbios, and -uuid */
 	uint8_t uuid[16];
-	struct fw_loader tables;   /* ACPI tables for firmware, read by fw_cfg */
+	struct fw_loader tables; /* ACPI tables for firmware, read by fw_cfg */
 	bool has_vga;
 	bool booted;		   /* -boot once= is over */
+	bool taken_out;		   /* a device of the options is gone */
 	unsigned uart_irq;	   /* which UARTs ask for an interrupt */
 	bool nmi_line, nmi_masked; /* port 0x61's output, bit 7 of port 0x70 */
+	/* While devices are loaded: ISA lines wait, so that none shows an edge. Levels, and which were set. */
+	bool loading;
+	uint16_t load_level, load_set;
 };
+
+/* ---- board_pc.c --------------------------------------------------------------------------------- */
+
+/* Lines of devices are taken note of from now on; and are as noted. Around loading the devices' state. */
+void board_hold_lines(struct board *b);
+void board_release_lines(struct board *b);
+
+/* ---- board_state.c: devices as saved state ------------------------------------------------------ */
+
+struct state_writer;
+/* Can all be saved now? -errno with a sentence that says what cannot. */
+int board_can_save(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* Every device, and the board's own wires. -errno with a sentence. */
+int board_save(struct board *b, struct state_writer *w, struct lodge_err *err) MUST_CHECK;
+/* Into devices that were reset. The file has those of this board, each once, and no others. */
+int board_load(struct board *b, const struct state_file *f, struct lodge_err *err) MUST_CHECK;
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
  */
@@ -185,6 +205,7 @@ struct board_added {
 	void (*free_obj)(void *obj);
 	const struct board_kind *kind; /* NULL: not by -device or device_add */
 	bool leaving, ejected;	       /* asked to go; let go by the guest */
+	bool hot;		       /* it came while the machine ran */
 };
 
 /* The one of that id; the one in that PCI slot; the newest; one that was let go. NULL if there is none. */

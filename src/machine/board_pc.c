@@ -29,8 +29,20 @@ static void set_isa_irq(void *opaque, unsigned n, bool level)
 {
 	struct board *b = opaque;
 
+	if (b->loading) {
+		b->load_set |= (uint16_t)(1u << n);
+		b->load_level &= (uint16_t) ~(1u << n);
+		b->load_level |= (uint16_t)((unsigned)level << n);
+		return;
+	}
 	i8259_set_irq(b->pic, n, level);
 	ioapic_set_pin(b->ioapic, n == 0 ? 2 : n, level);
+}
+
+void board_hold_lines(struct board *b)
+{
+	b->loading = true;
+	b->load_level = b->load_set = 0;
 }
 
 static struct irq_line isa_irq(struct board *b, unsigned n)
@@ -50,7 +62,18 @@ static void set_uart_irq(void *opaque, unsigned n, bool level)
 
 static void set_nmi(struct board *b)
 {
-	apic_bus_set_lint(b->apics, 1, b->nmi_line && !b->nmi_masked);
+	if (!b->loading)
+		apic_bus_set_lint(b->apics, 1, b->nmi_line && !b->nmi_masked);
+}
+
+void board_release_lines(struct board *b)
+{
+	b->loading = false;
+	for (unsigned n = 0; n < 16; n++) {
+		if (b->load_set >> n & 1)
+			set_isa_irq(b, n, b->load_level >> n & 1);
+	}
+	set_nmi(b);
 }
 
 static void nmi_line(void *opaque, unsigned n, bool level)
@@ -579,10 +602,9 @@ void board_free(struct board *b)
 	free(b);
 }
 
-int board_reset(struct board *b, struct lodge_err *err)
+void board_reset_devices(struct board *b)
 {
 	struct device *dev;
-	int r;
 
 	drives_drain(b);
 	drives_drop_held(b);
@@ -594,6 +616,13 @@ int board_reset(struct board *b, struct lodge_err *err)
 	b->nmi_masked = b->nmi_line = false;
 	b->uart_irq = 0;
 	mem_set_a20(b->vm->mem, true);
+}
+
+int board_reset(struct board *b, struct lodge_err *err)
+{
+	int r;
+
+	board_reset_devices(b);
 	r = board_boot(b, err);
 	return r ? r : board_irqchip_put(b, err);
 }

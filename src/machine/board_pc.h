@@ -43,6 +43,8 @@ void board_free(struct board *b);
  * state written. No vCPU runs.
  */
 int board_reset(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The devices of that alone. */
+void board_reset_devices(struct board *b);
 
 /* The kinds of -device, with their settings. */
 void board_print_kinds(FILE *out);

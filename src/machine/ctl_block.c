@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,7 +25,7 @@
 
 #define IDLE_NS (30 * NS_PER_SEC)
 #define BUSY_NS (2 * NS_PER_SEC)
-#define LOOK_US 500
+#define LOOK_MS 1
 
 /* ---- Finding ------------------------------------------------------------------------------------ */
 
@@ -141,7 +142,7 @@ static bool wait_idle(struct vm *vm, const struct drive *d, uint64_t ns)
 	while (!(idle = !d->queue || blk_queue_idle(d->queue)) && clock_mono_ns() < end &&
 	       !atomic_load(&vm->hurry)) {
 		pthread_mutex_unlock(&vm->lock);
-		usleep(LOOK_US);
+		poll(NULL, 0, LOOK_MS);
 		pthread_mutex_lock(&vm->lock);
 	}
 	return idle;

@@ -7,12 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "machine/board_int.h"
 #include "machine/drive.h"
 
-#define LOOK_US 500
+#define LOOK_MS 1
 #define LOOKS 4000
 
 int vm_ctl_device_add(struct vm *vm, struct props *p, struct lodge_err *err)
@@ -53,7 +54,7 @@ void vm_ctl_take_out(struct vm *vm)
 			more = board_take_out(vm->board);
 		pthread_mutex_unlock(&vm->lock);
 		if (d)
-			usleep(LOOK_US);
+			poll(NULL, 0, LOOK_MS);
 	}
 }
 
@@ -72,6 +73,7 @@ int vm_ctl_drive_add(struct vm *vm, const char *id, const char *path, const char
 	}
 	d->board = vm->board;
 	d->iface = DRIVE_NONE;
+	d->hot = true;
 	r = drive_open_image(d, path, format, read_only, &m, err);
 	if (!r) {
 		pthread_mutex_lock(&vm->lock);

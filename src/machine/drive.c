@@ -354,13 +354,17 @@ static int free_drive(struct drive *d)
 	r = blk_close(d->image);
 	tell_lost(d, r);
 	free(d->id);
+	free(d->said);
 	free(d);
 	return r;
 }
 
-static int add(struct board *b, const struct drive_spec *s, struct lodge_err *err)
+static int add(struct board *b, const struct drive_spec *spec, struct lodge_err *err)
 {
 	struct drive *d = calloc(1, sizeof(*d));
+	struct vm_saved_medium medium = {NULL, NULL, NULL, NULL};
+	struct drive_spec now = *spec;
+	const struct drive_spec *s = &now;
 	int r;
 
 	if (!d)
@@ -375,10 +379,23 @@ static int add(struct board *b, const struct drive_spec *s, struct lodge_err *er
 	if (!r && s->serial && strlen(s->serial) >= sizeof(d->serial))
 		r = err_set(err, -EINVAL, "%s: serial=%s is longer than %zu characters", s->what,
 			    s->serial, sizeof(d->serial) - 1);
+	if (!r && s->open.path && !(d->said = strdup(s->open.path)))
+		r = err_set(err, -ENOMEM, "no memory for a drive");
+	/* The saved machine may have changed it since its option was given. */
+	if (!r && b->vm->cfg.restore)
+		r = vm_restore_medium(b->vm->cfg.restore, d->id, &medium, err);
+	if (!r && medium.known &&
+	    (!d->said ? !medium.said : medium.said && !strcmp(d->said, medium.said)) &&
+	    (medium.path ? !s->open.path || strcmp(medium.path, s->open.path)
+			 : s->open.path != NULL)) {
+		now.open.path = medium.path;
+		now.open.format = medium.format;
+	}
 	if (!r && !s->open.path && !s->cdrom && d->iface != DRIVE_FLOPPY)
 		r = err_set(err, -EINVAL, "%s: file=PATH is missing", s->what);
 	if (!r && s->open.path)
 		r = open_medium(d, s, err);
+	props_free(medium.known);
 	if (r) {
 		if (free_drive(d) && !err->msg[0])
 			return -EIO;

@@ -31,10 +31,12 @@ struct drive {
 	unsigned device_unit;	 /* a floppy's */
 	char device_id[64];	 /* id= of -device, or empty */
 	bool snapshot;		 /* what is written goes with the machine */
+	bool hot;		 /* it came while the machine ran */
 	struct blk *image;	 /* NULL: no medium (a CD or floppy drive's) */
 	struct blk_queue *queue; /* NULL without an image */
 	bool read_only;
 	char serial[41]; /* serial= of -drive, or empty */
+	char *said;	 /* the path its option named; NULL: none did */
 	struct board *board;
 	unsigned errors; /* told to the person so far */
 	bool lost;	 /* told that not all was saved */

@@ -240,6 +240,9 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	r = x86_cpuid_build(&vm->cpuid, vm->cfg.cpu, vm->cfg.cpus, err);
 	if (r)
 		return r;
+	r = vm->cfg.restore ? vm_restore_begin(vm, err) : 0;
+	if (r)
+		return r;
 	r = board_rom_bytes(&vm->cfg, &rom, err);
 	if (r)
 		return r;
@@ -266,7 +269,7 @@ static int set_up(struct vm *vm, struct lodge_err *err)
 	vm->board = board_new(vm, err);
 	if (!vm->board)
 		return -ENOMEM;
-	return board_reset(vm->board, err);
+	return vm->cfg.restore ? vm_restore(vm, err) : board_reset(vm->board, err);
 }
 
 struct vm *vm_new(const struct vm_config *cfg, struct lodge_err *err)
@@ -323,10 +326,13 @@ int vm_start(struct vm *vm, struct lodge_err *err)
 	if (r)
 		return r;
 	pthread_mutex_lock(&vm->lock);
-	vm->launched = !vm->cfg.start_stopped;
-	if (!vm->launched) {
+	/* A restored machine stands still as it did when it was saved. */
+	vm->launched = !vm->cfg.start_stopped || vm->stopped_tsc;
+	if (vm->cfg.start_stopped) {
 		atomic_fetch_or(&vm->pause, VM_PAUSE_USER);
 		vm_clock_stop_locked(vm);
+	} else if (!(atomic_load(&vm->pause) & VM_PAUSE_CLOCK)) {
+		vm_go_locked(vm, 0);
 	}
 	pthread_mutex_unlock(&vm->lock);
 	vm_resume(vm, VM_PAUSE_START);

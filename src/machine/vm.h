@@ -29,6 +29,7 @@
 
 struct engine_ops;
 struct props;
+struct state_file;
 
 /* Options of one kind, in the order given. */
 struct vm_options {
@@ -107,6 +108,13 @@ struct vm_config {
 	struct vm_options fsdevs, virtfs;
 	struct vm_options shares; /* -share */
 	bool snapshot;		  /* what guests write to -drive goes when the machine ends */
+	/* What describes the machine in a saved one: options of the command line, and the folder they were given in. */
+	const char *const *said;
+	unsigned n_said;
+	const char *folder;
+	/* Go on with this saved machine instead of booting; borrowed until vm_new() returns. */
+	struct state_file *restore;
+	bool restore_check; /* all of its memory is read and compared with its checksums first */
 	/* Called by vm_start() when its threads are there and no guest instruction has run; -errno ends it. */
 	int (*before_run)(void *opaque, struct lodge_err *err);
 	void *before_run_opaque;
@@ -173,6 +181,21 @@ void vm_tell_end(struct vm *vm, enum vm_cause cause);
 /* The same: ask for a reset, or (power-off) for the end that -no-shutdown turns into a stop. */
 void vm_request_reset(struct vm *vm);
 void vm_request_poweroff(struct vm *vm);
+
+/*
+ * Write the machine to a file: it is stopped first and stays so, and a failure lets it go on if it ran.
+ * -errno with a sentence, and no file then. As machine/ctl.h.
+ */
+struct vm_saved {
+	uint64_t memory_bytes,
+		data_bytes;	    /* of guest memory, firmware, video; what of it was not zero */
+	uint64_t stop_ns, total_ns; /* until vCPUs and disks stood still; in all */
+};
+int vm_ctl_save(struct vm *vm, const char *path, struct vm_saved *out,
+		struct lodge_err *err) MUST_CHECK;
+/* What became of the last one; *out of one that went well, *why of one that did not. */
+enum vm_save_state { VM_NEVER_SAVED, VM_SAVED, VM_SAVE_FAILED };
+enum vm_save_state vm_ctl_saved(struct vm *vm, struct vm_saved *out, struct lodge_err *why);
 
 /*
  * Try again the disk requests that failed and stopped the machine (werror=stop, rerror=stop), and let the

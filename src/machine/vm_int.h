@@ -94,6 +94,11 @@ struct vm {
 	bool debugged;	      /* a debugger is there; the monitors' threads */
 	uint64_t stopped_tsc; /* the host's TSC when the clock stopped; 0: it goes */
 
+	/* Of the last vm_ctl_save(), for vm_ctl_saved(); the control thread's. */
+	enum vm_save_state save_state;
+	struct vm_saved saved;
+	struct lodge_err save_why;
+
 	/* Set before threads start. */
 	void (*listener)(void *opaque, const struct vm_event *ev);
 	void *listener_opaque;
@@ -146,6 +151,39 @@ void vm_clock_stop_locked(struct vm *vm);
 void vm_go_locked(struct vm *vm, uint32_t why);
 /* The host's TSC as the guest's is made of it. With the VM lock, or with the vCPUs parked. */
 uint64_t vm_host_tsc(const struct vm *vm);
+
+/* ---- state_cpu.c: vCPUs as saved state ---------------------------------------------------------- */
+
+#define STATE_CPU_BYTES 16384u
+/* With every vCPU parked. Bytes, or -ENOSPC. */
+long vm_cpu_save(struct vm *vm, unsigned cpu, uint8_t *buf, size_t cap) MUST_CHECK;
+int vm_cpu_load(struct vm *vm, unsigned cpu, const uint8_t *buf, size_t len,
+		struct lodge_err *err) MUST_CHECK;
+/* CPUID: what guests see; and, over vm->cpuid as the options made it, what a saved guest saw. */
+long vm_cpuid_save(const struct x86_cpuid *id, uint8_t *buf, size_t cap) MUST_CHECK;
+int vm_cpuid_load(struct x86_cpuid *id, const uint8_t *buf, size_t len,
+		  struct lodge_err *err) MUST_CHECK;
+
+/* ---- restore.c ---------------------------------------------------------------------------------- */
+
+/* cfg.restore against the rest of cfg, and CPUID from it. Once, before memory and engine. */
+int vm_restore_begin(struct vm *vm, struct lodge_err *err) MUST_CHECK;
+/* What a drive showed when the machine was saved. */
+struct vm_saved_medium {
+	struct props *
+		known; /* NULL: the file says nothing of it; else whose the strings are, to be freed */
+	const char *said;	   /* the path of its option; NULL: none */
+	const char *path, *format; /* NULL: no medium */
+};
+int vm_restore_medium(const struct state_file *f, const char *id, struct vm_saved_medium *out,
+		      struct lodge_err *err) MUST_CHECK;
+/* Everything else, in place of the first board_reset(). */
+int vm_restore(struct vm *vm, struct lodge_err *err) MUST_CHECK;
+
+/* ---- lost_file.c -------------------------------------------------------------------------------- */
+
+/* Guest memory is mapped from `path`: when that can no longer be read, the process ends with a sentence. */
+void vm_watch_file(const struct vm *vm, const char *path);
 
 /* ---- cpu_dump.c ----------------------------------------------------------------------------- */
 

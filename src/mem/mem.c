@@ -10,7 +10,7 @@
  * Built without SIMD: lookups run while the guest's SIMD registers are live.
  * Threads: changes with the VM lock held; lookups and copies from any thread.
  */
-#include "mem/mem.h"
+#include "mem/mem_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,29 +21,7 @@
 
 #include "base/range.h"
 
-#define MAP_RANGES 512 /* PAM, SMRAM, holes and mapped memory BARs together stay far below */
-#define MAP_SLOTS 16
 #define A20_BIT (1ull << 20)
-
-struct map_slot {
-	uint32_t seq; /* odd while it is being filled; pairs with slot_begin/slot_valid */
-	uint32_t count;
-	struct mem_range range[MAP_RANGES]; /* sorted by gpa, no overlap, no MEM_MMIO */
-};
-
-struct mem {
-	uint8_t *base;
-	uint8_t *page_flags;
-	uint64_t ram_bytes;
-	uint64_t backing_bytes;
-	int fd;
-	uint32_t current; /* index of the published slot; written with release, read with acquire */
-	uint32_t version; /* of map and A20: partner mem_version() */
-	uint64_t a20_mask; /* all ones, or without bit 20; relaxed: listeners order a change */
-	struct mem_listener listener;
-	struct mem_range scratch[MAP_RANGES + 2];
-	struct map_slot slot[MAP_SLOTS];
-};
 
 static uint64_t flag_bytes(const struct mem *mem)
 {
@@ -94,7 +72,7 @@ struct mem *mem_new(uint64_t ram_bytes, uint64_t rom_bytes, struct lodge_err *er
 		err_set(err, -ENOMEM, "no memory for the memory map");
 		return NULL;
 	}
-	mem->fd = -1;
+	mem->fd = mem->file = mem->pagemap = -1;
 	mem->ram_bytes = ram_bytes;
 	mem->backing_bytes = total;
 	mem->a20_mask = UINT64_MAX;
@@ -121,6 +99,10 @@ void mem_free(struct mem *mem)
 		munmap(mem->base, mem->backing_bytes);
 	if (mem->fd >= 0)
 		close(mem->fd);
+	if (mem->file >= 0)
+		close(mem->file);
+	if (mem->pagemap >= 0)
+		close(mem->pagemap);
 	free(mem);
 }
 
@@ -502,9 +484,13 @@ uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len)
 		if (skip >= r.len)
 			break;
 		part = min_u64(r.len - skip, end - gpa);
-		if (r.kind == MEM_RAM &&
-		    !fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			       (off_t)(r.ram_off + skip), (off_t)part)) {
+		if (r.kind == MEM_RAM && mem->fd < 0) {
+			mem_discard_private(mem, r.ram_off + skip, part);
+			mem_wrote(mem, gpa, part);
+			sum += part;
+		} else if (r.kind == MEM_RAM &&
+			   !fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				      (off_t)(r.ram_off + skip), (off_t)part)) {
 			mem_wrote(mem, gpa, part);
 			sum += part;
 		}

@@ -35,6 +35,7 @@ struct mem_range {
 #define MEM_PAGE_DIRTY 2u    /* written since the flag was last cleared */
 #define MEM_PAGE_WRITABLE 4u /* a vCPU may hold a translation it writes by (the engine's own) */
 #define MEM_PAGE_MARKING 8u  /* the engine takes such translations away (its own) */
+#define MEM_PAGE_GONE 16u    /* discarded: what the mapped file has there does not count (mem_data.c) */
 
 struct mem_listener {
 	/* The map or the A20 mask changed: drop every cached translation. */
@@ -63,7 +64,18 @@ void mem_free(struct mem *mem);
 uint8_t *mem_base(const struct mem *mem); /* host address of backing offset 0 */
 uint64_t mem_ram_bytes(const struct mem *mem);
 uint64_t mem_backing_bytes(const struct mem *mem); /* RAM and what is behind it */
+/* The backing's descriptor; -1 when it is a private mapping of a file (mem_map_file), which no one can share. */
 int mem_fd(const struct mem *mem);
+/*
+ * From now on the backing is `fd` (duplicated) from `off` on, copied page by page where something is
+ * written. Before anything runs or has pointers' contents; the file must not shrink meanwhile.
+ */
+int mem_map_file(struct mem *mem, int fd, uint64_t off, struct lodge_err *err) MUST_CHECK;
+/*
+ * The next whole pages [*from, *to) of the backing at or behind `off` that may hold something else than zeros;
+ * false: there are none. Nobody writes meanwhile.
+ */
+bool mem_next_data(const struct mem *mem, uint64_t off, uint64_t *from, uint64_t *to);
 uint8_t *mem_page_flags(struct mem *mem); /* indexed by backing offset >> 12 */
 
 void mem_set_listener(struct mem *mem, const struct mem_listener *l); /* copied */

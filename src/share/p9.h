@@ -44,6 +44,8 @@ struct p9_server *p9_server_new(const struct p9_config *cfg, struct lodge_err *e
 void p9_server_free(struct p9_server *s);
 /* Forget the client and all that it had open. */
 void p9_server_reset(struct p9_server *s);
+/* The client has a name or a file open. With nothing being handled. */
+bool p9_server_has_open(const struct p9_server *s);
 /* The longest message that is agreed on. */
 uint32_t p9_server_msize(const struct p9_server *s);
 /*

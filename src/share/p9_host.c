@@ -313,6 +313,11 @@ void p9_server_free(struct p9_server *s)
 	free(s);
 }
 
+bool p9_server_has_open(const struct p9_server *s)
+{
+	return s->fids;
+}
+
 uint32_t p9_server_msize(const struct p9_server *s)
 {
 	return s->msize;

@@ -244,3 +244,15 @@ void p9_queue_free(struct p9_queue *q)
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }
+
+bool p9_queue_in_use(struct p9_queue *q)
+{
+	bool busy;
+
+	pthread_mutex_lock(&q->lock);
+	/* The thread alone changes what is open, and only while it is busy. */
+	busy = q->busy || !list_empty(&q->waiting) || !list_empty(&q->ended) ||
+	       p9_server_has_open(q->server);
+	pthread_mutex_unlock(&q->lock);
+	return busy;
+}

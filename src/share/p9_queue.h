@@ -37,6 +37,8 @@ void p9_queue_submit(struct p9_queue *q, struct p9_job *job);
 void p9_queue_drain(struct p9_queue *q);
 /* What has not begun is not done: `done` is called with 0 for it. */
 void p9_queue_cancel(struct p9_queue *q);
+/* The client has something open, or a message under way. */
+bool p9_queue_in_use(struct p9_queue *q);
 /*
  * The client is gone: what it had open is forgotten once the message under way has its answer, and before the next
  * one is looked at. Does not wait.

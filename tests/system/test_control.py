@@ -82,7 +82,7 @@ def guest(tmp_path):
             "-device", "virtio-blk-pci,drive=d0,id=disk0",
             "-drive", "if=ide,index=2,media=cdrom,id=cd0",
             "-netdev", "user,id=n1", "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
-            "-device", "virtio-balloon-pci", memory="384M")
+            "-device", "virtio-balloon-pci", "-sandbox", "on,path=%s" % tmp_path, memory="384M")
     # The shared command line resets for real here.
     vm.args.remove("-no-reboot")
     vm.disk = disk
@@ -255,6 +255,15 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     assert "VM status: running" in do("human-monitor-command", command_line="info status")
     for what in ("block", "blockstats", "cpus", "chardev", "jit", "kvm", "name", "uuid", "version"):
         assert "Error" not in q.hmp("info " + what)
+
+    # Saved, it stays stopped.
+    assert do("query-migrate") == {}
+    do("migrate", uri="file:%s" % (tmp_path / "state"))
+    assert q("query-status")["status"] == "paused"
+    assert do("query-migrate")["status"] == "completed"
+    assert "completed" in q.hmp("info migrate")
+    assert (tmp_path / "state").stat().st_size > 384 << 20
+    do("cont")
 
     # Reset, then the power button.
     do("system_reset")

@@ -3,7 +3,7 @@
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
 -bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vga -monitor
--parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -gdb -s -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
+-parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -restore -incoming -gdb -s -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
 
 _lodge_words() {
 	# The words of $1 that begin with the current one; none of them is a file name.
@@ -17,7 +17,7 @@ _lodge_machines() {
 _lodge_run_value() {
 	case $prev in
 	-kernel | --kernel | -initrd | --initrd | -bios | --bios | -L | --L | -option-rom | --option-rom | \
-		-hd? | --hd? | -cdrom | --cdrom | -fd? | --fd? | -pflash | --pflash | -D | --D | -pidfile | --pidfile)
+		-hd? | --hd? | -cdrom | --cdrom | -fd? | --fd? | -pflash | --pflash | -restore | --restore | -D | --D | -pidfile | --pidfile)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		compopt -o filenames 2>/dev/null
 		;;
@@ -112,7 +112,7 @@ _lodge() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run img new ps stop kill reset pause resume console monitor forward doctor help version"
+		_lodge_words "run img new ps stop kill reset pause resume save console monitor forward doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -121,6 +121,14 @@ _lodge() {
 	doctor | ps) _lodge_words "--json" ;;
 	stop) _lodge_words "--timeout --force $(_lodge_machines)" ;;
 	kill | reset | pause | resume) _lodge_words "$(_lodge_machines)" ;;
+	save)
+		if [ "$COMP_CWORD" -ge 3 ] && [[ $prev != -* ]]; then
+			COMPREPLY=($(compgen -f -- "$cur"))
+			compopt -o filenames 2>/dev/null
+		else
+			_lodge_words "--keep --pause $(_lodge_machines)"
+		fi
+		;;
 	console | monitor)
 		if [ "$COMP_CWORD" -eq 2 ]; then
 			_lodge_words "$(_lodge_machines)"
@@ -152,7 +160,7 @@ _lodge() {
 			;;
 		esac
 		;;
-	help) _lodge_words "run img new ps stop kill reset pause resume console monitor forward doctor help version" ;;
+	help) _lodge_words "run img new ps stop kill reset pause resume save console monitor forward doctor help version" ;;
 	esac
 }
 

@@ -238,6 +238,9 @@ void lapic_timer_loaded(struct lapic *l)
 		lapic_timer_update(l);
 	} else if (l->cfg.remote) {
 		io_timer_cancel(&l->timer);
+	} else if (l->deadline_tsc && l->timer_expiry_ns) {
+		/* The same moment by both clocks. */
+		lapic_timer_update(l);
 	} else if (l->deadline_tsc) {
 		lapic_tsc_changed(l);
 	} else {

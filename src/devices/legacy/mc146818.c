@@ -607,6 +607,11 @@ static int rtc_post_load(struct device *dev)
 	return 0;
 }
 
+static void rtc_pre_save(struct device *dev)
+{
+	catch_up((struct mc146818 *)dev);
+}
+
 static const struct state_field rtc_fields[] = {
 	STATE_BUFFER(struct mc146818, cmos),	 STATE_FIELD(struct mc146818, index),
 	STATE_FIELD(struct mc146818, index_ext), STATE_FIELD(struct mc146818, weekday_off),
@@ -619,6 +624,7 @@ static const struct device_class rtc_class = {
 	.version = 1,
 	.reset = rtc_reset,
 	.fields = rtc_fields,
+	.pre_save = rtc_pre_save,
 	.post_load = rtc_post_load,
 };
 

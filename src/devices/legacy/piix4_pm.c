@@ -392,6 +392,11 @@ static int piix4_pm_post_load(struct device *dev)
 	return 0;
 }
 
+static void piix4_pm_pre_save(struct device *dev)
+{
+	pm_update(container_of(dev, struct piix4_pm, pci.dev));
+}
+
 static const struct state_field piix4_pm_fields[] = {
 	PCI_STATE_FIELDS(struct piix4_pm, pci),
 	STATE_BUFFER(struct piix4_pm, pm.val),
@@ -409,6 +414,7 @@ static const struct device_class piix4_pm_class = {
 	.version = 1,
 	.reset = piix4_pm_reset,
 	.fields = piix4_pm_fields,
+	.pre_save = piix4_pm_pre_save,
 	.post_load = piix4_pm_post_load,
 };
 

@@ -203,6 +203,13 @@ static int post_load(struct device *dev)
 	return 0;
 }
 
+static const char *cannot_save(const struct device *dev)
+{
+	(void)dev;
+	return "a folder shared by virtiofsd is in another process, which cannot tell what the "
+	       "guest has open; '-virtfs' shares one that can be unmounted";
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE_FIELDS(struct vhost_user_fs, v),
 	STATE_END,
@@ -214,6 +221,7 @@ static const struct device_class vhost_user_fs_class = {
 	.reset = reset,
 	.fields = fields,
 	.post_load = post_load,
+	.cannot_save = cannot_save,
 };
 
 static int check_config(const struct vhost_user_fs_config *cfg, struct lodge_err *err)

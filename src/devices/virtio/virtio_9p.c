@@ -173,6 +173,15 @@ static int post_load(struct device *dev)
 	return 0;
 }
 
+static const char *cannot_save(const struct device *dev)
+{
+	const struct virtio_9p *s = container_of(dev, struct virtio_9p, v.pci.dev);
+
+	return p9_queue_in_use(s->queue) ? "the guest has a folder of the host mounted, and what "
+					   "it has open there stays behind; unmount it first"
+					 : NULL;
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE_FIELDS(struct virtio_9p, v),
 	STATE_END,
@@ -184,6 +193,7 @@ static const struct device_class virtio_9p_class = {
 	.reset = virtio_dev_reset,
 	.fields = fields,
 	.post_load = post_load,
+	.cannot_save = cannot_save,
 };
 
 struct virtio_9p *virtio_9p_new(const struct virtio_9p_config *cfg, struct lodge_err *err)

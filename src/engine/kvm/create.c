@@ -285,6 +285,11 @@ static struct vcpu *kvm_vcpu(struct engine *engine, unsigned index)
 	return index < e->cfg.cpus ? (struct vcpu *)e->cpus[index] : NULL;
 }
 
+static const struct x86_cpuid *kvm_cpuid(const struct engine *e)
+{
+	return &((const struct kvm_engine *)e)->cpuid;
+}
+
 const struct engine_ops engine_kvm = {
 	.name = "kvm",
 	.create = kvm_create,
@@ -297,6 +302,8 @@ const struct engine_ops engine_kvm = {
 	.has_work = kvm_op_has_work,
 	.state = kvm_op_state,
 	.state_changed = kvm_op_state_changed,
+	.settle = kvm_op_settle,
+	.cpuid = kvm_cpuid,
 	.error = kvm_op_error,
 	.debug = kvm_op_debug,
 	.debug_cpu = kvm_op_debug_cpu,

@@ -223,6 +223,7 @@ void kvm_op_signal(struct vcpu *v, enum vcpu_signal sig, uint8_t arg);
 bool kvm_op_alarm(struct vcpu *v, uint64_t deadline_ns);
 bool kvm_op_has_work(const struct vcpu *v);
 struct x86_state *kvm_op_state(struct vcpu *v);
+void kvm_op_settle(struct vcpu *v);
 void kvm_op_state_changed(struct vcpu *v);
 const char *kvm_op_error(const struct vcpu *v);
 

@@ -57,6 +57,22 @@ void kvm_op_state_changed(struct vcpu *v)
 	atomic_store(&cpu->if_on, (cpu->s.rflags & FLAG_IF) != 0);
 }
 
+void kvm_op_settle(struct vcpu *v)
+{
+	struct kvm_cpu *cpu = cpu_of(v);
+	uint32_t req =
+		atomic_fetch_and(&cpu->requests, ~(KVM_REQ_NMI | KVM_REQ_INIT | KVM_REQ_SIPI));
+
+	(void)kvm_op_state(v);
+	if (req & KVM_REQ_NMI) {
+		cpu->s.nmi_pending = true;
+		kvm_op_state_changed(v);
+	}
+	cpu->s.init_pending = req & KVM_REQ_INIT;
+	cpu->s.sipi_pending = req & KVM_REQ_SIPI;
+	cpu->s.sipi_vector = cpu->s.sipi_pending ? atomic_load(&cpu->sipi_vector) : 0;
+}
+
 /* ---- Into the guest ------------------------------------------------------------------------- */
 
 /* False: it cannot be entered now, look again. */

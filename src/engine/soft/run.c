@@ -689,6 +689,23 @@ static void soft_state_changed(struct vcpu *v)
 		cpu->check->dead_diff = 0;
 }
 
+static void soft_settle(struct vcpu *v)
+{
+	struct soft_cpu *cpu = cpu_of(v);
+	uint32_t req =
+		atomic_fetch_and(&cpu->requests, ~(SOFT_REQ_NMI | SOFT_REQ_INIT | SOFT_REQ_SIPI));
+
+	cpu->s.nmi_pending |= (req & SOFT_REQ_NMI) != 0;
+	cpu->s.init_pending = req & SOFT_REQ_INIT;
+	cpu->s.sipi_pending = req & SOFT_REQ_SIPI;
+	cpu->s.sipi_vector = cpu->s.sipi_pending ? atomic_load(&cpu->sipi_vector) : 0;
+}
+
+static const struct x86_cpuid *soft_cpuid(const struct engine *e)
+{
+	return ((const struct soft_engine *)e)->cfg.cpuid;
+}
+
 static const char *soft_error(const struct vcpu *v)
 {
 	return cpu_of(v)->error;
@@ -841,6 +858,8 @@ const struct engine_ops engine_soft = {
 	.has_work = soft_has_work,
 	.state = soft_state,
 	.state_changed = soft_state_changed,
+	.settle = soft_settle,
+	.cpuid = soft_cpuid,
 	.error = soft_error,
 	.debug = soft_op_debug,
 	.debug_cpu = soft_op_debug_cpu,

@@ -33,7 +33,8 @@ static const struct state_field fields[] = {
 	STATE_FIELD(struct toy, a), STATE_ARRAY(struct toy, b),	    STATE_FIELD(struct toy, c),
 	STATE_FIELD(struct toy, d), STATE_BUFFER(struct toy, fifo), STATE_END,
 };
-static const struct device_class toy_class = {"toy", 1, NULL, fields, toy_post_load};
+static const struct device_class toy_class = {
+	.name = "toy", .version = 1, .fields = fields, .post_load = toy_post_load};
 
 /* The same device one version later, with one field more. */
 static const struct state_field fields2[] = {
@@ -49,7 +50,8 @@ static const struct state_field fields2[] = {
 	STATE_BUFFER(struct toy, fifo),
 	STATE_END,
 };
-static const struct device_class toy_class2 = {"toy", 2, NULL, fields2, toy_post_load};
+static const struct device_class toy_class2 = {
+	.name = "toy", .version = 2, .fields = fields2, .post_load = toy_post_load};
 
 static const struct state_field fields1[] = {
 	STATE_FIELD(struct toy, a),
@@ -58,8 +60,9 @@ static const struct state_field fields1[] = {
 	STATE_BUFFER(struct toy, fifo),
 	STATE_END,
 };
-static const struct device_class toy_class1 = {"toy", 1, NULL, fields1, toy_post_load};
-static const struct device_class bare_class = {"bare", 1, NULL, NULL, NULL};
+static const struct device_class toy_class1 = {
+	.name = "toy", .version = 1, .fields = fields1, .post_load = toy_post_load};
+static const struct device_class bare_class = {.name = "bare", .version = 1};
 
 /* Members of the elements of an array. */
 struct nest {
@@ -76,7 +79,7 @@ static const struct state_field nest_fields[] = {
 	STATE_EACH_BUFFER(struct nest, e, bytes),
 	STATE_END,
 };
-static const struct device_class nest_class = {"nest", 1, NULL, nest_fields, NULL};
+static const struct device_class nest_class = {.name = "nest", .version = 1, .fields = nest_fields};
 
 static void members_when_saved_each_expect_them_and_nothing_between(void **state)
 {
@@ -221,7 +224,7 @@ static void load_when_times_saved_expect_same_distance_from_now(void **state)
 		STATE_TIME(struct clocked, future),
 		STATE_END,
 	};
-	static const struct device_class cls = {"clocked", 1, NULL, f, NULL};
+	static const struct device_class cls = {.name = "clocked", .version = 1, .fields = f};
 	const uint64_t second = NS_PER_SEC;
 	uint64_t now = clock_mono_ns();
 	struct clocked t = {{.cls = &cls}, 0, now - 1, now + 5 * second};

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* `lodge save`. Threads: main only. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/ctl.h"
+
+#define SAVE_MS 3600000
+#define GONE_MS 600000
+
+enum after { AFTER_END, AFTER_GO_ON, AFTER_STAY };
+
+static bool is_running(struct ctl *ctl)
+{
+	struct lodge_err err;
+	json_t *ret = client_call(ctl->client, "query-status", NULL, CLIENT_CALL_MS, &err);
+	bool running = json_is_true(json_object_get(ret, "running"));
+
+	json_decref(ret);
+	return running;
+}
+
+static void tell_figures(struct ctl *ctl, const char *path)
+{
+	struct lodge_err err;
+	json_t *ret = client_call(ctl->client, "query-migrate", NULL, CLIENT_CALL_MS, &err);
+	json_t *ram = json_object_get(ret, "ram");
+
+	if (ret)
+		printf("%s: saved in %lld ms: %lld MiB of %lld MiB of memory hold something\n",
+		       path, (long long)json_integer_value(json_object_get(ret, "total-time")),
+		       (long long)json_integer_value(json_object_get(ram, "transferred")) >> 20,
+		       (long long)json_integer_value(json_object_get(ram, "total")) >> 20);
+	json_decref(ret);
+}
+
+/* The machine's folder may be another than ours. */
+static int save(struct ctl *ctl, const char *path)
+{
+	char cwd[PATH_MAX] = "", uri[PATH_MAX * 2];
+	struct lodge_err err = {""};
+	json_t *ret;
+
+	if (path[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+		return cli_error("save: write a whole path, from / on");
+	snprintf(uri, sizeof(uri), "file:%s%s%s", cwd, cwd[0] ? "/" : "", path);
+	ret = client_call(ctl->client, "migrate", json_pack("{s:s}", "uri", uri), SAVE_MS, &err);
+	json_decref(ret);
+	return ret ? 0 : cli_error("%s: %s", ctl->who, err.msg);
+}
+
+static int save_and(struct ctl *ctl, const char *path, enum after after)
+{
+	bool ran = is_running(ctl);
+	int r = save(ctl, path);
+
+	if (r)
+		return r;
+	tell_figures(ctl, path);
+	if (after == AFTER_GO_ON && ran)
+		return ctl_do(ctl, "cont");
+	if (after != AFTER_END)
+		return 0;
+	if (ctl_do(ctl, "quit"))
+		return 1;
+	return ctl_wait_gone(ctl, GONE_MS) ? 0
+					   : cli_error("%s: it is saved, but its process does not "
+						       "end; 'lodge kill %s' ends it",
+						       ctl->who, ctl->who);
+}
+
+int cli_save(int argc, char **argv)
+{
+	enum after after = AFTER_END;
+	struct ctl ctl;
+	int i = 1, r;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		const char *o = argv[i] + (argv[i][1] == '-' ? 2 : 1);
+
+		if (!strcmp(o, "keep"))
+			after = AFTER_GO_ON;
+		else if (!strcmp(o, "pause"))
+			after = AFTER_STAY;
+		else
+			return cli_error("save: there is no '%s'; 'lodge help save' explains",
+					 argv[i]);
+	}
+	if (argc - i != 2)
+		return cli_error("save: write the machine and the file: lodge save NAME FILE; "
+				 "'lodge ps' lists machines");
+	if (ctl_open(&ctl, argv[i]))
+		return 1;
+	r = save_and(&ctl, argv[i + 1], after);
+	ctl_close(&ctl);
+	return r;
+}
+
+void cli_save_help(void)
+{
+	puts("usage: lodge save [--keep | --pause] NAME FILE\n"
+	     "\n"
+	     "Write a running machine to a file: memory, processors, devices and its options; "
+	     "then\n"
+	     "it ends. 'lodge run -restore FILE' goes on with it, as often as you like.\n"
+	     "\n"
+	     "Disks are not in the file: they are to be as they are now when it is restored. So a\n"
+	     "machine that goes on with --keep, or waits with --pause, is for those without "
+	     "disks,\n"
+	     "or whose disks you copy.\n"
+	     "\n"
+	     "Where the kernel has Landlock, a machine may make files in its disks' folders only; "
+	     "start\n"
+	     "it with '-sandbox on,path=FOLDER' to have it saved elsewhere.\n"
+	     "\n"
+	     "When it cannot be saved, no file is left, and the machine goes on.");
+}
