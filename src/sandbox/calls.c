@@ -132,6 +132,7 @@ static const struct sandbox_call calls[] = {
 	IF(fcntl, ALL & ~P, 1, LOW, F_GETFL),
 	IF(fcntl, ALL & ~P, 1, LOW, F_SETFL),
 	IF(fcntl, IMAGES | I, 1, LOW, F_SETFD),
+	IF(fcntl, C, 1, LOW, F_DUPFD_CLOEXEC), /* the NAT's socket, while it answers */
 	IF(fcntl, IMAGES, 1, LOW, F_OFD_SETLK),
 	IF(fcntl, IMAGES, 1, LOW, F_OFD_GETLK),
 	/* the terminal, by whoever crashes as well */
