@@ -3,6 +3,7 @@
  * Any debugger: its bytes in pieces of any size, on a whole machine whose vCPUs do nothing, with stops between.
  * Run: make t T=fuzz/gdb
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

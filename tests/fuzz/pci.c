@@ -42,7 +42,13 @@ static int toy_post_load(struct device *dev)
 {
 	return pci_dev_loaded((struct pci_dev *)dev);
 }
-static const struct device_class toy_class = {"toy", 1, toy_reset, toy_fields, toy_post_load};
+static const struct device_class toy_class = {
+	.name = "toy",
+	.version = 1,
+	.reset = toy_reset,
+	.fields = toy_fields,
+	.post_load = toy_post_load,
+};
 static const struct pci_ident toy_ident = {.vendor = 0x1234, .device = 0x5678, .int_pin = 1};
 
 static void toy_add(struct toy *t, struct fuzz_pci *p, uint8_t devfn)

@@ -4,7 +4,7 @@
 #include "devices/legacy/piix3.h"
 #include "wire.h"
 
-static const struct device_class card_class = {"card", 1, NULL, NULL, NULL};
+static const struct device_class card_class = {.name = "card", .version = 1};
 static const struct pci_ident card_ident = {.vendor = 1, .device = 1, .int_pin = 1};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

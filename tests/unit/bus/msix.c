@@ -62,7 +62,13 @@ static const struct state_field card_fields[] = {
 	MSIX_STATE_FIELDS(struct card, msix),
 	STATE_END,
 };
-static const struct device_class card_class = {"card", 1, card_reset, card_fields, card_loaded};
+static const struct device_class card_class = {
+	.name = "card",
+	.version = 1,
+	.reset = card_reset,
+	.fields = card_fields,
+	.post_load = card_loaded,
+};
 static const struct pci_dev_ops card_ops = {.config_written = card_written};
 static const struct pci_ident card_id = {.vendor = 0x1af4, .device = 0x1234, .int_pin = 1};
 

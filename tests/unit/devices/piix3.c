@@ -27,7 +27,7 @@ static void on_reset(void *opaque, bool hard)
 	f->soft += !hard;
 }
 
-static const struct device_class card_class = {"card", 1, NULL, NULL, NULL};
+static const struct device_class card_class = {.name = "card", .version = 1};
 static const struct pci_ident card_ident = {.vendor = 1, .device = 1, .int_pin = 1};
 
 static int setup(void **state)

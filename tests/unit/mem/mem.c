@@ -51,7 +51,12 @@ static struct mem *pc(struct seen *s)
 
 	assert_non_null(m);
 	if (s) {
-		struct mem_listener l = {on_change, on_code, on_watch, s};
+		struct mem_listener l = {
+			.map_changed = on_change,
+			.code_written = on_code,
+			.watch_writes = on_watch,
+			.opaque = s,
+		};
 
 		memset(s, 0, sizeof(*s));
 		mem_set_listener(m, &l);
