@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * -netdev passt: Debian's passt, started with one end of a socket pair; frames as in net/stream.h. It shuts
- * itself in, and ends with its socket.
+ * itself in; a small process of ours ends it with its machine.
  * Source: passt(1). Threads: set-up.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/range.h"
@@ -44,27 +48,61 @@ static void add(struct passt_args *a, const char *arg)
 		a->argv[a->n++] = (char *)(uintptr_t)arg;
 }
 
-static void __attribute__((noreturn)) become_passt(int fd, int report, char **argv)
+static void __attribute__((noreturn)) become_passt(int report, char **argv)
 {
 	sigset_t none;
-	int e, null = open("/dev/null", O_RDWR);
+	int e;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
-	fd = fcntl(fd, F_DUPFD, 10);
-	dup2(null, 0);
-	dup2(null, 1);
-	dup2(null, 2);
-	dup2(fd, PASST_FD);
-	close(fd);
-	setsid();
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	execvp(argv[0], argv);
 	e = errno;
 	if (write(report, &e, sizeof(e)) < 0)
 		_exit(126);
 	_exit(127);
+}
+
+/*
+ * passt becomes another user, after which neither a parent's death nor a machine that has left root reaches it by
+ * a signal, and Debian 12's turns in circles when its socket ends. So this process stays between them, until the
+ * machine closes its end, or one of them ends.
+ */
+static void __attribute__((noreturn)) keep_passt(int fd, int report, char **argv)
+{
+	int null = open("/dev/null", O_RDWR), signals;
+	struct pollfd p[2];
+	sigset_t set;
+	pid_t pid;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	report = fcntl(report, F_DUPFD, 10);
+	fd = fcntl(fd, F_DUPFD, 10);
+	for (int i = 0; i < PASST_FD; i++)
+		dup2(null, i);
+	dup2(fd, PASST_FD);
+	fd = PASST_FD;
+	report = dup2(report, PASST_FD + 1);
+	syscall(SYS_close_range, PASST_FD + 2, ~0u, 0);
+	fcntl(report, F_SETFD, FD_CLOEXEC);
+	setsid();
+	prctl(PR_SET_NAME, "lodge-passt");
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	pid = fork();
+	if (pid == 0)
+		become_passt(report, argv);
+	close(report);
+	p[0] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
+	p[1] = (struct pollfd){.fd = signals, .events = POLLIN};
+	while (pid > 0 && poll(p, 2, -1) < 0 && errno == EINTR)
+		;
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	_exit(pid < 0);
 }
 
 /* Start it; -errno with a sentence when it cannot be executed. */
@@ -82,7 +120,7 @@ static int start_passt(struct net_stream *s, struct passt_args *a, struct lodge_
 	}
 	s->pid = fork();
 	if (s->pid == 0)
-		become_passt(pair[1], report[1], a->argv);
+		keep_passt(pair[1], report[1], a->argv);
 	close(pair[1]);
 	close(report[1]);
 	n = s->pid < 0 ? -1 : read(report[0], &e, sizeof(e));

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import time
 
 import pytest
 from net import guest, sha
@@ -71,3 +72,21 @@ read line
         vm.expect("@@down 0")
         vm.send("\n")
         assert vm.wait_exit() == 0
+
+
+def descendants(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        own = [int(word) for word in f.read().split()]
+    return own + [grandchild for child in own for grandchild in descendants(child)]
+
+
+def test_passt_when_the_machine_is_killed_expect_nothing_left(tmp_path, host):
+    with guest(tmp_path, "virtio", "passt", "dhcp; echo @@up; read line", prefix=host.enter) as vm:
+        vm.expect("@@up")
+        left = descendants(vm.pid)
+        assert len(left) == 2
+        os.kill(vm.pid, signal.SIGKILL)
+        end = time.monotonic() + 30
+        while any(os.path.exists("/proc/%d" % pid) for pid in left):
+            assert time.monotonic() < end
+            time.sleep(0.1)
