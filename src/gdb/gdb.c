@@ -77,11 +77,18 @@ static void read_all(struct gdb *g)
 static void write_all(struct gdb *g, const char *hex)
 {
 	struct x86_state *s = vm_debug_state(g->vm, g->cpu);
-	size_t left = strlen(hex);
+	size_t left = strlen(hex), all = 0;
 	uint8_t value[GDB_REG_BYTES];
 	bool changed = false;
 
-	for (unsigned i = 0; i < g->regs.n && left; i++) {
+	/* As many as 'g' gives, or none is written. */
+	for (unsigned i = 0; i < g->regs.n; i++)
+		all += 2u * g->regs.reg[i].bytes;
+	if (left != all || strspn(hex, "0123456789abcdefABCDEF") != left) {
+		gdb_say_error(g, GDB_EINVAL);
+		return;
+	}
+	for (unsigned i = 0; i < g->regs.n; i++) {
 		size_t bytes = g->regs.reg[i].bytes;
 
 		if (!gdb_get_hex(hex, left, value, bytes))

@@ -355,7 +355,7 @@ def test_stub_when_clients_are_hostile_expect_the_guest_unharmed(tmp_path):
             packet(b"mffffffffffffffff,ffff"), packet(b"X0,ffffffffffffffff:"),
             packet(b"Z0,,"), packet(b"Z2,0,ffffffffffffffff"), packet(b"vCont;"),
             packet(b"vCont;s:ffffffffffff"), packet(b"Hgffffffff"), packet(b"qXfer:features:read:target.xml:ffffffffffffffff,1"),
-            packet(b"p99999999"), packet(b"P10="), packet(b"G" + b"f" * 3000), packet(b"qRcmd,zz"),
+            packet(b"p99999999"), packet(b"P10="), packet(b"G" + b"f" * 3000), packet(b"Gzz"), packet(b"qRcmd,zz"),
             bytes(range(256)) * 40,
         ]
         for a in attacks:
