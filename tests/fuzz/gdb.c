@@ -71,6 +71,9 @@ static struct vm *make_vm(void)
 /* Bytes 0xf0 and up are no text of a packet here but what the machine does. */
 static void happen(struct vm *vm, struct gdb *g, uint8_t what)
 {
+	/* Without a debugger there are no points to meet. */
+	if (!vm->debugged)
+		return;
 	next_stop = (struct engine_stop){.kind = (enum engine_stop_kind)(1 + what % 3),
 					 .point = (enum engine_point_kind)(1 + what / 4 % 3),
 					 .lin = 0x1000};
