@@ -65,6 +65,16 @@ static bool is_there(const struct ctl *ctl)
 	return there;
 }
 
+bool ctl_is_running(struct ctl *ctl)
+{
+	struct lodge_err err;
+	json_t *ret = client_call(ctl->client, "query-status", NULL, CLIENT_CALL_MS, &err);
+	bool running = json_is_true(json_object_get(ret, "running"));
+
+	json_decref(ret);
+	return running;
+}
+
 bool ctl_wait_gone(const struct ctl *ctl, int ms)
 {
 	uint64_t end = clock_mono_ns() + (uint64_t)ms * 1000000;

@@ -17,6 +17,8 @@ int ctl_open(struct ctl *ctl, const char *who);
 void ctl_close(struct ctl *ctl);
 /* Carry out a command without a result: 0, or 1 having told. */
 int ctl_do(struct ctl *ctl, const char *command);
+/* Does the guest run? False as well if the machine does not say. */
+bool ctl_is_running(struct ctl *ctl);
 /* Wait until the machine's process has ended, `ms` at most. */
 bool ctl_wait_gone(const struct ctl *ctl, int ms);
 

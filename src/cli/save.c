@@ -13,16 +13,6 @@
 
 enum after { AFTER_END, AFTER_GO_ON, AFTER_STAY };
 
-static bool is_running(struct ctl *ctl)
-{
-	struct lodge_err err;
-	json_t *ret = client_call(ctl->client, "query-status", NULL, CLIENT_CALL_MS, &err);
-	bool running = json_is_true(json_object_get(ret, "running"));
-
-	json_decref(ret);
-	return running;
-}
-
 static void tell_figures(struct ctl *ctl, const char *path)
 {
 	struct lodge_err err;
@@ -54,7 +44,7 @@ static int save(struct ctl *ctl, const char *path)
 
 static int save_and(struct ctl *ctl, const char *path, enum after after)
 {
-	bool ran = is_running(ctl);
+	bool ran = ctl_is_running(ctl);
 	int r = save(ctl, path);
 
 	if (r)

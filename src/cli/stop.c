@@ -53,16 +53,6 @@ static bool wait_for_end(struct ctl *ctl, uint64_t all_ns)
 	return ended;
 }
 
-static bool is_running(struct ctl *ctl)
-{
-	struct lodge_err err;
-	json_t *ret = client_call(ctl->client, "query-status", NULL, CLIENT_CALL_MS, &err);
-	bool running = json_is_true(json_object_get(ret, "running"));
-
-	json_decref(ret);
-	return running;
-}
-
 static int end_at_once(struct ctl *ctl)
 {
 	if (ctl_do(ctl, "quit"))
@@ -80,7 +70,7 @@ static int stop_one(const char *who, uint64_t timeout_s, bool force)
 
 	if (ctl_open(&ctl, who))
 		return 1;
-	if (!is_running(&ctl) && !force) {
+	if (!ctl_is_running(&ctl) && !force) {
 		ctl_close(&ctl);
 		return cli_error(
 			"%s does not run, so its guest cannot power off: 'lodge resume %s' "

@@ -109,15 +109,20 @@ enum vm_state vm_ctl_state(struct vm *vm)
 	return why & VM_PAUSE_HOLD ? VM_PRELAUNCH : VM_RUNNING;
 }
 
-int vm_ctl_stop(struct vm *vm, struct lodge_err *err)
+int vm_stop_for(struct vm *vm, uint32_t why, struct lodge_err *err)
 {
-	vm_pause(vm, VM_PAUSE_USER);
+	vm_pause(vm, why);
 	if (!vm_wait_parked(vm))
 		return err_set(err, -ESHUTDOWN, "the machine is ending");
 	pthread_mutex_lock(&vm->lock);
 	vm_clock_stop_locked(vm);
 	pthread_mutex_unlock(&vm->lock);
 	return 0;
+}
+
+int vm_ctl_stop(struct vm *vm, struct lodge_err *err)
+{
+	return vm_stop_for(vm, VM_PAUSE_USER, err);
 }
 
 int vm_ctl_cont(struct vm *vm, struct lodge_err *err)

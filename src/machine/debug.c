@@ -54,13 +54,7 @@ void vm_debug_hit(struct vm *vm, unsigned cpu)
 
 int vm_debug_stop(struct vm *vm, struct lodge_err *err)
 {
-	vm_pause(vm, VM_PAUSE_DEBUG);
-	if (!vm_wait_parked(vm))
-		return err_set(err, -ESHUTDOWN, "the machine is ending");
-	pthread_mutex_lock(&vm->lock);
-	vm_clock_stop_locked(vm);
-	pthread_mutex_unlock(&vm->lock);
-	return 0;
+	return vm_stop_for(vm, VM_PAUSE_DEBUG, err);
 }
 
 bool vm_debug_stopped(const struct vm *vm)

@@ -147,6 +147,8 @@ void vm_debug_hit(struct vm *vm, unsigned cpu);
 void vm_tell(struct vm *vm, const struct vm_event *ev);
 /* With every vCPU parked, and the VM lock: the guest's clock stops if VM_PAUSE_CLOCK says so. */
 void vm_clock_stop_locked(struct vm *vm);
+/* Pause for `why`, wait until every vCPU is parked, and stop the guest's clock. -ESHUTDOWN: the machine ends. */
+int vm_stop_for(struct vm *vm, uint32_t why, struct lodge_err *err) MUST_CHECK;
 /* With the VM lock: take back these bits of VM_PAUSE_CLOCK; when none is left, clock and vCPUs go on. */
 void vm_go_locked(struct vm *vm, uint32_t why);
 /* The host's TSC as the guest's is made of it. With the VM lock, or with the vCPUs parked. */
