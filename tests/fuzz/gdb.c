@@ -15,8 +15,7 @@
 #include "gdb/gdb.h"
 #include "machine/debug.h"
 #include "machine/vm_int.h"
-
-#define BIOS_BYTES 0x40000u
+#include "machine_harness.h"
 
 static struct engine_stop next_stop;
 
@@ -43,29 +42,15 @@ static struct engine_stop stop_of(const struct vcpu *v)
 static struct vm *make_vm(void)
 {
 	static struct engine_ops ops;
-	char bios[] = "/tmp/lodge-fuzz-XXXXXX";
-	struct vm_config cfg = {.engine = &ops, .ram_bytes = 16 << 20, .cpus = 2};
-	struct lodge_err err = {""};
-	uint8_t *rom = calloc(1, BIOS_BYTES);
-	int fd = mkstemp(bios);
-	struct vm *vm;
+	char bios[] = FUZZ_BIOS_PATH;
+	struct vm_config cfg = {.engine = &ops, .ram_bytes = 16 << 20, .cpus = 2, .bios = bios};
 
 	ops = fake_engine;
 	ops.debug = no_debug;
 	ops.debug_cpu = no_debug_cpu;
 	ops.debug_stop = stop_of;
-	if (fd < 0 || write(fd, rom, BIOS_BYTES) != BIOS_BYTES)
-		abort();
-	cfg.bios = bios;
-	vm = vm_new(&cfg, &err);
-	if (!vm) {
-		fprintf(stderr, "%s\n", err.msg);
-		abort();
-	}
-	unlink(bios);
-	close(fd);
-	free(rom);
-	return vm;
+	fuzz_bios(bios);
+	return fuzz_vm(&cfg);
 }
 
 /* Bytes 0xf0 and up are no text of a packet here but what the machine does. */

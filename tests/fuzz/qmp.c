@@ -14,22 +14,17 @@
 #include "base/props.h"
 #include "control/mon_int.h"
 #include "machine/vm_int.h"
-
-#define BIOS_BYTES 0x40000u
+#include "machine_harness.h"
 
 static struct vm *make_vm(void)
 {
-	char bios[] = "/tmp/lodge-fuzz-XXXXXX", spec[128];
-	struct vm_config cfg = {.engine = &fake_engine, .ram_bytes = 16 << 20, .cpus = 2, .name = "fuzz"};
+	char bios[] = FUZZ_BIOS_PATH, spec[128];
+	struct vm_config cfg = {
+		.engine = &fake_engine, .ram_bytes = 16 << 20, .cpus = 2, .name = "fuzz", .bios = bios};
 	struct lodge_err err = {""};
-	uint8_t *rom = calloc(1, BIOS_BYTES);
-	int fd = mkstemp(bios);
-	struct vm *vm;
 
-	if (fd < 0 || write(fd, rom, BIOS_BYTES) != BIOS_BYTES)
-		abort();
+	fuzz_bios(bios);
 	snprintf(spec, sizeof(spec), "if=none,id=d0,format=raw,snapshot=on,file=%s", bios);
-	cfg.bios = bios;
 	cfg.drives.p[cfg.drives.n++] = props_parse("-drive", spec, NULL, &err);
 	cfg.drives.p[cfg.drives.n++] =
 		props_parse("-drive", "if=ide,index=2,media=cdrom,id=cd0", NULL, &err);
@@ -37,15 +32,7 @@ static struct vm *make_vm(void)
 		props_parse("-device", "virtio-blk-pci,drive=d0,id=v0", "driver", &err);
 	cfg.devices.p[cfg.devices.n++] =
 		props_parse("-device", "virtio-balloon-pci", "driver", &err);
-	vm = vm_new(&cfg, &err);
-	if (!vm) {
-		fprintf(stderr, "%s\n", err.msg);
-		abort();
-	}
-	unlink(bios);
-	close(fd);
-	free(rom);
-	return vm;
+	return fuzz_vm(&cfg);
 }
 
 /* Each line of a QMP session is a JSON object. */
