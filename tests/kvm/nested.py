@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A first level with hardware virtualization, on hosts without: Debian's cloud kernel with its kvm-amd on
-QEMU's emulated AMD-V. In it run Lodge with the libraries it needs, test programs, and second-level guests.
+QEMU's emulated AMD-V. In it run Lodge, linked statically, test programs, and second-level guests.
 
 The emulator is slow and the host may be busy: every limit is many times what an idle machine takes.
 """
@@ -48,15 +48,17 @@ poweroff -f
 
 
 def libraries(*programs):
-    """The shared libraries of these, and those that Lodge loads by itself."""
+    """The shared libraries of these; a static one has none."""
     found = set()
     for p in programs:
-        out = subprocess.run(["ldd", p], stdout=subprocess.PIPE, text=True, check=True).stdout
+        out = subprocess.run(["ldd", p], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                             check=False).stdout
         found.update(re.findall(r"(/\S+\.so\S*)", out))
     return found
 
 
 def slirp():
+    """What Lodge's NAT loads at run time, in a static program too."""
     for d in ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"):
         p = os.path.join(d, "libslirp.so.0")
         if os.path.exists(p):
@@ -65,7 +67,7 @@ def slirp():
 
 
 def build(script, files, module_args, module="kvm_amd"):
-    """The first level's initramfs: busybox, modules, Lodge, `files` ({name in /: path})."""
+    """The first level's initramfs: busybox, modules, Lodge (static), `files` ({name in /: path})."""
     os.makedirs(WORK, exist_ok=True)
     root = tempfile.mkdtemp(prefix="nested-", dir=WORK)
     for d in ("bin", "lib", "lib64", "proc", "sys", "dev", "tmp", "l2", "g"):
@@ -77,7 +79,7 @@ def build(script, files, module_args, module="kvm_amd"):
         name = os.path.basename(m)
         shutil.copy(m, os.path.join(root, name))
         load.append("insmod /%s %s" % (name, module_args if name.startswith("kvm-") else ""))
-    programs = {"bin/lodge": os.path.join(BUILD, "lodge")}
+    programs = {"bin/lodge": os.path.join(BUILD, "lodge-static")}
     programs.update({k: v for k, v in files.items() if k.startswith("bin/")})
     for name, path in programs.items():
         subprocess.run(["strip", "-o", os.path.join(root, name), path], check=True)
@@ -85,8 +87,9 @@ def build(script, files, module_args, module="kvm_amd"):
         if name not in programs:
             shutil.copy(path, os.path.join(root, name))
     for lib in libraries(*programs.values(), *slirp()) | set(slirp()):
-        where = "lib64" if "ld-linux" in lib else "lib"
-        shutil.copy(os.path.realpath(lib), os.path.join(root, where, os.path.basename(lib)))
+        # What a static program loads wants the loader beside it.
+        for where in ("lib64", "lib") if "ld-linux" in lib else ("lib",):
+            shutil.copy(os.path.realpath(lib), os.path.join(root, where, os.path.basename(lib)))
     with open(os.path.join(root, "init"), "w") as f:
         f.write(INIT % ("\n".join(load), script))
     os.chmod(os.path.join(root, "init"), 0o755)
@@ -102,6 +105,43 @@ def second_level(engine, cpus, cpu):
     return ("lodge run -accel %s -cpu %s -smp %d -m 128M -nographic -no-reboot -kernel /l2/vmlinuz "
             "-initrd /l2/initrd -drive file=/tmp/disk.img,if=virtio,format=raw -nic user,model=virtio-net-pci "
             "-append \"console=ttyS0 %s lodge.cmd=l2.sh\" </dev/null" % (engine, cpu, cpus, QUICK))
+
+
+def cpu_seconds(pid):
+    """What a process has taken of the processor."""
+    with open("/proc/%d/stat" % pid) as f:
+        words = f.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch(p, log, limit, name):
+    """Until the first level ends; what its console said. Beside the log goes a table of seconds by its marks."""
+    start = end = time.monotonic()
+    marks, text, used, late = [], "", 0.0, False
+    while not late:
+        ended = p.poll() is not None
+        with open(log, errors="replace") as f:
+            text = f.read().replace("\r", "")
+        if not ended:
+            used = cpu_seconds(p.pid)
+        end = time.monotonic()
+        for m in re.findall(r"^@@(?:L1|begin|exit|doctor|guest|mark)\b.{0,40}", text, re.M)[len(marks):]:
+            marks.append((used, end - start, m))
+        if ended or "@@L1 end" in text:
+            break
+        late = end - start > limit
+        time.sleep(0.5)
+    p.kill()
+    p.wait()
+    with open(log.replace(".log", ".times"), "w") as f:
+        before = 0.0
+        for cpu, wall, m in marks:
+            f.write("%8.1f %+8.1f CPU s %8.1f s  %s\n" % (cpu, cpu - before, wall, m))
+            before = cpu
+    print("---- " + log + "\n" + text[-8000:])
+    print("---- %s: %.0f seconds of processor, %.0f in all" % (name, used, end - start))
+    assert "@@L1 end" in text, "the first level did not come to its end within %d s" % limit
+    return text
 
 
 BOCHSRC = """config_interface: textconfig
@@ -147,17 +187,7 @@ def run_bochs(script, files=None, limit=1500, tag="", module_args=""):
             f.write("c\n")
         p = subprocess.Popen(["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], cwd=d, stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + limit
-        text = ""
-        while p.poll() is None and time.monotonic() < end and "@@L1 end" not in text:
-            time.sleep(1)
-            with open(log, errors="replace") as f:
-                text = f.read().replace("\r", "")
-        p.kill()
-        p.wait()
-    print("---- " + log + "\n" + text[-8000:])
-    assert "@@L1 end" in text, "the first level did not come to its end within %d s" % limit
-    return text
+        return watch(p, log, limit, "Bochs")
 
 
 def run(script, files=None, module_args="", memory=1024, limit=1500, tag=""):
@@ -168,14 +198,9 @@ def run(script, files=None, module_args="", memory=1024, limit=1500, tag=""):
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
            "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
            "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 nosmp panic=-1 " + FIRST]
-    late = False
+    open(log, "w").close()
+    p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL)
     try:
-        subprocess.run(cmd, stdin=subprocess.DEVNULL, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        late = True
-    os.unlink(initrd)
-    with open(log, errors="replace") as f:
-        text = f.read().replace("\r", "")
-    print("---- " + log + "\n" + text[-8000:])
-    assert not late, "the first level did not end within %d s" % limit
-    return text
+        return watch(p, log, limit, "QEMU")
+    finally:
+        os.unlink(initrd)
