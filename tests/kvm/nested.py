@@ -16,7 +16,7 @@ from vm import TOP, WORK, kernel
 
 BUILD = os.path.join(TOP, os.environ.get("B", "build/gcc"))
 # What shortens a boot, and what Debian's kernel needs to trust an emulated clock.
-QUICK = ("quiet mitigations=off nokaslr lpj=1000000 tsc=reliable cryptomgr.notests 8250.nr_uarts=1 "
+QUICK = ("quiet mitigations=off nokaslr lpj=1000000 tsc=reliable cryptomgr.notests 8250.nr_uarts=2 "
          "i8042.noaux i8042.nopnp no_timer_check audit=0 apparmor=0 selinux=0 rcupdate.rcu_expedited=1 "
          "random.trust_cpu=on")
 
@@ -43,6 +43,7 @@ ifconfig lo 127.0.0.1 2>/dev/null
 echo "@@L1 kernel $(uname -r)"
 %s
 echo "@@L1 end"
+sleep 5
 poweroff -f
 """
 
@@ -107,41 +108,62 @@ def second_level(engine, cpus, cpu):
             "-append \"console=ttyS0 %s lodge.cmd=l2.sh\" </dev/null" % (engine, cpu, cpus, QUICK))
 
 
-def cpu_seconds(pid):
-    """What a process has taken of the processor."""
-    with open("/proc/%d/stat" % pid) as f:
-        words = f.read().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+class Level:
+    """A first level that runs; its console goes to `log`. Beside the log comes a table of seconds by its marks."""
 
+    def __init__(self, name, cmd, log, clean=(), cwd=None):
+        self.name, self.log, self.clean = name, log, clean
+        self.text, self.marks, self.used = "", [], 0.0
+        open(log, "w").close()
+        self.start = time.monotonic()
+        self.process = subprocess.Popen(cmd, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
 
-def watch(p, log, limit, name):
-    """Until the first level ends; what its console said. Beside the log goes a table of seconds by its marks."""
-    start = end = time.monotonic()
-    marks, text, used, late = [], "", 0.0, False
-    while not late:
-        ended = p.poll() is not None
-        with open(log, errors="replace") as f:
-            text = f.read().replace("\r", "")
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        for path in self.clean:
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        with open(self.log.replace(".log", ".times"), "w") as f:
+            before = 0.0
+            for cpu, wall, m in self.marks:
+                f.write("%8.1f %+8.1f CPU s %8.1f s  %s\n" % (cpu, cpu - before, wall, m))
+                before = cpu
+        print("---- " + self.log + "\n" + self.text[-8000:])
+        print("---- %s: %.0f seconds of processor, %.0f in all"
+              % (self.name, self.used, time.monotonic() - self.start))
+
+    def look(self):
+        """What the console has said; False: nothing more will come."""
+        ended = self.process.poll() is not None
         if not ended:
-            used = cpu_seconds(p.pid)
-        end = time.monotonic()
-        for m in re.findall(r"^@@(?:L1|begin|exit|doctor|guest|mark)\b.{0,40}", text, re.M)[len(marks):]:
-            marks.append((used, end - start, m))
-        if ended or "@@L1 end" in text:
-            break
-        late = end - start > limit
-        time.sleep(0.5)
-    p.kill()
-    p.wait()
-    with open(log.replace(".log", ".times"), "w") as f:
-        before = 0.0
-        for cpu, wall, m in marks:
-            f.write("%8.1f %+8.1f CPU s %8.1f s  %s\n" % (cpu, cpu - before, wall, m))
-            before = cpu
-    print("---- " + log + "\n" + text[-8000:])
-    print("---- %s: %.0f seconds of processor, %.0f in all" % (name, used, end - start))
-    assert "@@L1 end" in text, "the first level did not come to its end within %d s" % limit
-    return text
+            with open("/proc/%d/stat" % self.process.pid) as f:
+                words = f.read().rpartition(")")[2].split()
+            self.used = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        with open(self.log, errors="replace") as f:
+            self.text = f.read().replace("\r", "")
+        found = re.findall(r"^@@(?:L1|begin|exit|doctor|guest|mark)\b.*\n", self.text, re.M)
+        for m in found[len(self.marks):]:
+            self.marks.append((self.used, time.monotonic() - self.start, m[:40].strip()))
+        return not ended
+
+    def wait_for(self, words, limit):
+        """Until the console has said them."""
+        end = time.monotonic() + limit
+        while self.look() and words not in self.text and time.monotonic() < end:
+            time.sleep(0.3)
+        assert words in self.text, "%s: '%s' did not come within %d s" % (self.name, words, limit)
+
+    def finish(self, limit):
+        """To its end; what its console said."""
+        self.wait_for("@@L1 end", limit)
+        return self.text
 
 
 BOCHSRC = """config_interface: textconfig
@@ -162,45 +184,45 @@ log: %s
 """
 
 
-def run_bochs(script, files=None, limit=1500, tag="", module_args=""):
-    """The same with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
+def bochs(script, files=None, tag="", module_args="", more=""):
+    """A Level with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
     assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
     initrd = build(script, files or {}, module_args, "kvm_intel")
-    with tempfile.TemporaryDirectory(prefix="bochs-", dir=WORK) as d:
-        cd = os.path.join(d, "cd")
-        os.mkdir(cd)
-        shutil.copy("/usr/lib/ISOLINUX/isolinux.bin", cd)
-        shutil.copy("/usr/lib/syslinux/modules/bios/ldlinux.c32", cd)
-        shutil.copy(kernel("cloud-amd64"), os.path.join(cd, "vmlinuz"))
-        shutil.move(initrd, os.path.join(cd, "initrd"))
-        with open(os.path.join(cd, "isolinux.cfg"), "w") as f:
-            f.write("default l\nlabel l\nkernel vmlinuz\nappend initrd=initrd console=ttyS0,115200 nosmp panic=-1 "
-                    + QUICK + "\n")
-        iso = os.path.join(d, "l1.iso")
-        subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", iso, "-b", "isolinux.bin", "-c", "boot.cat",
-                        "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
-        log = os.path.join(WORK, "nested-vmx%s.log" % tag)
-        open(log, "w").close()
-        with open(os.path.join(d, "bochsrc"), "w") as f:
-            f.write(BOCHSRC % (log, iso, os.path.join(d, "bochs.log")))
-        with open(os.path.join(d, "rc"), "w") as f:
-            f.write("c\n")
-        p = subprocess.Popen(["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], cwd=d, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return watch(p, log, limit, "Bochs")
+    d = tempfile.mkdtemp(prefix="bochs-", dir=WORK)
+    cd = os.path.join(d, "cd")
+    os.mkdir(cd)
+    shutil.copy("/usr/lib/ISOLINUX/isolinux.bin", cd)
+    shutil.copy("/usr/lib/syslinux/modules/bios/ldlinux.c32", cd)
+    shutil.copy(kernel("cloud-amd64"), os.path.join(cd, "vmlinuz"))
+    shutil.move(initrd, os.path.join(cd, "initrd"))
+    with open(os.path.join(cd, "isolinux.cfg"), "w") as f:
+        f.write("default l\nlabel l\nkernel vmlinuz\nappend initrd=initrd console=ttyS0,115200 nosmp panic=-1 "
+                + QUICK + "\n")
+    iso = os.path.join(d, "l1.iso")
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-o", iso, "-b", "isolinux.bin", "-c", "boot.cat",
+                    "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
+    log = os.path.join(WORK, "nested-vmx%s.log" % tag)
+    with open(os.path.join(d, "bochsrc"), "w") as f:
+        f.write(BOCHSRC % (log, iso, os.path.join(d, "bochs.log")) + more)
+    with open(os.path.join(d, "rc"), "w") as f:
+        f.write("c\n")
+    return Level("Bochs", ["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], log, [d], d)
 
 
-def run(script, files=None, module_args="", memory=1024, limit=1500, tag=""):
-    """What the first level's console said."""
+def qemu(script, files=None, module_args="", memory=1024, tag="", cpus=1, more=()):
+    """A Level with AMD-V, which QEMU emulates."""
     assert shutil.which("qemu-system-x86_64"), "there is no qemu-system-x86_64: apt-get install qemu-system-x86"
     initrd = build(script, files or {}, module_args)
     log = os.path.join(WORK, "nested-%s%s.log" % (module_args.replace("=", "-") or "default", tag))
+    one = "nosmp " if cpus == 1 else ""
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
-           "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
-           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 nosmp panic=-1 " + FIRST]
-    open(log, "w").close()
-    p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL)
-    try:
-        return watch(p, log, limit, "QEMU")
-    finally:
-        os.unlink(initrd)
+           "-smp", str(cpus), "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
+           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 panic=-1 " + one + FIRST,
+           *more]
+    return Level("QEMU", cmd, log, [initrd])
+
+
+def run(script, files=None, module_args="", limit=1500, tag=""):
+    """What the first level's console said."""
+    with qemu(script, files, module_args, tag=tag) as level:
+        return level.finish(limit)
