@@ -7,7 +7,7 @@ import threading
 
 
 class Wire:
-    """The emulator connects to `port` of this machine, a debugger to `path`, once, when the other end listens."""
+    """The emulator connects to `port` of this machine; debuggers, one after the other, to `path`."""
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "wire")
@@ -19,8 +19,17 @@ class Wire:
         threading.Thread(target=self.relay, daemon=True).start()
 
     def relay(self):
-        line, _ = self.inner.accept()
-        gdb, _ = self.outer.accept()
+        try:
+            line, _ = self.inner.accept()
+            while True:
+                gdb, _ = self.outer.accept()
+                self.session(line, gdb)
+                gdb.close()
+        except OSError:
+            pass  # closed
+
+    @staticmethod
+    def session(line, gdb):
         with selectors.DefaultSelector() as ready:
             ready.register(line, selectors.EVENT_READ, gdb)
             ready.register(gdb, selectors.EVENT_READ, line)
@@ -29,10 +38,7 @@ class Wire:
                     data = key.fileobj.recv(4096)
                     if not data:
                         return
-                    try:
-                        key.data.sendall(data)
-                    except OSError:
-                        return
+                    key.data.sendall(data)
 
     def close(self):
         self.inner.close()
@@ -41,12 +47,18 @@ class Wire:
 
 
 # In the first level: the machine of the command waits for a debugger at its port 1234, which the line then is.
-SCRIPT = """
+BEGIN = """
 stty -F /dev/ttyS1 115200 raw -echo
-%s &
+"""
+SESSION = """
+%(command)s &
 until netstat -ltn | grep -q ':1234 '; do sleep 0.2; done
-echo "@@begin gdb"
+echo "@@begin %(name)s"
 nc 127.0.0.1 1234 </dev/ttyS1 >/dev/ttyS1
 wait $!
-echo "@@exit gdb $?"
+echo "@@exit %(name)s $?"
 """
+
+
+def session(name, command):
+    return SESSION % {"name": name, "command": command + " -gdb tcp:127.0.0.1:1234 </dev/null"}

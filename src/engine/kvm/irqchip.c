@@ -158,6 +158,7 @@ static int lapic_get(struct vcpu *v, struct engine_lapic *out)
 		return -errno;
 	out->base = get_msr(cpu, MSR_APIC_BASE);
 	out->deadline_tsc = cpu->deadline ? cpu->deadline : get_msr(cpu, MSR_TSC_DEADLINE);
+	kvm_timer_show(cpu, out);
 	return 0;
 }
 
@@ -166,13 +167,14 @@ static int lapic_set(struct vcpu *v, const struct engine_lapic *in)
 	struct kvm_cpu *cpu = (struct kvm_cpu *)v;
 	struct engine_lapic l = *in;
 
-	if (kvm_set_msr(cpu, MSR_APIC_BASE, in->base))
+	kvm_timer_take(cpu, &l);
+	if (kvm_set_msr(cpu, MSR_APIC_BASE, l.base))
 		return -EINVAL;
 	if (ioctl(cpu->fd, KVM_SET_LAPIC, (struct kvm_lapic_state *)l.page) < 0)
 		return -errno;
 	/* It is a value of the TSC, which may be about to move. */
 	pthread_mutex_lock(&cpu->lock);
-	cpu->deadline = in->deadline_tsc;
+	cpu->deadline = l.deadline_tsc;
 	if (cpu->where != WHERE_STATE)
 		kvm_rearm_deadline(cpu);
 	pthread_mutex_unlock(&cpu->lock);
@@ -235,4 +237,5 @@ const struct engine_irqchip_ops kvm_irqchip_ops = {
 	.route = route,
 	.lapic_get = lapic_get,
 	.lapic_set = lapic_set,
+	.hold = kvm_timers_hold,
 };

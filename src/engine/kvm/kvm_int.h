@@ -83,6 +83,12 @@ struct kvm_cpu {
 	bool has_timer;
 	_Atomic uint64_t counts[KVM_COUNTS];
 	uint64_t deadline; /* IA32_TSC_DEADLINE to be written once the TSC is; 0: none */
+	uint64_t tsc_told; /* s.tsc_offset, as the kernel has it */
+	struct kvm_held_timer {
+		bool on;
+		uint32_t initial, current;
+		uint64_t deadline;
+	} held; /* the local APIC's timer, while the clock stands still */
 	char error[512];
 };
 
@@ -120,7 +126,8 @@ struct kvm_engine {
 		uint64_t off; /* in the backing */
 		uint8_t was;
 	} breaks[ENGINE_POINTS_MAX];
-	unsigned n_breaks, breaks_users; /* vCPUs in run(), while the bytes are there: under breaks_lock */
+	unsigned n_breaks,
+		breaks_users; /* vCPUs in run(), while the bytes are there: under breaks_lock */
 	pthread_mutex_t breaks_lock;
 	struct kvm_cpu **cpus;
 	bool started; /* all of it is there */
@@ -206,6 +213,16 @@ int kvm_store_run_state(struct kvm_cpu *cpu) MUST_CHECK;
 void kvm_rearm_deadline(struct kvm_cpu *cpu);
 /* LINT1 is programmed to be an NMI. */
 bool kvm_lint1_is_nmi(const struct kvm_cpu *cpu);
+
+/* ---- apic_timer.c ------------------------------------------------------------------------------- */
+
+/* engine_irqchip_ops.hold */
+void kvm_timers_hold(struct engine *engine, bool on);
+/* A local APIC's registers on their way out and in: those of a timer that is held. */
+void kvm_timer_show(const struct kvm_cpu *cpu, struct engine_lapic *l);
+void kvm_timer_take(struct kvm_cpu *cpu, struct engine_lapic *l);
+/* The guest's clock may have been stopped since the vCPU ran: its TSC and its deadline. */
+void kvm_clock_enter(struct kvm_cpu *cpu);
 
 static inline bool kvm_has_chip(const struct kvm_engine *e)
 {
