@@ -41,6 +41,9 @@ class Gdb:
         text = self.do("printf \"<%%lx>\\n\", (unsigned long)(%s)" % what)
         return int(re.search(r"<([0-9a-f]+)>", text).group(1), 16)
 
+    def step(self):
+        self.do("stepi")
+
     def end(self):
         self.child.close(force=True)
 
@@ -265,13 +268,13 @@ def walk_modes(g, at):
     f000 = 0xf0000
     # 16 bits, in ROM, where gdb does not know CS's base: it stops, and goes on from there.
     assert g.number("$cs") == 0xf000 and g.number("$pc") == 0xfff0
-    g.do("stepi")
+    g.step()
     assert g.number("$pc") == 0
     g.do("break *%#x" % (f000 + at["real"]))
     assert "SIGTRAP" in g.do("continue") and g.number("$pc") == at["real"]
     assert g.number("$rbx") == 0x41
     g.do("set $rbx = 0x77")
-    g.do("stepi")
+    g.step()
     assert g.number("$rbx") == 0x78
     g.do("delete")
     g.do("watch *(unsigned short *)0x500")
@@ -282,14 +285,14 @@ def walk_modes(g, at):
     g.do("break *%#x" % (f000 + at["prot2"]))
     assert "Breakpoint" in g.do("continue")
     assert g.number("$pc") == f000 + at["prot2"] and g.number("$rcx") == 0x12345678
-    g.do("stepi")
+    g.step()
     assert g.number("*(unsigned int *)0x504") == 0x12345678
     # 64 bits: code in the middle of a loop, after 1,000 rounds of it
     g.do("break *%#x" % (f000 + at["done"]))
     assert "Breakpoint" in g.do("continue")
     assert g.number("$r9") == 0x123456789abcdef0
     assert g.number("*(unsigned long *)0x508") == 1000
-    g.do("stepi")
+    g.step()
     assert g.number("$xmm1.v2_int64[0]") == 0x123456789abcdef0
     # each access, with the address of the first byte touched
     g.do("awatch *(unsigned int *)0x510")
@@ -309,7 +312,7 @@ def walk_modes(g, at):
     assert g.number("$rcx") == 0
     # ROM is written by the debugger, and what is executed is the new code: movl $0x611, %eax
     g.do("set *(unsigned short *)%#x = 0x611" % (f000 + at["after"] + 1))
-    g.do("stepi")
+    g.step()
     assert g.number("$rax") == 0x611
     assert "exited" in g.do("continue")
 

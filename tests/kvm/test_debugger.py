@@ -4,7 +4,6 @@
 QEMU's AMD-V takes a guest's DR7 as a number only, and INT3 for any INT n: no breakpoint stops there, for any user of its
 KVM. So steps, registers and memory are tried with it, and all of the rest with Bochs's VT-x.
 """
-import importlib.util
 import os
 import re
 import shutil
@@ -14,15 +13,10 @@ import time
 import pytest
 
 import nested
+import test_gdb as system_gdb
 from test_svm import CPU, l2_files, part
 from vm import WORK, bad_lines
 from wire import BEGIN, Wire, session
-
-# Of the same name as this file.
-spec = importlib.util.spec_from_file_location("system_gdb", os.path.join(os.path.dirname(__file__),
-                                                                          "../system/test_gdb.py"))
-system_gdb = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(system_gdb)
 
 LIMIT = 300
 
@@ -74,9 +68,21 @@ def step(g, times):
     """So many single steps: where they came."""
     at = [g.number("$pc")]
     for _ in range(times):
-        assert "SIG" not in g.do("stepi")
+        g.step()
         at.append(g.number("$pc"))
     return at
+
+
+class BochsGdb(system_gdb.Gdb):
+    """When a guest with TF leaves before its next instruction is done (its page was not mapped yet), Bochs notes the
+    trap as pending all the same, and delivers it first: a step that goes nowhere is no step."""
+
+    def step(self):
+        at = self.number("$pc")
+        for _ in range(6):
+            super().step()
+            if self.number("$pc") != at:
+                return
 
 
 def test_gdb_when_it_debugs_a_debian_kernel_on_svm_expect_steps_and_values(folder):
@@ -167,12 +173,12 @@ def test_gdb_when_on_vmx_expect_stops_in_all_modes_and_in_a_debian_kernel(folder
         with nested.bochs(BEGIN + session("bare", bare) + session("linux", linux("max", 1)), files, tag="-gdb",
                           more="com2: enabled=1, mode=socket-client, dev=127.0.0.1:%d\n" % wire.port) as level:
             level.wait_for("@@begin bare", 400)
-            g = system_gdb.Gdb(wire.path, limit=LIMIT)
+            g = BochsGdb(wire.path, limit=LIMIT)
             system_gdb.walk_modes(g, at)
             g.end()
             level.wait_for("@@exit bare 3", 100)
             level.wait_for("@@l2 works", 600)
-            g = system_gdb.Gdb(wire.path, limit=LIMIT)
+            g = BochsGdb(wire.path, limit=LIMIT)
             walk_linux(g, symbols)
             g.end()
             text = level.finish(600)
