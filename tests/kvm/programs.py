@@ -129,8 +129,8 @@ def chosen(where, ends=()):
 
 
 def ok_names(text):
-    # A number in brackets is how often; it need not be the same.
-    return {re.sub(r" \(\d+\)$", "", n) for n in re.findall(r"^ok ([^:\r\n]*)", text, re.M)}
+    # A number in brackets is how often; it need not be the same. A disk may be the program's file, which is stripped.
+    return {re.sub(r" \(\d+( cases)?\)$|\d+ (?=sectors$)", "", n) for n in re.findall(r"^ok ([^:\r\n]*)", text, re.M)}
 
 
 def on_software(p):

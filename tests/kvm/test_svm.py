@@ -85,7 +85,7 @@ def boot(npt):
         files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
         files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
         files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
-        script += MORE % nested.second_level("kvm,kernel-irqchip=off", 2, CPU)
+        script += MORE % nested.second_level("kvm,kernel-irqchip=off", 1, CPU)
     script += programs.script(CPU)
     try:
         text = nested.run(script, files, "npt=%d" % npt, limit=2400)
@@ -137,7 +137,7 @@ def test_linux_when_no_controller_is_in_the_kernel_expect_the_same(level):
     npt, text, md5, _ = level
     if not npt:
         pytest.skip("controllers in user space are tried with nested paging alone, for time's sake")
-    check_guest(text, "off", 2, md5)
+    check_guest(text, "off", 1, md5)
 
 
 def test_programs_when_on_svm_expect_what_the_software_engine_does(level):

@@ -85,4 +85,4 @@ def test_instructions_when_on_vmx_expect_the_known_results(level):
     with open(os.path.join(TOP, "tests/kvm/bochs_differs.txt")) as f:
         known = {l.strip() for l in f if not l.startswith("#")}
     assert set(re.findall(r"^FAIL (\w+)", out, re.M)) <= known
-    assert int(re.search(r"@@agree (\d+)", out).group(1)) >= 900
+    assert int(re.search(r"@@agree (\d+)", out).group(1)) >= 800

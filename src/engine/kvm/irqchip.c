@@ -53,6 +53,7 @@ int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = PINS};
 	enum engine_irqchip wish = e->cfg.kvm.irqchip;
+	int r;
 
 	e->chip = ENGINE_IRQCHIP_OFF;
 	if (wish == ENGINE_IRQCHIP_OFF)
@@ -68,6 +69,8 @@ int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 	if (!e->routes)
 		return err_set(err, -ENOMEM, "no memory for interrupt routes");
 	e->has_smm = has(e, KVM_CAP_X86_SMM);
+	r = ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+	e->block_irq = r > 0 ? (uint32_t)r & KVM_GUESTDBG_BLOCKIRQ : 0;
 	e->chip = ENGINE_IRQCHIP_SPLIT;
 	return 0;
 }

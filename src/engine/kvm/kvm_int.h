@@ -106,6 +106,7 @@ struct kvm_engine {
 	} watched[2];
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
 	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm;
+	uint32_t block_irq; /* KVM_GUESTDBG_BLOCKIRQ, if the kernel has it */
 	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
 	struct kvm_routes *routes; /* with a chip: what the kernel was told */
 	uint64_t xcr0;		   /* what guests may have */
