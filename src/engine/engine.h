@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "engine/irqchip.h"
 #include "engine/options.h"
+#include "engine/shortcut.h"
 #include "mem/mem.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
@@ -153,6 +154,8 @@ struct engine_ops {
 			 void *opaque);
 	/* Interrupt controllers in the kernel. NULL: this engine never has any. */
 	const struct engine_irqchip_ops *irqchip;
+	/* Writes that do not stop a vCPU. NULL: this engine never has any. */
+	const struct engine_shortcut_ops *shortcuts;
 };
 
 extern const struct engine_ops engine_soft, engine_kvm;

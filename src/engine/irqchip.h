@@ -34,6 +34,14 @@ struct engine_irqchip_ops {
 	 * engine_host.eoi.
 	 */
 	void (*route)(struct engine *e, unsigned pin, uint64_t addr, uint32_t data);
+	/*
+	 * A way of its own for a message that is sent again and again: a handle, or -errno where there is none. Sent by
+	 * it, or false: then it is to go by msi(). Settle: what was sent has come to the local APICs.
+	 */
+	int (*way_open)(struct engine *e);
+	void (*way_close)(struct engine *e, int way);
+	bool (*way_send)(struct engine *e, int way, uint64_t addr, uint32_t data);
+	void (*ways_settle)(struct engine *e);
 	/* A local APIC's registers. The vCPU does not run. 0 or -errno. */
 	int (*lapic_get)(struct vcpu *v, struct engine_lapic *out) MUST_CHECK;
 	int (*lapic_set)(struct vcpu *v, const struct engine_lapic *in) MUST_CHECK;

@@ -122,12 +122,19 @@ void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 enum engine_irqchip board_irqchip(const struct vm *vm);
 /* After apic_bus_new, before anything is on that bus. */
 void board_wire_irqchip(struct board *b);
+/* Where PCI functions' interrupt messages go. */
+void board_wire_msi(struct board *b);
 /*
  * The devices' state into the kernel (after a reset, or a load), and out of there (before it is saved or
  * shown). Nothing to do where no controller is in the kernel. With every vCPU parked.
  */
 int board_irqchip_put(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_irqchip_get(struct board *b, struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_shortcut.c ----------------------------------------------------------------------------- */
+
+/* What the engine can take of the guest's writes. Before any device is on the bus. */
+void board_wire_shortcuts(struct vm *vm);
 
 /* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 

@@ -47,6 +47,45 @@ static void remote_lint(void *opaque, unsigned n, bool level)
 		vm_cpu_signal(vm, i, VCPU_SIGNAL_NMI, 0);
 }
 
+/* ---- Messages of PCI functions by a way of their own ----------------------------------------------- */
+
+static int way_open(void *opaque)
+{
+	struct vm *vm = ((struct board *)opaque)->vm;
+
+	return chip_ops(vm)->way_open(vm->engine);
+}
+
+static void way_close(void *opaque, int way)
+{
+	struct vm *vm = ((struct board *)opaque)->vm;
+
+	chip_ops(vm)->way_close(vm->engine, way);
+}
+
+static bool way_send(void *opaque, int way, uint64_t addr, uint32_t data)
+{
+	struct board *b = opaque;
+
+	/* What is no interrupt message is for apic_bus_msi() to refuse. */
+	return apic_bus_is_msi(addr, data) &&
+	       chip_ops(b->vm)->way_send(b->vm->engine, way, addr, data);
+}
+
+void board_wire_msi(struct board *b)
+{
+	const struct pci_msi_ways ways = {.opaque = b,
+					  .open = way_open,
+					  .close = way_close,
+					  .send = way_send};
+
+	pci_bus_set_msi(b->pci, apic_bus_msi, b->apics);
+	if (b->apics_remote)
+		pci_bus_set_msi_ways(b->pci, &ways);
+}
+
+/* ---- The wires ------------------------------------------------------------------------------------- */
+
 void board_wire_irqchip(struct board *b)
 {
 	const struct apic_remote r = {
@@ -84,6 +123,8 @@ int board_irqchip_get(struct board *b, struct lodge_err *err)
 {
 	struct vm *vm = b->vm;
 
+	if (b->apics_remote)
+		chip_ops(vm)->ways_settle(vm->engine);
 	for (unsigned i = 0; b->apics_remote && i < vm->cfg.cpus; i++) {
 		struct engine_lapic l;
 		int r = chip_ops(vm)->lapic_get(vm->cpus[i].vcpu, &l);

@@ -242,6 +242,7 @@ static int wire_cpus(struct board *b)
 	if (!b->apics || !b->lapics)
 		return -ENOMEM;
 	board_wire_irqchip(b);
+	board_wire_shortcuts(b->vm);
 	for (unsigned i = 0; i < b->vm->cfg.cpus; i++) {
 		const struct lapic_config cfg = {
 			.cpu = i,
@@ -279,7 +280,7 @@ static int wire_pci(struct board *b, struct lodge_err *err)
 	if (!b->pci || !bus_map_pio(bus, PCI_CFG1_PORT, PCI_CFG1_LEN, &pci_cfg1_ops, b->pci, "pci"))
 		return -ENOMEM;
 	plug(b, pci_bus_device(b->pci), 0);
-	pci_bus_set_msi(b->pci, apic_bus_msi, b->apics);
+	board_wire_msi(b);
 
 	b->host_bridge = i440fx_new(b->pci, &host, err); /* 00:00.0 */
 	if (!b->host_bridge)

@@ -132,6 +132,7 @@ static int open_vm(struct kvm_engine *e, struct lodge_err *err)
 	if (n)
 		return n;
 	e->has_msr_exits = ask_for_msrs(e);
+	kvm_shortcuts_find(e);
 	n = cap(e, KVM_CAP_MAX_VCPUS);
 	if (n && e->cfg.cpus > (unsigned)n)
 		return err_set(err, -EINVAL, "this host's KVM has at most %d CPUs: use -smp %d", n,
@@ -216,7 +217,7 @@ static void kvm_destroy(struct engine *engine)
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++)
 		cpu_free(e->cpus[i]);
 	free(e->cpus);
-	kvm_irqchip_free(e);
+	kvm_routes_free(e);
 	if (e->vm >= 0)
 		close(e->vm);
 	if (e->dev >= 0)
@@ -310,4 +311,5 @@ const struct engine_ops engine_kvm = {
 	.debug_stop = kvm_op_debug_stop,
 	.counters = kvm_op_counters,
 	.irqchip = &kvm_irqchip_ops,
+	.shortcuts = &kvm_shortcut_ops,
 };

@@ -11,7 +11,6 @@
  */
 #include <cpuid.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -21,21 +20,12 @@
 #include "engine/kvm/kvm_int.h"
 #include "x86/msr.h"
 
-#define PINS 24u
-
 #define LVT1 0x360u
 #define LVT_MODE 0x700u
 #define LVT_NMI 0x400u
 #define LVT_MASKED 0x10000u
 #define MSI_LEVEL 0x8000u
 
-/* struct kvm_irq_routing, with room. */
-struct kvm_routes {
-	uint32_t nr, flags;
-	struct kvm_irq_routing_entry entry[PINS];
-};
-_Static_assert(offsetof(struct kvm_routes, entry) == sizeof(struct kvm_irq_routing),
-	       "as the kernel's");
 _Static_assert(sizeof(struct kvm_lapic_state) == ENGINE_LAPIC_PAGE, "one layout");
 
 static bool has(const struct kvm_engine *e, int what)
@@ -47,7 +37,7 @@ static bool can_split(const struct kvm_engine *e)
 {
 	return has(e, KVM_CAP_SPLIT_IRQCHIP) && has(e, KVM_CAP_SIGNAL_MSI) &&
 	       has(e, KVM_CAP_MP_STATE) &&
-	       ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING) >= (int)PINS;
+	       ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING) >= (int)KVM_PINS;
 }
 
 /*
@@ -63,7 +53,7 @@ static bool is_tried(void)
 
 int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 {
-	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = PINS};
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = KVM_PINS};
 	enum engine_irqchip wish = e->cfg.kvm.irqchip;
 
 	e->chip = ENGINE_IRQCHIP_OFF;
@@ -76,17 +66,9 @@ int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 			       "kernel-irqchip=split: this host's KVM does not have it; leave the "
 			       "option out, or say kernel-irqchip=off");
 	}
-	e->routes = calloc(1, sizeof(*e->routes));
-	if (!e->routes)
-		return err_set(err, -ENOMEM, "no memory for interrupt routes");
 	e->has_smm = has(e, KVM_CAP_X86_SMM);
 	e->chip = ENGINE_IRQCHIP_SPLIT;
-	return 0;
-}
-
-void kvm_irqchip_free(struct kvm_engine *e)
-{
-	free(e->routes);
+	return kvm_routes_create(e, err);
 }
 
 /* ---- What vCPUs do without the machine -------------------------------------------------------- */
@@ -199,34 +181,10 @@ static bool msi(struct engine *engine, uint64_t addr, uint32_t data)
 static void route(struct engine *engine, unsigned pin, uint64_t addr, uint32_t data)
 {
 	struct kvm_engine *e = (struct kvm_engine *)engine;
-	struct kvm_routes *r = e->routes;
-	struct kvm_irq_routing_entry *at = NULL;
 
-	if (pin >= PINS)
-		return;
-	for (unsigned i = 0; i < r->nr; i++) {
-		if (r->entry[i].gsi == pin)
-			at = &r->entry[i];
-	}
-	if (at && at->u.msi.address_lo == (uint32_t)addr && at->u.msi.data == data)
-		return;
 	/* Each change costs the kernel a grace period, and edges have no end to be told of. */
-	if (!at && !(data & MSI_LEVEL))
-		return;
-	if (!at)
-		at = &r->entry[r->nr++];
-	*at = (struct kvm_irq_routing_entry){
-		.gsi = pin,
-		.type = KVM_IRQ_ROUTING_MSI,
-		.u.msi = {.address_lo = (uint32_t)addr,
-			  .address_hi = (uint32_t)(addr >> 32),
-			  .data = data},
-	};
-	if (ioctl(e->vm, KVM_SET_GSI_ROUTING, r) < 0)
-		kvm_break(e,
-			  "KVM does not take the routes of interrupts: %s; "
-			  "'-machine kernel-irqchip=off' does without",
-			  strerror(errno));
+	if (pin < KVM_PINS && (kvm_route_known(e, pin) || (data & MSI_LEVEL)))
+		kvm_route_set(e, pin, addr, data);
 }
 
 const struct engine_irqchip_ops kvm_irqchip_ops = {
@@ -235,4 +193,8 @@ const struct engine_irqchip_ops kvm_irqchip_ops = {
 	.route = route,
 	.lapic_get = lapic_get,
 	.lapic_set = lapic_set,
+	.way_open = kvm_way_open,
+	.way_close = kvm_way_close,
+	.way_send = kvm_way_send,
+	.ways_settle = kvm_ways_settle,
 };

@@ -24,6 +24,7 @@
 #define KVM_SLOTS_MAX 600u /* the memory map has up to 512 ranges */
 #define KVM_CPUID_MAX 256u /* entries of KVM_GET_SUPPORTED_CPUID */
 #define KVM_MSRS_MAX 64u
+#define KVM_PINS 24u /* of the I/O APIC */
 
 /* kvm_cpu.requests */
 #define KVM_REQ_KICK 1u
@@ -99,7 +100,7 @@ struct kvm_engine {
 		uint64_t from, to;
 	} watched[2];
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
-	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm;
+	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm, has_bells, has_any_bells;
 	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
 	struct kvm_routes *routes; /* with a chip: what the kernel was told */
 	uint64_t xcr0;		   /* what guests may have */
@@ -190,7 +191,6 @@ void kvm_slot_take_log(struct kvm_engine *e, unsigned id);
 extern const struct engine_irqchip_ops kvm_irqchip_ops;
 /* Before vCPUs are made: e->chip from the wish. */
 int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
-void kvm_irqchip_free(struct kvm_engine *e);
 /* x86_state.run_state to and from the kernel, which has it along with the local APIC. 0 or -1. */
 int kvm_fetch_run_state(struct kvm_cpu *cpu) MUST_CHECK;
 int kvm_store_run_state(struct kvm_cpu *cpu) MUST_CHECK;
@@ -203,6 +203,25 @@ static inline bool kvm_has_chip(const struct kvm_engine *e)
 {
 	return e->chip != ENGINE_IRQCHIP_OFF;
 }
+
+/* ---- routes.c ----------------------------------------------------------------------------------- */
+
+int kvm_routes_create(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
+void kvm_routes_free(struct kvm_engine *e);
+/* Source `gsi` sends this message. Failure breaks the engine. */
+void kvm_route_set(struct kvm_engine *e, unsigned gsi, uint64_t addr, uint32_t data);
+bool kvm_route_known(const struct kvm_engine *e, unsigned gsi);
+/* engine_irqchip_ops: */
+int kvm_way_open(struct engine *e);
+void kvm_way_close(struct engine *e, int way);
+bool kvm_way_send(struct engine *e, int way, uint64_t addr, uint32_t data);
+void kvm_ways_settle(struct engine *e);
+uint64_t kvm_ways_sent(const struct kvm_engine *e);
+
+/* ---- shortcut.c --------------------------------------------------------------------------------- */
+
+extern const struct engine_shortcut_ops kvm_shortcut_ops;
+void kvm_shortcuts_find(struct kvm_engine *e);
 
 /* ---- exits.c ------------------------------------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -331,6 +332,57 @@ static void second_cpu_when_never_started_expect_it_waits(void **state)
 	assert_int_equal(engine_kvm.state(cpu[1])->run_state, X86_WAIT_SIPI);
 }
 
+/* Sent again and again, it goes by a descriptor of its own, and is the same message. */
+static void way_when_the_message_stays_expect_the_kernel_sends_it(void **state)
+{
+	pthread_t t;
+	unsigned by_way = 0;
+	int way;
+
+	NEED_CHIP();
+	way = engine_kvm.irqchip->way_open(engine);
+	assert_true(way >= 0);
+	t = begin();
+	for (unsigned n = 1; n <= 40; n++) {
+		if (engine_kvm.irqchip->way_send(engine, way, 0xfee00000, VECTOR))
+			by_way++;
+		else
+			assert_true(message(VECTOR));
+		wait_for(&seen.outs, n);
+		if (n == 30) /* as before a save */
+			engine_kvm.irqchip->ways_settle(engine);
+	}
+	assert_true(by_way > 10 && by_way < 40);
+	/* Another message is not the old one, at any time. */
+	assert_false(engine_kvm.irqchip->way_send(engine, way, 0xfee00000, 0x30));
+	end(t);
+	assert_int_equal(seen.outs, 40);
+	engine_kvm.irqchip->way_close(engine, way);
+	assert_int_equal(engine_kvm.irqchip->way_open(engine), way);
+	engine_kvm.irqchip->way_close(engine, way);
+}
+
+/* out 0x80,al; out 0x81,al; hlt; again */
+static void bell_when_rung_expect_it_counted_and_no_exit(void **state)
+{
+	struct engine_bell b = {.pio = true, .matches = true, .size = 1, .value = 1, .addr = 0x81};
+	uint64_t count;
+	pthread_t t;
+
+	NEED_CHIP();
+	b.fd = eventfd(0, EFD_NONBLOCK);
+	assert_true(engine_kvm.shortcuts->bell(engine, &b, true));
+	assert_false(engine_kvm.shortcuts->bell(engine, &b, true)); /* it is there */
+	LOAD(CODE, 0xe6, 0x81, 0xe6, 0x81, 0xe6, 0x80, 0xb0, 0x02, 0xe6, 0x81, 0xfa, 0xf4);
+	t = begin();
+	wait_for(&seen.outs, 2); /* 0x80, and a value that rings no bell */
+	end(t);
+	assert_int_equal(read(b.fd, &count, 8), 8);
+	assert_int_equal(count, 2);
+	assert_true(engine_kvm.shortcuts->bell(engine, &b, false));
+	close(b.fd);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -342,6 +394,8 @@ int main(void)
 		T(pic_when_it_asks_expect_its_vector),
 		T(nmi_when_lint1_is_masked_expect_none),
 		T(registers_when_written_and_read_expect_the_same),
+		T(way_when_the_message_stays_expect_the_kernel_sends_it),
+		T(bell_when_rung_expect_it_counted_and_no_exit),
 		T(second_cpu_when_never_started_expect_it_waits),
 	};
 
