@@ -607,6 +607,7 @@ void board_reset_devices(struct board *b)
 {
 	struct device *dev;
 
+	vm_drain_locked(b->vm);
 	drives_drain(b);
 	drives_drop_held(b);
 	board_take_out_leaving(b);

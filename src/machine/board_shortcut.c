@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Writes that do not stop a vCPU, between the bus and the engine: bells, which are eventfds that the event loop
- * watches.
+ * watches, and late writes, which come to their devices by vm_drain_locked().
  * Threads: with the VM lock held. Bells are made during set-up or by the control thread: no other may make descriptors.
  */
 #include <errno.h>
@@ -66,10 +66,26 @@ static bool take(void *opaque, const struct bus_shortcut *s, bool on)
 				   .value = s->value,
 				   .addr = s->addr};
 
-	if (s->kind != BUS_SHORTCUT_BELL)
-		return false;
+	if (s->kind == BUS_SHORTCUT_LATE)
+		return vm->ops->shortcuts->late(vm->engine, s->pio, s->addr, s->len, on);
 	bell.fd = s->bell->fd;
 	return vm->ops->shortcuts->bell(vm->engine, &bell, on);
+}
+
+static void late_write(void *opaque, bool pio, uint64_t addr, uint64_t val, unsigned size)
+{
+	struct vm *vm = opaque;
+
+	if (pio)
+		bus_pio_write(vm->bus, (uint16_t)addr, val, size);
+	else
+		bus_mmio_write(vm->bus, addr, val, size);
+}
+
+void vm_drain_locked(struct vm *vm)
+{
+	if (vm->ops->shortcuts)
+		vm->ops->shortcuts->drain(vm->engine, late_write, vm);
 }
 
 void board_wire_shortcuts(struct vm *vm)

@@ -55,6 +55,8 @@ void vm_clock_stop_locked(struct vm *vm)
 		return;
 	clock_vm_stop();
 	vm->stopped_tsc = __rdtsc();
+	if (vm->ops->clock)
+		vm->ops->clock->stop(vm->engine);
 	io_loop_clock_changed(vm->loop);
 	if (vm->launched)
 		tell(vm, VM_EVENT_STOP);
@@ -74,6 +76,8 @@ static void go(struct vm *vm)
 
 		__atomic_store_n(&s->tsc_offset, s->tsc_offset - gone, __ATOMIC_RELAXED);
 	}
+	if (vm->ops->clock)
+		vm->ops->clock->go(vm->engine);
 	io_loop_clock_changed(vm->loop);
 	vm->launched = true;
 	tell(vm, VM_EVENT_RESUME);

@@ -4,6 +4,7 @@
 for m in /bin/*.ko; do
 	insmod "$m" || echo "@@bad $m"
 done
+echo "@@clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 echo "@@cpus $(grep -c '^processor' /proc/cpuinfo)"
 echo "@@disk $(dd if=/dev/vda bs=64k count=4 2>/dev/null | md5sum | cut -d' ' -f1)"
 dd if=/dev/urandom of=/tmp/data bs=4k count=32 2>/dev/null

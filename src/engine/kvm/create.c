@@ -197,8 +197,11 @@ static int cpu_new(struct kvm_engine *e, unsigned index, struct lodge_err *err)
 	if (index == 0)
 		e->has_tsc_offset = has_tsc_offset(cpu);
 	set_up_mce(cpu);
+	kvm_pv_enforce(cpu);
 	x86_state_reset(&cpu->s, index == 0);
 	cpu->where = WHERE_STATE;
+	if (kvm_hv_set_up(cpu, err))
+		return -EINVAL;
 	return kvm_cpuid_set(cpu, err);
 }
 
@@ -312,4 +315,5 @@ const struct engine_ops engine_kvm = {
 	.counters = kvm_op_counters,
 	.irqchip = &kvm_irqchip_ops,
 	.shortcuts = &kvm_shortcut_ops,
+	.clock = &kvm_clock_ops,
 };

@@ -105,16 +105,9 @@ int kvm_store_run_state(struct kvm_cpu *cpu)
 
 /* ---- Registers -------------------------------------------------------------------------------- */
 
-static uint64_t get_msr(const struct kvm_cpu *cpu, uint32_t msr)
-{
-	struct kvm_one_msr m = {.nmsrs = 1, .entry.index = msr};
-
-	return ioctl(cpu->fd, KVM_GET_MSRS, &m) == 1 ? m.entry.data : 0;
-}
-
 void kvm_rearm_deadline(struct kvm_cpu *cpu)
 {
-	uint64_t tsc = cpu->deadline ? cpu->deadline : get_msr(cpu, MSR_TSC_DEADLINE);
+	uint64_t tsc = cpu->deadline ? cpu->deadline : kvm_get_msr(cpu, MSR_TSC_DEADLINE);
 
 	cpu->deadline = 0;
 	if (tsc && kvm_set_msr(cpu, MSR_TSC_DEADLINE, tsc))
@@ -138,8 +131,9 @@ static int lapic_get(struct vcpu *v, struct engine_lapic *out)
 
 	if (ioctl(cpu->fd, KVM_GET_LAPIC, (struct kvm_lapic_state *)out->page) < 0)
 		return -errno;
-	out->base = get_msr(cpu, MSR_APIC_BASE);
-	out->deadline_tsc = cpu->deadline ? cpu->deadline : get_msr(cpu, MSR_TSC_DEADLINE);
+	kvm_timer_frozen(cpu, out->page);
+	out->base = kvm_get_msr(cpu, MSR_APIC_BASE);
+	out->deadline_tsc = cpu->deadline ? cpu->deadline : kvm_get_msr(cpu, MSR_TSC_DEADLINE);
 	return 0;
 }
 
@@ -152,6 +146,8 @@ static int lapic_set(struct vcpu *v, const struct engine_lapic *in)
 		return -EINVAL;
 	if (ioctl(cpu->fd, KVM_SET_LAPIC, (struct kvm_lapic_state *)l.page) < 0)
 		return -errno;
+	if (cpu->e->stopped)
+		kvm_timer_freeze(cpu, l.page);
 	/* It is a value of the TSC, which may be about to move. */
 	pthread_mutex_lock(&cpu->lock);
 	cpu->deadline = in->deadline_tsc;

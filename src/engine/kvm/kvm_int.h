@@ -23,7 +23,7 @@
 
 #define KVM_SLOTS_MAX 600u /* the memory map has up to 512 ranges */
 #define KVM_CPUID_MAX 256u /* entries of KVM_GET_SUPPORTED_CPUID */
-#define KVM_MSRS_MAX 64u
+#define KVM_MSRS_MAX 96u
 #define KVM_PINS 24u /* of the I/O APIC */
 
 /* kvm_cpu.requests */
@@ -83,6 +83,9 @@ struct kvm_cpu {
 	timer_t timer;
 	bool has_timer;
 	_Atomic uint64_t counts[KVM_COUNTS];
+	/* The machine stands still: what the APIC's timer had left, and whether its interrupt was there. */
+	bool frozen, frozen_asks;
+	uint32_t frozen_count;
 	uint64_t deadline; /* IA32_TSC_DEADLINE to be written once the TSC is; 0: none */
 	char error[512];
 };
@@ -100,12 +103,18 @@ struct kvm_engine {
 		uint64_t from, to;
 	} watched[2];
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
-	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm, has_bells, has_any_bells;
+	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm, has_bells, has_any_bells,
+		has_late_ports;
+	uint64_t ring_off;	   /* of late writes, in kvm_cpu.run; 0: there is none */
+	uint64_t late_writes;	   /* that were in it; with the VM lock */
 	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
 	struct kvm_routes *routes; /* with a chip: what the kernel was told */
 	uint64_t xcr0;		   /* what guests may have */
 	bool msr_ok[KVM_MSRS_MAX];
 	uint64_t arch_caps;
+	uint32_t pv_features, hv; /* what guests are told: KVM's, and enum x86_hyperv */
+	bool stopped;		  /* the machine stands still; with the VM lock */
+	uint64_t clock_ns;	  /* what its clock shows while it is stopped; with the VM lock */
 	/* Memory slots go: nobody enters KVM_RUN. Under gate_lock, but looked at without. */
 	_Atomic bool gate_shut;
 	pthread_mutex_t gate_lock;
@@ -157,16 +166,54 @@ void kvm_state_of_image(struct x86_state *s, const struct kvm_image *im);
 int kvm_fetch(struct kvm_cpu *cpu) MUST_CHECK;
 int kvm_store(struct kvm_cpu *cpu) MUST_CHECK;
 int kvm_set_msr(const struct kvm_cpu *cpu, uint32_t msr, uint64_t val) MUST_CHECK;
+/* 0 if there is none. */
+uint64_t kvm_get_msr(const struct kvm_cpu *cpu, uint32_t msr);
 /* Guest TSC = host TSC + s.tsc_offset, as of now. */
 void kvm_store_tsc(struct kvm_cpu *cpu);
 /* Which of kvm_msr_index this kernel has. */
 void kvm_find_msrs(struct kvm_engine *e);
+
+/* ---- paravirt.c ----------------------------------------------------------------------------------- */
+
+/* struct kvm_cpuid2, with room. */
+struct kvm_cpuid_room {
+	uint32_t nent, pad;
+	struct kvm_cpuid_entry2 entry[KVM_CPUID_MAX];
+};
+_Static_assert(offsetof(struct kvm_cpuid_room, entry) == sizeof(struct kvm_cpuid2),
+	       "as the kernel's");
+
+/* e->pv_features and KVM's leaves, from the wishes and the kernel's list; names of what it lacks go to `gone`. */
+int kvm_pv_prepare(struct kvm_engine *e, const struct kvm_cpuid_room *l, char *gone, size_t size,
+		   struct lodge_err *err) MUST_CHECK;
+void kvm_pv_enforce(struct kvm_cpu *cpu);
+/* The guest's clock goes by the TSC, which has moved. */
+void kvm_clock_tsc_moved(struct kvm_cpu *cpu);
+/* A leaf of guests' CPUID, made if there is none; NULL: no room. */
+struct x86_cpuid_leaf *kvm_leaf(struct x86_cpuid *c, uint32_t leaf);
+bool kvm_leaf_sign(struct x86_cpuid *c, uint32_t leaf, uint32_t last, const char signature[12]);
+void kvm_gone_add(char *gone, size_t size, const char *name);
+
+/* ---- pause.c -------------------------------------------------------------------------------------- */
+
+extern const struct engine_clock_ops kvm_clock_ops;
+/* While the machine stands still: take note of the timer in an APIC's registers; show it as it was then. */
+void kvm_timer_freeze(struct kvm_cpu *cpu, uint8_t *page);
+void kvm_timer_frozen(struct kvm_cpu *cpu, uint8_t *page);
+
+/* ---- hyperv.c ------------------------------------------------------------------------------------- */
+
+/* e->hv and Hyper-V's leaves; before kvm_pv_prepare. */
+int kvm_hv_prepare(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
+int kvm_hv_set_up(struct kvm_cpu *cpu, struct lodge_err *err) MUST_CHECK;
 
 /* ---- cpuid.c ------------------------------------------------------------------------------------ */
 
 /* e->cpuid, e->xcr0, e->arch_caps from the model and the kernel; tells the person what had to go. */
 int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
 int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err) MUST_CHECK;
+const struct kvm_cpuid_entry2 *kvm_cpuid_find(const struct kvm_cpuid_room *l, uint32_t leaf,
+					      uint32_t sub);
 
 /* ---- slots.c ------------------------------------------------------------------------------------ */
 
@@ -227,6 +274,7 @@ void kvm_shortcuts_find(struct kvm_engine *e);
 
 enum kvm_next { NEXT_RUN, NEXT_HALT, NEXT_SHUTDOWN, NEXT_DEBUG, NEXT_ERROR };
 enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu);
+enum kvm_next kvm_hv_exit(struct kvm_cpu *cpu);
 
 /* ---- report.c ----------------------------------------------------------------------------------- */
 

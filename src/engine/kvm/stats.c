@@ -28,7 +28,9 @@ static const struct {
 
 /* Of no vCPU. */
 #define WAYS_NAME "messages-irqfd"
-#define WAYS_WHAT "interrupt messages sent by a descriptor of their own"
+#define WAYS_WHAT "interrupt messages by irqfd"
+#define LATE_NAME "writes-coalesced"
+#define LATE_WHAT "writes that came late, without an exit"
 
 static uint64_t one(const struct kvm_cpu *cpu, unsigned n)
 {
@@ -82,8 +84,10 @@ void kvm_op_counters(const struct engine *engine, int cpu,
 
 	for (unsigned n = 0; n < KVM_COUNTS; n++)
 		fn(opaque, rows[n].name, rows[n].what, cpu < 0 ? sum(e, n) : one(e->cpus[cpu], n));
-	if (cpu < 0)
-		fn(opaque, WAYS_NAME, WAYS_WHAT, kvm_ways_sent(e));
+	if (cpu >= 0)
+		return;
+	fn(opaque, WAYS_NAME, WAYS_WHAT, kvm_ways_sent(e));
+	fn(opaque, LATE_NAME, LATE_WHAT, e->late_writes);
 }
 
 void kvm_stats_print(const struct kvm_engine *e)
@@ -94,4 +98,5 @@ void kvm_stats_print(const struct kvm_engine *e)
 	for (unsigned n = 0; n < KVM_COUNTS; n++)
 		log_print("%-47s %14llu\n", rows[n].what, (unsigned long long)sum(e, n));
 	log_print("%-47s %14llu\n", WAYS_WHAT, (unsigned long long)kvm_ways_sent(e));
+	log_print("%-47s %14llu\n", LATE_WHAT, (unsigned long long)e->late_writes);
 }
