@@ -51,7 +51,9 @@ struct board {
 	struct list videos;  /* struct board_video: display adapters, with their memory */
 
 	struct apic_bus *apics;
-	bool apics_remote;     /* the local APICs at work are in the host's kernel */
+	bool apics_remote;     /* the local APICs at work are in the host's kernel, */
+	bool chips_remote;     /* and so are the I/O APIC, the 8259s and the 8254 */
+	bool hpet_legacy;      /* the HPET has the 8254's place */
 	struct lapic **lapics; /* one per vCPU */
 	struct ioapic *ioapic;
 	struct i8259_pair *pic;
@@ -122,6 +124,10 @@ void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 enum engine_irqchip board_irqchip(const struct vm *vm);
 /* After apic_bus_new, before anything is on that bus. */
 void board_wire_irqchip(struct board *b);
+/* With all controllers there, those of the board rest: they hold state, and the levels of their inputs. */
+void board_rest_chips(struct board *b);
+/* Fits hpet_config.legacy. */
+void board_chip_hpet(void *board, unsigned n, bool level);
 /* Where PCI functions' interrupt messages go. */
 void board_wire_msi(struct board *b);
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Local APICs in the kernel ("split irqchip"): HLT, IPIs, timers and end of interrupt never leave it. The I/O
+ * Local APICs in the kernel ("split irqchip"; fullchip.c has the others there as well): HLT, IPIs, timers and end of interrupt never leave it. The I/O
  * APIC and the 8259s stay the machine's: their messages come by KVM_SIGNAL_MSI, the 8259s' by KVM_INTERRUPT
  * as without (run.c), and the kernel tells of the end of interrupts that it was given routes of.
  *
@@ -59,6 +59,18 @@ int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 	e->chip = ENGINE_IRQCHIP_OFF;
 	if (wish == ENGINE_IRQCHIP_OFF || (wish == ENGINE_IRQCHIP_BEST && !is_tried()))
 		return 0;
+	if (wish == ENGINE_IRQCHIP_ON) {
+		int r = kvm_full_create(e, err);
+
+		if (r)
+			return r;
+		e->chip = ENGINE_IRQCHIP_ON;
+		e->has_smm = has(e, KVM_CAP_X86_SMM);
+		r = kvm_routes_create(e, err);
+		if (!r)
+			kvm_full_routes(e);
+		return r;
+	}
 	if (!can_split(e) || ioctl(e->vm, KVM_ENABLE_CAP, &split) < 0) {
 		if (wish == ENGINE_IRQCHIP_BEST)
 			return 0;
@@ -179,7 +191,8 @@ static void route(struct engine *engine, unsigned pin, uint64_t addr, uint32_t d
 	struct kvm_engine *e = (struct kvm_engine *)engine;
 
 	/* Each change costs the kernel a grace period, and edges have no end to be told of. */
-	if (pin < KVM_PINS && (kvm_route_known(e, pin) || (data & MSI_LEVEL)))
+	if (e->chip == ENGINE_IRQCHIP_SPLIT && pin < KVM_PINS &&
+	    (kvm_route_known(e, pin) || (data & MSI_LEVEL)))
 		kvm_route_set(e, pin, addr, data);
 }
 
@@ -193,4 +206,8 @@ const struct engine_irqchip_ops kvm_irqchip_ops = {
 	.way_close = kvm_way_close,
 	.way_send = kvm_way_send,
 	.ways_settle = kvm_ways_settle,
+	.line = kvm_full_line,
+	.hpet_legacy = kvm_full_hpet_legacy,
+	.chips_get = kvm_full_get,
+	.chips_set = kvm_full_set,
 };

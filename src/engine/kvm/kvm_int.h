@@ -24,7 +24,7 @@
 #define KVM_SLOTS_MAX 600u /* the memory map has up to 512 ranges */
 #define KVM_CPUID_MAX 256u /* entries of KVM_GET_SUPPORTED_CPUID */
 #define KVM_MSRS_MAX 96u
-#define KVM_PINS 24u /* of the I/O APIC */
+#define KVM_PINS ENGINE_PINS /* of the I/O APIC */
 
 /* kvm_cpu.requests */
 #define KVM_REQ_KICK 1u
@@ -105,9 +105,12 @@ struct kvm_engine {
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
 	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm, has_bells, has_any_bells,
 		has_late_ports;
-	uint64_t ring_off;	   /* of late writes, in kvm_cpu.run; 0: there is none */
-	uint64_t late_writes;	   /* that were in it; with the VM lock */
-	enum engine_irqchip chip;  /* OFF or SPLIT; else a wish */
+	uint64_t ring_off;	  /* of late writes, in kvm_cpu.run; 0: there is none */
+	uint64_t late_writes;	  /* that were in it; with the VM lock */
+	enum engine_irqchip chip; /* OFF, SPLIT or ON; else a wish */
+	/* The 8254 as it was when the machine stopped, and when that was. */
+	struct kvm_pit_state2 frozen_pit;
+	uint64_t frozen_ns;
 	struct kvm_routes *routes; /* with a chip: what the kernel was told */
 	uint64_t xcr0;		   /* what guests may have */
 	bool msr_ok[KVM_MSRS_MAX];
@@ -257,6 +260,9 @@ int kvm_routes_create(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
 void kvm_routes_free(struct kvm_engine *e);
 /* Source `gsi` sends this message. Failure breaks the engine. */
 void kvm_route_set(struct kvm_engine *e, unsigned gsi, uint64_t addr, uint32_t data);
+/* Source `gsi` reaches a pin of a controller in the kernel, too; all that was said is told by kvm_routes_tell. */
+void kvm_route_pin(struct kvm_engine *e, unsigned gsi, unsigned chip, unsigned pin);
+void kvm_routes_tell(struct kvm_engine *e);
 bool kvm_route_known(const struct kvm_engine *e, unsigned gsi);
 /* engine_irqchip_ops: */
 int kvm_way_open(struct engine *e);
@@ -264,6 +270,19 @@ void kvm_way_close(struct engine *e, int way);
 bool kvm_way_send(struct engine *e, int way, uint64_t addr, uint32_t data);
 void kvm_ways_settle(struct engine *e);
 uint64_t kvm_ways_sent(const struct kvm_engine *e);
+
+/* ---- fullchip.c ----------------------------------------------------------------------------------- */
+
+int kvm_full_create(struct kvm_engine *e, struct lodge_err *err) MUST_CHECK;
+void kvm_full_routes(struct kvm_engine *e);
+/* The machine stands still; goes on. */
+void kvm_full_stop(struct kvm_engine *e);
+void kvm_full_go(struct kvm_engine *e);
+/* engine_irqchip_ops: */
+void kvm_full_line(struct engine *e, unsigned n, bool level);
+void kvm_full_hpet_legacy(struct engine *e, bool on);
+int kvm_full_get(struct engine *e, struct engine_chips *out) MUST_CHECK;
+int kvm_full_set(struct engine *e, const struct engine_chips *in) MUST_CHECK;
 
 /* ---- shortcut.c --------------------------------------------------------------------------------- */
 

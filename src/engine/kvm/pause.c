@@ -85,6 +85,8 @@ static void clock_stop(struct engine *engine)
 	e->stopped = true;
 	if (ioctl(e->vm, KVM_GET_CLOCK, &now) == 0)
 		e->clock_ns = now.clock;
+	if (e->chip == ENGINE_IRQCHIP_ON)
+		kvm_full_stop(e);
 	for (unsigned i = 0; kvm_has_chip(e) && i < e->cfg.cpus; i++)
 		timer_stop(e->cpus[i]);
 }
@@ -113,6 +115,8 @@ static void clock_go(struct engine *engine)
 	if (!e->stopped)
 		return;
 	e->stopped = false;
+	if (e->chip == ENGINE_IRQCHIP_ON)
+		kvm_full_go(e);
 	if (e->clock_ns && ioctl(e->vm, KVM_SET_CLOCK, &at) < 0)
 		log_trace(LOG_UNIMP, "KVM does not set the guest's clock: %s\n", strerror(errno));
 	e->clock_ns = 0;
@@ -129,6 +133,8 @@ static void clock_set(struct engine *engine, uint64_t ns)
 {
 	struct kvm_engine *e = (struct kvm_engine *)engine;
 
+	if (!e->stopped && e->chip == ENGINE_IRQCHIP_ON)
+		kvm_full_stop(e);
 	e->stopped = true;
 	e->clock_ns = ns;
 }

@@ -34,7 +34,8 @@ struct way {
 /* struct kvm_irq_routing, with room. */
 struct table {
 	uint32_t nr, flags;
-	struct kvm_irq_routing_entry entry[KVM_PINS + WAYS_MAX];
+	struct kvm_irq_routing_entry
+		entry[2 * KVM_PINS + WAYS_MAX]; /* a line reaches two pins at most */
 };
 _Static_assert(offsetof(struct table, entry) == sizeof(struct kvm_irq_routing), "as the kernel's");
 
@@ -101,13 +102,28 @@ bool kvm_route_known(const struct kvm_engine *e, unsigned gsi)
 	return find(e->routes, gsi);
 }
 
-void kvm_route_set(struct kvm_engine *e, unsigned gsi, uint64_t addr, uint32_t data)
+void kvm_routes_tell(struct kvm_engine *e)
 {
-	if (put(e->routes, gsi, addr, data) && ioctl(e->vm, KVM_SET_GSI_ROUTING, &e->routes->t) < 0)
+	if (ioctl(e->vm, KVM_SET_GSI_ROUTING, &e->routes->t) < 0)
 		kvm_break(e,
 			  "KVM does not take the routes of interrupts: %s; "
 			  "'-machine kernel-irqchip=off' does without",
 			  strerror(errno));
+}
+
+void kvm_route_pin(struct kvm_engine *e, unsigned gsi, unsigned chip, unsigned pin)
+{
+	e->routes->t.entry[e->routes->t.nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = {.irqchip = chip, .pin = pin},
+	};
+}
+
+void kvm_route_set(struct kvm_engine *e, unsigned gsi, uint64_t addr, uint32_t data)
+{
+	if (put(e->routes, gsi, addr, data))
+		kvm_routes_tell(e);
 }
 
 /* ---- Ways --------------------------------------------------------------------------------------- */
