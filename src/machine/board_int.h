@@ -51,7 +51,9 @@ struct board {
 	struct list videos;  /* struct board_video: display adapters, with their memory */
 
 	struct apic_bus *apics;
-	bool apics_remote;     /* the local APICs at work are in the host's kernel */
+	bool apics_remote;     /* the local APICs at work are in the host's kernel, */
+	bool chips_remote;     /* and so are the I/O APIC, the 8259s and the 8254 */
+	bool hpet_legacy;      /* the HPET has the 8254's place */
 	struct lapic **lapics; /* one per vCPU */
 	struct ioapic *ioapic;
 	struct i8259_pair *pic;
@@ -122,6 +124,12 @@ void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 enum engine_irqchip board_irqchip(const struct vm *vm);
 /* After apic_bus_new, before anything is on that bus. */
 void board_wire_irqchip(struct board *b);
+/* With all controllers there, those of the board rest: they hold state, and the levels of their inputs. */
+void board_rest_chips(struct board *b);
+/* Fits hpet_config.legacy. */
+void board_chip_hpet(void *board, unsigned n, bool level);
+/* Where PCI functions' interrupt messages go. */
+void board_wire_msi(struct board *b);
 /*
  * The devices' state into the kernel (after a reset, or a load), and out of there (before it is saved or
  * shown). Nothing to do where no controller is in the kernel. With every vCPU parked.
@@ -130,6 +138,11 @@ int board_irqchip_put(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_irqchip_get(struct board *b, struct lodge_err *err) MUST_CHECK;
 /* The guest's clock stops, or goes on. */
 void board_irqchip_hold(struct board *b, bool on);
+
+/* ---- board_shortcut.c ----------------------------------------------------------------------------- */
+
+/* What the engine can take of the guest's writes. Before any device is on the bus. */
+void board_wire_shortcuts(struct vm *vm);
 
 /* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 

@@ -6,7 +6,7 @@
  * a class. While devices are loaded, their interrupt lines are held: a line that goes down and up again, because
  * its device starts from nothing, would show an edge that never was. Messages (MSI) go through: they are new.
  *
- * Saved state of the board itself: version 1. Threads: with the VM lock held, every vCPU parked.
+ * Saved state of the board itself: version 2. Threads: with the VM lock held, every vCPU parked.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,18 +27,24 @@ struct board_state {
 	struct device dev; /* first */
 	uint8_t nmi_line, nmi_masked, a20, booted;
 	uint32_t uart_irq;
+	uint64_t kvm_clock_ns; /* what the guest's clock of KVM showed; 0: it has none */
 	struct board *b;
 };
 
 static const struct state_field board_fields[] = {
-	STATE_FIELD(struct board_state, nmi_line), STATE_FIELD(struct board_state, nmi_masked),
-	STATE_FIELD(struct board_state, a20),	   STATE_FIELD(struct board_state, booted),
-	STATE_FIELD(struct board_state, uart_irq), STATE_END,
+	STATE_FIELD(struct board_state, nmi_line),
+	STATE_FIELD(struct board_state, nmi_masked),
+	STATE_FIELD(struct board_state, a20),
+	STATE_FIELD(struct board_state, booted),
+	STATE_FIELD(struct board_state, uart_irq),
+	STATE_FIELD_SINCE(struct board_state, kvm_clock_ns, 2),
+	STATE_END,
 };
 
 static int board_post_load(struct device *dev)
 {
 	const struct board_state *s = container_of(dev, struct board_state, dev);
+	const struct vm *vm = s->b->vm;
 
 	if (s->nmi_line > 1 || s->nmi_masked > 1 || s->a20 > 1 || s->booted > 1 ||
 	    s->uart_irq >> VM_SERIALS)
@@ -48,11 +54,13 @@ static int board_post_load(struct device *dev)
 	s->b->booted = s->booted;
 	s->b->uart_irq = s->uart_irq;
 	mem_set_a20(s->b->vm->mem, s->a20);
+	if (vm->ops->clock)
+		vm->ops->clock->set(vm->engine, s->kvm_clock_ns);
 	return 0;
 }
 
 static const struct device_class board_class = {
-	.name = "pc", .version = 1, .fields = board_fields, .post_load = board_post_load};
+	.name = "pc", .version = 2, .fields = board_fields, .post_load = board_post_load};
 
 /* ---- Names -------------------------------------------------------------------------------------- */
 
@@ -167,11 +175,13 @@ int board_save(struct board *b, struct state_writer *w, struct lodge_err *err)
 		.a20 = mem_a20(b->vm->mem),
 		.booted = b->booted,
 		.uart_irq = b->uart_irq,
+		.kvm_clock_ns = b->vm->ops->clock ? b->vm->ops->clock->get(b->vm->engine) : 0,
 	};
 	struct device *dev;
 	char name[NAME_LEN];
 	int r = board_irqchip_get(b, err);
 
+	vm_drain_locked(b->vm);
 	if (!r)
 		r = save_one(&own.dev, "pc", w, err);
 	list_for_each_entry (dev, &b->devices, link) {

@@ -57,6 +57,8 @@ void vm_clock_stop_locked(struct vm *vm)
 	clock_vm_stop();
 	vm->stopped_tsc = __rdtsc();
 	board_irqchip_hold(vm->board, true);
+	if (vm->ops->clock)
+		vm->ops->clock->stop(vm->engine);
 	io_loop_clock_changed(vm->loop);
 	if (vm->launched)
 		tell(vm, VM_EVENT_STOP);
@@ -76,6 +78,8 @@ static void go(struct vm *vm)
 
 		__atomic_store_n(&s->tsc_offset, s->tsc_offset - gone, __ATOMIC_RELAXED);
 	}
+	if (vm->ops->clock)
+		vm->ops->clock->go(vm->engine);
 	board_irqchip_hold(vm->board, false);
 	io_loop_clock_changed(vm->loop);
 	vm->launched = true;

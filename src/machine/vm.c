@@ -200,6 +200,8 @@ static int make_engine(struct vm *vm, struct lodge_err *err)
 	if (!vm->cpus)
 		return err_set(err, -ENOMEM, "no memory for %u vCPUs", vm->cfg.cpus);
 	vm->ops = vm->cfg.engine ? vm->cfg.engine : &engine_soft;
+	if (vm->ops == &engine_soft && x86_cpuid_needs_kvm(&vm->cpuid, err))
+		return -ENOTSUP;
 	vm->engine = vm->ops->create(&ec, err);
 	if (!vm->engine)
 		return -ENOMEM;

@@ -187,6 +187,11 @@ int vm_restore(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 /* Guest memory is mapped from `path`: when that can no longer be read, the process ends with a sentence. */
 void vm_watch_file(const struct vm *vm, const char *path);
 
+/* ---- board_shortcut.c --------------------------------------------------------------------------- */
+
+/* Guests' writes that the engine has kept come to their devices. With the VM lock, before a device is accessed. */
+void vm_drain_locked(struct vm *vm);
+
 /* ---- cpu_dump.c ----------------------------------------------------------------------------- */
 
 /* With `-d cpu_reset`: a vCPU's state. Its own thread, or with it parked. */
