@@ -94,6 +94,8 @@ struct board {
 
 /* ---- board_pc.c --------------------------------------------------------------------------------- */
 
+/* An NMI button. */
+void board_press_nmi(struct board *b);
 /* Lines of devices are taken note of from now on; and are as noted. Around loading the devices' state. */
 void board_hold_lines(struct board *b);
 void board_release_lines(struct board *b);
@@ -107,6 +109,10 @@ int board_can_save(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_save(struct board *b, struct state_writer *w, struct lodge_err *err) MUST_CHECK;
 /* Into devices that were reset. The file has those of this board, each once, and no others. */
 int board_load(struct board *b, const struct state_file *f, struct lodge_err *err) MUST_CHECK;
+
+/* "class@SLOT.FUNCTION" or "class#N": a device's name in saved machines. */
+#define BOARD_NAME_LEN 64u
+void board_device_name(struct board *b, const struct device *dev, char name[BOARD_NAME_LEN]);
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
  */

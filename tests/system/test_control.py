@@ -259,6 +259,8 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     # Saved, it stays stopped.
     assert do("query-migrate") == {}
     do("migrate", uri="file:%s" % (tmp_path / "state"))
+    while do("query-migrate")["status"] != "completed":
+        time.sleep(0.01)
     assert q("query-status")["status"] == "paused"
     assert do("query-migrate")["status"] == "completed"
     assert "completed" in q.hmp("info migrate")

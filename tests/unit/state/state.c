@@ -60,6 +60,14 @@ static bool some(void *opaque, uint64_t off, uint64_t *from, uint64_t *to)
 	return off <= 0x3ff000;
 }
 
+/* All of memory, in one piece. */
+static int memory(struct state_writer *w, bool (*next)(void *, uint64_t, uint64_t *, uint64_t *))
+{
+	int r = state_writer_memory(w, 0, &err);
+
+	return r ? r : state_writer_some(w, mem, next, NULL, UINT64_MAX, &err);
+}
+
 static void save(bool (*next)(void *, uint64_t, uint64_t *, uint64_t *))
 {
 	struct state_writer *w = state_writer_new(path, MEM, &err);
@@ -68,7 +76,7 @@ static void save(bool (*next)(void *, uint64_t, uint64_t *, uint64_t *))
 	state_writer_add(w, "one", "abc", 3);
 	state_writer_add(w, "two", "", 0);
 	state_writer_add(w, "one", "defghijkl", 9);
-	assert_int_equal(state_writer_memory(w, mem, next, NULL, &err), 0);
+	assert_int_equal(memory(w, next), 0);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(state_writer_finish(w, &err), 0);
 }
@@ -162,12 +170,12 @@ static void save_when_one_is_there_expect_another_inode(void **state)
 	assert_int_equal(stat(path, &a), 0);
 	struct state_writer *w = state_writer_new(path, MEM, &err);
 
-	assert_int_equal(state_writer_memory(w, mem, all, NULL, &err), 0);
+	assert_int_equal(memory(w, all), 0);
 	state_writer_abort(w);
 	assert_int_equal(stat(path, &b), 0);
 	assert_int_equal(a.st_ino, b.st_ino);
 	w = state_writer_new(path, MEM, &err);
-	assert_int_equal(state_writer_memory(w, mem, all, NULL, &err), 0);
+	assert_int_equal(memory(w, all), 0);
 	assert_int_equal(state_writer_finish(w, &err), 0);
 	assert_int_equal(stat(path, &b), 0);
 	assert_int_not_equal(a.st_ino, b.st_ino);
@@ -282,7 +290,7 @@ static void sections_when_too_many_expect_a_failed_save(void **state)
 
 	for (unsigned i = 0; i < STATE_SECTIONS_MAX + 1; i++)
 		state_writer_add(w, "x", "y", 1);
-	assert_int_equal(state_writer_memory(w, mem, all, NULL, &err), 0);
+	assert_int_equal(memory(w, all), 0);
 	assert_true(state_writer_finish(w, &err) < 0);
 	assert_int_equal(access(path, F_OK), -1);
 }
