@@ -79,6 +79,8 @@ int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm 
 	fd = vm_has_console(vm) ? rundir_listen(&rc->claim, "console", err) : -1;
 	if (vm_has_console(vm) && (fd < 0 || vm_console_listen(vm, fd, err)))
 		return -EINVAL;
+	if (o->sandbox.runas && rundir_leave_behind(&rc->claim, err))
+		return -EAGAIN;
 	return tell_who(rc, o, vm, err);
 }
 
