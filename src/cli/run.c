@@ -27,6 +27,7 @@
 #include "cli/daemon.h"
 #include "cli/run_control.h"
 #include "cli/run_opts.h"
+#include "net/starter.h"
 #include "x86/cpuid.h"
 
 /*
@@ -219,6 +220,22 @@ static void warn(const struct run_opts *o)
 		      stderr);
 }
 
+/* Before there is anything that it should not have. Without it netdev_add is refused. */
+static void start_starter(struct run_opts *o)
+{
+	struct lodge_err err;
+	int fd;
+
+	o->vm.shut_in = !o->sandbox.off && !o->sandbox.log_only;
+	if (!o->vm.shut_in || (o->no_control && !o->vm.n_monitors))
+		return;
+	fd = net_starter_new(&err);
+	if (fd < 0)
+		fprintf(stderr, "lodge: %s\n", err.msg);
+	else
+		o->vm.net_starter = fd + 1;
+}
+
 static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 {
 	struct lodge_err err = {""};
@@ -229,6 +246,7 @@ static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 	o->vm.before_run_opaque = &rc;
 	if (run_control_claim(&rc, o, &err))
 		return cli_error("%s", err.msg);
+	start_starter(o);
 	vm = vm_new(&o->vm, &err);
 	if (!vm || run_control_new(&rc, o, vm, &err) || close_sandbox(o, &err)) {
 		vm_free(vm);

@@ -296,6 +296,12 @@ struct net_backend *board_net_nth(struct board *b, unsigned n);
 /* Has the back end of that id a card? It has none any more. */
 struct net_backend *board_net_of(struct board *b,
 				 void *card); /* the one plugged into that card, or NULL */
+/* One that came while the machine ran, or NULL. */
+const char *board_net_hot(const struct board *b);
+/* A back end for a later card; its lock is not held. The board's from now on. */
+int board_net_add(struct board *b, struct props *p, struct lodge_err *err) MUST_CHECK;
+/* Away with one that no card uses. With the VM lock. */
+int board_net_del(struct board *b, const char *id, struct lodge_err *err) MUST_CHECK;
 bool board_net_used(struct board *b, const char *id);
 void board_net_release(struct board *b, const char *id);
 /* Close the back ends, once the cards are gone. */

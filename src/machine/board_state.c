@@ -93,8 +93,14 @@ int board_can_save(struct board *b, struct lodge_err *err)
 	const struct device *dev;
 	const struct board_added *a;
 	const struct drive *d;
+	const char *net = board_net_hot(b);
 	char name[NAME_LEN];
 
+	if (net)
+		return err_set(err, -ENOTSUP,
+			       "the machine cannot be saved: the network '%s' was added while it "
+			       "ran; netdev_del takes it out",
+			       net);
 	list_for_each_entry (d, &b->drives, link) {
 		if (d->hot)
 			return err_set(

@@ -127,6 +127,8 @@ struct vm_ctl_net {
 	uint64_t to_guest_frames, to_guest_bytes, from_guest_frames, from_guest_bytes;
 };
 
+struct props;
+
 #define VM_CTL_NETS 64u
 unsigned vm_ctl_nets(struct vm *vm, struct vm_ctl_net *out);
 /* `id` NULL: the first back end that has host forwards. */
@@ -134,11 +136,15 @@ int vm_ctl_hostfwd(struct vm *vm, const char *id, bool add, const char *rule,
 		   struct lodge_err *err) MUST_CHECK;
 /* The rules there are, one a line, each with its back end's id and a blank in front; cut at the end. */
 void vm_ctl_hostfwds(struct vm *vm, char *out, size_t size);
+/*
+ * A back end for a later device_add, as -netdev has it (type=, id= and the rest; `p` stays the caller's); and away with one
+ * that no card uses. In the sandbox: type user only.
+ */
+int vm_ctl_netdev_add(struct vm *vm, struct props *p, struct lodge_err *err) MUST_CHECK;
+int vm_ctl_netdev_del(struct vm *vm, const char *id, struct lodge_err *err) MUST_CHECK;
 int vm_ctl_set_link(struct vm *vm, const char *id, bool up, struct lodge_err *err) MUST_CHECK;
 
 /* ---- Hotplug ------------------------------------------------------------------------------------ */
-
-struct props;
 
 /*
  * Add a device, as -device would; its drive= or netdev= is there. `p` (driver= and the rest) stays the

@@ -112,6 +112,9 @@ struct vm_config {
 	const char *const *said;
 	unsigned n_said;
 	const char *folder;
+	/* The process shuts itself in before vm_start; who starts NAT processes for it then (net_host.starter). */
+	bool shut_in;
+	int net_starter;
 	/* Go on with this saved machine instead of booting; borrowed until vm_new() returns. */
 	struct state_file *restore;
 	bool restore_check; /* all of its memory is read and compared with its checksums first */
