@@ -167,5 +167,7 @@ void cli_save_help(void)
 	     "start\n"
 	     "it with '-sandbox on,path=FOLDER' to have it saved elsewhere.\n"
 	     "\n"
-	     "When it cannot be saved, no file is left, and the machine goes on.");
+	     "On a terminal a bar shows how far it is; Ctrl-C gives it up. When it is not saved, no "
+	     "file\n"
+	     "is left, and the machine goes on.");
 }

@@ -81,7 +81,7 @@ def guest(tmp_path):
             "-drive", "if=none,id=d0,format=qcow2,file=%s" % disk,
             "-device", "virtio-blk-pci,drive=d0,id=disk0",
             "-drive", "if=ide,index=2,media=cdrom,id=cd0",
-            "-netdev", "user,id=n1", "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
+            "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
             "-device", "virtio-balloon-pci", "-sandbox", "on,path=%s" % tmp_path, memory="384M")
     # The shared command line resets for real here.
     vm.args.remove("-no-reboot")
@@ -271,10 +271,36 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     q.event("DEVICE_DELETED")
     q("blockdev-del", node_name="d1")
     lodge("img", "check", str(more))
+    # A network that was not there, its card, a port of the host that leads to it; and away with both.
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    do("netdev_add", type="user", id="n1", net="10.9.0.0/24", hostfwd=[{"str": "tcp:127.0.0.1:%d-10.9.0.15:7" % port}])
+    assert "n1 tcp:127.0.0.1:%d-10.9.0.15:7" % port in q.hmp("info usernet")
     assert q.hmp("device_add virtio-net-pci,netdev=n1,id=card1,mac=52:54:00:00:00:77") == ""
     say(vm, "sleep 3; cat /sys/class/net/*/address", "52:54:00:00:00:77")
+    vm.send("ip link set eth1 up; ip addr add 10.9.0.15/24 dev eth1; sleep 60 | nc -l -p 7 & "
+            "ping -c 1 10.9.0.2 >/dev/null; echo listens$((1 + 2))\r")
+    vm.expect("listens3")
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s:
+        s.sendall(b"hello hot card\n")
+        vm.expect("hello hot card")
+    with pytest.raises(Error, match="has a card"):
+        do("netdev_del", id="n1")
+    with pytest.raises(Error, match="added while it ran"):
+        q("migrate", uri="file:%s" % (tmp_path / "none"))
     assert q.hmp("device_del card1") == ""
     assert q.event("DEVICE_DELETED")["data"]["device"] == "card1"
+    q("netdev_del", id="n1")
+    assert "n1" not in q.hmp("info network")
+    for args, why in (({"type": "tap", "id": "n1"}, "sandbox"), ({"type": "user"}, "'id' is missing"),
+                      ({"type": "user", "id": "n0"}, "Duplicate"), ({"type": "user", "id": "n1", "x": 1}, "x"),
+                      ({"type": "user", "id": "n1", "hostfwd": [{"str": "rubbish"}]}, "rubbish"),
+                      ({"type": "user", "id": "n1", "hostfwd": [7]}, "list of text")):
+        with pytest.raises(Error, match=why):
+            q("netdev_add", **args)
+    with pytest.raises(Error, match="not found"):
+        q("netdev_del", id="n1")
     for args, why in (({"driver": "nvme"}, "cannot be added"), ({"driver": "nothing"}, "not a valid"),
                       ({"driver": "virtio-blk-pci", "drive": "none"}, "no drive"),
                       ({"driver": "virtio-rng-pci", "x": 1}, "x"),
@@ -342,6 +368,7 @@ WORDS = (("help stop", "stop -- "), ("cpu 1", ""), ("x/2i $rip", "0x"), ("x/4xg 
          ("set_link n0 off", ""), ("set_link n0 on", ""),
          ("drive_add 0 if=none,id=x1,file={}/x1.qcow2,format=qcow2", "OK"), ("drive_del x1", ""),
          ("device_add virtio-rng-pci,id=hot", ""), ("device_del hot", ""),
+         ("netdev_add user,id=n1", ""), ("netdev_del n1", ""),
          ("hostfwd_add n0 tcp:127.0.0.1:PORT-:22", ""), ("hostfwd_remove n0 tcp:127.0.0.1:PORT", "removed"),
          ("migrate -d file:{}/state", ""), ("migrate_cancel", ""))
 
@@ -371,6 +398,17 @@ def test_words_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest):
         time.sleep(0.01)
     assert os.path.getsize(tmp_path / "a") == 16 and os.path.getsize(tmp_path / "b") == 4096
     say(vm, "sleep 1; cat /sys/block/vda/size", r"\n143360\r+\n")
+    # `lodge forward` is those words.
+    lodge("forward", "all of it", "add", port + ":7")
+    assert "n0 tcp:127.0.0.1:%s-:7" % port in lodge("forward", "all of it").stdout
+    vm.send("sleep 60 | nc -l -p 7 & sleep 1; echo listens$((1 + 1))\r")
+    vm.expect("listens2")
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as s:
+        s.sendall(b"hello by forward\n")
+        vm.expect("hello by forward")
+    lodge("forward", "--net", "n0", "all of it", "remove", port)
+    assert port not in lodge("forward", "all of it").stdout
+    assert "no such forward" in lodge("forward", "all of it", "remove", port, ok=False).stderr
     q.hmp("system_powerdown")
     q.event("POWERDOWN")
     q.hmp("system_reset")
