@@ -37,6 +37,8 @@ struct engine_irqchip_ops {
 	/* A local APIC's registers. The vCPU does not run. 0 or -errno. */
 	int (*lapic_get)(struct vcpu *v, struct engine_lapic *out) MUST_CHECK;
 	int (*lapic_set)(struct vcpu *v, const struct engine_lapic *in) MUST_CHECK;
+	/* The guest's clock stops, and so do their timers; or it goes on. No vCPU runs. */
+	void (*hold)(struct engine *e, bool on);
 };
 
 #endif

@@ -134,6 +134,8 @@ void board_wire_irqchip(struct board *b);
  */
 int board_irqchip_put(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_irqchip_get(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The guest's clock stops, or goes on. */
+void board_irqchip_hold(struct board *b, bool on);
 
 /* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 

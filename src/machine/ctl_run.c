@@ -14,6 +14,7 @@
 #include <x86intrin.h>
 
 #include "base/clock.h"
+#include "machine/board_int.h"
 #include "machine/drive.h"
 #include "machine/vm_int.h"
 
@@ -55,6 +56,7 @@ void vm_clock_stop_locked(struct vm *vm)
 		return;
 	clock_vm_stop();
 	vm->stopped_tsc = __rdtsc();
+	board_irqchip_hold(vm->board, true);
 	io_loop_clock_changed(vm->loop);
 	if (vm->launched)
 		tell(vm, VM_EVENT_STOP);
@@ -74,6 +76,7 @@ static void go(struct vm *vm)
 
 		__atomic_store_n(&s->tsc_offset, s->tsc_offset - gone, __ATOMIC_RELAXED);
 	}
+	board_irqchip_hold(vm->board, false);
 	io_loop_clock_changed(vm->loop);
 	vm->launched = true;
 	tell(vm, VM_EVENT_RESUME);

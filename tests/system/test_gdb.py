@@ -22,30 +22,33 @@ PROMPT = r"\(gdb\) "
 class Gdb:
     """A gdb at its prompt."""
 
-    def __init__(self, target, *more):
-        self.child = pexpect.spawn("gdb", ["-nx", "-q", *more], encoding="utf-8", timeout=90,
+    def __init__(self, target, *more, limit=90):
+        self.limit = limit
+        self.child = pexpect.spawn("gdb", ["-nx", "-q", *more], encoding="utf-8", timeout=limit,
                                    env={**os.environ, "TERM": "dumb"}, dimensions=(200, 300))
         self.child.expect(PROMPT)
         for line in ("set pagination off", "set confirm off", "set width 0", "set style enabled off",
-                     "target remote " + str(target)):
+                     "set remotetimeout %d" % (limit / 2), "target remote " + str(target)):
             self.do(line)
 
-    def do(self, line, timeout=90):
+    def do(self, line):
         self.child.sendline(line)
         self.child.expect_exact(line)
-        self.child.expect(r"\r\n" + "(.*?)" + PROMPT, timeout=timeout)
+        self.child.expect(r"\r\n" + "(.*?)" + PROMPT, timeout=self.limit)
         return self.child.match.group(1)
 
     def number(self, what):
         text = self.do("printf \"<%%lx>\\n\", (unsigned long)(%s)" % what)
         return int(re.search(r"<([0-9a-f]+)>", text).group(1), 16)
 
+    def step(self):
+        self.do("stepi")
+
     def end(self):
         self.child.close(force=True)
 
 
-@pytest.fixture(scope="module")
-def symbols(tmp_path_factory):
+def find_symbols():
     """Where the kernel has its functions, from a guest of the same command line: the package has no map."""
     out = {}
     with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd(), "-append", APPEND) as vm:
@@ -56,6 +59,11 @@ def symbols(tmp_path_factory):
             out[name] = int(addr, 16)
     assert set(out) == set(NAMES)
     return out
+
+
+@pytest.fixture(scope="module")
+def symbols():
+    return find_symbols()
 
 
 def wait_for_socket(path):
@@ -239,16 +247,74 @@ gdtr:	.word	31
 """
 
 
+def make_bios(folder):
+    """The image, and where its labels are."""
+    d = str(folder)
+    with open(d + "/b.S", "w") as f:
+        f.write(SOURCE)
+    subprocess.run(["gcc", "-c", "-o", d + "/b.o", d + "/b.S"], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", d + "/b.o", d + "/bios"], check=True)
+    out = subprocess.run(["nm", d + "/b.o"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return d + "/bios", {name: int(at, 16) for at, name in re.findall(r"([0-9a-f]+) t (\w+)", out)}
+
+
 @pytest.fixture(scope="module")
 def bios(tmp_path_factory):
-    """The image, and where its labels are."""
-    d = tmp_path_factory.mktemp("bios")
-    (d / "b.S").write_text(SOURCE)
-    subprocess.run(["gcc", "-c", "-o", d / "b.o", d / "b.S"], check=True)
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", d / "b.o", d / "bios"], check=True)
-    out = subprocess.run(["nm", d / "b.o"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    labels = {name: int(at, 16) for at, name in re.findall(r"([0-9a-f]+) t (\w+)", out)}
-    return str(d / "bios"), labels
+    return make_bios(tmp_path_factory.mktemp("bios"))
+
+
+def walk_modes(g, at):
+    """From the reset vector to the end, with every kind of point."""
+    f000 = 0xf0000
+    # 16 bits, in ROM, where gdb does not know CS's base: it stops, and goes on from there.
+    assert g.number("$cs") == 0xf000 and g.number("$pc") == 0xfff0
+    g.step()
+    assert g.number("$pc") == 0
+    g.do("break *%#x" % (f000 + at["real"]))
+    assert "SIGTRAP" in g.do("continue") and g.number("$pc") == at["real"]
+    assert g.number("$rbx") == 0x41
+    g.do("set $rbx = 0x77")
+    g.step()
+    assert g.number("$rbx") == 0x78
+    g.do("delete")
+    g.do("watch *(unsigned short *)0x500")
+    g.do("continue")
+    assert g.number("*(unsigned short *)0x500") == 0x78
+    g.do("delete")
+    # 32 bits
+    g.do("break *%#x" % (f000 + at["prot2"]))
+    assert "Breakpoint" in g.do("continue")
+    assert g.number("$pc") == f000 + at["prot2"] and g.number("$rcx") == 0x12345678
+    g.step()
+    assert g.number("*(unsigned int *)0x504") == 0x12345678
+    # 64 bits: code in the middle of a loop, after 1,000 rounds of it
+    g.do("break *%#x" % (f000 + at["done"]))
+    assert "Breakpoint" in g.do("continue")
+    assert g.number("$r9") == 0x123456789abcdef0
+    assert g.number("*(unsigned long *)0x508") == 1000
+    g.step()
+    assert g.number("$xmm1.v2_int64[0]") == 0x123456789abcdef0
+    # each access, with the address of the first byte touched
+    g.do("awatch *(unsigned int *)0x510")
+    assert "access (read/write) watchpoint" in g.do("continue")
+    assert g.number("*(unsigned int *)0x510") == 1
+    assert g.number("$pc") == f000 + at["done"] + 5 + 8
+    g.do("delete")
+    # inside a repeated string instruction: as many bytes as are written so far
+    g.do("watch *(unsigned char *)0x620")
+    g.do("continue")
+    assert g.number("$pc") == f000 + at["string"] and g.number("$rcx") == 31
+    assert g.number("*(unsigned char *)0x620") == 0x5a
+    assert g.number("*(unsigned char *)0x621") == 0
+    g.do("delete")
+    g.do("tbreak *%#x" % (f000 + at["after"]))
+    g.do("continue")
+    assert g.number("$rcx") == 0
+    # ROM is written by the debugger, and what is executed is the new code: movl $0x611, %eax
+    g.do("set *(unsigned short *)%#x = 0x611" % (f000 + at["after"] + 1))
+    g.step()
+    assert g.number("$rax") == 0x611
+    assert "exited" in g.do("continue")
 
 
 @pytest.mark.parametrize("tier", sorted(TIERS))
@@ -259,56 +325,7 @@ def test_gdb_when_code_goes_from_real_to_long_mode_expect_stops_in_each(tier, bi
             *TIERS[tier]) as vm:
         wait_for_socket(sock)
         g = Gdb(sock)
-        f000 = 0xf0000
-        # 16 bits, in ROM, where gdb does not know CS's base: it stops, and goes on from there.
-        assert g.number("$cs") == 0xf000 and g.number("$pc") == 0xfff0
-        g.do("stepi")
-        assert g.number("$pc") == 0
-        g.do("break *%#x" % (f000 + at["real"]))
-        assert "SIGTRAP" in g.do("continue") and g.number("$pc") == at["real"]
-        assert g.number("$rbx") == 0x41
-        g.do("set $rbx = 0x77")
-        g.do("stepi")
-        assert g.number("$rbx") == 0x78
-        g.do("delete")
-        g.do("watch *(unsigned short *)0x500")
-        g.do("continue")
-        assert g.number("*(unsigned short *)0x500") == 0x78
-        g.do("delete")
-        # 32 bits
-        g.do("break *%#x" % (f000 + at["prot2"]))
-        assert "Breakpoint" in g.do("continue")
-        assert g.number("$pc") == f000 + at["prot2"] and g.number("$rcx") == 0x12345678
-        g.do("stepi")
-        assert g.number("*(unsigned int *)0x504") == 0x12345678
-        # 64 bits: code in the middle of a loop, after 1,000 rounds of it
-        g.do("break *%#x" % (f000 + at["done"]))
-        assert "Breakpoint" in g.do("continue")
-        assert g.number("$r9") == 0x123456789abcdef0
-        assert g.number("*(unsigned long *)0x508") == 1000
-        g.do("stepi")
-        assert g.number("$xmm1.v2_int64[0]") == 0x123456789abcdef0
-        # each access, with the address of the first byte touched
-        g.do("awatch *(unsigned int *)0x510")
-        assert "access (read/write) watchpoint" in g.do("continue")
-        assert g.number("*(unsigned int *)0x510") == 1
-        assert g.number("$pc") == f000 + at["done"] + 5 + 8
-        g.do("delete")
-        # inside a repeated string instruction: as many bytes as are written so far
-        g.do("watch *(unsigned char *)0x620")
-        g.do("continue")
-        assert g.number("$pc") == f000 + at["string"] and g.number("$rcx") == 31
-        assert g.number("*(unsigned char *)0x620") == 0x5a
-        assert g.number("*(unsigned char *)0x621") == 0
-        g.do("delete")
-        g.do("tbreak *%#x" % (f000 + at["after"]))
-        g.do("continue")
-        assert g.number("$rcx") == 0
-        # ROM is written by the debugger, and what is executed is the new code: movl $0x611, %eax
-        g.do("set *(unsigned short *)%#x = 0x611" % (f000 + at["after"] + 1))
-        g.do("stepi")
-        assert g.number("$rax") == 0x611
-        assert "exited" in g.do("continue")
+        walk_modes(g, at)
         g.end()
         assert vm.wait_exit() == 3
 
