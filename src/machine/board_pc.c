@@ -78,6 +78,13 @@ static void set_nmi(struct board *b)
 		apic_bus_set_lint(b->apics, 1, b->nmi_line && !b->nmi_masked);
 }
 
+void board_press_nmi(struct board *b)
+{
+	apic_bus_set_lint(b->apics, 1, false);
+	apic_bus_set_lint(b->apics, 1, true);
+	set_nmi(b);
+}
+
 void board_release_lines(struct board *b)
 {
 	b->loading = false;
