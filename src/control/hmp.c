@@ -85,7 +85,8 @@ static const struct hmp_command own[] = {
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
-const struct hmp_command *const hmp_tables[] = {own, hmp_run_commands, hmp_device_commands, NULL};
+const struct hmp_command *const hmp_tables[] = {own, hmp_run_commands, hmp_device_commands,
+						hmp_input_commands, NULL};
 
 static const struct hmp_command *find(const char *name)
 {

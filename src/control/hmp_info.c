@@ -231,6 +231,7 @@ const struct hmp_command hmp_infos[] = {
 	{"usernet", NULL, "", "ports of the host that lead to it", 0, 0, usernet},
 	{"balloon", NULL, "", "how much memory it has now", 0, 0, balloon},
 	{"chardev", NULL, "", "the other ends of its serial lines", 0, 0, chardev},
+	{"mice", NULL, "", "its pointers", 0, 0, hmp_info_mice},
 	{"jit", NULL, "", "counters of the engine", 0, 0, jit},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };

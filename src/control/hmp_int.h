@@ -24,7 +24,9 @@ struct hmp_command {
 };
 
 /* Each ends with a NULL name. */
-extern const struct hmp_command hmp_run_commands[], hmp_device_commands[], hmp_infos[];
+extern const struct hmp_command hmp_run_commands[], hmp_device_commands[], hmp_input_commands[], hmp_infos[];
 extern const struct hmp_command *const hmp_tables[];
+
+int hmp_info_mice(struct hmp *h, char **word);
 
 #endif
