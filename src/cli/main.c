@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "net/helper.h"
+#include "vnc/vnc.h"
 
 const struct cli_verb cli_verbs[] = {
 	{"run", "build a PC and run an operating system in it", cli_run, cli_run_help},
@@ -93,6 +94,7 @@ int main(int argc, char **argv)
 	const char *name, *alias;
 
 	net_helper_main(argc, argv);
+	vnc_helper_main(argc, argv);
 	fill_std_descriptors();
 	if (argc < 2) {
 		cli_help(1, argv);

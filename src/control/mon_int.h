@@ -47,7 +47,7 @@ struct qmp_command {
 
 /* Each ends with a NULL name. */
 extern const struct qmp_command qmp_run_commands[], qmp_block_commands[], qmp_device_commands[],
-	qmp_save_commands[], qmp_input_commands[], qmp_screen_commands[];
+	qmp_save_commands[], qmp_input_commands[], qmp_screen_commands[], qmp_display_commands[];
 /* Those tables, NULL at the end; qmp.c's own is the first. */
 extern const struct qmp_command *const qmp_tables[];
 

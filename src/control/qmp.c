@@ -219,6 +219,7 @@ const struct qmp_command *const qmp_tables[] = {own,
 						qmp_save_commands,
 						qmp_input_commands,
 						qmp_screen_commands,
+						qmp_display_commands,
 						NULL};
 
 /* ---- Carrying out ------------------------------------------------------------------------------- */

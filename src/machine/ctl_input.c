@@ -82,6 +82,16 @@ void vm_ctl_input_screen(struct vm *vm, uint32_t width, uint32_t height)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+void vm_set_vnc(struct vm *vm, struct vnc *vnc)
+{
+	vm->vnc = vnc;
+}
+
+struct vnc *vm_vnc(struct vm *vm)
+{
+	return vm->vnc;
+}
+
 unsigned vm_ctl_pointers(struct vm *vm, struct vm_ctl_pointer *out)
 {
 	const struct input *in = board_input(vm->board);

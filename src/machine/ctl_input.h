@@ -20,6 +20,11 @@ void vm_ctl_input_release(struct vm *vm);
 bool vm_ctl_input_absolute(struct vm *vm);
 void vm_ctl_input_screen(struct vm *vm, uint32_t width, uint32_t height);
 
+/* Viewers over the network: kept for monitors, and not looked into. Before vm_start. */
+struct vnc;
+void vm_set_vnc(struct vm *vm, struct vnc *vnc);
+struct vnc *vm_vnc(struct vm *vm);
+
 struct vm_ctl_pointer {
 	const char *name;
 	bool current, absolute;
