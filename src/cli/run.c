@@ -26,6 +26,7 @@
 #include "cli/cli.h"
 #include "cli/daemon.h"
 #include "cli/run_control.h"
+#include "cli/run_display.h"
 #include "cli/run_opts.h"
 #include "net/starter.h"
 #include "x86/cpuid.h"
@@ -149,24 +150,35 @@ static void count_down(const char *what, bool patient)
 	alarm(1);
 }
 
+/* What is beside the machine. */
+struct running {
+	struct run_control control;
+	struct run_display display;
+};
+
 /* All threads of the machine are there, and the guest has not begun: the last of them, and main itself. */
 static int before_run(void *opaque, struct lodge_err *err)
 {
-	int r = run_control_start(opaque, err);
+	struct running *x = opaque;
+	int r = run_control_start(&x->control, err);
 
+	if (!r)
+		r = run_display_start(&x->display, err);
 	if (!r)
 		thread_enter(THREAD_MAIN);
 	return r;
 }
 
 /* Until it ends. */
-static int run_vm(struct vm *vm, struct run_control *rc, int signals)
+static int run_vm(struct vm *vm, struct running *x, int signals)
 {
+	struct run_control *rc = &x->control;
 	struct lodge_err err = {""};
 	struct vm_end end;
 
 	if (vm_start(vm, &err)) {
 		run_control_end(rc);
+		run_display_end(&x->display);
 		vm_free(vm);
 		run_control_free(rc);
 		return cli_error("%s", err.msg);
@@ -176,6 +188,7 @@ static int run_vm(struct vm *vm, struct run_control *rc, int signals)
 	count_down("a command of a monitor", true);
 	run_control_end(rc);
 	count_down("a thread of the machine", false);
+	run_display_end(&x->display);
 	vm_stop(vm);
 	/* A slow disk may have much to write, and all of it counts. */
 	count_down("a disk", true);
@@ -239,23 +252,25 @@ static void start_starter(struct run_opts *o)
 static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 {
 	struct lodge_err err = {""};
-	struct run_control rc;
+	struct running x = {0};
 	struct vm *vm;
 
 	o->vm.before_run = before_run;
-	o->vm.before_run_opaque = &rc;
-	if (run_control_claim(&rc, o, &err))
+	o->vm.before_run_opaque = &x;
+	if (run_control_claim(&x.control, o, &err))
 		return cli_error("%s", err.msg);
 	start_starter(o);
 	vm = vm_new(&o->vm, &err);
-	if (!vm || run_control_new(&rc, o, vm, &err) || close_sandbox(o, &err)) {
+	if (!vm || run_control_new(&x.control, o, vm, &err) ||
+	    run_display_open(&x.display, o, vm, &err) || close_sandbox(o, &err)) {
+		run_display_end(&x.display);
 		vm_free(vm);
-		run_control_free(&rc);
+		run_control_free(&x.control);
 		return cli_error("%s", err.msg);
 	}
 	if (ready_fd >= 0)
 		daemon_ready(ready_fd);
-	return run_vm(vm, &rc, signals);
+	return run_vm(vm, &x, signals);
 }
 
 /* With the options parsed: background, pidfile, the machine. */

@@ -93,7 +93,7 @@ static const struct hmp_command own[] = {
 };
 
 const struct hmp_command *const hmp_tables[] = {own, hmp_run_commands, hmp_device_commands,
-						hmp_look_commands, NULL};
+						hmp_look_commands, hmp_input_commands, NULL};
 
 static const struct hmp_command *find(const char *name)
 {

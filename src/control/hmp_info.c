@@ -238,6 +238,7 @@ const struct hmp_command hmp_infos[] = {
 	{"pic", NULL, "", "the interrupt controllers", 0, 0, hmp_pic},
 	{"lapic", NULL, "", "the processor's local APIC", 0, 0, hmp_lapic},
 	{"memory_size_summary", NULL, "", "how much memory there is", 0, 0, hmp_memory_size},
+	{"mice", NULL, "", "its pointers", 0, 0, hmp_info_mice},
 	{"jit", NULL, "", "counters of the engine", 0, 0, jit},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };

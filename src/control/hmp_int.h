@@ -26,7 +26,7 @@ struct hmp_command {
 
 /* Each ends with a NULL name. */
 extern const struct hmp_command hmp_run_commands[], hmp_device_commands[], hmp_look_commands[],
-	hmp_infos[];
+	hmp_input_commands[], hmp_infos[];
 extern const struct hmp_command *const hmp_tables[];
 
 /* Of "info": hmp_look.c, hmp_map.c. */
@@ -38,5 +38,6 @@ int hmp_device_state(struct hmp *h, char **word);
 int hmp_pic(struct hmp *h, char **word);
 int hmp_lapic(struct hmp *h, char **word);
 int hmp_memory_size(struct hmp *h, char **word);
+int hmp_info_mice(struct hmp *h, char **word);
 
 #endif

@@ -57,6 +57,7 @@ void mon_free(struct mon *m)
 	gdb_free(m->gdb);
 	scan_free(&m->scan);
 	mon_buf_free(&m->out);
+	free(m->picture);
 	free(m);
 }
 

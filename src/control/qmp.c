@@ -218,6 +218,9 @@ const struct qmp_command *const qmp_tables[] = {own,
 						qmp_device_commands,
 						qmp_save_commands,
 						qmp_look_commands,
+						qmp_input_commands,
+						qmp_screen_commands,
+						qmp_display_commands,
 						NULL};
 
 /* ---- Carrying out ------------------------------------------------------------------------------- */

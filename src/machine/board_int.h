@@ -61,6 +61,8 @@ struct board {
 	struct hpet *hpet;
 	struct mc146818 *rtc;
 	struct i8042 *kbc;
+	struct input *input; /* what people do, for keyboards and pointers */
+	struct board_input *ps2;
 	struct i8237_pair *dma;
 	struct fdc *fdc;
 	struct port61 *port61;
@@ -329,5 +331,11 @@ extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virti
 /* Once the adapters themselves are gone. */
 void board_free_videos(struct board *b);
 extern const struct board_kind board_bochs_display, board_vga;
+
+/* ---- board_input.c ------------------------------------------------------------------------------ */
+
+/* b->input, with keyboard and mouse of b->kbc. 0 or -ENOMEM. */
+int board_wire_input(struct board *b) MUST_CHECK;
+void board_free_input(struct board *b);
 
 #endif

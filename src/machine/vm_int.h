@@ -81,6 +81,7 @@ struct vm {
 	void *monitor_opaque;
 	bool stdio_taken;
 	struct board *board;
+	struct vnc *vnc; /* viewers over the network; the owner's, or NULL */
 	struct vm_cpu *cpus;
 
 	/* Set by any thread; partner: vm_cpu_main before each run. */
