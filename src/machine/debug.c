@@ -127,6 +127,8 @@ int vm_debug_go(struct vm *vm, const enum vm_debug_how *how, struct lodge_err *e
 {
 	uint32_t why;
 
+	if (vm_is_being_saved(vm))
+		return err_set(err, -EBUSY, "the machine is being saved: wait, or migrate_cancel");
 	if (watch_waits(vm))
 		return -EALREADY;
 	prepare(vm, how);
@@ -164,6 +166,7 @@ void vm_debug_detach(struct vm *vm, bool go)
 		let_all_go(vm);
 	}
 	pthread_mutex_lock(&vm->lock);
+	go &= !vm_is_being_saved(vm);
 	vm_go_locked(vm, go ? VM_PAUSE_USER | VM_PAUSE_DEBUG : VM_PAUSE_DEBUG);
 	pthread_mutex_unlock(&vm->lock);
 	vm->debugged = false;

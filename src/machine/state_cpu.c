@@ -6,7 +6,8 @@
  * file is checked as if the processor would load it: no engine sees a state it could not have made.
  *
  * Source: Intel SDM vol. 3A §2.5 (control registers), §13.4 (XSAVE area), vol. 1 §3.3.7.1 (canonical addresses).
- * Saved state: version 2 of vCPUs (1 had no interrupt on its way), 1 of CPUID. Threads: with every vCPU parked.
+ * Saved state: version 2 of vCPUs (1 had no interrupt on its way and no MSRs of hypervisors), 1 of CPUID.
+ * Threads: with every vCPU parked.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -87,6 +88,21 @@ static const struct state_field cpu_fields[] = {
 	STATE_FIELD_SINCE(struct cpu_state, s.irq_taken, 2),
 	STATE_FIELD_SINCE(struct cpu_state, s.irq_vector, 2),
 	STATE_BUFFER(struct cpu_state, s.xsave),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.system_time, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.wall_clock, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.steal_time, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.eoi, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.poll_control, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.guest_os_id, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.hypercall, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.reference_tsc, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.runtime, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.apic_assist, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.scontrol, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.siefp, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.simp, 2),
+	STATE_ARRAY_SINCE(struct cpu_state, s.hv.sint, 2),
+	STATE_ARRAY_SINCE(struct cpu_state, s.hv.stimer, 2),
 	STATE_END,
 };
 
@@ -251,6 +267,7 @@ int vm_cpu_load(struct vm *vm, unsigned cpu, const uint8_t *buf, size_t len, str
 	memset(c, 0, sizeof(*c));
 	c->dev.cls = &cpu_class;
 	c->id = &vm->cpuid;
+	x86_state_reset(&c->s, cpu == 0); /* for what an older version does not say */
 	r = device_load(&c->dev, buf, len, err);
 	if (!r) {
 		s = vm->ops->state(v);

@@ -49,6 +49,9 @@ void x86_state_reset(struct x86_state *s, bool bsp)
 	s->xcr0 = 1;
 	s->pat = 0x0007040600070406ull;
 	s->misc_enable = 1;
+	s->pv.poll_control = 1;
+	for (unsigned i = 0; i < X86_HV_SINTS; i++)
+		s->hv.sint[i] = X86_HV_SINT_MASKED;
 	st_le16(s->xsave, 0x37f);       /* FCW as after FNINIT: what software may rely on */
 	st_le32(s->xsave + 24, 0x1f80); /* MXCSR */
 }

@@ -395,3 +395,72 @@ def test_stub_when_clients_are_hostile_expect_the_guest_unharmed(tmp_path):
         vm.expect("alive2")
         vm.send("poweroff -f\r")
         assert vm.wait_exit() == 0
+
+
+def listening(pid):
+    """Addresses and ports on which a process takes TCP connections."""
+    inodes = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        to = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        if to.startswith("socket:["):
+            inodes.add(to[8:-1])
+    out = set()
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(path) as f:
+            for line in f.readlines()[1:]:
+                w = line.split()
+                if w[3] == "0A" and w[9] in inodes:
+                    addr, port = w[1].split(":")
+                    out.add((addr, int(port, 16)))
+    return out
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.mark.parametrize("how", ["tcp:127.0.0.1:%d", "tcp::%d", "tcp:localhost:%d,server=on,wait=off", "-s"])
+def test_gdb_when_it_comes_by_tcp_expect_loopback_only_and_a_session(how):
+    """-s is tcp::1234, and without an address this host alone is meant."""
+    port = 1234 if how == "-s" else free_port()
+    if how == "-s":
+        with socket.socket() as s:
+            if not s.connect_ex(("127.0.0.1", port)):
+                pytest.skip("port 1234 of this host is taken")
+    with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd(), "-append", APPEND, "-S",
+            *(["-s"] if how == "-s" else ["-gdb", how % port])) as vm:
+        vm.expect("engine: ")
+        end = time.monotonic() + 60
+        while not (on := listening(vm.pid)):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert {p for _, p in on} == {port}
+        assert {a for a, _ in on} <= {"0100007F", "00000000000000000000000001000000"}, on
+        g = Gdb("localhost:%d" % port)
+        assert "not started" not in g.do("info threads").split("\n")[0]
+        pc = g.number("$pc")
+        g.do("stepi")
+        assert g.number("$pc") != pc
+        # One at a time: another is hung up, and the first goes on.
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.settimeout(3)
+            try:
+                s.sendall(b"$?#3f")
+                assert s.recv(100) == b""
+            except (socket.timeout, ConnectionError):
+                pass
+        g.do("stepi")
+        g.do("detach")
+        vm.expect("guest# ")
+        # Somebody comes again, and a damaged packet is no reason to go.
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.settimeout(20)
+            s.sendall(b"$?#00")
+            assert s.recv(1) == b"-"
+            s.sendall(b"$?#3f")
+            assert s.recv(100).startswith(b"+")
+        g.end()
+        vm.send("echo a''live\r")
+        vm.expect("alive")

@@ -215,6 +215,54 @@ static const struct {
 	VAR(6),
 	VAR(7),
 #undef VAR
+	{MSR_PV_WALL_CLOCK, FIELD(pv.wall_clock)},
+	{MSR_PV_SYSTEM_TIME, FIELD(pv.system_time)},
+	{MSR_PV_STEAL_TIME, FIELD(pv.steal_time)},
+	{MSR_PV_EOI, FIELD(pv.eoi)},
+	{MSR_PV_POLL_CONTROL, FIELD(pv.poll_control)},
+	/* Who the guest is, before what needs that. */
+	{MSR_HV_GUEST_OS_ID, FIELD(hv.guest_os_id)},
+	{MSR_HV_HYPERCALL, FIELD(hv.hypercall)},
+	{MSR_HV_REFERENCE_TSC, FIELD(hv.reference_tsc)},
+	{MSR_HV_RUNTIME, FIELD(hv.runtime)},
+	{MSR_HV_APIC_ASSIST, FIELD(hv.apic_assist)},
+	{MSR_HV_SCONTROL, FIELD(hv.scontrol)},
+	{MSR_HV_SIEFP, FIELD(hv.siefp)},
+	{MSR_HV_SIMP, FIELD(hv.simp)},
+#define SINT(n)                                      \
+	{                                            \
+		MSR_HV_SINT + (n), FIELD(hv.sint[n]) \
+	}
+	SINT(0),
+	SINT(1),
+	SINT(2),
+	SINT(3),
+	SINT(4),
+	SINT(5),
+	SINT(6),
+	SINT(7),
+	SINT(8),
+	SINT(9),
+	SINT(10),
+	SINT(11),
+	SINT(12),
+	SINT(13),
+	SINT(14),
+	SINT(15),
+#undef SINT
+#define STIMER(n)                                        \
+	{                                                \
+		MSR_HV_STIMER + (n), FIELD(hv.stimer[n]) \
+	}
+	STIMER(0),
+	STIMER(1),
+	STIMER(2),
+	STIMER(3),
+	STIMER(4),
+	STIMER(5),
+	STIMER(6),
+	STIMER(7),
+#undef STIMER
 };
 
 _Static_assert(ARRAY_SIZE(msr_fields) <= KVM_MSRS_MAX, "all have a place");

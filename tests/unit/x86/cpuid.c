@@ -124,6 +124,57 @@ static void spec_when_wrong_is_refused_with_its_name(void **state)
 	refuse("MAX", "MAX");
 }
 
+static void hypervisor_when_named_is_taken_as_qemu_spells_it(void **state)
+{
+	(void)state;
+	build("max", 1);
+	assert_int_equal(c.pv.kvm, X86_PV_AUTO);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), 0);
+	build("max,kvm=off,-kvm_pv_eoi,hv-tlbflush=off", 1);
+	assert_int_equal(c.pv.kvm, X86_PV_OFF);
+	assert_int_equal(c.pv.kvm_off, 1u << X86_KVM_PV_EOI);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), 0);
+	build("max,kvm=on", 1);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	build("max,+kvmclock,kvm-pv-ipi=on", 1);
+	assert_int_equal(c.pv.kvm_on, 1u << X86_KVM_CLOCK | 1u << X86_KVM_CLOCK_OLD |
+					      1u << X86_KVM_CLOCK_STABLE | 1u << X86_KVM_PV_IPI);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	build("max,hv_relaxed,hv-vpindex,hv_spinlocks=0x1fff,hv_synic=on,hv_relaxed=off", 1);
+	assert_int_equal(c.pv.hv, 1u << X86_HV_VPINDEX | 1u << X86_HV_SYNIC);
+	assert_int_equal(c.pv.hv_spin, 0x1fff);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "hv_"));
+	build("max,hv_passthrough", 1);
+	assert_true(x86_hypervisor_has_hv(&c.pv));
+}
+
+static void hypervisor_when_wrong_is_refused(void **state)
+{
+	(void)state;
+	refuse("max,hv_evmcs", "hv_evmcs");
+	refuse("max,hv_synic", "hv-vpindex");
+	refuse("max,hv_vpindex,hv_synic,hv_stimer", "hv-time");
+	refuse("max,hv_spinlocks=12", "0xfff");
+	refuse("max,hv_spinlocks=0x1fffz", "0x1fffz");
+	refuse("max,hv_spinlocks", "hv_spinlocks=0x1fff");
+	refuse("max,kvm-asyncpf=on", "kvm-asyncpf");
+	refuse("max,kvm=off,kvm-pv-eoi=on", "kvm-pv-eoi");
+	refuse("max,kvmcloc=on", "kvmcloc");
+}
+
+static void hypervisor_when_the_guest_saw_kvm_needs_it(void **state)
+{
+	(void)state;
+	build("max", 1);
+	for (unsigned i = 0; i < c.count; i++) {
+		if (c.leaf[i].leaf == X86_LEAF_HYPERVISOR)
+			memcpy(&c.leaf[i].ebx, "KVMK", 4);
+	}
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "saved"));
+}
+
 static void query_when_state_differs_fills_it_in(void **state)
 {
 	uint32_t r[4];
@@ -224,6 +275,9 @@ int main(void)
 		cmocka_unit_test(feature_when_off_takes_dependents_along),
 		cmocka_unit_test(feature_when_on_brings_what_it_needs),
 		cmocka_unit_test(spec_when_wrong_is_refused_with_its_name),
+		cmocka_unit_test(hypervisor_when_named_is_taken_as_qemu_spells_it),
+		cmocka_unit_test(hypervisor_when_wrong_is_refused),
+		cmocka_unit_test(hypervisor_when_the_guest_saw_kvm_needs_it),
 		cmocka_unit_test(query_when_state_differs_fills_it_in),
 		cmocka_unit_test(topology_when_several_cpus_is_one_package),
 		cmocka_unit_test(vulnerabilities_when_max_are_declared_absent),
