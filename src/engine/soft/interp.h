@@ -48,7 +48,7 @@ bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
  * several, SOFT_WRITE_PLACES_MANY. Any thread. True if there may have been one.
  */
 bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes,
-			 uint32_t places);
+			 uint64_t places);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
