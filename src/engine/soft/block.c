@@ -161,12 +161,8 @@ static uint32_t *bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint3
 static bool second_page_holds(struct soft_cpu *cpu, const struct soft_block *b)
 {
 	gva_t next = soft_lin_wrap(cpu, (b->lin | ~PAGE_MASK) + 1);
-	const uint8_t *p = soft_code_hit(cpu, next);
+	const uint8_t *p = soft_code_place(cpu, next);
 
-	if (!p) {
-		soft_translate(cpu, soft_code_view(cpu), next, SOFT_EXEC);
-		p = soft_code_hit(cpu, next);
-	}
 	return p && (uint64_t)(p - cpu->e->ram) >> PAGE_BITS == b->page[1];
 }
 
