@@ -21,7 +21,7 @@ ALL_CFLAGS := -std=gnu17 $(WARN) $(CFLAGS) $(SAN) -fno-strict-aliasing -fno-comm
 LDLIBS  := -pthread -luring -lz -lzstd -lseccomp -ljansson
 
 # Folders from the bottom up; docs/layers.txt says who may include whom.
-FOLDERS := base sandbox x86 mem io state bus block net share chardev display engine/soft engine/kvm devices/legacy \
+FOLDERS := base sandbox x86 mem io state bus block net share chardev display input vnc engine/soft engine/kvm devices/legacy \
 	devices/virtio devices/storage devices/net devices/display firmware machine gdb control cli
 # Built without SIMD: this code runs while the guest's SIMD registers are live in the host's.
 NOSIMD  := x86 mem engine/soft
@@ -38,6 +38,11 @@ all: $(B)/lodge
 $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $(call objs,cli) -Wl,--start-group $(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
 	@mkdir -p build && ln -sfn $(patsubst build/%,%,$@) build/$(LINK_NAME)
+
+# Without shared libraries, for a first level that has none; the NAT's libslirp alone is loaded when it runs.
+$(B)/lodge-static: $(B)/lodge
+	$(CC) $(SAN) $(LDFLAGS) -static -Wl,--no-warnings -o $@ $(call objs,cli) -Wl,--start-group \
+		$(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
 
 .PHONY: install
 install: $(B)/lodge
@@ -69,6 +74,7 @@ $(B)/src/%.o: src/%.c
 	$(if $(filter -mgeneral-regs-only,$(GPFLAGS)),objcopy $(GPMEM) $@)
 
 $(B)/src/cli/new.o: src/cli/new_debian.sh
+$(B)/src/vnc/web.o: src/vnc/page.html src/vnc/page.js
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

@@ -18,6 +18,7 @@ enum thread_kind {
 	THREAD_VCPU,
 	THREAD_DISK, /* one request after another */
 	THREAD_9P,   /* a shared folder */
+	THREAD_DISPLAY, /* draws for viewers, and does what they type */
 	THREAD_KINDS
 };
 

@@ -459,3 +459,13 @@ void bus_mmio_write(struct bus *bus, gpa_t gpa, uint64_t val, unsigned size)
 {
 	space_write(&bus->mmio, "memory", gpa, val, size);
 }
+
+void bus_each(const struct bus *bus, bool pio,
+	      void (*fn)(void *opaque, uint64_t first, uint64_t last, const char *name),
+	      void *opaque)
+{
+	const struct bus_space *s = pio ? &bus->pio : &bus->mmio;
+
+	for (unsigned i = 0; i < s->spans; i++)
+		fn(opaque, s->span[i].first, s->span[i].last, s->span[i].r->name);
+}

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "net/helper.h"
+#include "vnc/vnc.h"
 
 const struct cli_verb cli_verbs[] = {
 	{"run", "build a PC and run an operating system in it", cli_run, cli_run_help},
@@ -23,6 +24,12 @@ const struct cli_verb cli_verbs[] = {
 	 cli_save_help},
 	{"console", "attach to a running machine's console", cli_console, cli_console_help},
 	{"monitor", "talk to a running machine's monitor", cli_monitor, cli_monitor_help},
+	{"screenshot", "take a picture of a running machine's screen", cli_screenshot,
+	 cli_screenshot_help},
+	{"key", "press keys of a running machine", cli_key, cli_key_help},
+	{"type", "type text on a running machine's keyboard", cli_type, cli_type_help},
+	{"click", "click somewhere on a running machine's screen", cli_click, cli_click_help},
+	{"wait", "wait until a running machine's screen shows something", cli_wait, cli_wait_help},
 	{"forward", "forward host ports to a running machine", cli_forward, cli_forward_help},
 	{"doctor", "say what this host can do for guests", cli_doctor, cli_doctor_help},
 	{"help", "explain a command", cli_help, cli_help_help},
@@ -87,6 +94,7 @@ int main(int argc, char **argv)
 	const char *name, *alias;
 
 	net_helper_main(argc, argv);
+	vnc_helper_main(argc, argv);
 	fill_std_descriptors();
 	if (argc < 2) {
 		cli_help(1, argv);

@@ -4,7 +4,7 @@
 
 #include "cli/run_opts.h"
 
-#define DISPLAYS "displays are not there yet; use -nographic and a serial console"
+#define DISPLAYS "this display is not there yet; -display vnc=:0 and -display web=127.0.0.1:6080 are"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
 #define TABLES "firmware tables of your own are not there yet"
@@ -17,8 +17,6 @@ static const struct {
 } missing[] = {
 	{"sd", "SD cards are not there; use -drive"},
 	{"mtdblock", "flash disks are not there; use -drive"},
-	{"display", DISPLAYS},
-	{"vnc", DISPLAYS},
 	{"spice", DISPLAYS},
 	{"sdl", DISPLAYS},
 	{"gtk", DISPLAYS},

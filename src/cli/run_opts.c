@@ -85,6 +85,8 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.option_roms);
 	free_options(&o->vm.smbios);
 	free_options(&o->objects);
+	props_free(o->vnc);
+	props_free(o->web);
 	state_close(o->restore);
 	free(o->merged);
 	free(o->said);
@@ -194,6 +196,34 @@ static int add_vga(struct run_opts *o, struct lodge_err *err)
 	return 0;
 }
 
+/* A screen that is looked at needs an adapter: QEMU's, unless another was asked for. */
+static int default_vga(struct run_opts *o, struct lodge_err *err)
+{
+	static const char *const adapters[] = {"VGA", "bochs-display"};
+
+	if (!o->vnc && !o->web)
+		return 0;
+	for (unsigned i = 0; i < o->vm.devices.n; i++) {
+		const char *driver = props_get(o->vm.devices.p[i], "driver");
+
+		for (size_t k = 0; driver && k < ARRAY_SIZE(adapters); k++) {
+			if (!strcmp(driver, adapters[k]))
+				return 0;
+		}
+	}
+	if (o->vga_std)
+		return 0;
+	if (o->vga_said || o->nodefaults)
+		return err_set(err, -EINVAL,
+			       "there is nothing to look at: add -vga std, or leave -display and "
+			       "-vnc out");
+	o->vga_std = true;
+	/* It is the machine's from now on, also when that is saved. */
+	o->said[o->vm.n_said++] = "-vga";
+	o->said[o->vm.n_said++] = "std";
+	return 0;
+}
+
 static int check_boot(const struct run_opts *o, struct lodge_err *err)
 {
 	const struct vm_config *vm = &o->vm;
@@ -281,6 +311,8 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 	r = run_restore_said(o, argc, argv, err);
 	if (!r)
 		r = default_nic(o, err);
+	if (!r)
+		r = default_vga(o, err);
 	if (!r)
 		r = add_vga(o, err);
 	return r ? r : check(o, err);

@@ -212,8 +212,16 @@ static const struct qmp_command own[] = {
 	{NULL, NULL, NULL},
 };
 
-const struct qmp_command *const qmp_tables[] = {
-	own, qmp_run_commands, qmp_block_commands, qmp_device_commands, qmp_save_commands, NULL};
+const struct qmp_command *const qmp_tables[] = {own,
+						qmp_run_commands,
+						qmp_block_commands,
+						qmp_device_commands,
+						qmp_save_commands,
+						qmp_look_commands,
+						qmp_input_commands,
+						qmp_screen_commands,
+						qmp_display_commands,
+						NULL};
 
 /* ---- Carrying out ------------------------------------------------------------------------------- */
 

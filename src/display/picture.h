@@ -6,6 +6,7 @@
 #ifndef LODGE_DISPLAY_PICTURE_H
 #define LODGE_DISPLAY_PICTURE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -30,11 +31,15 @@ static inline uint32_t *display_picture_line(const struct display_picture *pic, 
 	return pic->px + (uint64_t)y * pic->width;
 }
 
+enum display_format { DISPLAY_BY_NAME, DISPLAY_PNG, DISPLAY_PPM };
 /*
- * Write it to a file, as PNG, or as PPM where the name ends in ".ppm". -errno and a sentence; no half
+ * Write it to a file, by name as PNG, or as PPM where that ends in ".ppm". -errno and a sentence; no half
  * file is left.
  */
 int display_picture_save(const struct display_picture *pic, const char *path,
-			 struct lodge_err *err) MUST_CHECK;
+			 enum display_format format, struct lodge_err *err) MUST_CHECK;
+/* The bytes of such a file, the caller's to free. -ENOMEM, -EIO. */
+int display_picture_file(const struct display_picture *pic, enum display_format format,
+			 uint8_t **out, size_t *len) MUST_CHECK;
 
 #endif

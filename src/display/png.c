@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/files.h"
 #include "base/range.h"
 #include "display/picture.h"
 
@@ -116,17 +117,40 @@ static int write_ppm(FILE *f, const struct display_picture *pic)
 	return 0;
 }
 
-int display_picture_save(const struct display_picture *pic, const char *path, struct lodge_err *err)
+int display_picture_file(const struct display_picture *pic, enum display_format format,
+			 uint8_t **out, size_t *len)
+{
+	char *p = NULL;
+	FILE *f = open_memstream(&p, len);
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	r = format == DISPLAY_PPM ? write_ppm(f, pic) : write_png(f, pic);
+	if (fclose(f) && !r)
+		r = -ENOMEM;
+	if (r) {
+		free(p);
+		return r;
+	}
+	*out = (uint8_t *)p;
+	return 0;
+}
+
+int display_picture_save(const struct display_picture *pic, const char *path,
+			 enum display_format format, struct lodge_err *err)
 {
 	size_t n = strlen(path);
-	bool ppm = n >= 4 && !strcmp(path + n - 4, ".ppm");
+	bool named_ppm = n >= 4 && !strcmp(path + n - 4, ".ppm");
+	bool ppm = format == DISPLAY_BY_NAME ? named_ppm : format == DISPLAY_PPM;
 	FILE *f = fopen(path, "wbe");
 	struct stat st;
 	bool regular;
 	int r;
 
 	if (!f)
-		return err_set(err, -errno, "cannot write '%s': %s", path, strerror(errno));
+		return err_set(err, -errno, "cannot write '%s': %s%s", path, strerror(errno),
+			       file_denied_hint(errno));
 	regular = !fstat(fileno(f), &st) && S_ISREG(st.st_mode); /* not a device, not a pipe */
 	errno = 0;
 	r = ppm ? write_ppm(f, pic) : write_png(f, pic);

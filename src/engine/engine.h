@@ -81,7 +81,10 @@ struct engine_point {
 	enum engine_point_kind kind;
 	gva_t lin;
 	uint64_t len;
+	/* BREAK: where that lies at present, for an engine that has to know; GPA_NONE: nowhere yet. */
+	gpa_t gpa;
 };
+#define GPA_NONE UINT64_MAX
 
 enum engine_stop_kind { ENGINE_STOP_NONE, ENGINE_STOP_STEP, ENGINE_STOP_BREAK, ENGINE_STOP_WATCH };
 

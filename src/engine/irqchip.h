@@ -73,6 +73,8 @@ struct engine_irqchip_ops {
 	/* A local APIC's registers. The vCPU does not run. 0 or -errno. */
 	int (*lapic_get)(struct vcpu *v, struct engine_lapic *out) MUST_CHECK;
 	int (*lapic_set)(struct vcpu *v, const struct engine_lapic *in) MUST_CHECK;
+	/* The guest's clock stops, and so do their timers; or it goes on. No vCPU runs. */
+	void (*hold)(struct engine *e, bool on);
 	/* With ON alone: interrupt line n, as devices drive it; the HPET takes the 8254's place, or gives it back. */
 	void (*line)(struct engine *e, unsigned n, bool level);
 	void (*hpet_legacy)(struct engine *e, bool on);

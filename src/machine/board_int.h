@@ -61,6 +61,8 @@ struct board {
 	struct hpet *hpet;
 	struct mc146818 *rtc;
 	struct i8042 *kbc;
+	struct input *input; /* what people do, for keyboards and pointers */
+	struct board_input *ps2;
 	struct i8237_pair *dma;
 	struct fdc *fdc;
 	struct port61 *port61;
@@ -96,6 +98,8 @@ struct board {
 
 /* ---- board_pc.c --------------------------------------------------------------------------------- */
 
+/* An NMI button. */
+void board_press_nmi(struct board *b);
 /* Lines of devices are taken note of from now on; and are as noted. Around loading the devices' state. */
 void board_hold_lines(struct board *b);
 void board_release_lines(struct board *b);
@@ -109,6 +113,10 @@ int board_can_save(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_save(struct board *b, struct state_writer *w, struct lodge_err *err) MUST_CHECK;
 /* Into devices that were reset. The file has those of this board, each once, and no others. */
 int board_load(struct board *b, const struct state_file *f, struct lodge_err *err) MUST_CHECK;
+
+/* "class@SLOT.FUNCTION" or "class#N": a device's name in saved machines. */
+#define BOARD_NAME_LEN 64u
+void board_device_name(struct board *b, const struct device *dev, char name[BOARD_NAME_LEN]);
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
  */
@@ -136,6 +144,8 @@ void board_wire_msi(struct board *b);
  */
 int board_irqchip_put(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_irqchip_get(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The guest's clock stops, or goes on. */
+void board_irqchip_hold(struct board *b, bool on);
 
 /* ---- board_shortcut.c ----------------------------------------------------------------------------- */
 
@@ -303,6 +313,12 @@ struct net_backend *board_net_nth(struct board *b, unsigned n);
 /* Has the back end of that id a card? It has none any more. */
 struct net_backend *board_net_of(struct board *b,
 				 void *card); /* the one plugged into that card, or NULL */
+/* One that came while the machine ran, or NULL. */
+const char *board_net_hot(const struct board *b);
+/* A back end for a later card; its lock is not held. The board's from now on. */
+int board_net_add(struct board *b, struct props *p, struct lodge_err *err) MUST_CHECK;
+/* Away with one that no card uses. With the VM lock. */
+int board_net_del(struct board *b, const char *id, struct lodge_err *err) MUST_CHECK;
 bool board_net_used(struct board *b, const char *id);
 void board_net_release(struct board *b, const char *id);
 /* Close the back ends, once the cards are gone. */
@@ -315,5 +331,11 @@ extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virti
 /* Once the adapters themselves are gone. */
 void board_free_videos(struct board *b);
 extern const struct board_kind board_bochs_display, board_vga;
+
+/* ---- board_input.c ------------------------------------------------------------------------------ */
+
+/* b->input, with keyboard and mouse of b->kbc. 0 or -ENOMEM. */
+int board_wire_input(struct board *b) MUST_CHECK;
+void board_free_input(struct board *b);
 
 #endif

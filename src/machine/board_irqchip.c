@@ -260,6 +260,12 @@ int board_irqchip_get(struct board *b, struct lodge_err *err)
 	return 0;
 }
 
+void board_irqchip_hold(struct board *b, bool on)
+{
+	if (b->apics_remote)
+		chip_ops(b->vm)->hold(b->vm->engine, on);
+}
+
 int board_irq_ack(struct board *b, unsigned cpu)
 {
 	if (!b->apics_remote)

@@ -78,6 +78,13 @@ static void set_nmi(struct board *b)
 		apic_bus_set_lint(b->apics, 1, b->nmi_line && !b->nmi_masked);
 }
 
+void board_press_nmi(struct board *b)
+{
+	apic_bus_set_lint(b->apics, 1, false);
+	apic_bus_set_lint(b->apics, 1, true);
+	set_nmi(b);
+}
+
 void board_release_lines(struct board *b)
 {
 	b->loading = false;
@@ -483,6 +490,8 @@ static int wire(struct board *b, struct lodge_err *err)
 		return -ENOMEM;
 	plug(b, ps2_keyboard_device(i8042_keyboard(b->kbc)), 0);
 	plug(b, ps2_mouse_device(i8042_mouse(b->kbc)), 0);
+	if (board_wire_input(b))
+		return -ENOMEM;
 	b->port61 = port61_new(b->pit, (struct irq_line){nmi_line, b, 0});
 	if (!b->port61 || plug(b, port61_device(b->port61), port61_map(b->port61, bus, 0x61)))
 		return -ENOMEM;
@@ -596,6 +605,7 @@ void board_free(struct board *b)
 	i8237_free(b->dma);
 	port92_free(b->port92);
 	port61_free(b->port61);
+	board_free_input(b);
 	i8042_free(b->kbc);
 	mc146818_free(b->rtc);
 	i8254_free(b->pit);

@@ -21,6 +21,7 @@ struct board;
 
 struct vm_config;
 struct display_source;
+struct input;
 
 /* Bytes of firmware (a multiple of 4 KiB), 0 without firmware: behind the RAM and that of adapters; for mem_new. */
 int board_rom_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
@@ -51,6 +52,9 @@ void board_print_kinds(FILE *out);
 
 /* What the first display adapter shows, or NULL: there is none. */
 const struct display_source *board_display(const struct board *b);
+
+/* The way of keys and pointers to the guest. */
+struct input *board_input(struct board *b);
 
 struct lapic *board_lapic(struct board *b, unsigned cpu);
 /* A processor takes an interrupt: its vector, or -1. */

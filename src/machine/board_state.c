@@ -18,7 +18,7 @@
 #include "machine/drive.h"
 #include "state/state.h"
 
-#define NAME_LEN 64u
+#define NAME_LEN BOARD_NAME_LEN
 #define DEVICE_BYTES_MAX (8u << 20)
 
 /* ---- The board's own ---------------------------------------------------------------------------- */
@@ -75,7 +75,7 @@ static const struct pci_dev *pci_of(struct board *b, const struct device *dev)
 	return NULL;
 }
 
-static void name_of(struct board *b, const struct device *dev, char name[NAME_LEN])
+void board_device_name(struct board *b, const struct device *dev, char name[NAME_LEN])
 {
 	const struct pci_dev *pci = pci_of(b, dev);
 	const struct device *other;
@@ -101,8 +101,14 @@ int board_can_save(struct board *b, struct lodge_err *err)
 	const struct device *dev;
 	const struct board_added *a;
 	const struct drive *d;
+	const char *net = board_net_hot(b);
 	char name[NAME_LEN];
 
+	if (net)
+		return err_set(err, -ENOTSUP,
+			       "the machine cannot be saved: the network '%s' was added while it "
+			       "ran; netdev_del takes it out",
+			       net);
 	list_for_each_entry (d, &b->drives, link) {
 		if (d->hot)
 			return err_set(
@@ -132,7 +138,7 @@ int board_can_save(struct board *b, struct lodge_err *err)
 	list_for_each_entry (dev, &b->devices, link) {
 		const char *why = dev->cls->cannot_save ? dev->cls->cannot_save(dev) : NULL;
 
-		name_of(b, dev, name);
+		board_device_name(b, dev, name);
 		if (why)
 			return err_set(err, -ENOTSUP, "the machine cannot be saved: %s (%s)", why,
 				       name);
@@ -187,7 +193,7 @@ int board_save(struct board *b, struct state_writer *w, struct lodge_err *err)
 	list_for_each_entry (dev, &b->devices, link) {
 		if (r)
 			return r;
-		name_of(b, dev, name);
+		board_device_name(b, dev, name);
 		r = save_one(dev, name, w, err);
 	}
 	return r;
@@ -258,7 +264,7 @@ int board_load(struct board *b, const struct state_file *f, struct lodge_err *er
 	list_for_each_entry (dev, &b->devices, link) {
 		if (r)
 			break;
-		name_of(b, dev, name);
+		board_device_name(b, dev, name);
 		r = load_one(dev, name, f, err);
 	}
 	/* The A20 gate's two switches were loaded one after the other. */

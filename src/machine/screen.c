@@ -66,7 +66,7 @@ int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err)
 	int r = vm_screen_draw(vm, &pic, err);
 
 	if (!r)
-		r = display_picture_save(&pic, path, err);
+		r = display_picture_save(&pic, path, DISPLAY_BY_NAME, err);
 	display_picture_free(&pic);
 	return r;
 }

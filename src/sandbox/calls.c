@@ -36,12 +36,13 @@
 #define V BIT(THREAD_VCPU)
 #define D BIT(THREAD_DISK)
 #define P BIT(THREAD_9P)
+#define S BIT(THREAD_DISPLAY)
 #define VSOCK (1u << 16) /* of the io thread, with a vsock, */
 #define DGRAM (1u << 17) /* with a network by datagrams */
-#define ALL (M | C | I | V | D | P)
-#define DEVICES (M | C | I | V) /* those that run code of devices */
-#define IMAGES (M | C | D)	/* those that wait for a disk */
-#define MAKERS (C | D)		/* those that start threads later */
+#define ALL (M | C | I | V | D | P | S)
+#define DEVICES (M | C | I | V | S) /* those that run code of devices */
+#define IMAGES (M | C | D)	    /* those that wait for a disk */
+#define MAKERS (C | D)		    /* those that start threads later */
 
 #define CALL SANDBOX_CALL
 #define IF SANDBOX_IF
@@ -76,7 +77,7 @@ static const struct sandbox_call calls[] = {
 	CALL(tgkill, ALL), /* of this process only: sandbox_calls_build() */
 	CALL(clock_gettime, ALL),
 	CALL(clock_nanosleep, M),
-	CALL(sched_yield, M | I | V),
+	CALL(sched_yield, M | I | V | S),
 	REFUSE(sched_yield, C, ENOSYS), /* it waits without */
 	CALL(restart_syscall, ALL),
 	CALL(rt_sigprocmask, ALL),
@@ -98,7 +99,7 @@ static const struct sandbox_call calls[] = {
 	CALL(set_robust_list, MAKERS),
 	CALL(rseq, MAKERS),
 	CALL(alarm, M),
-	CALL(wait4, M | I),
+	CALL(wait4, M | I | S),
 	/* helpers; no groups, nor everybody */
 	IF2(kill, M | I, 0, GROUPS, 0, 1, LOW, SIGKILL),
 	IF2(kill, M, 0, GROUPS, 0, 1, LOW, SIGTERM),
@@ -109,13 +110,13 @@ static const struct sandbox_call calls[] = {
 	CALL(writev, I | V),
 	CALL(close, ALL),
 	CALL(recvfrom, DEVICES),
-	CALL(recvmsg, M | I | V),
+	CALL(recvmsg, M | C | I | V), /* control: a new network's descriptors */
 	CALL(recvmmsg, I | V),
 	CALL(sendto, DEVICES),
 	CALL(sendmsg, M | I | V),
 	CALL(sendmmsg, I | V),
-	CALL(shutdown, I | V),
-	CALL(getrandom, I | V), /* the guest's */
+	CALL(shutdown, M | I | V), /* M: of the display's helper */
+	CALL(getrandom, I | V),	   /* the guest's */
 	CALL(poll, DEVICES),
 	CALL(epoll_ctl, DEVICES),
 	CALL(eventfd2, C), /* of an added disk */
@@ -164,7 +165,7 @@ static const struct sandbox_call calls[] = {
 	 * The C library asks for the host's processors and settings when it grows or shrinks its memory, and
 	 * takes no for an answer.
 	 */
-	REFUSE(openat, I | V | D, EACCES),
+	REFUSE(openat, I | V | D | S, EACCES),
 	REFUSE(sched_getaffinity, ALL, ENOSYS),
 	CALL(unlink, M | C),
 	CALL(rename, C), /* a saved machine gets its name */
@@ -190,8 +191,9 @@ static const struct sandbox_call calls[] = {
 };
 
 static const char *const names[THREAD_KINDS] = {
-	[THREAD_MAIN] = "main", [THREAD_CONTROL] = "control", [THREAD_IO] = "io",
-	[THREAD_VCPU] = "vcpu", [THREAD_DISK] = "disk",	      [THREAD_9P] = "9p",
+	[THREAD_MAIN] = "main",	      [THREAD_CONTROL] = "control", [THREAD_IO] = "io",
+	[THREAD_VCPU] = "vcpu",	      [THREAD_DISK] = "disk",	    [THREAD_9P] = "9p",
+	[THREAD_DISPLAY] = "display",
 };
 
 static unsigned who(enum thread_kind kind, unsigned extras)

@@ -36,6 +36,8 @@ static void reset_execution(struct x86_state *s, bool bsp)
 	s->int_shadow = false;
 	s->init_pending = false;
 	s->sipi_pending = false;
+	s->irq_taken = false;
+	s->irq_vector = 0;
 	s->smi_seen = false;
 }
 

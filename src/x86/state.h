@@ -186,6 +186,9 @@ struct x86_state {
 	bool init_pending;
 	bool sipi_pending;
 	uint8_t sipi_vector;
+	/* An interrupt that the controller has handed over, and that is to be delivered before all else. */
+	bool irq_taken;
+	uint8_t irq_vector;
 	bool smi_seen;
 
 	/* x87, SSE, AVX in the standard (non-compacted) XSAVE layout. */

@@ -62,8 +62,8 @@ def pattern(folder):
     return path, hashlib.md5(data).hexdigest()
 
 
-def l2_files():
-    """What the first level needs for a second one; the disk's checksum; a folder to remove."""
+def l2_files(*more):
+    """`more` goes into its /bin. What the first level needs for a second one; the disk's checksum; a folder to remove."""
     os.makedirs(WORK, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="l2-", dir=WORK)
     path, md5 = pattern(folder)
@@ -75,7 +75,7 @@ def l2_files():
         os.symlink(m, link)
         mods.append(link)
     subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), initrd, kernel("busybox-amd64"),
-                    os.path.join(TOP, "tools/guest_init.sh"), os.path.join(TOP, "tests/kvm/l2.sh"), *mods],
+                    os.path.join(TOP, "tools/guest_init.sh"), os.path.join(TOP, "tests/kvm/l2.sh"), *more, *mods],
                    check=True)
     files = {"l2/vmlinuz": kernel("cloud-amd64"), "l2/initrd": initrd, "l2/pattern": path}
     return files, md5, folder

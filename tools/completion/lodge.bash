@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
--bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vga -monitor
+-bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vnc -vga -monitor
 -parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -restore -incoming -gdb -s -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
 
 _lodge_words() {
@@ -70,6 +70,7 @@ _lodge_run_value() {
 		_lodge_words "user,id= passt,id= tap,id= stream,id= dgram,id= socket,id= help"
 		compopt -o nospace 2>/dev/null
 		;;
+	-vnc | --vnc) _lodge_words ":0 unix: none" ;;
 	-vga | --vga) _lodge_words "std none" ;;
 	-display | --display | -parallel | --parallel | \
 		-net | --net) _lodge_words "none" ;;
@@ -112,7 +113,7 @@ _lodge() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_lodge_words "run img new ps stop kill reset pause resume save console monitor forward doctor help version"
+		_lodge_words "run img new ps stop kill reset pause resume save screenshot key type click wait console monitor forward doctor help version"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -121,6 +122,11 @@ _lodge() {
 	doctor | ps) _lodge_words "--json" ;;
 	stop) _lodge_words "--timeout --force $(_lodge_machines)" ;;
 	kill | reset | pause | resume) _lodge_words "$(_lodge_machines)" ;;
+	screenshot | key | type)
+		_lodge_words "$(_lodge_machines)"
+		;;
+	click) _lodge_words "--right --middle --double --move $(_lodge_machines)" ;;
+	wait) _lodge_words "--text --regex --picture --gone --timeout $(_lodge_machines)" ;;
 	save)
 		if [ "$COMP_CWORD" -ge 3 ] && [[ $prev != -* ]]; then
 			COMPREPLY=($(compgen -f -- "$cur"))
@@ -160,7 +166,7 @@ _lodge() {
 			;;
 		esac
 		;;
-	help) _lodge_words "run img new ps stop kill reset pause resume save console monitor forward doctor help version" ;;
+	help) _lodge_words "run img new ps stop kill reset pause resume save screenshot key type click wait console monitor forward doctor help version" ;;
 	esac
 }
 

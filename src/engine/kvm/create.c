@@ -251,6 +251,7 @@ static void kvm_destroy(struct engine *engine)
 		close(e->dev);
 	pthread_mutex_destroy(&e->gate_lock);
 	pthread_mutex_destroy(&e->slots_lock);
+	pthread_mutex_destroy(&e->breaks_lock);
 	pthread_cond_destroy(&e->gate_cond);
 	free(e);
 }
@@ -287,6 +288,7 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 	e->dev = e->vm = -1;
 	pthread_mutex_init(&e->gate_lock, NULL);
 	pthread_mutex_init(&e->slots_lock, NULL);
+	pthread_mutex_init(&e->breaks_lock, NULL);
 	pthread_cond_init(&e->gate_cond, NULL);
 	if (engine_parts(e, err) < 0) {
 		kvm_destroy((struct engine *)e);

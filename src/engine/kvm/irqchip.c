@@ -9,7 +9,6 @@
  * KVM_SET_MP_STATE); Intel SDM 3A §10.5.1 (LVT).
  * Threads: with the VM lock held; those of one vCPU while it does not run, or on its own.
  */
-#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,24 +39,13 @@ static bool can_split(const struct kvm_engine *e)
 	       ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING) >= (int)KVM_PINS;
 }
 
-/*
- * Tried with systems on AMD-V alone. On Bochs's VT-x a Linux guest came to a stop with it, and no processor with VT-x
- * was there to tell whose fault that is.
- */
-static bool is_tried(void)
-{
-	uint32_t a, b, c = 0, d;
-
-	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 2);
-}
-
 int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = KVM_PINS};
 	enum engine_irqchip wish = e->cfg.kvm.irqchip;
 
 	e->chip = ENGINE_IRQCHIP_OFF;
-	if (wish == ENGINE_IRQCHIP_OFF || (wish == ENGINE_IRQCHIP_BEST && !is_tried()))
+	if (wish == ENGINE_IRQCHIP_OFF)
 		return 0;
 	if (wish == ENGINE_IRQCHIP_ON) {
 		int r = kvm_full_create(e, err);
@@ -143,9 +131,9 @@ static int lapic_get(struct vcpu *v, struct engine_lapic *out)
 
 	if (ioctl(cpu->fd, KVM_GET_LAPIC, (struct kvm_lapic_state *)out->page) < 0)
 		return -errno;
-	kvm_timer_frozen(cpu, out->page);
 	out->base = kvm_get_msr(cpu, MSR_APIC_BASE);
 	out->deadline_tsc = cpu->deadline ? cpu->deadline : kvm_get_msr(cpu, MSR_TSC_DEADLINE);
+	kvm_timer_show(cpu, out);
 	return 0;
 }
 
@@ -154,15 +142,14 @@ static int lapic_set(struct vcpu *v, const struct engine_lapic *in)
 	struct kvm_cpu *cpu = (struct kvm_cpu *)v;
 	struct engine_lapic l = *in;
 
-	if (kvm_set_msr(cpu, MSR_APIC_BASE, in->base))
+	kvm_timer_take(cpu, &l);
+	if (kvm_set_msr(cpu, MSR_APIC_BASE, l.base))
 		return -EINVAL;
 	if (ioctl(cpu->fd, KVM_SET_LAPIC, (struct kvm_lapic_state *)l.page) < 0)
 		return -errno;
-	if (cpu->e->stopped)
-		kvm_timer_freeze(cpu, l.page);
 	/* It is a value of the TSC, which may be about to move. */
 	pthread_mutex_lock(&cpu->lock);
-	cpu->deadline = in->deadline_tsc;
+	cpu->deadline = l.deadline_tsc;
 	if (cpu->where != WHERE_STATE)
 		kvm_rearm_deadline(cpu);
 	pthread_mutex_unlock(&cpu->lock);
@@ -202,6 +189,7 @@ const struct engine_irqchip_ops kvm_irqchip_ops = {
 	.route = route,
 	.lapic_get = lapic_get,
 	.lapic_set = lapic_set,
+	.hold = kvm_timers_hold,
 	.way_open = kvm_way_open,
 	.way_close = kvm_way_close,
 	.way_send = kvm_way_send,

@@ -77,16 +77,19 @@ struct kvm_cpu {
 	bool unfinished;    /* the kernel has yet to take what an access gave */
 	bool tpr_stale;	    /* run->cr8 is to be asked of the machine again */
 	/* A debugger's: the kernel has to be told of its points and of `debug_step`. */
-	bool debug_stale, debug_step;
+	bool debug_stale, debug_step, breaks_in;
 	struct engine_stop stop;
 	int thread;
 	timer_t timer;
 	bool has_timer;
 	_Atomic uint64_t counts[KVM_COUNTS];
-	/* The machine stands still: what the APIC's timer had left, and whether its interrupt was there. */
-	bool frozen, frozen_asks;
-	uint32_t frozen_count;
 	uint64_t deadline; /* IA32_TSC_DEADLINE to be written once the TSC is; 0: none */
+	uint64_t tsc_told; /* s.tsc_offset, as the kernel has it */
+	struct kvm_held_timer {
+		bool on;
+		uint32_t initial, current;
+		uint64_t deadline;
+	} held; /* the local APIC's timer, while the clock stands still */
 	char error[512];
 };
 
@@ -125,8 +128,17 @@ struct kvm_engine {
 	/* Set once; then no vCPU runs again. broken_msg is written before. */
 	_Atomic bool broken;
 	char broken_msg[512];
-	struct engine_point points[4]; /* a debugger's; changed while no vCPU runs */
+	/* A debugger's, changed while no vCPU runs: those in debug registers, and those in memory. */
+	struct engine_point points[4];
 	unsigned n_points;
+	struct kvm_break {
+		gva_t lin;
+		uint64_t off; /* in the backing */
+		uint8_t was;
+	} breaks[ENGINE_POINTS_MAX];
+	unsigned n_breaks,
+		breaks_users; /* vCPUs in run(), while the bytes are there: under breaks_lock */
+	pthread_mutex_t breaks_lock;
 	struct kvm_cpu **cpus;
 	bool started; /* all of it is there */
 };
@@ -200,9 +212,6 @@ void kvm_gone_add(char *gone, size_t size, const char *name);
 /* ---- pause.c -------------------------------------------------------------------------------------- */
 
 extern const struct engine_clock_ops kvm_clock_ops;
-/* While the machine stands still: take note of the timer in an APIC's registers; show it as it was then. */
-void kvm_timer_freeze(struct kvm_cpu *cpu, uint8_t *page);
-void kvm_timer_frozen(struct kvm_cpu *cpu, uint8_t *page);
 
 /* ---- hyperv.c ------------------------------------------------------------------------------------- */
 
@@ -248,6 +257,16 @@ int kvm_store_run_state(struct kvm_cpu *cpu) MUST_CHECK;
 void kvm_rearm_deadline(struct kvm_cpu *cpu);
 /* LINT1 is programmed to be an NMI. */
 bool kvm_lint1_is_nmi(const struct kvm_cpu *cpu);
+
+/* ---- apic_timer.c ------------------------------------------------------------------------------- */
+
+/* engine_irqchip_ops.hold */
+void kvm_timers_hold(struct engine *engine, bool on);
+/* A local APIC's registers on their way out and in: those of a timer that is held. */
+void kvm_timer_show(const struct kvm_cpu *cpu, struct engine_lapic *l);
+void kvm_timer_take(struct kvm_cpu *cpu, struct engine_lapic *l);
+/* The guest's clock may have been stopped since the vCPU ran: its TSC and its deadline. */
+void kvm_clock_enter(struct kvm_cpu *cpu);
 
 static inline bool kvm_has_chip(const struct kvm_engine *e)
 {
@@ -348,5 +367,15 @@ struct engine_stop kvm_op_debug_stop(const struct vcpu *v);
 /* Before KVM_RUN: false with cpu->error set. After KVM_EXIT_DEBUG. */
 bool kvm_debug_enter(struct kvm_cpu *cpu);
 enum kvm_next kvm_debug_exit(struct kvm_cpu *cpu);
+
+/* ---- breaks.c: breakpoints in guest memory ------------------------------------------------------ */
+
+/* Is there memory at its address? Then it can be added to the list. */
+bool kvm_break_can_be(const struct kvm_engine *e, const struct engine_point *p);
+void kvm_break_add(struct kvm_engine *e, const struct engine_point *p);
+bool kvm_break_is_at(const struct kvm_engine *e, gva_t lin);
+/* Around run(): the bytes are in guest memory while somebody is inside. */
+void kvm_breaks_enter(struct kvm_cpu *cpu);
+void kvm_breaks_leave(struct kvm_cpu *cpu);
 
 #endif

@@ -312,6 +312,8 @@ static void events_out(struct kvm_vcpu_events *k, const struct x86_state *s)
 	k->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 	k->nmi.pending = s->nmi_pending;
 	k->nmi.masked = s->nmi_blocked;
+	k->interrupt.injected = s->irq_taken;
+	k->interrupt.nr = s->irq_taken ? s->irq_vector : 0;
 	if (s->int_shadow & X86_SHADOW_STI)
 		k->interrupt.shadow |= KVM_X86_SHADOW_INT_STI;
 	if (s->int_shadow & X86_SHADOW_SS)
@@ -322,6 +324,9 @@ static void events_in(struct x86_state *s, const struct kvm_vcpu_events *k)
 {
 	s->nmi_pending = k->nmi.pending || k->nmi.injected;
 	s->nmi_blocked = k->nmi.masked && !k->nmi.injected;
+	/* INT n, and faults, come again by themselves: the instruction pointer is at their instruction. */
+	s->irq_taken = k->interrupt.injected && !k->interrupt.soft;
+	s->irq_vector = s->irq_taken ? k->interrupt.nr : 0;
 	s->int_shadow = 0;
 	if (k->interrupt.shadow & KVM_X86_SHADOW_INT_STI)
 		s->int_shadow |= X86_SHADOW_STI;

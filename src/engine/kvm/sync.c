@@ -62,6 +62,7 @@ void kvm_store_tsc(struct kvm_cpu *cpu)
 	uint64_t offset = cpu->s.tsc_offset;
 	struct kvm_device_attr attr = tsc_offset_attr(&offset);
 
+	cpu->tsc_told = offset;
 	if ((!cpu->e->has_tsc_offset || ioctl(cpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0) &&
 	    kvm_set_msr(cpu, MSR_TSC, x86_tsc_scale(&cpu->e->cpuid, __rdtsc()) + offset))
 		log_trace(LOG_UNIMP, "cpu%u: KVM refuses a TSC\n", cpu->index);
@@ -81,6 +82,7 @@ static void fetch_tsc(struct kvm_cpu *cpu)
 		cpu->s.tsc_offset = offset;
 	else if (ioctl(cpu->fd, KVM_GET_MSRS, &m) == 1)
 		cpu->s.tsc_offset = m.entry.data - x86_tsc_scale(&cpu->e->cpuid, __rdtsc());
+	cpu->tsc_told = cpu->s.tsc_offset;
 }
 
 /* ---- Out ------------------------------------------------------------------------------------ */

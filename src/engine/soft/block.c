@@ -371,6 +371,19 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 	pthread_mutex_unlock(&c->lock);
 }
 
+bool soft_cache_write_beside(struct soft_cache *c, uint64_t backing, uint64_t len)
+{
+	uint64_t page = backing >> PAGE_BITS, mask = line_mask(backing & ~PAGE_MASK, len);
+	bool beside;
+
+	pthread_mutex_lock(&c->lock);
+	beside = c->by_page[page] && !(c->lines[page] & mask);
+	if (beside)
+		note_write(c, page, mask);
+	pthread_mutex_unlock(&c->lock);
+	return beside;
+}
+
 void soft_cache_forget(struct soft_cache *c, const gva_t *pages, unsigned n)
 {
 	pthread_mutex_lock(&c->lock);

@@ -111,6 +111,12 @@ unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing);
  * Any thread. */
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
 
+/*
+ * The same for what is going to be written through a pointer that soft_cpu.direct announces, but only if no block has
+ * bytes in its lines: otherwise false, and nothing has been done.
+ */
+bool soft_cache_write_beside(struct soft_cache *c, uint64_t backing, uint64_t len);
+
 /* Kill the blocks at these linear pages, wherever they lie. While no vCPU runs. */
 void soft_cache_forget(struct soft_cache *c, const gva_t *pages, unsigned n);
 

@@ -335,6 +335,15 @@ static void take_interrupt(struct soft_cpu *cpu)
 	deliver(cpu, &ev);
 }
 
+/* Out of a saved state: KVM had asked for it. */
+static void take_taken(struct soft_cpu *cpu)
+{
+	struct soft_event ev = {.vector = cpu->s.irq_vector, .external = true};
+
+	cpu->s.irq_taken = false;
+	deliver(cpu, &ev);
+}
+
 static void take_events(struct soft_cpu *cpu, uint32_t req)
 {
 	struct x86_state *s = &cpu->s;
@@ -375,6 +384,8 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 		*out = ENGINE_EXIT_HALT;
 		return false;
 	}
+	if (unlikely(s->irq_taken))
+		take_taken(cpu);
 	if (!s->int_shadow && !(cpu->debug.step && s->run_state == X86_RUNNING))
 		take_events(cpu, req);
 	if (unlikely(atomic_load_explicit(&cpu->requests, memory_order_relaxed) & SOFT_REQ_DEBUG)) {

@@ -283,9 +283,11 @@ struct soft_cpu {
 	uint64_t host_rsp;	/* C's stack while generated code runs */
 	uint64_t jit_resume;	/* where jit_enter and the stubs jump to */
 	uint64_t jit_tmp;	/* inside one instruction */
+	uint64_t jit_count;	/* the same */
 	uint64_t jit_old;	/* what an indirect CALL has pushed over */
 	uint64_t jit_save[3];	/* inside a lookup */
 	uint32_t jit_miss_size; /* a lookup's, less one */
+	uint64_t jit_t0;	/* r9 when generated code goes on: an operand's host address */
 	/*
 	 * The x87 instruction and operand executed last by generated code, 0: none since it was
 	 * entered. Instruction pointer << 16 | SOFT_X87_IP | FOP; the operand's offset and segment.

@@ -76,7 +76,7 @@ static void ppm_when_saved_expect_the_pixels(void **state)
 	size_t n;
 
 	snprintf(name, sizeof(name), "%s/a.ppm", path);
-	assert_int_equal(display_picture_save(&pic, name, NULL), 0);
+	assert_int_equal(display_picture_save(&pic, name, DISPLAY_BY_NAME, NULL), 0);
 	n = slurp(name, buf, sizeof(buf));
 	assert_int_equal(n, 12 + 17 * 5 * 3);
 	assert_memory_equal(buf, "P6\n17 5\n255\n", 12);
@@ -97,7 +97,7 @@ static void png_when_saved_expect_the_pixels(void **state)
 	uLongf out = sizeof(raw);
 
 	snprintf(name, sizeof(name), "%s/a.png", path);
-	assert_int_equal(display_picture_save(&pic, name, NULL), 0);
+	assert_int_equal(display_picture_save(&pic, name, DISPLAY_BY_NAME, NULL), 0);
 	n = slurp(name, buf, sizeof(buf));
 	assert_memory_equal(buf, "\x89PNG\r\n\x1a\n", 8);
 	while (at < n) {
@@ -136,9 +136,9 @@ static void save_when_it_cannot_expect_sentence_and_no_file(void **state)
 	struct display_picture pic = noise(400, 400);
 	struct lodge_err err;
 
-	assert_int_equal(display_picture_save(&pic, "/nonexistent/a.png", &err), -ENOENT);
+	assert_int_equal(display_picture_save(&pic, "/nonexistent/a.png", DISPLAY_BY_NAME, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "/nonexistent/a.png"));
-	assert_int_equal(display_picture_save(&pic, "/dev/full", &err), -ENOSPC);
+	assert_int_equal(display_picture_save(&pic, "/dev/full", DISPLAY_BY_NAME, &err), -ENOSPC);
 	assert_int_equal(access("/dev/full", W_OK), 0);
 	display_picture_free(&pic);
 }

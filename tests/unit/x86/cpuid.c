@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "x86/cpuid.h"
+#include "x86/cpuid_int.h"
 #include "x86/msr.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -243,9 +244,31 @@ static void leaf_when_unknown_reads_zero(void **state)
 	assert_int_equal(reg(0, 0x40000000, 0, EBX), 0x67646f4c); /* "Lodg" */
 }
 
+/* As Linux takes it (native_calibrate_tsc): kHz, in 32 bits. */
+static void tsc_ratio_when_linux_multiplies_expect_its_frequency(void **state)
+{
+	static const uint64_t hz[] = {40000000,	  100000000,  999999999,  1000000000,
+				      1345294336, 2099998000, 2445404000, 2899999123,
+				      3600000000, 4200000001, 4700000000, 5999999999};
+
+	for (unsigned i = 0; i < sizeof(hz) / sizeof(hz[0]); i++) {
+		uint32_t num, den, khz;
+		int64_t off;
+
+		cpuid_tsc_ratio(hz[i], &num, &den);
+		assert_true(num && den);
+		khz = 1000000u * num / den;
+		off = (int64_t)(khz - hz[i] / 1000);
+		/* A part in a million, or the last kHz. */
+		assert_true(off >= -1 - (int64_t)(hz[i] / 1000000000));
+		assert_true(off <= 1 + (int64_t)(hz[i] / 1000000000));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tsc_ratio_when_linux_multiplies_expect_its_frequency),
 		cmocka_unit_test(max_when_built_has_what_the_engine_emulates),
 		cmocka_unit_test(leaves_when_built_agree_with_has),
 		cmocka_unit_test(model_when_named_has_its_level),

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Between a machine and who looks at it. Threads: main; what struct vnc_screen has is the display thread's. */
+#include "cli/run_display.h"
+
+#include "machine/ctl.h"
+#include "machine/ctl_input.h"
+
+static int draw(void *opaque, struct display_picture *pic)
+{
+	struct lodge_err err;
+
+	return vm_screen_draw(opaque, pic, &err);
+}
+
+static struct display_lines changed(void *opaque)
+{
+	return vm_screen_changed(opaque);
+}
+
+static void size(void *opaque, uint32_t width, uint32_t height)
+{
+	vm_ctl_input_screen(opaque, width, height);
+}
+
+/* What finds no room is lost, as on a keyboard whose buffer is full. */
+static void input(void *opaque, const struct input_event *ev, unsigned n)
+{
+	struct lodge_err err = {""};
+
+	(void)!vm_ctl_input(opaque, ev, n, &err);
+}
+
+static void power_button(void *opaque)
+{
+	vm_ctl_power_button(opaque);
+}
+
+static void reset(void *opaque)
+{
+	vm_ctl_reset(opaque);
+}
+
+int run_display_open(struct run_display *d, const struct run_opts *o, struct vm *vm,
+		     struct lodge_err *err)
+{
+	*d = (struct run_display){.vm = vm};
+	if (!o->vnc && !o->web)
+		return 0;
+	d->vnc = vnc_open(o->vnc, o->web, o->vm.name, err);
+	vm_set_vnc(vm, d->vnc);
+	return d->vnc ? 0 : -1;
+}
+
+int run_display_start(struct run_display *d, struct lodge_err *err)
+{
+	const struct vnc_screen screen = {
+		.opaque = d->vm,
+		.draw = draw,
+		.changed = changed,
+		.size = size,
+		.input = input,
+		.power_button = power_button,
+		.reset = reset,
+	};
+
+	return d->vnc ? vnc_start(d->vnc, &screen, err) : 0;
+}
+
+void run_display_end(struct run_display *d)
+{
+	vnc_stop(d->vnc);
+	vnc_close(d->vnc);
+	d->vnc = NULL;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Shutting in the processes that serve viewers: what they may do (rights, system calls), how much they can take
+ * (limits), and no files at all: no system call that takes a name is on their lists, and where the kernel has
+ * Landlock or lets them have namespaces of their own, there is nothing to name either.
+ *
+ * Source: seccomp(2), landlock(7), unshare(2). Threads: the process's only one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/range.h"
+#include "sandbox/filter.h"
+#include "sandbox/landlock.h"
+#include "sandbox/rights.h"
+#include "vnc/vnc_int.h"
+
+#define MEMORY_MAX (2ull << 30) /* the picture's memory is mapped whole */
+#define FILES_MAX 256u
+
+#define H 1u /* the helper */
+#define V 2u /* a viewer; its calls are the helper's as well, since filters add up */
+#define BOTH (H | V)
+#define LOW 0xffffffffull
+#define CALL(name) SANDBOX_CALL(name, BOTH)
+#define IF(name, arg, mask, val) SANDBOX_IF(name, BOTH, arg, mask, val)
+
+static const struct sandbox_call calls[] = {
+	/* descriptors there are */
+	CALL(read),
+	CALL(write),
+	CALL(recvfrom),
+	CALL(sendto),
+	CALL(poll),
+	CALL(select),
+	CALL(pselect6),
+	CALL(close),
+	CALL(shutdown),
+	CALL(getsockname),
+	CALL(getpeername),
+	CALL(pipe2), /* libvncserver makes one for each client */
+	IF(setsockopt, 1, LOW, IPPROTO_TCP),
+	IF(fcntl, 1, LOW, F_GETFL),
+	IF(fcntl, 1, LOW, F_SETFL),
+	IF(ioctl, 1, LOW, FIONREAD),
+	CALL(fstat),
+	IF(newfstatat, 3, 0x1000, 0x1000), /* AT_EMPTY_PATH: also fstat() */
+	/* memory and time */
+	CALL(brk),
+	CALL(munmap),
+	CALL(mremap),
+	CALL(madvise),
+	IF(mmap, 2, PROT_EXEC, 0),
+	IF(mprotect, 2, PROT_EXEC, 0),
+	CALL(futex),
+	CALL(clock_gettime),
+	CALL(gettimeofday),
+	CALL(clock_nanosleep),
+	CALL(getrandom),
+	CALL(alarm),
+	CALL(prlimit64),
+	/* its own end */
+	CALL(rt_sigreturn),
+	CALL(rt_sigprocmask),
+	CALL(rt_sigaction),
+	CALL(restart_syscall),
+	CALL(exit),
+	CALL(exit_group),
+	CALL(getpid),
+	CALL(gettid),
+	/* The C library's memory asks for the host's processors, and takes no for an answer. */
+	SANDBOX_REFUSE(openat, BOTH, EACCES),
+	SANDBOX_REFUSE(sched_getaffinity, BOTH, ENOSYS),
+	/* processes of viewers */
+	SANDBOX_CALL(accept4, H),
+	SANDBOX_IF(socketpair, H, 0, LOW, AF_UNIX),
+	SANDBOX_IF(clone, H, 0,
+		   CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET, 0),
+	SANDBOX_REFUSE(clone3, H, ENOSYS),
+	SANDBOX_CALL(set_robust_list, H),
+	SANDBOX_CALL(rseq, H),
+	SANDBOX_CALL(wait4, H),
+	SANDBOX_CALL(dup2, H),
+	SANDBOX_CALL(close_range, H),
+	SANDBOX_IF(fcntl, H, 1, LOW, F_DUPFD),
+	SANDBOX_IF(fcntl, H, 1, LOW, F_SETFD),
+	SANDBOX_IF(prctl, H, 0, LOW, PR_SET_PDEATHSIG),
+	SANDBOX_IF(prctl, H, 0, LOW, PR_SET_NAME),
+	SANDBOX_CALL(seccomp, H),
+};
+
+unsigned vnc_confine_count(bool viewer)
+{
+	return sandbox_filter_count(calls, ARRAY_SIZE(calls), viewer ? V : H);
+}
+
+static int load(unsigned who, struct lodge_err *err)
+{
+	struct sandbox_filter f;
+	int r = sandbox_filter_build(&f, calls, ARRAY_SIZE(calls), who, SANDBOX_KILL, err);
+
+	if (r)
+		return r;
+	r = sandbox_filter_load(&f);
+	sandbox_filter_free(&f);
+	return r ? err_set(err, r, "cannot filter the VNC process's system calls: %s", strerror(-r))
+		 : 0;
+}
+
+static void limit(__rlimit_resource_t what, rlim_t most)
+{
+	struct rlimit now;
+
+	if (getrlimit(what, &now))
+		return;
+	now.rlim_max = min_u64(now.rlim_max, most);
+	now.rlim_cur = now.rlim_max;
+	setrlimit(what, &now);
+}
+
+/* No names of files: as far as the kernel goes along. The list of system calls has none anyway. */
+static void leave_files(void)
+{
+	int error, version = landlock_version(&error), rules;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS))
+		(void)!unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
+			       CLONE_NEWUTS);
+	rules = version ? landlock_new(version) : -1;
+	if (rules >= 0) {
+		(void)!landlock_take(rules);
+		close(rules);
+	}
+}
+
+int vnc_confine_helper(struct lodge_err *err)
+{
+	int r = rights_no_new();
+
+	if (r)
+		return err_set(err, r, "cannot give up new privileges: %s", strerror(-r));
+	leave_files();
+	rights_bound();
+	(void)!rights_drop(0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	limit(RLIMIT_NOFILE, FILES_MAX);
+	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_FSIZE, 0);
+#ifndef __SANITIZE_ADDRESS__
+	limit(RLIMIT_AS, MEMORY_MAX);
+#endif
+	return load(H, err);
+}
+
+int vnc_confine_viewer(struct lodge_err *err)
+{
+	return load(V, err);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What viewers say. See told.h. Source: RFC 6143 §7.5.4, §7.5.5. Threads: the owner's. */
+#include "vnc/told.h"
+
+#include <string.h>
+
+#include "base/range.h"
+
+static void send_one(const struct vnc_screen *screen, struct input_event ev)
+{
+	screen->input(screen->opaque, &ev, 1);
+}
+
+/* A key is down while any viewer holds it. */
+static void hold(struct vnc_told *t, unsigned slot, enum input_key key, bool down,
+		 const struct vnc_screen *screen)
+{
+	uint8_t *byte = &t->held[slot].key[key / 8], bit = (uint8_t)(1u << key % 8);
+	bool was = *byte & bit;
+
+	if (down && !was)
+		t->count[key]++;
+	else if (!down && was)
+		t->count[key]--;
+	else if (!down)
+		return;
+	*byte = (uint8_t)(down ? *byte | bit : *byte & ~bit);
+	/* Going down again is a repetition. */
+	if (down || !t->count[key])
+		send_one(screen, (struct input_event){.kind = INPUT_KEY,
+						      .code = (uint16_t)key,
+						      .down = down});
+}
+
+static int32_t scaled(int32_t at, uint32_t dots)
+{
+	int64_t most = dots > 1 ? (int64_t)dots - 1 : 1;
+	int64_t in = at < 0 ? 0 : at > most ? most : at;
+
+	return (int32_t)((in * INPUT_ABS_MAX + most / 2) / most);
+}
+
+static void press(struct vnc_told *t, unsigned slot, uint8_t buttons,
+		  const struct vnc_screen *screen)
+{
+	static const uint16_t code[8] = {INPUT_LEFT,	    INPUT_MIDDLE,     INPUT_RIGHT,
+					 INPUT_WHEEL_UP,    INPUT_WHEEL_DOWN, INPUT_WHEEL_LEFT,
+					 INPUT_WHEEL_RIGHT, INPUT_SIDE};
+	uint8_t diff = t->held[slot].buttons ^ buttons;
+
+	t->held[slot].buttons = buttons;
+	for (unsigned i = 0; i < 8; i++) {
+		if (diff >> i & 1)
+			send_one(screen, (struct input_event){.kind = INPUT_BUTTON,
+							      .code = code[i],
+							      .down = buttons >> i & 1});
+	}
+}
+
+static void point(struct vnc_told *t, const struct vnc_msg *m, const struct vnc_screen *screen)
+{
+	const struct input_event at[2] = {
+		{.kind = INPUT_ABS, .code = INPUT_X, .value = scaled(m->x, t->width)},
+		{.kind = INPUT_ABS, .code = INPUT_Y, .value = scaled(m->y, t->height)},
+	};
+
+	screen->input(screen->opaque, at, 2);
+	press(t, m->slot, (uint8_t)m->value, screen);
+}
+
+static void let_go(struct vnc_told *t, unsigned slot, const struct vnc_screen *screen)
+{
+	for (unsigned k = 1; k < INPUT_KEYS; k++) {
+		if (t->held[slot].key[k / 8] >> k % 8 & 1)
+			hold(t, slot, (enum input_key)k, false, screen);
+	}
+	press(t, slot, 0, screen);
+}
+
+bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
+		      const struct vnc_screen *screen)
+{
+	struct vnc_msg m;
+	enum input_key key;
+
+	if (len != sizeof(m))
+		return false;
+	memcpy(&m, bytes, sizeof(m));
+	if (m.slot >= VNC_VIEWERS_MAX)
+		return false;
+	switch (m.kind) {
+	case VNC_LOOKERS:
+		t->lookers = (uint32_t)min_u64(m.value, VNC_VIEWERS_MAX);
+		return true;
+	case VNC_KEY:
+		key = input_key_of_keysym(m.value);
+		if (key)
+			hold(t, m.slot, key, m.down != 0, screen);
+		return true;
+	case VNC_POINTER:
+		point(t, &m, screen);
+		return true;
+	case VNC_POWER:
+		if (m.value == VNC_POWER_DOWN)
+			screen->power_button(screen->opaque);
+		else if (m.value == VNC_POWER_RESET)
+			screen->reset(screen->opaque);
+		return true;
+	case VNC_GONE:
+		let_go(t, m.slot, screen);
+		return true;
+	default:
+		return false;
+	}
+}
+
+void vnc_told_gone(struct vnc_told *t, const struct vnc_screen *screen)
+{
+	for (unsigned i = 0; i < VNC_VIEWERS_MAX; i++)
+		let_go(t, i, screen);
+	t->lookers = 0;
+}

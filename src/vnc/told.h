@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What viewers say, as events for the guest. Private to src/vnc. Messages come from processes that a client may
+ * have taken over: any bytes are understood or left out.
+ * Threads: the owner's.
+ */
+#ifndef LODGE_VNC_TOLD_H
+#define LODGE_VNC_TOLD_H
+
+#include "vnc/vnc.h"
+#include "vnc/vnc_int.h"
+
+struct vnc_told {
+	uint32_t width, height; /* of the picture that viewers see */
+	/* What each viewer holds down. */
+	struct {
+		uint8_t buttons;
+		uint8_t key[INPUT_KEYS / 8 + 1];
+	} held[VNC_VIEWERS_MAX];
+	uint8_t count[INPUT_KEYS]; /* viewers that hold a key */
+	uint32_t lookers;
+};
+
+/* `len` bytes came. False: it is no message, and nothing was done. */
+bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
+		      const struct vnc_screen *screen);
+/* All viewers are gone. */
+void vnc_told_gone(struct vnc_told *t, const struct vnc_screen *screen);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine's screen for viewers over the network: VNC (RFB), and a page for browsers.
+ *
+ *   vnc_open()   the sockets are bound, the helper process is started; before the sandbox is closed
+ *   vnc_start()  the thread that draws for viewers and carries out what they type
+ *   vnc_stop()   before the machine stops; vnc_close() afterwards
+ *
+ * Source: RFC 6143. Threads: main; the functions of struct vnc_screen are called by the thread.
+ */
+#ifndef LODGE_VNC_VNC_H
+#define LODGE_VNC_VNC_H
+
+#include "base/err.h"
+#include "display/source.h"
+#include "input/input.h"
+
+struct props;
+struct vnc;
+
+/* What a viewer sees and reaches. */
+struct vnc_screen {
+	void *opaque;
+	int (*draw)(void *opaque, struct display_picture *pic);
+	struct display_lines (*changed)(void *opaque);
+	void (*size)(void *opaque, uint32_t width, uint32_t height);
+	/* Events that belong together. */
+	void (*input)(void *opaque, const struct input_event *ev, unsigned n);
+	void (*power_button)(void *opaque);
+	void (*reset)(void *opaque);
+};
+
+/*
+ * `vnc`: of -vnc or -display vnc, with the address as "vnc"; `web`: of -display web, likewise; either may be
+ * NULL. What a person must know (addresses, a password that was made) is printed. NULL and a sentence.
+ */
+struct vnc *vnc_open(struct props *vnc, struct props *web, const char *name, struct lodge_err *err);
+int vnc_start(struct vnc *v, const struct vnc_screen *screen, struct lodge_err *err) MUST_CHECK;
+void vnc_stop(struct vnc *v);  /* NULL is allowed */
+void vnc_close(struct vnc *v); /* NULL is allowed */
+
+/* Any thread, while it runs. */
+int vnc_set_password(struct vnc *v, const char *password, struct lodge_err *err) MUST_CHECK;
+/* An address for a browser, for one use. -ENODEV: there is no page. */
+int vnc_web_address(struct vnc *v, char *out, size_t size, struct lodge_err *err) MUST_CHECK;
+
+struct vnc_info {
+	bool vnc, web, running;
+	bool has_password;
+	char address[160]; /* of VNC, as a person writes it */
+	unsigned viewers;
+};
+void vnc_info(struct vnc *v, struct vnc_info *out);
+
+/* ---- The helper (helper.c) ---------------------------------------------------------------------- */
+
+/* Does not return when the arguments say that this process is a helper. */
+void vnc_helper_main(int argc, char **argv);
+
+#endif

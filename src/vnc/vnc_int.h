@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Viewers over the network, in processes of their own. Private to src/vnc.
+ *
+ *   the VM's process (host.c)   draws the screen into shared memory while somebody looks; carries out input
+ *   the helper (helper.c)       the same program started again, shut in by confine.c: takes connections, and
+ *     |                         makes a process for each; has no file and no socket but those it was given
+ *   a viewer (viewer.c, http.c) one client: libvncserver, or files of a web page; can hurt nobody but itself
+ *
+ * They share a memory file, which only the VM's process can write to, and one SOCK_SEQPACKET socket of struct
+ * vnc_msg. The VM's side trusts nothing that comes back.
+ */
+#ifndef LODGE_VNC_VNC_INT_H
+#define LODGE_VNC_VNC_INT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "display/picture.h"
+
+/* Descriptors of the helper. */
+#define VNC_FD_SOCKET 3
+#define VNC_FD_MEMORY 4
+#define VNC_FD_VNC 5 /* listening; /dev/null where there is none */
+#define VNC_FD_WEB 6
+/* argv[1] of the helper. */
+#define VNC_HELPER_ROLE "__vnc"
+
+#define VNC_VIEWERS_MAX 64u
+#define VNC_PASSWORD_MAX 8u /* what the protocol's challenge takes */
+#define VNC_TOKEN_BYTES 32u
+
+/* ---- The picture -------------------------------------------------------------------------------- */
+
+/* It is compared and told of in tiles. */
+#define VNC_TILE_W 64u
+#define VNC_TILE_H 16u
+#define VNC_COLS (DISPLAY_SIZE_MAX / VNC_TILE_W)
+#define VNC_ROWS (DISPLAY_SIZE_MAX / VNC_TILE_H)
+
+struct vnc_shared {
+	/* Grows with each change, and is never 0. Partner: viewers, which read it first. */
+	_Atomic uint32_t seq;
+	uint32_t pad;
+	_Atomic uint64_t size; /* width << 32 | height */
+	/* `seq` of a tile's last change. */
+	_Atomic uint32_t tile[VNC_ROWS * VNC_COLS];
+};
+
+/* Behind it the dots, 0x00RRGGBB, line after line as wide as the picture is now. */
+#define VNC_PIXELS ((sizeof(struct vnc_shared) + 4095) & ~4095ull)
+#define VNC_PIXEL_BYTES (4ull * DISPLAY_SIZE_MAX * DISPLAY_SIZE_MAX)
+#define VNC_SHARED_BYTES (VNC_PIXELS + VNC_PIXEL_BYTES)
+
+/* ---- Messages ----------------------------------------------------------------------------------- */
+
+enum vnc_kind {
+	/* to the VM */
+	VNC_READY = 1, /* set-up is done; x: 0 or an errno, and a sentence follows as text */
+	VNC_LOOKERS,   /* value: viewers that show the screen */
+	VNC_KEY,       /* value: X keysym; down */
+	VNC_POINTER,   /* value: buttons, bit 0 left, as RFB has them; x, y: where, in dots */
+	VNC_POWER,     /* value: enum vnc_power */
+	VNC_GONE,      /* a viewer has ended: what it holds is let go */
+	/* to the helper */
+	VNC_FRAME,    /* `seq` has grown */
+	VNC_PASSWORD, /* text: the password from now on */
+	VNC_TOKEN,    /* text: one more token for the page */
+};
+
+enum vnc_power { VNC_POWER_DOWN = 1, VNC_POWER_RESET };
+
+struct vnc_msg {
+	uint8_t kind;
+	uint8_t slot; /* of a viewer, below VNC_VIEWERS_MAX */
+	uint8_t down, zero;
+	uint32_t value;
+	int32_t x, y;
+	char text[240];
+};
+
+/* The first message to the helper. */
+struct vnc_setup {
+	char name[128]; /* of the machine */
+	bool vnc, web;
+	bool has_password;		     /* else anybody may look who can connect */
+	char password[VNC_PASSWORD_MAX + 1]; /* empty: nobody may, until one is set */
+	char token[VNC_TOKEN_BYTES * 2 + 1];
+	char novnc[256]; /* folder of the page's files */
+};
+
+/* ---- confine.c ---------------------------------------------------------------------------------- */
+
+/* The helper: no files, no rights, no network but its sockets. -errno and a sentence. */
+int vnc_confine_helper(struct lodge_err *err) MUST_CHECK;
+/* A process of one viewer: no more processes either. */
+int vnc_confine_viewer(struct lodge_err *err) MUST_CHECK;
+unsigned vnc_confine_count(bool viewer);
+
+/* ---- viewer.c ----------------------------------------------------------------------------------- */
+
+struct vnc_viewer {
+	const struct vnc_shared *shared; /* VNC_SHARED_BYTES */
+	int socket;			 /* to the VM's process */
+	int client;			 /* the connection */
+	int wake; /* readable when `seq` has grown, at its end when all is over */
+	uint8_t slot;
+	const char *name;
+	bool has_password, web;
+	char password[VNC_PASSWORD_MAX + 1];
+};
+
+/* In the helper, before it is shut in: load libvncserver and have it ready. */
+int vnc_viewer_load(struct lodge_err *err) MUST_CHECK;
+/* Serve it until it ends. */
+void __attribute__((noreturn)) vnc_viewer_run(struct vnc_viewer *v);
+/* Exit codes of a viewer's process that the helper looks at. */
+#define VNC_EXIT_SHUT_IN 4
+
+/* ---- web.c, http.c ------------------------------------------------------------------------------ */
+
+struct vnc_web; /* files, tokens, sessions */
+
+/* Reads all files of the page. */
+struct vnc_web *vnc_web_new(const struct vnc_setup *s, struct lodge_err *err);
+void vnc_web_token(struct vnc_web *w, const char *token);
+/* Answer one request, or become a viewer. */
+void __attribute__((noreturn)) vnc_web_run(struct vnc_web *w, struct vnc_viewer *v);
+
+enum http_verdict {
+	HTTP_MORE, /* the head has not come whole */
+	HTTP_BAD,
+	HTTP_OK
+};
+
+struct http_request {
+	char path[256];			       /* without the query */
+	char token[VNC_TOKEN_BYTES * 2 + 1];   /* of the query; or empty */
+	char session[VNC_TOKEN_BYTES * 2 + 1]; /* of the cookie; or empty */
+	char host[128], origin[160];
+	bool get, head, upgrade;
+};
+
+#define HTTP_HEAD_MAX 4096u
+/* Understand the head of a request. */
+enum http_verdict http_parse(const char *text, size_t len, struct http_request *out);
+
+#endif

@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Viewers by VNC: pictures, keys, passwords; and clients that flood, stall, send garbage or come in numbers.
+
+Run: make t T=system/vnc
+"""
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+from qmp import Error, Qmp, lodge, wait_for
+from rfb import NEW_SIZE, RAW, XVP, ZRLE, Closed, Rfb
+from vm import LODGE, kernel
+
+WAIT = 120
+
+
+@pytest.fixture(autouse=True)
+def runtime_dir(tmp_path, monkeypatch):
+    d = tmp_path / "run"
+    d.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
+    return d
+
+
+class Machine:
+    """GRUB's rescue CD with a screen for viewers."""
+
+    def __init__(self, tmp_path, *args, vnc="127.0.0.1:%d", media=True):
+        self.log = tmp_path / "log"
+        for _ in range(50):
+            n = random.randrange(1000, 50000)
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", 5900 + n)):
+                    break
+        self.port = 5900 + n
+        self.address = ("127.0.0.1", self.port)
+        spec = vnc % n if "%d" in vnc else vnc
+        self.args = [*LODGE, "-name", "m", "-nic", "none", "-m", "64M", "-vnc", spec,
+                     *(("-cdrom", kernel("grub-cd")) if media else ()), *args]
+
+    def __enter__(self):
+        with open(self.log, "w") as f:
+            self.child = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        wait_for("m").close()
+        return self
+
+    def __exit__(self, *_):
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(30)
+        finally:
+            self.child.kill()
+            self.child.wait()
+
+    def said(self):
+        return self.log.read_text()
+
+    def password(self):
+        return re.search(r"password: (\S{8})\n", self.said())[1]
+
+    def helper(self):
+        out = subprocess.run(["pgrep", "-P", str(self.child.pid), "lodge-vnc"],
+                             stdout=subprocess.PIPE, text=True, check=True).stdout
+        return int(out.split()[0])
+
+    def is_well(self):
+        """It runs, answers, and shows its screen to a new viewer."""
+        assert self.child.poll() is None, self.said()
+        assert Qmp(wait_for("m"))("query-status")["running"]
+        end = time.monotonic() + WAIT
+        while True:
+            try:
+                with Rfb(self.address, timeout=20) as r:
+                    r.update(False)
+                    return
+            except (Closed, OSError):
+                assert time.monotonic() < end, self.said()
+                time.sleep(0.5)
+
+
+OPEN = "127.0.0.1:%d,password=off"
+
+
+def screen(tmp_path):
+    path = str(tmp_path / "now.ppm")
+    lodge("screenshot", "m", path)
+    with open(path, "rb") as f:
+        head = f.readline() + f.readline() + f.readline()
+        w, h = map(int, head.split()[1:3])
+        return [f.read(3 * w) for _ in range(h)]
+
+
+def wait_text(text, timeout=WAIT):
+    lodge("wait", "m", "--text", text, "--timeout", str(timeout), timeout=timeout + 60)
+
+
+@pytest.mark.parametrize("encoding", [RAW, ZRLE])
+def test_viewer_when_it_looks_and_types_expect_the_screen_and_a_guest_that_obeys(encoding, tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        time.sleep(1)
+        with Rfb(m.address, encodings=(encoding, NEW_SIZE)) as r:
+            assert r.name == "m"
+            r.update(False)
+            assert (r.width, r.height) == (720, 400)
+            assert r.picture() == screen(tmp_path)
+            r.type("c")
+            wait_text("grub>")
+            r.type("echo Hello_World!\n")
+            wait_text("Hello_World!")
+            wait_text("grub>")
+            # Only what changed comes.
+            end = time.monotonic() + WAIT
+            while r.picture() != screen(tmp_path):
+                assert time.monotonic() < end
+                rects = r.update()
+                assert all(w * h < 720 * 400 for _, _, w, h, _ in rects)
+
+
+GRUB_CFG = """
+insmod vbe
+loadfont unicode
+set gfxmode=800x600
+insmod gfxterm
+set timeout=-1
+menuentry "large" --hotkey=g { terminal_output gfxterm }
+menuentry "small" --hotkey=t { terminal_output console }
+"""
+
+
+def test_viewer_when_the_mode_changes_expect_the_new_size_and_its_picture(tmp_path):
+    tree = tmp_path / "cd"
+    (tree / "boot/grub").mkdir(parents=True)
+    (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG)
+    iso = str(tmp_path / "grub.iso")
+    subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    with Machine(tmp_path, "-boot", "d", "-cdrom", iso, vnc=OPEN, media=False) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address, encodings=(ZRLE, NEW_SIZE)) as r:
+            r.update(False)
+            for key, size in (("g", (800, 600)), ("t", (720, 400)), ("g", (800, 600))):
+                r.type(key)
+                end = time.monotonic() + WAIT
+                while (r.width, r.height) != size:
+                    assert time.monotonic() < end
+                    r.update()
+                while r.picture() != screen(tmp_path):
+                    assert time.monotonic() < end
+                    r.update()
+
+
+def test_viewer_when_nothing_changes_expect_no_update_and_no_work(tmp_path):
+    with Machine(tmp_path, "-S", vnc=OPEN, media=False) as m:
+        with Rfb(m.address) as r:
+            r.update(False)
+            r.update(False)
+            r.request()
+            r.sock.settimeout(3)
+            before = time.process_time()
+            with pytest.raises(TimeoutError):
+                r.take(1)
+            del before
+
+
+def test_password_when_none_is_named_expect_one_made_and_needed(tmp_path):
+    with Machine(tmp_path, "-S", media=False) as m:
+        assert "lodge: VNC at 127.0.0.1:%d, password: " % m.port in m.said()
+        with pytest.raises(PermissionError):
+            Rfb(m.address, password="wrong").handshake()
+        with pytest.raises(PermissionError):
+            Rfb(m.address, password="").handshake()
+        with Rfb(m.address, password=m.password()) as r:
+            r.update(False)
+        # Version 3.3, whose client does not choose: the same.
+        s = socket.create_connection(m.address, timeout=30)
+        s.recv(12)
+        s.sendall(b"RFB 003.003\n")
+        assert s.recv(4) == b"\0\0\0\2"
+        s.close()
+
+
+def test_password_when_a_monitor_sets_it_expect_nobody_before_and_it_afterwards(tmp_path):
+    with Machine(tmp_path, "-S", vnc="127.0.0.1:%d,password=on", media=False) as m:
+        assert "password" not in m.said()
+        for guess in ("", "secret"):
+            with pytest.raises((PermissionError, Closed)):
+                Rfb(m.address, password=guess).handshake()
+        q = Qmp(wait_for("m"))
+        assert q("query-vnc")["auth"] == "vnc"
+        q("set_password", protocol="vnc", password="secret")
+        with Rfb(m.address, password="secret") as r:
+            r.update(False)
+        q("change-vnc-password", password="other")
+        time.sleep(0.5)
+        with pytest.raises(PermissionError):
+            Rfb(m.address, password="secret").handshake()
+        with Rfb(m.address, password="other") as r:
+            r.update(False)
+
+
+def test_password_when_in_a_file_expect_its_first_line(tmp_path):
+    (tmp_path / "pw").write_text("topsecret and more\nx\n")
+    with Machine(tmp_path, "-S", vnc="127.0.0.1:%%d,password-file=%s" % (tmp_path / "pw"),
+                 media=False) as m:
+        with Rfb(m.address, password="topsecret") as r:
+            r.update(False)
+
+
+def test_unix_socket_when_named_expect_it_for_this_user_alone_and_gone_at_the_end(tmp_path):
+    path = str(tmp_path / "vnc.sock")
+    with Machine(tmp_path, "-S", vnc="unix:" + path, media=False):
+        assert os.stat(path).st_mode & 0o777 == 0o700
+        with Rfb(path) as r:
+            r.update(False)
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("args,text", [
+    (("-vnc", "0.0.0.0:7000,password=off"), "is not offered"),
+    (("-vnc", "7000"), "write [HOST]:DISPLAY"),
+    (("-vnc", ":99999"), "write [HOST]:DISPLAY"),
+    (("-vnc", ":7001,lossy=on"), "lossy"),
+    (("-vnc", ":7001,password-file=/nonexistent"), "cannot read a password"),
+    (("-vnc", ":7001", "-vga", "none"), "there is nothing to look at"),
+    (("-vnc", "unix:relative"), "write a whole path"),
+    (("-display", "web=0.0.0.0:6080"), "for this host"),
+    (("-display", "web=127.0.0.1:0,novnc=/nonexistent"), "novnc"),
+    (("-display", "spice"), "there are none, vnc="),
+])
+def test_options_when_wrong_expect_sentences(args, text):
+    r = lodge("run", "-S", "-m", "32M", *args, ok=False)
+    assert r.returncode == 1 and text in r.stderr, r.stderr
+
+
+def test_port_when_taken_expect_sentence(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        n = s.getsockname()[1] - 5900
+        if n >= 0:
+            r = lodge("run", "-S", "-m", "32M", "-vnc", ":%d" % n, ok=False)
+            assert r.returncode == 1 and "cannot listen on port" in r.stderr
+
+
+def test_sixty_four_viewers_when_one_more_comes_expect_it_closed_and_all_others_served(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        viewers = []
+        for _ in range(64):
+            r = Rfb(m.address)
+            r.handshake()
+            viewers.append(r)
+        with pytest.raises((Closed, ConnectionError)):
+            Rfb(m.address).handshake()
+        end = time.monotonic() + 30
+        while Qmp(wait_for("m"))("query-vnc")["x-viewers"] != 64:
+            assert time.monotonic() < end
+        for r in viewers:
+            r.update(False)
+        viewers[7].type("c")
+        for r in viewers:
+            r.update()
+        for r in viewers:
+            r.sock.close()
+        m.is_well()
+        while Qmp(wait_for("m"))("query-vnc")["x-viewers"]:
+            assert time.monotonic() < end + 60
+            time.sleep(0.1)
+
+
+def test_viewer_when_it_stalls_expect_others_served_and_the_guest_going_on(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        lazy = Rfb(m.address)
+        lazy.handshake()
+        for _ in range(2000):  # pictures that nobody reads
+            try:
+                lazy.sock.settimeout(0.5)
+                lazy.request(False)
+            except TimeoutError:
+                break
+        half = socket.create_connection(m.address)
+        half.sendall(b"RFB 003")
+        with Rfb(m.address) as r:
+            half2 = Rfb(m.address)
+            half2.handshake()
+            half2.send(b"\2\0\xff\xff")  # 65535 encodings, of which none comes
+            r.update(False)
+            start = time.monotonic()
+            r.type("c")
+            r.update()
+            assert time.monotonic() - start < 10
+        m.is_well()
+
+
+def test_viewers_when_they_send_garbage_expect_the_machine_unharmed(tmp_path):
+    rng = random.Random(int(os.environ.get("LODGE_SEED", "1")))
+    with Machine(tmp_path, vnc=OPEN) as m:
+        helper = m.helper()
+        for i in range(120):
+            s = socket.create_connection(m.address, timeout=20)
+            try:
+                if i % 3 == 0:
+                    s.sendall(rng.randbytes(rng.randrange(1, 4000)))
+                else:
+                    r = Rfb(m.address)
+                    r.handshake()
+                    s.close()
+                    s = r.sock
+                    for _ in range(30):
+                        kind = rng.choice([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 248, 250, 251,
+                                           252, 253, 254, 255])
+                        s.sendall(bytes([kind]) + rng.randbytes(rng.choice([0, 3, 7, 9, 19, 300])))
+            except OSError:
+                pass
+            s.close()
+        assert m.helper() == helper
+        m.is_well()
+
+
+def test_viewer_when_it_floods_with_input_expect_the_machine_answering(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address) as r:
+            r.sock.settimeout(1)
+            end = time.monotonic() + 5
+            block = b"".join(struct.pack(">BBHH", 5, i & 7, i % 720, i % 400) +
+                             struct.pack(">BBxxI", 4, i & 1, 0x61 + i % 26) for i in range(500))
+            while time.monotonic() < end:
+                try:
+                    r.sock.send(block)
+                except TimeoutError:
+                    pass
+            start = time.monotonic()
+            assert Qmp(wait_for("m"))("query-status")["running"]
+            assert time.monotonic() - start < 10
+        m.is_well()
+
+
+def test_viewer_when_it_goes_with_keys_down_expect_them_let_go(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address) as r:
+            r.key(ord("c"))
+            wait_text("grub>")
+            r.key(0xffe1, 1)  # Shift
+            r.key(ord("x"), 1)
+            r.key(ord("x"), 0)
+            r.update(False)
+        end = time.monotonic() + 30
+        while Qmp(wait_for("m"))("query-vnc")["x-viewers"]:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        lodge("type", "m", "y")
+        wait_text("grub> Xy", 30)
+
+
+def test_browser_when_it_connects_to_the_vnc_port_expect_it_refused(tmp_path):
+    with Machine(tmp_path, "-S", vnc=OPEN, media=False) as m:
+        s = socket.create_connection(m.address, timeout=30)
+        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  b"Origin: http://evil\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                  b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: binary\r\n\r\n")
+        data = b""
+        while True:
+            try:
+                more = s.recv(4096)
+            except ConnectionResetError:
+                break
+            if not more:
+                break
+            data += more
+        # Never a frame of RFB that a page could go on from.
+        s.close()
+        m.is_well_stopped = True
+        with Rfb(m.address) as r:
+            r.update(False)
+
+
+def test_power_when_a_viewer_asks_expect_reset(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        q = Qmp(wait_for("m"))
+        with Rfb(m.address, encodings=(RAW, NEW_SIZE, XVP)) as r:
+            r.update(False)
+            assert r.xvp == b"\0\1\1"
+            r.send(b"\xfa\0\1\4")
+            q.event("RESET")
+        wait_text("Press enter to boot")
+
+
+def test_helper_when_it_is_killed_expect_the_machine_to_go_on(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        with Rfb(m.address) as r:
+            r.update(False)
+            os.kill(m.helper(), signal.SIGKILL)
+            with pytest.raises((Closed, ConnectionError)):
+                while True:
+                    r.update(False)
+        wait_text("Press enter to boot")
+        lodge("key", "m", "c")
+        wait_text("grub>")
+        end = time.monotonic() + 30
+        while "the VNC process has ended (signal 9)" not in m.said():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert not Qmp(wait_for("m"))("query-vnc")["enabled"]
+
+
+def test_query_vnc_when_there_is_none_expect_disabled(tmp_path):
+    child = subprocess.Popen([*LODGE, "-name", "m", "-display", "none", "-S", "-m", "32M"],
+                             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        q = Qmp(wait_for("m"))
+        assert q("query-vnc") == {"enabled": False}
+        with pytest.raises(Error, match="not shown to anybody"):
+            q("set_password", protocol="vnc", password="x")
+    finally:
+        child.kill()
+        child.wait()

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Viewers: shared pictures, what they say, browsers' requests, addresses. Run: make t T=vnc/vnc */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "vnc/addr.h"
+#include "vnc/frame.h"
+#include "vnc/told.h"
+
+/* ---- Pictures ----------------------------------------------------------------------------------- */
+
+static struct vnc_shared *shared;
+static uint8_t *pixels;
+static struct display_picture pic;
+static struct {
+	uint32_t x1, y1, x2, y2;
+} rect[64];
+static unsigned rects;
+
+static int setup(void **state)
+{
+	shared = mmap(NULL, VNC_SHARED_BYTES, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (shared == MAP_FAILED || display_picture_size(&pic, 200, 50))
+		return -1;
+	memset(pic.px, 0x11, 200 * 50 * 4);
+	pixels = (uint8_t *)shared + VNC_PIXELS;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	munmap(shared, VNC_SHARED_BYTES);
+	display_picture_free(&pic);
+	return 0;
+}
+
+static void note(void *opaque, uint32_t x1, uint32_t y1, uint32_t x2, uint32_t y2)
+{
+	assert_true(rects < 64);
+	rect[rects].x1 = x1;
+	rect[rects].y1 = y1;
+	rect[rects].x2 = x2;
+	rect[rects++].y2 = y2;
+}
+
+static void changes(struct vnc_seen *seen)
+{
+	rects = 0;
+	vnc_frame_size(shared, &seen->width, &seen->height);
+	vnc_frame_changes(shared, seen, note, NULL);
+}
+
+static void picture_when_new_expect_all_of_it(void **state)
+{
+	struct vnc_seen seen = {0};
+
+	assert_true(vnc_frame_put(shared, pixels, &pic, DISPLAY_NO_LINES));
+	changes(&seen);
+	assert_int_equal(seen.width, 200);
+	assert_int_equal(seen.height, 50);
+	assert_int_equal(rects, 4);
+	assert_int_equal(rect[3].y2, 50);
+	assert_int_equal(rect[0].x2, 200);
+	assert_memory_equal(pixels, pic.px, 200 * 50 * 4);
+	assert_false(vnc_frame_put(shared, pixels, &pic, DISPLAY_ALL_LINES));
+	changes(&seen);
+	assert_int_equal(rects, 0);
+}
+
+static void picture_when_dots_change_expect_their_tiles_joined(void **state)
+{
+	struct vnc_seen seen = {0}, late = {0};
+
+	assert_true(vnc_frame_put(shared, pixels, &pic, DISPLAY_ALL_LINES));
+	changes(&seen);
+	late = seen;
+	display_picture_line(&pic, 20)[70] = 1;
+	display_picture_line(&pic, 21)[130] = 1;
+	assert_true(vnc_frame_put(shared, pixels, &pic, (struct display_lines){20, 21}));
+	changes(&seen);
+	assert_int_equal(rects, 1);
+	assert_int_equal(rect[0].x1, 64);
+	assert_int_equal(rect[0].x2, 192);
+	assert_int_equal(rect[0].y1, 16);
+	assert_int_equal(rect[0].y2, 32);
+	display_picture_line(&pic, 49)[199] = 1;
+	/* Elsewhere nothing is looked at. */
+	assert_false(vnc_frame_put(shared, pixels, &pic, (struct display_lines){0, 10}));
+	assert_true(vnc_frame_put(shared, pixels, &pic, DISPLAY_ALL_LINES));
+	/* One that has not looked for a while sees both. */
+	changes(&late);
+	assert_int_equal(rects, 2);
+	assert_int_equal(rect[1].x1, 192);
+	assert_int_equal(rect[1].x2, 200);
+}
+
+static void memory_when_its_size_is_absurd_expect_another(void **state)
+{
+	uint32_t w, h;
+
+	atomic_store(&shared->size, ~0ull);
+	vnc_frame_size(shared, &w, &h);
+	assert_int_equal(w, 640);
+	assert_int_equal(h, 480);
+}
+
+/* ---- What viewers say --------------------------------------------------------------------------- */
+
+static struct input_event got[512];
+static unsigned n_got, powers, resets;
+static struct vnc_told told;
+
+static void input(void *opaque, const struct input_event *ev, unsigned n)
+{
+	while (n--)
+		got[n_got++] = *ev++;
+}
+
+static void power(void *opaque)
+{
+	powers++;
+}
+
+static void reset(void *opaque)
+{
+	resets++;
+}
+
+static const struct vnc_screen screen = {.input = input, .power_button = power, .reset = reset};
+
+static bool say(struct vnc_msg m)
+{
+	n_got = 0;
+	return vnc_told_message(&told, &m, sizeof(m), &screen);
+}
+
+static int clear(void **state)
+{
+	memset(&told, 0, sizeof(told));
+	told.width = 801;
+	told.height = 601;
+	powers = resets = 0;
+	return 0;
+}
+
+static void key_when_two_hold_it_expect_it_up_with_the_last(void **state)
+{
+	assert_true(say((struct vnc_msg){.kind = VNC_KEY, .slot = 1, .value = 'A', .down = 1}));
+	assert_int_equal(n_got, 1);
+	assert_int_equal(got[0].code, INPUT_KEY_a);
+	say((struct vnc_msg){.kind = VNC_KEY, .slot = 2, .value = 'a', .down = 1});
+	assert_int_equal(n_got, 1); /* a repetition */
+	say((struct vnc_msg){.kind = VNC_KEY, .slot = 1, .value = 'a'});
+	assert_int_equal(n_got, 0);
+	say((struct vnc_msg){.kind = VNC_KEY, .slot = 1, .value = 'a'});
+	assert_int_equal(n_got, 0);
+	say((struct vnc_msg){.kind = VNC_GONE, .slot = 2});
+	assert_int_equal(n_got, 1);
+	assert_false(got[0].down);
+}
+
+static void pointer_when_it_moves_and_clicks_expect_positions_and_buttons(void **state)
+{
+	say((struct vnc_msg){.kind = VNC_POINTER, .value = 5, .x = 400, .y = 600});
+	assert_int_equal(n_got, 4);
+	assert_int_equal(got[0].value, (INPUT_ABS_MAX + 1) / 2);
+	assert_int_equal(got[1].value, INPUT_ABS_MAX);
+	assert_int_equal(got[2].code, INPUT_LEFT);
+	assert_int_equal(got[3].code, INPUT_RIGHT);
+	say((struct vnc_msg){.kind = VNC_POINTER, .value = 8, .x = -5, .y = 100000});
+	assert_int_equal(n_got, 5);
+	assert_int_equal(got[0].value, 0);
+	assert_int_equal(got[1].value, INPUT_ABS_MAX);
+	assert_int_equal(got[4].code, INPUT_WHEEL_UP);
+	n_got = 0;
+	vnc_told_gone(&told, &screen);
+	assert_int_equal(n_got, 1);
+}
+
+static void message_when_it_is_none_expect_it_left_out(void **state)
+{
+	struct vnc_msg m = {.kind = VNC_GONE};
+
+	assert_false(vnc_told_message(&told, &m, sizeof(m) - 1, &screen));
+	assert_false(say((struct vnc_msg){.kind = 99}));
+	assert_false(say((struct vnc_msg){.kind = VNC_KEY, .slot = VNC_VIEWERS_MAX, .value = 'a'}));
+	assert_true(say((struct vnc_msg){.kind = VNC_KEY, .value = 0xdeadbeef, .down = 1}));
+	assert_int_equal(n_got, 0);
+	say((struct vnc_msg){.kind = VNC_LOOKERS, .value = 1u << 30});
+	assert_int_equal(told.lookers, VNC_VIEWERS_MAX);
+	say((struct vnc_msg){.kind = VNC_POWER, .value = VNC_POWER_DOWN});
+	say((struct vnc_msg){.kind = VNC_POWER, .value = VNC_POWER_RESET});
+	say((struct vnc_msg){.kind = VNC_POWER, .value = 77});
+	assert_int_equal(powers, 1);
+	assert_int_equal(resets, 1);
+}
+
+/* ---- Requests ----------------------------------------------------------------------------------- */
+
+static enum http_verdict parse(const char *text, struct http_request *r)
+{
+	return http_parse(text, strlen(text), r);
+}
+
+static void request_when_whole_expect_what_the_page_needs(void **state)
+{
+	struct http_request r;
+
+	assert_int_equal(parse("GET /websockify?a=1&token=abc HTTP/1.1\r\nHost: h:1\r\n"
+			       "cookie: x=y; lodge=123; z=1\r\nOrigin: http://h:1\r\nUPGRADE:  WebSocket \r\n\r\n",
+			       &r),
+			 HTTP_OK);
+	assert_string_equal(r.path, "/websockify");
+	assert_string_equal(r.token, "abc");
+	assert_string_equal(r.session, "123");
+	assert_string_equal(r.host, "h:1");
+	assert_string_equal(r.origin, "http://h:1");
+	assert_true(r.upgrade && r.get && !r.head);
+	assert_int_equal(parse("HEAD / HTTP/1.0\r\n\r\n", &r), HTTP_OK);
+	assert_true(r.head && !r.upgrade && !r.session[0]);
+}
+
+static void request_when_bad_or_half_expect_so(void **state)
+{
+	static char big[HTTP_HEAD_MAX + 1];
+	struct http_request r;
+
+	assert_int_equal(parse("GET / HTTP/1.1\r\nHost: a\r\n", &r), HTTP_MORE);
+	assert_int_equal(parse("", &r), HTTP_MORE);
+	assert_int_equal(parse("POST / HTTP/1.1\r\n\r\n", &r), HTTP_BAD);
+	assert_int_equal(parse("GET nowhere HTTP/1.1\r\n\r\n", &r), HTTP_BAD);
+	assert_int_equal(parse("GET /\r\n\r\n", &r), HTTP_BAD);
+	assert_int_equal(parse("RFB 003.008\n\r\n\r\n", &r), HTTP_BAD);
+	memset(big, 'a', HTTP_HEAD_MAX);
+	assert_int_equal(parse(big, &r), HTTP_BAD);
+	/* What is too long to be one of ours is none. */
+	snprintf(big, sizeof(big), "GET /?token=%0100d HTTP/1.1\r\nCookie: lodge=%0100d\r\n\r\n", 1, 1);
+	assert_int_equal(parse(big, &r), HTTP_OK);
+	assert_true(!r.token[0] && !r.session[0]);
+}
+
+/* ---- Addresses ---------------------------------------------------------------------------------- */
+
+static void address_when_host_is_left_out_expect_this_host_alone(void **state)
+{
+	struct lodge_err err;
+	struct vnc_addr a = {.fd = -1};
+
+	assert_int_equal(vnc_addr_open(&a, ":0", "-display web", 0, &err), 0);
+	assert_true(a.loopback);
+	assert_memory_equal(a.text, "127.0.0.1:", 10);
+	assert_true(atoi(a.text + 10) > 0);
+	vnc_addr_close(&a);
+	assert_int_equal(vnc_addr_open(&a, "0.0.0.0:0", "-display web", 0, &err), 0);
+	assert_false(a.loopback);
+	vnc_addr_close(&a);
+}
+
+static void address_when_wrong_expect_sentences(void **state)
+{
+	static const char *const wrong[] = {"",	  "5",	  ":x",	     "host",	 ":65000",
+					    ":-1", "unix:", "unix:rel"};
+	struct lodge_err err;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct vnc_addr a = {.fd = -1};
+
+		assert_true(vnc_addr_open(&a, wrong[i], "-vnc", 5900, &err) < 0);
+		assert_int_equal(a.fd, -1);
+		vnc_addr_close(&a);
+	}
+	assert_true(vnc_confine_count(true) < vnc_confine_count(false));
+	assert_in_range(vnc_confine_count(false), 10, 50);
+}
+
+#define PICTURE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PICTURE(picture_when_new_expect_all_of_it),
+		PICTURE(picture_when_dots_change_expect_their_tiles_joined),
+		PICTURE(memory_when_its_size_is_absurd_expect_another),
+		cmocka_unit_test_setup(key_when_two_hold_it_expect_it_up_with_the_last, clear),
+		cmocka_unit_test_setup(pointer_when_it_moves_and_clicks_expect_positions_and_buttons,
+				       clear),
+		cmocka_unit_test_setup(message_when_it_is_none_expect_it_left_out, clear),
+		cmocka_unit_test(request_when_whole_expect_what_the_page_needs),
+		cmocka_unit_test(request_when_bad_or_half_expect_so),
+		cmocka_unit_test(address_when_host_is_left_out_expect_this_host_alone),
+		cmocka_unit_test(address_when_wrong_expect_sentences),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
