@@ -478,6 +478,20 @@ static void guest_wrmsr(uint32_t msr, uint32_t val)
 	end(t);
 }
 
+/* As the machine does, in its order. */
+static void machine_stops(void)
+{
+	engine_kvm.irqchip->hold(engine, true);
+	engine_kvm.clock->stop(engine);
+}
+
+static void machine_goes_on(void)
+{
+	engine_kvm.clock->go(engine);
+	engine_kvm.irqchip->hold(engine, false);
+}
+
+/* The machine moves the offsets, and then says that it goes on. */
 static void clock_when_stopped_expect_it_stands(void **state)
 {
 	uint64_t first, second;
@@ -486,19 +500,19 @@ static void clock_when_stopped_expect_it_stands(void **state)
 	guest_wrmsr(MSR_PV_SYSTEM_TIME, 0x9001);
 	assert_int_equal(engine_kvm.state(cpu[0])->pv.system_time, 0x9001);
 	assert_int_not_equal(ld_le32(mem_base(mem) + 0x9000 + 24), 0); /* its scale */
-	engine_kvm.clock->stop(engine);
+	machine_stops();
 	first = engine_kvm.clock->get(engine);
 	assert_true(first > 0);
 	usleep(300000);
-	engine_kvm.clock->go(engine);
+	machine_goes_on();
 	assert_int_equal(engine_kvm.clock->get(engine), 0);
-	engine_kvm.clock->stop(engine);
+	machine_stops();
 	second = engine_kvm.clock->get(engine);
 	assert_true(second >= first && second - first < 250000000);
 	/* As a restored machine's. */
 	engine_kvm.clock->set(engine, 5000000000000ull);
-	engine_kvm.clock->go(engine);
-	engine_kvm.clock->stop(engine);
+	machine_goes_on();
+	machine_stops();
 	second = engine_kvm.clock->get(engine);
 	assert_true(second >= 5000000000000ull && second < 5001000000000ull);
 }
@@ -523,7 +537,6 @@ static uint64_t guest_tsc(void)
 	return low | seen.last << 32;
 }
 
-/* The machine moves the offsets, and then says that it goes on. */
 static void tsc_when_the_machine_goes_on_expect_its_new_offset(void **state)
 {
 	const uint64_t hour = 3600 * 1000000000ull;
@@ -537,9 +550,9 @@ static void tsc_when_the_machine_goes_on_expect_its_new_offset(void **state)
 		skip();
 	}
 	before = guest_tsc();
-	engine_kvm.clock->stop(engine);
+	machine_stops();
 	engine_kvm.state(cpu[0])->tsc_offset += 100 * hour;
-	engine_kvm.clock->go(engine);
+	machine_goes_on();
 	assert_int_equal(engine_kvm.state(cpu[0])->tsc_offset, 100 * hour);
 	after = guest_tsc();
 	assert_true(after - before >= 100 * hour && after - before < 101 * hour);
@@ -558,7 +571,7 @@ static void apic_timer_when_the_machine_stops_expect_its_count_kept(void **state
 	st_le32(l.page + 0x380, 500000000);
 	st_le32(l.page + 0x390, 500000000);
 	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[0], &l), 0);
-	engine_kvm.clock->stop(engine);
+	machine_stops();
 	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
 	count = ld_le32(l.page + 0x390);
 	assert_true(count > 100000000 && count <= 500000000);
@@ -569,7 +582,7 @@ static void apic_timer_when_the_machine_stops_expect_its_count_kept(void **state
 	assert_int_equal(ld_le32(l.page + 0x390), count);
 	assert_int_equal(ld_le32(l.page + 0x220) & 1, 0); /* VECTOR, in IRR */
 	assert_int_equal(ld_le32(l.page + 0x210) >> 16 & 1, 1);
-	engine_kvm.clock->go(engine);
+	machine_goes_on();
 	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
 	assert_true(ld_le32(l.page + 0x390) > count - 100000000 &&
 		    ld_le32(l.page + 0x390) <= count);
