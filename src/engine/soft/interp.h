@@ -43,8 +43,12 @@ bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access, stru
  */
 bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
 			    const struct soft_page *pg);
-/* Drop write entries of whole pages (by their host address). Any thread. True if there may have been one. */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes);
+/*
+ * Drop write entries of whole pages (by their host address). `places`: of one page, its soft_engine.write_places; of
+ * several, SOFT_WRITE_PLACES_MANY. Any thread. True if there may have been one.
+ */
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes,
+			 uint64_t places);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);

@@ -756,6 +756,11 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	return cpu;
 }
 
+static size_t write_places_bytes(const struct soft_engine *e)
+{
+	return (mem_backing_bytes(e->mem) >> PAGE_BITS) * sizeof(*e->write_places);
+}
+
 static void soft_destroy(struct engine *engine)
 {
 	struct soft_engine *e = (struct soft_engine *)engine;
@@ -776,6 +781,7 @@ static void soft_destroy(struct engine *engine)
 	}
 	free(e->cpus);
 	soft_cache_free(e->cache);
+	soft_unmap_tables(e->write_places, write_places_bytes(e));
 	jit_cache_free(e->jit);
 	if (e->thunks)
 		thunk_cache_free(e->thunks);
@@ -800,6 +806,9 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 		return err_set(err, -EINVAL,
 			       "check=on of -accel soft compares the tiers on one CPU only, since "
 			       "others would see what is taken back: use -smp 1");
+	e->write_places = soft_map_tables(write_places_bytes(e), false);
+	if (!e->write_places)
+		return err_set(err, -ENOMEM, "no address space for the soft TLB");
 	e->cache = soft_cache_new(e, err);
 	e->thunks = thunk_cache_new(err);
 	if (!e->cache || !e->thunks)
