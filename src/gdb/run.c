@@ -122,7 +122,7 @@ static void say_hit(struct gdb *g, const struct vm_debug_hit *hit)
 	static const char *const watch[] = {[ENGINE_POINT_WRITE] = "watch",
 					    [ENGINE_POINT_READ] = "rwatch",
 					    [ENGINE_POINT_ACCESS] = "awatch"};
-	struct gdb_point soft = {.p = {ENGINE_POINT_BREAK, hit->stop.lin, 0}};
+	struct gdb_point soft = {.p = {.kind = ENGINE_POINT_BREAK, .lin = hit->stop.lin}};
 	char more[64] = "";
 
 	bool known = vm_debug_state(g->vm, hit->cpu)->rip == hit->stop.lin;
