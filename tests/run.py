@@ -205,6 +205,10 @@ def guest_jobs():
     return jobs
 
 
+# Of the long ones, which begin first.
+LONGEST = {"kvm/svm": 2, "kvm/vmx": 2, "kvm/state": 1}
+
+
 def pytest_jobs():
     jobs = []
     for path in sorted(glob.glob("tests/*/test_*.py")):
@@ -213,7 +217,7 @@ def pytest_jobs():
         long = name.startswith(LONG)
         env = {"COLUMNS": "250"}  # room for the reason of a skip
         jobs.append(Job(name, cmd, SYSTEMS_TIMEOUT if long else PYTEST_TIMEOUT, parse_pytest, env,
-                        cost=1000 if long else 100 if name.startswith("system/") else 5))
+                        cost=1000 + LONGEST.get(name, 0) if long else 100 if name.startswith("system/") else 5))
     return jobs
 
 

@@ -259,6 +259,7 @@ int board_load(struct board *b, const struct state_file *f, struct lodge_err *er
 	int r = check_count(b, f, err);
 
 	board_hold_lines(b);
+	apic_bus_set_loading(b->apics, true);
 	if (!r)
 		r = load_one(&own.dev, "pc", f, err);
 	list_for_each_entry (dev, &b->devices, link) {
@@ -271,5 +272,6 @@ int board_load(struct board *b, const struct state_file *f, struct lodge_err *er
 	if (!r)
 		r = load_one(&own.dev, "pc", f, err);
 	board_release_lines(b);
+	apic_bus_set_loading(b->apics, false);
 	return r ? r : board_irqchip_put(b, err);
 }

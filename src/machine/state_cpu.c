@@ -216,6 +216,17 @@ static int cpu_post_load(struct device *dev)
 static const struct device_class cpu_class = {
 	.name = "cpu", .version = 2, .fields = cpu_fields, .post_load = cpu_post_load};
 
+/* The host's XSAVE, which engines use, has more than the guest may have: what a restore would refuse goes. */
+static void tidy_xsave(struct x86_state *s, const struct x86_cpuid *id)
+{
+	uint64_t bv = ld_le64(s->xsave + 512) & (id->xcr0_mask | 3);
+
+	st_le64(s->xsave + 512, bv);
+	st_le32(s->xsave + 28, 0); /* MXCSR_MASK is the processor's */
+	if (!(bv & 4))
+		memset(s->xsave + 576, 0, sizeof(s->xsave) - 576);
+}
+
 long vm_cpu_save(struct vm *vm, unsigned cpu, uint8_t *buf, size_t cap)
 {
 	struct vcpu *v = vm->cpus[cpu].vcpu;
@@ -231,6 +242,7 @@ long vm_cpu_save(struct vm *vm, unsigned cpu, uint8_t *buf, size_t cap)
 	s = vm->ops->state(v);
 	c->dev.cls = &cpu_class;
 	c->s = *s;
+	tidy_xsave(&c->s, vm->ops->cpuid ? vm->ops->cpuid(vm->engine) : &vm->cpuid);
 	c->tsc = vm_host_tsc(vm) + s->tsc_offset;
 	n = device_save(&c->dev, buf, cap);
 	/* The machine may go on: what was taken out of the engine is signalled again. */

@@ -4,6 +4,7 @@ and some programs of tests/guest. A minute of an idle machine."""
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -14,6 +15,7 @@ from vm import TOP, WORK
 sys.path.insert(0, os.path.join(TOP, "tests/kvm"))
 import nested  # noqa: E402
 import programs  # noqa: E402
+import verdicts  # noqa: E402
 
 SOME = ("both64-basics", "both64-selfmod", "both32-selfmod", "both64-triple_fault", "pm64-interrupts", "pm64-ioapic",
         "pm64-pic", "pm64-apic", "pm64-strings", "pm64-sysfault", "pm64-tlb", "pm64-e1000", "pm64-virtio_hostile")
@@ -42,7 +44,13 @@ def level():
 
 
 def test_probe_when_svm_is_there_expect_kvm_good(level):
-    assert "@@probe /dev/kvm: verdict 0, good" in level[0]
+    verdicts.check(level[0], "AMD-V of QEMU, nested paging")
+
+
+def test_probe_when_on_this_host_expect_a_verdict_of_the_table():
+    r = subprocess.run([os.path.join(nested.BUILD, "tests/unit/engine/kvm_probe")], stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, text=True, timeout=300, check=True)
+    verdicts.check(r.stdout)
 
 
 def test_engine_when_on_hardware_expect_its_unit_tests_pass(level):

@@ -26,6 +26,7 @@
 struct apic_bus {
 	struct lapic_host host;
 	struct apic_remote remote; /* .msi is NULL: the local APICs are here */
+	bool loading;
 	struct ioapic *ioapic[IOAPICS_MAX];
 	unsigned cpus;
 	unsigned next; /* where arbitration among equals begins */
@@ -161,6 +162,11 @@ void apic_bus_set_remote(struct apic_bus *ab, const struct apic_remote *r)
 	ab->remote = *r;
 }
 
+void apic_bus_set_loading(struct apic_bus *ab, bool loading)
+{
+	ab->loading = loading;
+}
+
 void apic_bus_route(struct apic_bus *ab, unsigned pin, const struct apic_msg *msg)
 {
 	uint64_t addr;
@@ -185,7 +191,7 @@ bool apic_bus_deliver(struct apic_bus *ab, const struct apic_msg *msg)
 {
 	const struct audience named = {.everyone = false};
 
-	if (ab->remote.msi)
+	if (ab->remote.msi && !ab->loading)
 		return deliver_remote(ab, msg);
 	return deliver(ab, msg, &named);
 }

@@ -78,6 +78,12 @@ void apic_bus_free(struct apic_bus *ab); /* the APICs first */
 /* Before anything is on the bus. Copied. */
 void apic_bus_set_remote(struct apic_bus *ab, const struct apic_remote *r);
 
+/*
+ * State is being loaded, and the remote ones will be written whole: messages go to those here meanwhile, which have
+ * been loaded before the devices that send them.
+ */
+void apic_bus_set_loading(struct apic_bus *ab, bool loading);
+
 /* Deliver a message. True if some local APIC accepted it. */
 bool apic_bus_deliver(struct apic_bus *ab, const struct apic_msg *msg);
 /* A device's memory write to 0xFEExxxxx (SDM 3A §10.11). Fits pci_bus_set_msi. */

@@ -112,6 +112,9 @@ void kvm_op_debug_cpu(struct vcpu *v, unsigned how)
 	bool step = how & ENGINE_DEBUG_STEP;
 
 	pthread_mutex_lock(&cpu->lock);
+	/* Whether it is halted says what a step is (set_debug). */
+	if (step && kvm_has_chip(cpu->e))
+		(void)!kvm_fetch(cpu);
 	if (how & (ENGINE_DEBUG_PASS | ENGINE_DEBUG_STEP) && cpu->e->n_points &&
 	    kvm_fetch(cpu) == 0) {
 		cpu->s.rflags |= FLAG_RF;
@@ -120,7 +123,7 @@ void kvm_op_debug_cpu(struct vcpu *v, unsigned how)
 	if (how & ENGINE_DEBUG_CHANGED)
 		cpu->where = WHERE_STATE;
 	pthread_mutex_unlock(&cpu->lock);
-	cpu->debug_stale |= step != cpu->debug_step;
+	cpu->debug_stale |= step || cpu->debug_step;
 	cpu->debug_step = step;
 	cpu->stop.kind = ENGINE_STOP_NONE;
 }
@@ -138,6 +141,9 @@ static int set_debug(struct kvm_cpu *cpu, uint32_t inject)
 
 	if (cpu->debug_step)
 		d.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+	/* The kernel's local APICs hold their interrupts back; out of HLT they are what a step waits for. */
+	if (cpu->debug_step && kvm_has_chip(e) && cpu->s.run_state == X86_RUNNING)
+		d.control |= e->block_irq;
 	if (e->n_points)
 		d.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
 	if (e->n_breaks)

@@ -43,13 +43,15 @@ int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = KVM_PINS};
 	enum engine_irqchip wish = e->cfg.kvm.irqchip;
+	int r;
 
 	e->chip = ENGINE_IRQCHIP_OFF;
 	if (wish == ENGINE_IRQCHIP_OFF)
 		return 0;
+	r = ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+	e->block_irq = r > 0 ? (uint32_t)r & KVM_GUESTDBG_BLOCKIRQ : 0;
 	if (wish == ENGINE_IRQCHIP_ON) {
-		int r = kvm_full_create(e, err);
-
+		r = kvm_full_create(e, err);
 		if (r)
 			return r;
 		e->chip = ENGINE_IRQCHIP_ON;

@@ -108,6 +108,7 @@ struct kvm_engine {
 	struct kvm_slot slots[KVM_SLOTS_MAX], wanted[KVM_SLOTS_MAX];
 	bool has_sregs2, has_msr_exits, has_tsc_offset, has_smm, has_bells, has_any_bells,
 		has_late_ports;
+	uint32_t block_irq;	  /* KVM_GUESTDBG_BLOCKIRQ, if the kernel has it */
 	uint64_t ring_off;	  /* of late writes, in kvm_cpu.run; 0: there is none */
 	uint64_t late_writes;	  /* that were in it; with the VM lock */
 	enum engine_irqchip chip; /* OFF, SPLIT or ON; else a wish */

@@ -328,6 +328,47 @@ static void registers_when_written_and_read_expect_the_same(void **state)
 	assert_int_equal(out.base, in.base);
 }
 
+static uint32_t timer_left(void)
+{
+	struct engine_lapic l;
+
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	assert_int_equal(ld_le32(l.page + 0x380), 4000000000u);
+	return ld_le32(l.page + 0x390);
+}
+
+/* The guest's clock stands still: so does its timer, whoever asks; and what is loaded meanwhile waits, too. */
+static void timer_when_held_expect_it_stands_still(void **state)
+{
+	struct engine_lapic l;
+	uint32_t left;
+
+	NEED_CHIP();
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	st_le32(l.page + 0x320, 0x20000 | VECTOR); /* periodic */
+	st_le32(l.page + 0x3e0, 0xb);		   /* by 1: a count a nanosecond */
+	st_le32(l.page + 0x380, 4000000000u);
+	st_le32(l.page + 0x390, 3000000000u);
+	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[0], &l), 0);
+	usleep(10000);
+	left = timer_left();
+	assert_true(left < 2995000000u);
+	engine_kvm.irqchip->hold(engine, true);
+	left = timer_left();
+	usleep(10000);
+	assert_int_equal(timer_left(), left);
+	engine_kvm.irqchip->hold(engine, false);
+	usleep(10000);
+	assert_true(timer_left() <= left - 9000000u);
+	engine_kvm.irqchip->hold(engine, true);
+	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[0], &l), 0);
+	usleep(10000);
+	assert_int_equal(timer_left(), 3000000000u);
+	engine_kvm.irqchip->hold(engine, false);
+	usleep(10000);
+	assert_true(timer_left() < 2995000000u);
+}
+
 /* The second processor waits for INIT and SIPI, which the kernel's APICs carry; a kick brings it out. */
 static void second_cpu_when_never_started_expect_it_waits(void **state)
 {
@@ -643,6 +684,7 @@ int main(void)
 		T(pic_when_it_asks_expect_its_vector),
 		T(nmi_when_lint1_is_masked_expect_none),
 		T(registers_when_written_and_read_expect_the_same),
+		T(timer_when_held_expect_it_stands_still),
 		T(way_when_the_message_stays_expect_the_kernel_sends_it),
 		T(bell_when_rung_expect_it_counted_and_no_exit),
 		T(late_when_written_expect_no_exit_and_their_order),

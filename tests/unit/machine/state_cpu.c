@@ -103,6 +103,24 @@ static void interrupt_when_on_its_way_expect_it_kept(void **s)
 	assert_int_equal(state.irq_vector, 0xec);
 }
 
+static void avx_when_the_model_has_none_expect_it_left_out(void **s)
+{
+	long n;
+
+	vm.cpuid.xcr0_mask = 0;
+	st_le64(state.xsave + 512, 7);
+	st_le32(state.xsave + 28, 0xffff);
+	state.xsave[580] = 1;
+	state.xsave[160] = 0x42;
+	n = vm_cpu_save(&vm, 0, buf, sizeof(buf));
+	x86_state_reset(&state, true);
+	assert_int_equal(vm_cpu_load(&vm, 0, buf, (size_t)n, &err), 0);
+	assert_int_equal(ld_le64(state.xsave + 512), 3);
+	assert_int_equal(ld_le32(state.xsave + 28), 0);
+	assert_int_equal(state.xsave[580], 0);
+	assert_int_equal(state.xsave[160], 0x42);
+}
+
 static void signal_when_not_taken_yet_expect_it_again_on_both_sides(void **s)
 {
 	long n;
@@ -212,6 +230,7 @@ int main(void)
 #define TEST(t) cmocka_unit_test_setup(t, setup)
 		TEST(cpu_when_saved_and_loaded_expect_the_same),
 		TEST(interrupt_when_on_its_way_expect_it_kept),
+		TEST(avx_when_the_model_has_none_expect_it_left_out),
 		TEST(signal_when_not_taken_yet_expect_it_again_on_both_sides),
 		TEST(cpu_when_impossible_expect_refusal),
 		TEST(cpuid_when_the_host_has_more_expect_what_the_guest_saw),
