@@ -171,7 +171,6 @@ static const struct sandbox_call calls[] = {
 	CALL(rename, C), /* a saved machine gets its name */
 	CALL(unlinkat, M | P),
 	CALL(readlink, C),
-	CALL(getcwd, C),
 	/* shared folders */
 	CALL(openat2, P),
 	CALL(getdents64, P),
