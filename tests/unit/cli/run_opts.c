@@ -515,7 +515,7 @@ static void json_when_given_expect_the_same_keys(void **state)
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-mtdblock", "-preconfig", "-sandbox", "-usb",	  "-vnc",    "-acpitable",
+		"-mtdblock", "-preconfig", "-sandbox", "-usb",	  "-sdl",    "-acpitable",
 		"-dtb",	     "-loadvm",	   "-trace",   "-global", "-icount", "-no-acpi",
 	};
 	char line[64];
