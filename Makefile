@@ -39,6 +39,11 @@ $(B)/lodge: $(filter-out $(B)/lib/cli.a,$(LIBS)) $(call objs,cli)
 	$(CC) $(SAN) $(LDFLAGS) -o $@ $(call objs,cli) -Wl,--start-group $(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
 	@mkdir -p build && ln -sfn $(patsubst build/%,%,$@) build/$(LINK_NAME)
 
+# Without shared libraries, for a first level that has none; the NAT's libslirp alone is loaded when it runs.
+$(B)/lodge-static: $(B)/lodge
+	$(CC) $(SAN) $(LDFLAGS) -static -Wl,--no-warnings -o $@ $(call objs,cli) -Wl,--start-group \
+		$(filter-out $(B)/lib/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS)
+
 .PHONY: install
 install: $(B)/lodge
 	install -D -m 755 $(B)/lodge $(DESTDIR)$(PREFIX)/bin/lodge

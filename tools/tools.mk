@@ -36,7 +36,7 @@ layers:
 
 # Every test program; `unit` and friends are in tests/tests.mk.
 .PHONY: test-programs
-test-programs: unit isa-bins guest-bins screen
+test-programs: unit isa-bins guest-bins screen $(B)/lodge-static
 
 # Build by gcc, build by clang (both -Werror), the fuzz targets, then all tests.
 .PHONY: check
@@ -57,7 +57,7 @@ check-systems: deps
 .PHONY: check-kvm
 check-kvm: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; \
-	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/tests/unit/engine/kvm_run \
+	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
 		$(B)/tests/unit/engine/kvm_chip $(B)/tests/unit/engine/kvm_probe $(B)/tests/isa/isa
 	@B=$(B) $(PYTHON) tests/run.py -j 2 --only kvm/
 

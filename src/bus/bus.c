@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/range.h"
+#include "bus/shortcut.h"
 
 #define PIO_SPACE 0x10000ull
 
@@ -21,6 +22,9 @@ struct bus_space {
 	struct span *span;
 	unsigned spans;
 	unsigned region_count;
+	bool pio;
+	struct list shortcuts; /* those that are armed */
+	const struct bus_shortcut_host *host;
 };
 
 struct bus_region {
@@ -43,7 +47,16 @@ struct span {
 
 struct bus {
 	struct bus_space pio, mmio;
+	struct bus_shortcut_host host;
 };
+
+static void space_init(struct bus *bus, struct bus_space *s, bool pio)
+{
+	list_init(&s->regions);
+	list_init(&s->shortcuts);
+	s->pio = pio;
+	s->host = &bus->host;
+}
 
 struct bus *bus_new(void)
 {
@@ -51,8 +64,8 @@ struct bus *bus_new(void)
 
 	if (!bus)
 		return NULL;
-	list_init(&bus->pio.regions);
-	list_init(&bus->mmio.regions);
+	space_init(bus, &bus->pio, true);
+	space_init(bus, &bus->mmio, false);
 	return bus;
 }
 
@@ -122,17 +135,6 @@ static void space_overlay(struct bus_space *s, const struct bus_region *r)
 	s->spans = i + n + tail;
 }
 
-static void space_rebuild(struct bus_space *s)
-{
-	struct bus_region *r;
-
-	s->spans = 0;
-	list_for_each_entry (r, &s->regions, link) {
-		if (r->on)
-			space_overlay(s, r);
-	}
-}
-
 static const struct span *space_find(const struct bus_space *s, uint64_t addr)
 {
 	unsigned lo = 0, hi = s->spans;
@@ -146,6 +148,115 @@ static const struct span *space_find(const struct bus_space *s, uint64_t addr)
 			hi = mid;
 	}
 	return lo < s->spans && s->span[lo].first <= addr ? &s->span[lo] : NULL;
+}
+
+/* ---- Shortcuts ---------------------------------------------------------------------------------- */
+
+static void let_go(struct bus_shortcut *s)
+{
+	const struct bus_shortcut_host *h = s->region->space->host;
+
+	if (s->taken)
+		h->take(h->opaque, s, false);
+	s->taken = false;
+}
+
+/* Is all of it answered by its own region? */
+static bool is_shown(const struct bus_shortcut *s, uint64_t addr)
+{
+	const struct bus_region *r = s->region;
+	const struct span *sp = r->on ? space_find(r->space, addr) : NULL;
+
+	return sp && sp->r == r && sp->last - addr >= max_u64(s->len, 1) - 1;
+}
+
+static void shortcut_update(struct bus_shortcut *s)
+{
+	const struct bus_shortcut_host *h = s->region->space->host;
+	uint64_t addr = s->region->base + s->off;
+	bool shown = is_shown(s, addr);
+
+	if (s->taken && (!shown || s->addr != addr))
+		let_go(s);
+	if (!shown || s->taken)
+		return;
+	s->addr = addr;
+	s->pio = s->region->space->pio;
+	s->taken = h->take(h->opaque, s, true);
+}
+
+void bus_set_shortcut_host(struct bus *bus, const struct bus_shortcut_host *host)
+{
+	bus->host = *host;
+}
+
+bool bus_has_shortcuts(const struct bus *bus)
+{
+	return bus->host.take != NULL;
+}
+
+struct bus_bell *bus_bell_new(struct bus *bus, void (*ring)(void *dev), void *dev)
+{
+	return bus->host.take ? bus->host.bell_new(bus->host.opaque, ring, dev) : NULL;
+}
+
+void bus_bell_free(struct bus *bus, struct bus_bell *bell)
+{
+	if (bell)
+		bus->host.bell_free(bell);
+}
+
+void bus_shortcut_init(struct bus_shortcut *s, struct bus_region *r, enum bus_shortcut_kind kind,
+		       uint64_t off, uint32_t len)
+{
+	*s = (struct bus_shortcut){.region = r, .kind = kind, .off = off, .len = len};
+	list_init(&s->link);
+}
+
+void bus_shortcut_arm(struct bus_shortcut *s, bool on)
+{
+	if (!s->region || !s->region->space->host->take || s->armed == on)
+		return;
+	s->armed = on;
+	if (on) {
+		list_add_tail(&s->region->space->shortcuts, &s->link);
+		shortcut_update(s);
+	} else {
+		let_go(s);
+		list_del(&s->link);
+	}
+}
+
+/* Their region goes. */
+static void disarm_all_of(const struct bus_region *r)
+{
+	struct list *pos = r->space->shortcuts.next;
+
+	while (pos != &r->space->shortcuts) {
+		struct bus_shortcut *s = container_of(pos, struct bus_shortcut, link);
+
+		pos = pos->next;
+		if (s->region != r)
+			continue;
+		bus_shortcut_arm(s, false);
+		s->region = NULL;
+	}
+}
+
+/* ---- The map ------------------------------------------------------------------------------------ */
+
+static void space_rebuild(struct bus_space *s)
+{
+	struct bus_shortcut *c;
+	struct bus_region *r;
+
+	s->spans = 0;
+	list_for_each_entry (r, &s->regions, link) {
+		if (r->on)
+			space_overlay(s, r);
+	}
+	list_for_each_entry (c, &s->shortcuts, link)
+		shortcut_update(c);
 }
 
 static bool base_fits(uint64_t base, uint64_t len, uint64_t limit)
@@ -227,6 +338,7 @@ void bus_unmap(struct bus_region *r)
 {
 	if (!r)
 		return;
+	disarm_all_of(r);
 	list_del(&r->link);
 	r->space->region_count--;
 	space_rebuild(r->space);
@@ -346,4 +458,14 @@ uint64_t bus_mmio_read(struct bus *bus, gpa_t gpa, unsigned size)
 void bus_mmio_write(struct bus *bus, gpa_t gpa, uint64_t val, unsigned size)
 {
 	space_write(&bus->mmio, "memory", gpa, val, size);
+}
+
+void bus_each(const struct bus *bus, bool pio,
+	      void (*fn)(void *opaque, uint64_t first, uint64_t last, const char *name),
+	      void *opaque)
+{
+	const struct bus_space *s = pio ? &bus->pio : &bus->mmio;
+
+	for (unsigned i = 0; i < s->spans; i++)
+		fn(opaque, s->span[i].first, s->span[i].last, s->span[i].r->name);
 }

@@ -36,13 +36,18 @@ void bus_free(struct bus *bus);
  */
 struct bus_region *bus_map_pio(struct bus *bus, uint16_t port, uint32_t len,
 			       const struct bus_ops *ops, void *dev, const char *name);
-struct bus_region *bus_map_mmio(struct bus *bus, gpa_t gpa, uint64_t len,
-				const struct bus_ops *ops, void *dev, const char *name);
+struct bus_region *bus_map_mmio(struct bus *bus, gpa_t gpa, uint64_t len, const struct bus_ops *ops,
+				void *dev, const char *name);
 /* Move a region, or hide it without freeing (BAR decoding off). */
 void bus_region_move(struct bus_region *r, uint64_t base);
 void bus_region_enable(struct bus_region *r, bool on);
 /* Away with it; not from one of its own functions. NULL is allowed. */
 void bus_unmap(struct bus_region *r);
+
+/* What answers where, lowest address first, as one sees it: what lies below something else is cut. */
+void bus_each(const struct bus *bus, bool pio,
+	      void (*fn)(void *opaque, uint64_t first, uint64_t last, const char *name),
+	      void *opaque);
 
 uint64_t bus_pio_read(struct bus *bus, uint16_t port, unsigned size);
 void bus_pio_write(struct bus *bus, uint16_t port, uint64_t val, unsigned size);

@@ -56,6 +56,13 @@ struct state_field {
 		.elem_size = sizeof(((type *)0)->member[0]), .kind = STATE_UINT,                  \
 		.count = sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), .since = 1 \
 	}
+#define STATE_ARRAY_SINCE(type, member, v)                                                        \
+	{                                                                                         \
+		.name = #member, .offset = offsetof(type, member),                                \
+		.elem_size = sizeof(((type *)0)->member[0]), .kind = STATE_UINT,                  \
+		.count = sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]),            \
+		.since = (v)                                                                      \
+	}
 #define STATE_BUFFER(type, member)                                                    \
 	{                                                                             \
 		.name = #member, .offset = offsetof(type, member), .elem_size = 1,    \

@@ -42,8 +42,9 @@ static bool masked(const struct msix *m, unsigned n)
 
 static void send(struct msix *m, unsigned n)
 {
-	pci_msi_send(m->pci, ld_le64(entry(m, n) + ENTRY_ADDR) & ~3ull,
-		     ld_le32(entry(m, n) + ENTRY_DATA));
+	pci_msi_send_by(m->pci, m->has_ways ? m->way[n] : -1,
+			ld_le64(entry(m, n) + ENTRY_ADDR) & ~3ull,
+			ld_le32(entry(m, n) + ENTRY_DATA));
 }
 
 void msix_notify(struct msix *m, unsigned n)
@@ -153,6 +154,20 @@ int msix_init(struct msix *m, struct pci_dev *pci, unsigned bar, unsigned vector
 	m->cap = (uint8_t)cap;
 	msix_reset(m);
 	return 0;
+}
+
+void msix_open_ways(struct msix *m)
+{
+	for (unsigned n = 0; n < m->vectors; n++)
+		m->way[n] = (int16_t)pci_msi_way_open(m->pci);
+	m->has_ways = true;
+}
+
+void msix_close_ways(struct msix *m)
+{
+	for (unsigned n = 0; m->has_ways && n < m->vectors; n++)
+		pci_msi_way_close(m->pci, m->way[n]);
+	m->has_ways = false;
 }
 
 /* Every vector is masked after a reset (§6.8.2.9). */

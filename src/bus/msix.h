@@ -28,6 +28,8 @@ struct msix {
 	uint16_t vectors; /* entries of the table */
 	uint8_t table[MSIX_VECTORS_MAX * MSIX_ENTRY];
 	uint8_t pba[MSIX_VECTORS_MAX / 8];
+	bool has_ways;
+	int16_t way[MSIX_VECTORS_MAX]; /* each vector's own way to the processor, negative: none */
 };
 
 /* Saved-state fields of a device struct whose struct msix member is `m`. */
@@ -39,6 +41,12 @@ struct msix {
  */
 int msix_init(struct msix *m, struct pci_dev *pci, unsigned bar, unsigned vectors,
 	      struct lodge_err *err) MUST_CHECK;
+/*
+ * Vectors of `m` may have ways of their own, where the bus has any (pci_bus_set_msi_ways). msix_close_ways() is due
+ * before the function goes.
+ */
+void msix_open_ways(struct msix *m);
+void msix_close_ways(struct msix *m);
 void msix_reset(struct msix *m);
 int msix_loaded(struct msix *m) MUST_CHECK;
 /* After a guest wrote configuration space. */

@@ -33,6 +33,7 @@ struct pci_bus {
 	struct pci_reset_port reset_port;
 	void (*msi)(void *opaque, uint64_t addr, uint32_t data);
 	void *msi_opaque;
+	struct pci_msi_ways ways;
 	uint32_t address; /* port 0xCF8 */
 };
 
@@ -102,6 +103,11 @@ void pci_bus_set_msi(struct pci_bus *pb, void (*send)(void *opaque, uint64_t add
 	pb->msi_opaque = opaque;
 }
 
+void pci_bus_set_msi_ways(struct pci_bus *pb, const struct pci_msi_ways *ways)
+{
+	pb->ways = *ways;
+}
+
 void pci_bus_set_reset_port(struct pci_bus *pb, const struct pci_reset_port *port)
 {
 	pb->reset_port = *port;
@@ -156,6 +162,27 @@ void pci_msi_send(struct pci_dev *d, uint64_t addr, uint32_t data)
 {
 	if (d->bus->msi && pci_is_master(d))
 		d->bus->msi(d->bus->msi_opaque, addr, data);
+}
+
+void pci_msi_send_by(struct pci_dev *d, int way, uint64_t addr, uint32_t data)
+{
+	const struct pci_msi_ways *w = &d->bus->ways;
+
+	if (way < 0 || !pci_is_master(d) || !w->send(w->opaque, way, addr, data))
+		pci_msi_send(d, addr, data);
+}
+
+int pci_msi_way_open(struct pci_dev *d)
+{
+	const struct pci_msi_ways *w = &d->bus->ways;
+
+	return w->open ? w->open(w->opaque) : -1;
+}
+
+void pci_msi_way_close(struct pci_dev *d, int way)
+{
+	if (way >= 0)
+		d->bus->ways.close(d->bus->ways.opaque, way);
 }
 
 /* BARs. */

@@ -115,6 +115,17 @@ void pci_bus_set_pirq(struct pci_bus *pb, const struct irq_line pirq[4]);
 /* Where message-signalled interrupts go (the APIC bus). */
 void pci_bus_set_msi(struct pci_bus *pb, void (*send)(void *opaque, uint64_t addr, uint32_t data),
 		     void *opaque);
+/*
+ * Messages that are sent again and again may have a way of their own (bus/msix.c): a handle, or negative; sent by
+ * it, or false. Optional. Copied.
+ */
+struct pci_msi_ways {
+	void *opaque;
+	int (*open)(void *opaque);
+	void (*close)(void *opaque, int way);
+	bool (*send)(void *opaque, int way, uint64_t addr, uint32_t data);
+};
+void pci_bus_set_msi_ways(struct pci_bus *pb, const struct pci_msi_ways *ways);
 /* Who answers port 0xCF9, which lies inside the configuration ports (the ISA bridge). */
 struct pci_reset_port {
 	uint8_t (*read)(void *opaque);
@@ -172,6 +183,10 @@ int pci_dev_loaded(struct pci_dev *d) MUST_CHECK;
 void pci_irq_set(struct pci_dev *d, bool level);
 /* Send a message-signalled interrupt; dropped while the function is no bus master. */
 void pci_msi_send(struct pci_dev *d, uint64_t addr, uint32_t data);
+/* The same by `way`, if it is not negative and takes it. */
+void pci_msi_send_by(struct pci_dev *d, int way, uint64_t addr, uint32_t data);
+int pci_msi_way_open(struct pci_dev *d);
+void pci_msi_way_close(struct pci_dev *d, int way);
 bool pci_is_master(const struct pci_dev *d);
 /* PIRQ line (0..3) that `pin` (1..4) of `devfn` is wired to: slot 1 INTA# is PIRQ 0, and so on. */
 unsigned pci_pirq_of(uint8_t devfn, unsigned pin);

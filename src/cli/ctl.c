@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/range.h"
 #include "chardev/terminal.h"
 #include "cli/cli.h"
 #include "control/rundir.h"
@@ -85,6 +86,24 @@ bool ctl_wait_gone(const struct ctl *ctl, int ms)
 		poll(NULL, 0, LOOK_MS);
 	}
 	return true;
+}
+
+/* ---- The bar ------------------------------------------------------------------------------------ */
+
+#define BAR_CELLS 30
+
+void ctl_bar(const char *who, const char *what, uint64_t done, uint64_t all, uint64_t gone_ns)
+{
+	int full = all ? (int)(min_u64(done, all) * BAR_CELLS / all) : 0;
+
+	fprintf(stderr, "\r%.40s: %s [%.*s%.*s] %llu s ", who, what, full,
+		"##############################", BAR_CELLS - full,
+		"                              ", (unsigned long long)(gone_ns / NS_PER_SEC));
+}
+
+void ctl_bar_wipe(void)
+{
+	fputs("\r\033[K", stderr);
 }
 
 /* ---- The terminal ------------------------------------------------------------------------------- */

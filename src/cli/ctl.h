@@ -3,6 +3,8 @@
 #ifndef LODGE_CLI_CTL_H
 #define LODGE_CLI_CTL_H
 
+#include <stdint.h>
+
 #include "control/client.h"
 
 /* A machine found and connected to. */
@@ -21,6 +23,10 @@ int ctl_do(struct ctl *ctl, const char *command);
 bool ctl_is_running(struct ctl *ctl);
 /* Wait until the machine's process has ended, `ms` at most. */
 bool ctl_wait_gone(const struct ctl *ctl, int ms);
+
+/* A line on standard error, drawn over itself: `who`: `what` [####  ] seconds. And away with it. */
+void ctl_bar(const char *who, const char *what, uint64_t done, uint64_t all, uint64_t gone_ns);
+void ctl_bar_wipe(void);
 
 /*
  * Between this terminal and a descriptor until either ends: raw with `escape` (a key that ends it; 0: none and

@@ -247,6 +247,7 @@ static int set_irqchip(struct run_opts *o, const char *val, struct lodge_err *er
 		const char *name;
 		enum engine_irqchip chip;
 	} names[] = {
+		{"on", ENGINE_IRQCHIP_ON},
 		{"split", ENGINE_IRQCHIP_SPLIT},
 		{"off", ENGINE_IRQCHIP_OFF},
 	};
@@ -257,12 +258,7 @@ static int set_irqchip(struct run_opts *o, const char *val, struct lodge_err *er
 			return 0;
 		}
 	}
-	if (!strcmp(val, "on"))
-		return err_set(
-			err, -EINVAL,
-			"kernel-irqchip=on, with the I/O APIC and the 8259s in the kernel as "
-			"well, is not there yet; use kernel-irqchip=split");
-	return err_set(err, -EINVAL, "kernel-irqchip=%s is not there; there are split and off",
+	return err_set(err, -EINVAL, "kernel-irqchip=%s is not there; there are on, split and off",
 		       val);
 }
 
@@ -306,8 +302,9 @@ static int set_accel(struct run_opts *o, const char *val, struct lodge_err *err)
 		       "kvm   the kernel's virtualization\n"
 		       "\nproperties of kvm:\n"
 		       "device=PATH    the device (%s)\n"
-		       "kernel-irqchip=split|off\n"
-		       "               local APICs in the kernel, or none (split on AMD-V)\n",
+		       "kernel-irqchip=on|split|off\n"
+		       "               all interrupt controllers in the kernel, local APICs, or "
+		       "none (split on AMD-V)\n",
 		       ENGINE_KVM_DEVICE);
 		printf("\nproperties of soft:\n"
 		       "tier=N         1: the interpreter, 2: the translator (%u, the highest "

@@ -28,10 +28,14 @@
 #include "cli/run_control.h"
 #include "cli/run_display.h"
 #include "cli/run_opts.h"
+#include "net/starter.h"
 #include "x86/cpuid.h"
 
-/* If the machine's threads do not end in this time, the process does. */
-#define END_TIMEOUT_S 30
+/*
+ * If the machine's threads do not end in this time, the process does. Counted in seconds in which the process was
+ * not stopped (SIGSTOP, a debugger, a frozen container): such a time is no thread's fault.
+ */
+#define END_TIMEOUT_S 30u
 
 static int block_signals(void)
 {
@@ -41,7 +45,10 @@ static int block_signals(void)
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
 		sigaddset(&set, taken[i]);
+	/* No thread but main, which takes it back (count_down), hears of time that is over. */
+	sigaddset(&set, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigdelset(&set, SIGALRM);
 	signal(SIGPIPE, SIG_IGN);
 	/* 'ulimit -f' is a full disk, and no reason to die. */
 	signal(SIGXFSZ, SIG_IGN);
@@ -94,33 +101,53 @@ static void watch(struct vm *vm, int signals, struct vm_end *end)
 	}
 }
 
-/* The last resort if a thread does not end: give the terminal back and go. */
-static void on_alarm(int sig)
-{
-	static const char msg[] = "lodge: a thread did not end in time; leaving without it\n";
+/* ---- The time that ending may take -------------------------------------------------------------- */
 
+/* What main waits for, and for how many seconds yet; main's, and its signal handler's. */
+static struct {
+	const char *what; /* a sentence's subject, for whoever has to find out */
+	volatile sig_atomic_t left;
+	bool patient; /* it is worth waiting for */
+} countdown;
+
+static void put(const char *text)
+{
+	(void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+/* The last resort: give the terminal back and go. A disk that takes long is worth waiting for, and a word. */
+static void on_second(int sig)
+{
 	(void)sig;
+	if (--countdown.left > 0) {
+		alarm(1);
+		return;
+	}
+	if (countdown.patient) {
+		put("lodge: still writing to a disk; what the guest wrote is lost if this is "
+		    "killed\n");
+		return;
+	}
 	terminal_leave();
-	if (write(STDERR_FILENO, msg, sizeof(msg) - 1) < 0)
-		_exit(1);
+	put("lodge: ");
+	put(countdown.what);
+	put(" did not end in time; leaving without it\n");
 	_exit(1);
 }
 
-/* A disk that takes long at the end is worth waiting for, and a word. */
-static void on_slow_disk(int sig)
+static void count_down(const char *what, bool patient)
 {
-	static const char msg[] =
-		"lodge: still writing to a disk; what the guest wrote is lost if this is killed\n";
+	sigset_t set;
 
-	(void)sig;
-	if (write(STDERR_FILENO, msg, sizeof(msg) - 1) < 0)
-		return;
-}
-
-static void end_within(unsigned seconds)
-{
-	signal(SIGALRM, on_alarm);
-	alarm(seconds);
+	alarm(0);
+	countdown.what = what;
+	countdown.patient = patient;
+	countdown.left = END_TIMEOUT_S;
+	signal(SIGALRM, on_second);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	alarm(1);
 }
 
 /* What is beside the machine. */
@@ -158,18 +185,16 @@ static int run_vm(struct vm *vm, struct running *x, int signals)
 	}
 	watch(vm, signals, &end);
 	/* A command may be at a slow disk. */
-	signal(SIGALRM, on_slow_disk);
-	alarm(END_TIMEOUT_S);
+	count_down("a command of a monitor", true);
 	run_control_end(rc);
-	end_within(END_TIMEOUT_S);
+	count_down("a thread of the machine", false);
 	run_display_end(&x->display);
 	vm_stop(vm);
 	/* A slow disk may have much to write, and all of it counts. */
-	signal(SIGALRM, on_slow_disk);
-	alarm(END_TIMEOUT_S);
+	count_down("a disk", true);
 	if (vm_flush(vm) && !end.code)
 		end.code = 1;
-	end_within(END_TIMEOUT_S);
+	count_down("a back end or a helper process", false);
 	vm_free(vm);
 	run_control_free(rc);
 	alarm(0);
@@ -208,6 +233,22 @@ static void warn(const struct run_opts *o)
 		      stderr);
 }
 
+/* Before there is anything that it should not have. Without it netdev_add is refused. */
+static void start_starter(struct run_opts *o)
+{
+	struct lodge_err err;
+	int fd;
+
+	o->vm.shut_in = !o->sandbox.off && !o->sandbox.log_only;
+	if (!o->vm.shut_in || (o->no_control && !o->vm.n_monitors))
+		return;
+	fd = net_starter_new(&err);
+	if (fd < 0)
+		fprintf(stderr, "lodge: %s\n", err.msg);
+	else
+		o->vm.net_starter = fd + 1;
+}
+
 static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 {
 	struct lodge_err err = {""};
@@ -218,6 +259,7 @@ static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 	o->vm.before_run_opaque = &x;
 	if (run_control_claim(&x.control, o, &err))
 		return cli_error("%s", err.msg);
+	start_starter(o);
 	vm = vm_new(&o->vm, &err);
 	if (!vm || run_control_new(&x.control, o, vm, &err) ||
 	    run_display_open(&x.display, o, vm, &err) || close_sandbox(o, &err)) {

@@ -51,10 +51,8 @@ static int tell_who(struct run_control *rc, const struct run_opts *o, struct vm 
 static void new_client(void *opaque, enum vm_monitor_mode mode, int fd)
 {
 	static const enum mon_mode modes[] = {
-		[VM_MONITOR_QMP] = MON_QMP,
-		[VM_MONITOR_QMP_PRETTY] = MON_QMP_PRETTY,
-		[VM_MONITOR_HMP] = MON_HMP,
-		[VM_MONITOR_HMP_ECHO] = MON_HMP_ECHO,
+		[VM_MONITOR_QMP] = MON_QMP, [VM_MONITOR_QMP_PRETTY] = MON_QMP_PRETTY,
+		[VM_MONITOR_HMP] = MON_HMP, [VM_MONITOR_HMP_ECHO] = MON_HMP_ECHO,
 		[VM_MONITOR_GDB] = MON_GDB,
 	};
 
@@ -81,6 +79,8 @@ int run_control_new(struct run_control *rc, const struct run_opts *o, struct vm 
 	fd = vm_has_console(vm) ? rundir_listen(&rc->claim, "console", err) : -1;
 	if (vm_has_console(vm) && (fd < 0 || vm_console_listen(vm, fd, err)))
 		return -EINVAL;
+	if (o->sandbox.runas && rundir_leave_behind(&rc->claim, err))
+		return -EAGAIN;
 	return tell_who(rc, o, vm, err);
 }
 
@@ -96,6 +96,8 @@ void run_control_end(struct run_control *rc)
 	if (rc->vm)
 		vm_ctl_hurry(rc->vm);
 	control_stop(rc->control);
+	if (rc->vm)
+		vm_ctl_save_end(rc->vm);
 }
 
 void run_control_free(struct run_control *rc)

@@ -16,25 +16,6 @@
 #define GONE_MS 600000
 #define KILL_MS 15000
 #define TURN_MS 250
-#define BAR_CELLS 30
-
-/* ---- The bar ------------------------------------------------------------------------------------ */
-
-static void draw(const char *who, uint64_t gone_ns, uint64_t all_ns)
-{
-	int full = (int)(gone_ns * BAR_CELLS / all_ns);
-
-	full = full > BAR_CELLS ? BAR_CELLS : full;
-	fprintf(stderr, "\r%.40s: waiting for the guest [%.*s%.*s] %llu s ", who, full,
-		"##############################", BAR_CELLS - full,
-		"                              ", (unsigned long long)(gone_ns / NS_PER_SEC));
-}
-
-static void wipe(bool bar)
-{
-	if (bar)
-		fputs("\r\033[K", stderr);
-}
 
 /* ---- stop --------------------------------------------------------------------------------------- */
 
@@ -46,10 +27,12 @@ static bool wait_for_end(struct ctl *ctl, uint64_t all_ns)
 
 	while (!ended && (now = clock_mono_ns()) < start + all_ns) {
 		if (bar)
-			draw(ctl->who, now - start, all_ns);
+			ctl_bar(ctl->who, "waiting for the guest", now - start, all_ns,
+				now - start);
 		json_decref(client_event(ctl->client, TURN_MS, &ended));
 	}
-	wipe(bar);
+	if (bar)
+		ctl_bar_wipe();
 	return ended;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "control/mon.h"
+#include "control/mon_int.h"
 
 static json_t *cause_data(enum vm_cause cause)
 {
@@ -54,6 +54,8 @@ static json_t *data_of(const struct vm_event *ev)
 		snprintf(path, sizeof(path), "/machine/peripheral/%s", ev->device);
 		return ev->device[0] ? json_pack("{s:s, s:s}", "device", ev->device, "path", path)
 				     : json_pack("{s:s}", "path", "/machine/peripheral-anon");
+	case VM_EVENT_MIGRATION:
+		return json_pack("{s:s}", "status", mon_save_name(ev->save));
 	case VM_EVENT_BALLOON:
 		return json_pack("{s:I}", "actual", (json_int_t)ev->bytes);
 	default:
@@ -72,6 +74,7 @@ json_t *mon_event_json(const struct vm_event *ev, uint64_t real_ns)
 		[VM_EVENT_BLOCK_IO_ERROR] = "BLOCK_IO_ERROR",
 		[VM_EVENT_TRAY_MOVED] = "DEVICE_TRAY_MOVED",
 		[VM_EVENT_BALLOON] = "BALLOON_CHANGE",
+		[VM_EVENT_MIGRATION] = "MIGRATION",
 		[VM_EVENT_DEVICE_DELETED] = "DEVICE_DELETED",
 	};
 	json_t *data = data_of(ev);

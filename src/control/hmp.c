@@ -68,11 +68,18 @@ static int help(struct hmp *h, char **word)
 
 static int info(struct hmp *h, char **word)
 {
+	int n = 0;
+
+	while (word[0] && word[n + 1])
+		n++;
 	for (const struct hmp_command *c = hmp_infos; c->name; c++) {
 		if (!word[0])
 			mon_buf_printf(h->out, "info %s -- %s\n", c->name, c->help);
 		else if (!strcmp(word[0], c->name))
-			return c->run(h, word + 1);
+			return n < c->least || n > c->most
+				       ? err_set(&h->err, -EINVAL, "write it as: info %s %s",
+						 c->name, c->args)
+				       : c->run(h, word + 1);
 	}
 	return word[0] ? err_set(&h->err, -EINVAL,
 				 "there is no 'info %.60s'; 'info' lists what there is", word[0])
@@ -86,7 +93,7 @@ static const struct hmp_command own[] = {
 };
 
 const struct hmp_command *const hmp_tables[] = {own, hmp_run_commands, hmp_device_commands,
-						hmp_input_commands, NULL};
+						hmp_look_commands, hmp_input_commands, NULL};
 
 static const struct hmp_command *find(const char *name)
 {
@@ -101,7 +108,7 @@ static const struct hmp_command *find(const char *name)
 
 static void carry_out(struct hmp *h, const char *line)
 {
-	char copy[MON_LINE_MAX], *word[HMP_WORDS + 1] = {NULL};
+	char copy[MON_LINE_MAX], *word[HMP_WORDS + 1] = {NULL}, *format;
 	const struct hmp_command *c;
 	int n;
 
@@ -114,8 +121,15 @@ static void carry_out(struct hmp *h, const char *line)
 		err_set(&h->err, -EINVAL, "a quote does not end, or there are too many words");
 	if (n <= 0)
 		return;
+	format = strchr(word[0], '/');
+	if (format) {
+		*format = '\0';
+		h->format = format + 1;
+	}
 	c = find(word[0]);
-	if (!c)
+	if (c && format && c->args[0] != '/')
+		err_set(&h->err, -EINVAL, "'%s' takes no format", c->name);
+	else if (!c)
 		err_set(&h->err, -EINVAL, "unknown command: '%.60s'", word[0]);
 	else if (n - 1 < c->least || n - 1 > c->most)
 		err_set(&h->err, -EINVAL, "write it as: %s %s", c->name, c->args);

@@ -121,6 +121,20 @@ static int device_del(struct hmp *h, char **word)
 	return vm_ctl_device_del(h->vm, word[0], &h->err);
 }
 
+static int netdev_add(struct hmp *h, char **word)
+{
+	struct props *p = props_parse("netdev_add", word[0], "type", &h->err);
+	int r = p ? vm_ctl_netdev_add(h->vm, p, &h->err) : -EINVAL;
+
+	props_free(p);
+	return r;
+}
+
+static int netdev_del(struct hmp *h, char **word)
+{
+	return vm_ctl_netdev_del(h->vm, word[0], &h->err);
+}
+
 /* As -drive has it; the first word, a PCI address, means nothing. */
 static int drive_add(struct hmp *h, char **word)
 {
@@ -172,6 +186,9 @@ const struct hmp_command hmp_device_commands[] = {
 	{"drive_add", NULL, "0 if=none,id=ID,file=PATH[,format=FORMAT][,readonly=on]",
 	 "a drive for device_add", 2, 2, drive_add},
 	{"drive_del", NULL, "ID", "away with a drive that no device shows", 1, 1, drive_del},
+	{"netdev_add", NULL, "user,id=ID[,SETTING=VALUE]", "a network for device_add", 1, 1,
+	 netdev_add},
+	{"netdev_del", NULL, "ID", "away with a network that no card uses", 1, 1, netdev_del},
 	{"device_add", NULL, "DRIVER[,SETTING=VALUE]", "add a virtio disk, network card or rng", 1,
 	 1, device_add},
 	{"device_del", NULL, "ID", "ask the guest to let a device go", 1, 1, device_del},

@@ -34,23 +34,21 @@ static int migrate(struct hmp *h, char **word)
 {
 	struct vm_saved s;
 	struct lodge_err why;
+	enum vm_save_state state = vm_ctl_saved(h->vm, &s, &why);
 
 	(void)word;
-	switch (vm_ctl_saved(h->vm, &s, &why)) {
-	case VM_SAVED:
-		mon_buf_printf(h->out,
-			       "Migration status: completed\ntotal time: %llu ms\n"
-			       "transferred ram: %llu kbytes\ntotal ram: %llu kbytes\n",
-			       (unsigned long long)(s.total_ns / 1000000),
-			       (unsigned long long)(s.data_bytes >> 10),
-			       (unsigned long long)(s.memory_bytes >> 10));
-		break;
-	case VM_SAVE_FAILED:
-		mon_buf_printf(h->out, "Migration status: failed (%s)\n", why.msg);
-		break;
-	case VM_NEVER_SAVED:
-		break;
-	}
+	if (state == VM_NEVER_SAVED)
+		return 0;
+	mon_buf_printf(h->out, "Migration status: %s", mon_save_name(state));
+	if (state == VM_SAVE_FAILED)
+		mon_buf_printf(h->out, " (%s)", why.msg);
+	mon_buf_printf(h->out,
+		       "\ntotal time: %llu ms\ntransferred ram: %llu kbytes\n"
+		       "remaining ram: %llu kbytes\ntotal ram: %llu kbytes\n",
+		       (unsigned long long)(s.total_ns / 1000000),
+		       (unsigned long long)(s.data_bytes >> 10),
+		       (unsigned long long)((s.memory_bytes - s.done_bytes) >> 10),
+		       (unsigned long long)(s.memory_bytes >> 10));
 	return 0;
 }
 
@@ -220,7 +218,7 @@ static int jit(struct hmp *h, char **word)
 const struct hmp_command hmp_infos[] = {
 	{"status", NULL, "", "whether it runs", 0, 0, status},
 	{"name", NULL, "", "its name", 0, 0, name},
-	{"migrate", NULL, "", "what became of the last save", 0, 0, migrate},
+	{"migrate", NULL, "", "how far the save is, or what became of the last", 0, 0, migrate},
 	{"uuid", NULL, "", "its UUID", 0, 0, uuid},
 	{"version", NULL, "", "the program's version", 0, 0, version},
 	{"kvm", NULL, "", "whether KVM runs it", 0, 0, kvm},
@@ -231,6 +229,15 @@ const struct hmp_command hmp_infos[] = {
 	{"usernet", NULL, "", "ports of the host that lead to it", 0, 0, usernet},
 	{"balloon", NULL, "", "how much memory it has now", 0, 0, balloon},
 	{"chardev", NULL, "", "the other ends of its serial lines", 0, 0, chardev},
+	{"registers", NULL, "[-a]", "registers of the processor, or of all", 0, 1, hmp_registers},
+	{"pci", NULL, "", "its PCI functions", 0, 0, hmp_pci},
+	{"mtree", NULL, "", "what addresses and ports are", 0, 0, hmp_mtree},
+	{"qtree", NULL, "", "its devices", 0, 0, hmp_qtree},
+	{"device", NULL, "NAME", "registers of a device, as they are saved", 1, 1,
+	 hmp_device_state},
+	{"pic", NULL, "", "the interrupt controllers", 0, 0, hmp_pic},
+	{"lapic", NULL, "", "the processor's local APIC", 0, 0, hmp_lapic},
+	{"memory_size_summary", NULL, "", "how much memory there is", 0, 0, hmp_memory_size},
 	{"mice", NULL, "", "its pointers", 0, 0, hmp_info_mice},
 	{"jit", NULL, "", "counters of the engine", 0, 0, jit},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},

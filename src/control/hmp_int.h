@@ -12,6 +12,7 @@ struct hmp {
 	struct mon *m;
 	struct vm *vm;
 	struct mon_buf *out; /* lines end in "\n" */
+	const char *format;  /* of "x/FORMAT", or NULL */
 	struct lodge_err err;
 };
 
@@ -24,9 +25,19 @@ struct hmp_command {
 };
 
 /* Each ends with a NULL name. */
-extern const struct hmp_command hmp_run_commands[], hmp_device_commands[], hmp_input_commands[], hmp_infos[];
+extern const struct hmp_command hmp_run_commands[], hmp_device_commands[], hmp_look_commands[],
+	hmp_input_commands[], hmp_infos[];
 extern const struct hmp_command *const hmp_tables[];
 
+/* Of "info": hmp_look.c, hmp_map.c. */
+int hmp_registers(struct hmp *h, char **word);
+int hmp_pci(struct hmp *h, char **word);
+int hmp_mtree(struct hmp *h, char **word);
+int hmp_qtree(struct hmp *h, char **word);
+int hmp_device_state(struct hmp *h, char **word);
+int hmp_pic(struct hmp *h, char **word);
+int hmp_lapic(struct hmp *h, char **word);
+int hmp_memory_size(struct hmp *h, char **word);
 int hmp_info_mice(struct hmp *h, char **word);
 
 #endif

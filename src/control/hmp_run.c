@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* HMP: the machine as a whole. Source: QEMU's human monitor. Threads: the control thread's. */
+#include <string.h>
+
 #include "control/hmp_int.h"
 
 static int stop(struct hmp *h, char **word)
@@ -35,12 +37,26 @@ static int powerdown(struct hmp *h, char **word)
 	return 0;
 }
 
-/* -d and its like are accepted: the answer comes when it is done. */
+/* As QEMU's where the monitor cannot wait: it says so, and goes on. */
 static int migrate(struct hmp *h, char **word)
 {
-	while (word[0][0] == '-' && word[1])
-		word++;
-	return mon_save(h->m, word[0], &h->err);
+	bool detached = false;
+	int r;
+
+	for (; word[0] && word[0][0] == '-' && word[1]; word++)
+		detached |= strchr(word[0], 'd') != NULL;
+	r = mon_save(h->m, word[0], &h->err);
+	if (!r && !detached)
+		mon_buf_puts(h->out, "it goes on by itself, as with -d: 'info migrate' says how "
+				     "far it is\n");
+	return r;
+}
+
+static int migrate_cancel(struct hmp *h, char **word)
+{
+	(void)word;
+	vm_ctl_save_cancel(h->vm);
+	return 0;
 }
 
 const struct hmp_command hmp_run_commands[] = {
@@ -50,6 +66,7 @@ const struct hmp_command hmp_run_commands[] = {
 	{"system_powerdown", NULL, "", "press its power button", 0, 0, powerdown},
 	{"migrate", NULL, "[-d] file:PATH", "save the machine to a file; it stays stopped", 1, 2,
 	 migrate},
+	{"migrate_cancel", NULL, "", "give up the save that goes on", 0, 0, migrate_cancel},
 	{"quit", "q", "", "end it at once", 0, 0, quit},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };

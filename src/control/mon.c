@@ -127,9 +127,9 @@ void mon_sent(struct mon *m, size_t len)
 	mon_buf_take(&m->out, len);
 }
 
-void mon_event(struct mon *m, json_t *event)
+void mon_event(struct mon *m, enum vm_event_kind kind, json_t *event)
 {
-	if (!is_qmp(m) || !m->ready)
+	if (!is_qmp(m) || !m->ready || (kind == VM_EVENT_MIGRATION && !m->tell_saves))
 		return;
 	qmp_send(m, event);
 	m->dead |= m->out.lost;

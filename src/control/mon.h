@@ -32,8 +32,8 @@ void mon_feed(struct mon *m, const char *bytes, size_t len);
 /* What is to be sent: the bytes are there until mon_sent() takes them from the front. */
 const char *mon_output(const struct mon *m, size_t *len);
 void mon_sent(struct mon *m, size_t len);
-/* An event for the client, if it wants any: borrowed. */
-void mon_event(struct mon *m, json_t *event);
+/* An event for the client, if it wants any of that kind: borrowed. */
+void mon_event(struct mon *m, enum vm_event_kind kind, json_t *event);
 /* For a debugger's session: look whether the machine has stopped; `ended`: it ends. */
 void mon_look(struct mon *m, bool ended);
 /* Too much output waits, or there is no memory: hang up. */

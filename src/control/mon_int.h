@@ -22,6 +22,8 @@ struct mon {
 	enum mon_mode mode;
 	bool ready; /* QMP: qmp_capabilities was there */
 	bool dead;
+	unsigned cpu;		 /* HMP: whose registers and addresses are meant */
+	bool tell_saves;	 /* QMP: MIGRATION events are wanted */
 	struct scan scan;	 /* QMP */
 	char line[MON_LINE_MAX]; /* HMP */
 	size_t line_len;
@@ -47,7 +49,8 @@ struct qmp_command {
 
 /* Each ends with a NULL name. */
 extern const struct qmp_command qmp_run_commands[], qmp_block_commands[], qmp_device_commands[],
-	qmp_save_commands[], qmp_input_commands[], qmp_screen_commands[], qmp_display_commands[];
+	qmp_save_commands[], qmp_look_commands[], qmp_input_commands[], qmp_screen_commands[],
+	qmp_display_commands[];
 /* Those tables, NULL at the end; qmp.c's own is the first. */
 extern const struct qmp_command *const qmp_tables[];
 
@@ -72,8 +75,20 @@ json_int_t qmp_int(json_t *args, const char *key, json_int_t other);
 /* A string of any bytes. */
 json_t *qmp_text(const char *text, size_t len);
 
-/* Save the machine to "file:PATH". */
+/* Begin to save the machine to "file:PATH". */
 int mon_save(struct mon *m, const char *uri, struct lodge_err *err) MUST_CHECK;
+/* "active", "completed", ... */
+const char *mon_save_name(enum vm_save_state state);
+/* Memory of the guest into a file. */
+struct mon_memory {
+	unsigned cpu; /* of a linear address */
+	bool physical;
+	uint64_t addr, bytes;
+	const char *path;
+};
+int mon_save_memory(struct mon *m, const struct mon_memory *what, struct lodge_err *err) MUST_CHECK;
+/* Of PCI: base class << 8 | subclass. */
+const char *mon_pci_class(uint16_t code);
 /* Press these together, hold them, let them go. */
 int mon_press(struct mon *m, const enum input_key *keys, unsigned n, int64_t hold_ms,
 	      struct lodge_err *err) MUST_CHECK;

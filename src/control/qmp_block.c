@@ -97,6 +97,23 @@ COMMAND(eject)
 	return name ? vm_ctl_eject(m->vm, name, qmp_bool(args, "force", false), err) : -EINVAL;
 }
 
+static int tray(struct mon *m, json_t *args, bool open, struct lodge_err *err)
+{
+	const char *name = which(args, "id", "device", err);
+
+	return name ? vm_ctl_tray(m->vm, name, open, qmp_bool(args, "force", false), err) : -EINVAL;
+}
+
+COMMAND(open_tray)
+{
+	return tray(m, args, true, err);
+}
+
+COMMAND(close_tray)
+{
+	return tray(m, args, false, err);
+}
+
 COMMAND(change_medium)
 {
 	const char *name = which(args, "id", "device", err);
@@ -148,6 +165,8 @@ const struct qmp_command qmp_block_commands[] = {
 	{"query-block", "", query_block},
 	{"query-blockstats", "?query-nodes:b", query_blockstats},
 	{"eject", "?device:s,?id:s,?force:b", eject},
+	{"blockdev-open-tray", "?device:s,?id:s,?force:b", open_tray},
+	{"blockdev-close-tray", "?device:s,?id:s", close_tray},
 	{"blockdev-change-medium",
 	 "?device:s,?id:s,filename:s,?format:s,?force:b,?read-only-mode:s", change_medium},
 	{"block_resize", "?device:s,?node-name:s,size:i", resize},

@@ -50,13 +50,35 @@ COMMAND(query_chardev)
 	return 0;
 }
 
+#define NETDEV_ADD "netdev_add"
+
 /* ---- Hotplug ------------------------------------------------------------------------------------ */
+
+/* One value of a list, as QEMU's schema has it: "text" or {"str": "text"}. */
+static int add_text(struct props *p, const char *key, const json_t *v, struct lodge_err *err)
+{
+	const char *text = json_string_value(json_is_object(v) ? json_object_get(v, "str") : v);
+	int r = text ? props_add(p, key, text) : 0;
+
+	if (!text || r == -EEXIST)
+		return err_set(err, -EINVAL, "Parameter '%.60s' is no list of text", key);
+	return r ? err_set(err, r, "no memory for a device") : 0;
+}
 
 static int set_text(struct props *p, const char *key, const json_t *v, struct lodge_err *err)
 {
 	char number[32];
 	const char *text = number;
+	size_t i;
+	json_t *one;
 
+	if (json_is_array(v) && !strcmp(props_what(p), NETDEV_ADD)) {
+		int r = 0;
+
+		json_array_foreach (v, i, one)
+			r = r ? r : add_text(p, key, one, err);
+		return r;
+	}
 	if (json_is_string(v))
 		text = json_string_value(v);
 	else if (json_is_boolean(v))
@@ -66,6 +88,28 @@ static int set_text(struct props *p, const char *key, const json_t *v, struct lo
 	else
 		return err_set(err, -EINVAL, "Parameter '%.60s' is no text, number or switch", key);
 	return props_set(p, key, text) ? err_set(err, -ENOMEM, "no memory for a device") : 0;
+}
+
+COMMAND(netdev_add)
+{
+	struct props *p = props_parse(NETDEV_ADD, "", NULL, err);
+	const char *key;
+	json_t *v;
+	int r = p ? 0 : -ENOMEM;
+
+	json_object_foreach (args, key, v) {
+		if (!r)
+			r = set_text(p, key, v, err);
+	}
+	if (!r)
+		r = vm_ctl_netdev_add(m->vm, p, err);
+	props_free(p);
+	return r;
+}
+
+COMMAND(netdev_del)
+{
+	return vm_ctl_netdev_del(m->vm, qmp_str(args, "id"), err);
 }
 
 COMMAND(device_add)
@@ -197,6 +241,8 @@ COMMAND(query_schemas)
 const struct qmp_command qmp_device_commands[] = {
 	{"device_add", NULL, device_add},
 	{"device_del", "id:s", device_del},
+	{"netdev_add", NULL, netdev_add},
+	{"netdev_del", "id:s", netdev_del},
 	{"blockdev-add", "driver:s,node-name:s,?file:a,?filename:s,?read-only:b", blockdev_add},
 	{"blockdev-del", "node-name:s", blockdev_del},
 	{"set_link", "name:s,up:b", set_link},

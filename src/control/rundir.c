@@ -10,17 +10,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/files.h"
 
+/* Descriptors of the process that clears away. */
+#define TIDY_MACHINE 3
+#define TIDY_DIR 4
 #define INFO_MAX 65536u
 #define PLAIN_MAX 60u /* longer names are cut, with a sum behind */
 #define BACKLOG 64
@@ -324,6 +331,50 @@ void rundir_unlisten(const struct rundir_claim *claim)
 		file_name(name, sizeof(name), claim->key, suffixes[i]);
 		unlinkat(claim->dir, name, 0);
 	}
+}
+
+/*
+ * The other process: until the machine's has ended. It has nothing else: no other descriptor, and of all its
+ * memory it uses a page of stack. The lock on the info file is the machine's alone.
+ */
+static void __attribute__((noreturn)) tidy(int machine, int dir, const char *key)
+{
+	struct pollfd p = {.fd = TIDY_MACHINE, .events = POLLIN};
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+
+	prctl(PR_SET_NAME, "lodge-tidy");
+	/* Out of the way of the numbers they get. */
+	machine = fcntl(machine, F_DUPFD, TIDY_DIR + 1);
+	dir = fcntl(dir, F_DUPFD, TIDY_DIR + 1);
+	if (dup2(machine, TIDY_MACHINE) < 0 || dup2(dir, TIDY_DIR) < 0 ||
+	    close_range(TIDY_DIR + 1, ~0u, 0))
+		_exit(1);
+	for (int fd = 0; fd < TIDY_MACHINE; fd++)
+		close(fd);
+	/* The folder is its user's own. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &h, none))
+		_exit(1);
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	look_at(TIDY_DIR, key, NULL);
+	_exit(0);
+}
+
+int rundir_leave_behind(const struct rundir_claim *claim, struct lodge_err *err)
+{
+	int machine = (int)syscall(SYS_pidfd_open, getpid(), 0), r = 0;
+	pid_t pid = machine < 0 ? -1 : fork();
+
+	if (!pid)
+		tidy(machine, claim->dir, claim->key);
+	if (pid < 0)
+		r = err_set(err, -errno,
+			    "cannot start the process that clears away the control files: %s",
+			    strerror(errno));
+	if (machine >= 0)
+		close(machine);
+	return r;
 }
 
 void rundir_leave(struct rundir_claim *claim)

@@ -46,6 +46,11 @@ int rundir_listen(const struct rundir_claim *claim, const char *suffix,
 		  struct lodge_err *err) MUST_CHECK;
 /* The sockets go; whoever wants to connect is refused. */
 void rundir_unlisten(const struct rundir_claim *claim);
+/*
+ * This process is about to lose its right to remove them: another one, of no other right, does when it has ended.
+ * Before threads.
+ */
+int rundir_leave_behind(const struct rundir_claim *claim, struct lodge_err *err) MUST_CHECK;
 /* All files go. */
 void rundir_leave(struct rundir_claim *claim);
 

@@ -267,7 +267,7 @@ static void tell(struct control *c, const struct vm_event *ev, uint64_t real_ns)
 	list_for_each_entry (cl, &c->clients, link) {
 		if (cl->gone)
 			continue;
-		mon_event(cl->mon, j);
+		mon_event(cl->mon, ev->kind, j);
 		settle(c, cl);
 	}
 	json_decref(j);

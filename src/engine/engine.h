@@ -13,8 +13,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "engine/clock.h"
 #include "engine/irqchip.h"
 #include "engine/options.h"
+#include "engine/shortcut.h"
 #include "mem/mem.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
@@ -79,7 +81,10 @@ struct engine_point {
 	enum engine_point_kind kind;
 	gva_t lin;
 	uint64_t len;
+	/* BREAK: where that lies at present, for an engine that has to know; GPA_NONE: nowhere yet. */
+	gpa_t gpa;
 };
+#define GPA_NONE UINT64_MAX
 
 enum engine_stop_kind { ENGINE_STOP_NONE, ENGINE_STOP_STEP, ENGINE_STOP_BREAK, ENGINE_STOP_WATCH };
 
@@ -153,6 +158,10 @@ struct engine_ops {
 			 void *opaque);
 	/* Interrupt controllers in the kernel. NULL: this engine never has any. */
 	const struct engine_irqchip_ops *irqchip;
+	/* Writes that do not stop a vCPU. NULL: this engine never has any. */
+	const struct engine_shortcut_ops *shortcuts;
+	/* A clock of the engine's own. NULL: there is none. */
+	const struct engine_clock_ops *clock;
 };
 
 extern const struct engine_ops engine_soft, engine_kvm;

@@ -39,6 +39,7 @@ struct engine_soft_options {
 enum engine_irqchip {
 	ENGINE_IRQCHIP_OFF,   /* with the machine's devices, all of them */
 	ENGINE_IRQCHIP_SPLIT, /* local APICs in the kernel, the others with the devices */
+	ENGINE_IRQCHIP_ON,    /* all of them in the kernel, and the 8254 */
 	ENGINE_IRQCHIP_BEST,  /* SPLIT where the kernel can, and it was tried: on AMD-V */
 };
 

@@ -51,7 +51,9 @@ struct board {
 	struct list videos;  /* struct board_video: display adapters, with their memory */
 
 	struct apic_bus *apics;
-	bool apics_remote;     /* the local APICs at work are in the host's kernel */
+	bool apics_remote;     /* the local APICs at work are in the host's kernel, */
+	bool chips_remote;     /* and so are the I/O APIC, the 8259s and the 8254 */
+	bool hpet_legacy;      /* the HPET has the 8254's place */
 	struct lapic **lapics; /* one per vCPU */
 	struct ioapic *ioapic;
 	struct i8259_pair *pic;
@@ -96,6 +98,8 @@ struct board {
 
 /* ---- board_pc.c --------------------------------------------------------------------------------- */
 
+/* An NMI button. */
+void board_press_nmi(struct board *b);
 /* Lines of devices are taken note of from now on; and are as noted. Around loading the devices' state. */
 void board_hold_lines(struct board *b);
 void board_release_lines(struct board *b);
@@ -109,6 +113,10 @@ int board_can_save(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_save(struct board *b, struct state_writer *w, struct lodge_err *err) MUST_CHECK;
 /* Into devices that were reset. The file has those of this board, each once, and no others. */
 int board_load(struct board *b, const struct state_file *f, struct lodge_err *err) MUST_CHECK;
+
+/* "class@SLOT.FUNCTION" or "class#N": a device's name in saved machines. */
+#define BOARD_NAME_LEN 64u
+void board_device_name(struct board *b, const struct device *dev, char name[BOARD_NAME_LEN]);
 
 /* ---- board_mem.c: the memory map ----------------------------------------------------------------
  */
@@ -124,12 +132,25 @@ void board_pam(void *board, gpa_t gpa, uint32_t len, unsigned attr);
 enum engine_irqchip board_irqchip(const struct vm *vm);
 /* After apic_bus_new, before anything is on that bus. */
 void board_wire_irqchip(struct board *b);
+/* With all controllers there, those of the board rest: they hold state, and the levels of their inputs. */
+void board_rest_chips(struct board *b);
+/* Fits hpet_config.legacy. */
+void board_chip_hpet(void *board, unsigned n, bool level);
+/* Where PCI functions' interrupt messages go. */
+void board_wire_msi(struct board *b);
 /*
  * The devices' state into the kernel (after a reset, or a load), and out of there (before it is saved or
  * shown). Nothing to do where no controller is in the kernel. With every vCPU parked.
  */
 int board_irqchip_put(struct board *b, struct lodge_err *err) MUST_CHECK;
 int board_irqchip_get(struct board *b, struct lodge_err *err) MUST_CHECK;
+/* The guest's clock stops, or goes on. */
+void board_irqchip_hold(struct board *b, bool on);
+
+/* ---- board_shortcut.c ----------------------------------------------------------------------------- */
+
+/* What the engine can take of the guest's writes. Before any device is on the bus. */
+void board_wire_shortcuts(struct vm *vm);
 
 /* ---- board_boot.c: what is in memory when the first instruction runs ------------------------ */
 
@@ -292,6 +313,12 @@ struct net_backend *board_net_nth(struct board *b, unsigned n);
 /* Has the back end of that id a card? It has none any more. */
 struct net_backend *board_net_of(struct board *b,
 				 void *card); /* the one plugged into that card, or NULL */
+/* One that came while the machine ran, or NULL. */
+const char *board_net_hot(const struct board *b);
+/* A back end for a later card; its lock is not held. The board's from now on. */
+int board_net_add(struct board *b, struct props *p, struct lodge_err *err) MUST_CHECK;
+/* Away with one that no card uses. With the VM lock. */
+int board_net_del(struct board *b, const char *id, struct lodge_err *err) MUST_CHECK;
 bool board_net_used(struct board *b, const char *id);
 void board_net_release(struct board *b, const char *id);
 /* Close the back ends, once the cards are gone. */

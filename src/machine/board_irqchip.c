@@ -41,11 +41,51 @@ static void remote_lint(void *opaque, unsigned n, bool level)
 	struct board *b = opaque;
 	struct vm *vm = b->vm;
 
-	if (n == 0)
+	/* With all of them there, the 8259s here are at rest. */
+	if (n == 0 && !b->chips_remote)
 		vm_cpu_signal(vm, 0, level ? VCPU_SIGNAL_INTR_ON : VCPU_SIGNAL_INTR_OFF, 0);
 	for (unsigned i = 0; n == 1 && level && i < vm->cfg.cpus; i++)
 		vm_cpu_signal(vm, i, VCPU_SIGNAL_NMI, 0);
 }
+
+/* ---- Messages of PCI functions by a way of their own ----------------------------------------------- */
+
+static int way_open(void *opaque)
+{
+	struct vm *vm = ((struct board *)opaque)->vm;
+
+	return chip_ops(vm)->way_open(vm->engine);
+}
+
+static void way_close(void *opaque, int way)
+{
+	struct vm *vm = ((struct board *)opaque)->vm;
+
+	chip_ops(vm)->way_close(vm->engine, way);
+}
+
+static bool way_send(void *opaque, int way, uint64_t addr, uint32_t data)
+{
+	struct board *b = opaque;
+
+	/* What is no interrupt message is for apic_bus_msi() to refuse. */
+	return apic_bus_is_msi(addr, data) &&
+	       chip_ops(b->vm)->way_send(b->vm->engine, way, addr, data);
+}
+
+void board_wire_msi(struct board *b)
+{
+	const struct pci_msi_ways ways = {.opaque = b,
+					  .open = way_open,
+					  .close = way_close,
+					  .send = way_send};
+
+	pci_bus_set_msi(b->pci, apic_bus_msi, b->apics);
+	if (b->apics_remote)
+		pci_bus_set_msi_ways(b->pci, &ways);
+}
+
+/* ---- The wires ------------------------------------------------------------------------------------- */
 
 void board_wire_irqchip(struct board *b)
 {
@@ -57,8 +97,111 @@ void board_wire_irqchip(struct board *b)
 	};
 
 	b->apics_remote = board_irqchip(b->vm) != ENGINE_IRQCHIP_OFF;
+	b->chips_remote = board_irqchip(b->vm) == ENGINE_IRQCHIP_ON;
 	if (b->apics_remote)
 		apic_bus_set_remote(b->apics, &r);
+}
+
+/* ---- The other controllers ------------------------------------------------------------------------- */
+
+void board_rest_chips(struct board *b)
+{
+	if (!b->chips_remote)
+		return;
+	ioapic_rest(b->ioapic);
+	i8254_rest(b->pit);
+}
+
+void board_chip_hpet(void *board, unsigned n, bool level)
+{
+	struct board *b = board;
+
+	(void)n;
+	if (b->hpet_legacy == level)
+		return;
+	b->hpet_legacy = level;
+	if (b->chips_remote)
+		chip_ops(b->vm)->hpet_legacy(b->vm->engine, level);
+}
+
+static void pic_out(struct engine_pic *to, const struct i8259_regs *r)
+{
+	_Static_assert(sizeof(*to) == sizeof(*r), "one structure under two names");
+	memcpy(to, r, sizeof(*to));
+}
+
+static void pit_out(struct engine_pit_counter *to, const struct i8254_regs *r)
+{
+	_Static_assert(sizeof(*to) == sizeof(*r), "one structure under two names");
+	memcpy(to, r, sizeof(*to));
+}
+
+static void ioapic_out(struct engine_ioapic *to, const struct ioapic_regs *r)
+{
+	_Static_assert(sizeof(*to) == sizeof(*r), "one structure under two names");
+	memcpy(to, r, sizeof(*to));
+}
+
+static int put_chips(struct board *b)
+{
+	struct engine_chips c = {.speaker = port61_speaker(b->port61) & 2,
+				 .hpet_legacy = b->hpet_legacy};
+	struct ioapic_regs io;
+	int r;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct i8259_regs p;
+
+		i8259_get_regs(b->pic, i, &p);
+		pic_out(&c.pic[i], &p);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		struct i8254_regs p;
+
+		i8254_get_regs(b->pit, i, &p);
+		pit_out(&c.pit[i], &p);
+	}
+	ioapic_get_regs(b->ioapic, &io);
+	ioapic_out(&c.ioapic, &io);
+	r = chip_ops(b->vm)->chips_set(b->vm->engine, &c);
+	/* The kernel has levels of its own, too, which are those of before. */
+	for (unsigned n = 0; n < ENGINE_PINS && !r; n++) {
+		bool level = n < 16 ? c.pic[n / 8].line >> n % 8 & 1 : io.lines >> n & 1;
+
+		chip_ops(b->vm)->line(b->vm->engine, n, level);
+	}
+	return r;
+}
+
+static int get_chips(struct board *b)
+{
+	struct engine_chips c;
+	int r = chip_ops(b->vm)->chips_get(b->vm->engine, &c);
+
+	for (unsigned i = 0; i < 2 && !r; i++) {
+		struct i8259_regs p;
+
+		memcpy(&p, &c.pic[i], sizeof(p));
+		i8259_set_regs(b->pic, i, &p);
+	}
+	for (unsigned i = 0; i < 3 && !r; i++) {
+		struct i8254_regs p;
+
+		memcpy(&p, &c.pit[i], sizeof(p));
+		i8254_set_regs(b->pit, i, &p);
+	}
+	if (!r) {
+		struct ioapic_regs io, own;
+
+		/* The kernel forgets the level of edge-triggered ones. */
+		ioapic_get_regs(b->ioapic, &own);
+		memcpy(&io, &c.ioapic, sizeof(io));
+		io.lines = own.lines;
+		ioapic_set_regs(b->ioapic, &io);
+		port61_set_speaker(b->port61,
+				   (uint8_t)((c.pit[2].gate ? 1 : 0) | (c.speaker ? 2 : 0)));
+	}
+	return r;
 }
 
 int board_irqchip_put(struct board *b, struct lodge_err *err)
@@ -77,6 +220,15 @@ int board_irqchip_put(struct board *b, struct lodge_err *err)
 				       "KVM does not take the registers of local APIC %u: %s", i,
 				       strerror(-r));
 	}
+	if (b->chips_remote) {
+		int r = put_chips(b);
+
+		if (r)
+			return err_set(
+				err, r,
+				"KVM does not take the registers of interrupt controllers: %s",
+				strerror(-r));
+	}
 	return 0;
 }
 
@@ -84,6 +236,8 @@ int board_irqchip_get(struct board *b, struct lodge_err *err)
 {
 	struct vm *vm = b->vm;
 
+	if (b->apics_remote)
+		chip_ops(vm)->ways_settle(vm->engine);
 	for (unsigned i = 0; b->apics_remote && i < vm->cfg.cpus; i++) {
 		struct engine_lapic l;
 		int r = chip_ops(vm)->lapic_get(vm->cpus[i].vcpu, &l);
@@ -94,7 +248,22 @@ int board_irqchip_get(struct board *b, struct lodge_err *err)
 				       strerror(-r));
 		lapic_set_page(b->lapics[i], l.base, l.page, l.deadline_tsc);
 	}
+	if (b->chips_remote) {
+		int r = get_chips(b);
+
+		if (r)
+			return err_set(
+				err, r,
+				"KVM does not give the registers of interrupt controllers: %s",
+				strerror(-r));
+	}
 	return 0;
+}
+
+void board_irqchip_hold(struct board *b, bool on)
+{
+	if (b->apics_remote)
+		chip_ops(b->vm)->hold(b->vm->engine, on);
 }
 
 int board_irq_ack(struct board *b, unsigned cpu)

@@ -25,6 +25,8 @@ struct board_net {
 	struct net_backend *nb;
 	void *card; /* plugged into, of those that can be taken out */
 	bool used;
+	bool hot;     /* it came while the machine ran */
+	bool retired; /* gone for all, but something of it still ends */
 };
 
 /* ---- MAC addresses --------------------------------------------------------------------------------
@@ -74,7 +76,7 @@ static struct board_net *find_net(struct board *b, const char *id)
 	struct board_net *n;
 
 	list_for_each_entry (n, &b->nets, link) {
-		if (!strcmp(net_backend_id(n->nb), id))
+		if (!n->retired && !strcmp(net_backend_id(n->nb), id))
 			return n;
 	}
 	return NULL;
@@ -441,6 +443,8 @@ struct net_backend *board_net_backend(struct board *b, const char *id)
 	struct board_net *n;
 
 	list_for_each_entry (n, &b->nets, link) {
+		if (n->retired)
+			continue;
 		if (id ? !strcmp(net_backend_id(n->nb), id) : net_backend_has_hostfwd(n->nb))
 			return n->nb;
 	}
@@ -452,7 +456,7 @@ struct net_backend *board_net_nth(struct board *b, unsigned nth)
 	struct board_net *n;
 
 	list_for_each_entry (n, &b->nets, link) {
-		if (!nth--)
+		if (!n->retired && !nth--)
 			return n->nb;
 	}
 	return NULL;
@@ -484,6 +488,118 @@ void board_net_release(struct board *b, const char *id)
 		return;
 	n->used = false;
 	n->card = NULL;
+}
+
+/* ---- While the machine runs ----------------------------------------------------------------------- */
+
+/* What the process that has shut itself in can still open. */
+static int may_open(const struct vm_config *cfg, const char *type, struct lodge_err *err)
+{
+	if (!cfg->shut_in || (!strcmp(type, "user") && cfg->net_starter))
+		return 0;
+	return err_set(err, -EACCES,
+		       "the sandbox lets a running machine have networks of type user only, not "
+		       "%.40s: give it by -netdev, or start the machine with -sandbox off",
+		       type);
+}
+
+/* All but type user are opened with the lock: they wait for nobody, or there is no sandbox. */
+static struct net_backend *open_hot(struct vm *vm, struct props *p, const char *type,
+				    struct lodge_err *err)
+{
+	struct net_host host = {.loop = vm->loop, .opaque = vm->board};
+	struct net_backend *nb;
+
+	if (!strcmp(type, "user")) {
+		host.lock = &vm->lock;
+		host.starter = vm->cfg.shut_in ? vm->cfg.net_starter : 0;
+		return net_backend_open(p, &host, err);
+	}
+	pthread_mutex_lock(&vm->lock);
+	nb = net_backend_open(p, &host, err);
+	pthread_mutex_unlock(&vm->lock);
+	return nb;
+}
+
+/* What has ended meanwhile. */
+static void sweep_retired(struct board *b)
+{
+	struct list *node = b->nets.next;
+
+	while (node != &b->nets) {
+		struct board_net *n = container_of(node, struct board_net, link);
+
+		node = node->next;
+		if (!n->retired || !net_backend_retire(n->nb))
+			continue;
+		list_del(&n->link);
+		net_backend_close(n->nb);
+		free(n);
+	}
+}
+
+int board_net_add(struct board *b, struct props *p, struct lodge_err *err)
+{
+	const char *type = props_get(p, "type"), *id = props_get(p, "id");
+	struct vm *vm = b->vm;
+	struct board_net *n;
+	bool taken;
+	int r;
+
+	if (!type || !id)
+		return err_set(err, -EINVAL, "Parameter '%s' is missing", type ? "id" : "type");
+	r = may_open(&vm->cfg, type, err);
+	if (r)
+		return r;
+	pthread_mutex_lock(&vm->lock);
+	sweep_retired(b);
+	taken = find_net(b, id);
+	pthread_mutex_unlock(&vm->lock);
+	if (taken)
+		return err_set(err, -EEXIST, "Duplicate ID '%.60s' for netdev", id);
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return err_set(err, -ENOMEM, "no memory for a network");
+	n->hot = true;
+	n->nb = open_hot(vm, p, type, err);
+	if (!n->nb) {
+		free(n);
+		return -EINVAL;
+	}
+	pthread_mutex_lock(&vm->lock);
+	list_add_tail(&b->nets, &n->link);
+	pthread_mutex_unlock(&vm->lock);
+	return 0;
+}
+
+int board_net_del(struct board *b, const char *id, struct lodge_err *err)
+{
+	struct board_net *n = find_net(b, id);
+
+	if (!n)
+		return err_set(err, -ENODEV, "Device '%.60s' not found", id);
+	if (n->used)
+		return err_set(err, -EBUSY,
+			       "the network '%.60s' has a card: device_del takes it out", id);
+	if (b->vm->cfg.shut_in && !strcmp(net_backend_type(n->nb), "passt"))
+		return err_set(err, -EACCES,
+			       "the sandbox does not let a running machine end passt ('%.60s')",
+			       id);
+	b->taken_out |= !n->hot;
+	n->retired = true;
+	sweep_retired(b);
+	return 0;
+}
+
+const char *board_net_hot(const struct board *b)
+{
+	const struct board_net *n;
+
+	list_for_each_entry (n, &b->nets, link) {
+		if (n->hot && !n->retired)
+			return net_backend_id(n->nb);
+	}
+	return NULL;
 }
 
 void board_close_nets(struct board *b)

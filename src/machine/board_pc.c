@@ -37,6 +37,18 @@ static void set_isa_irq(void *opaque, unsigned n, bool level)
 	}
 	i8259_set_irq(b->pic, n, level);
 	ioapic_set_pin(b->ioapic, n == 0 ? 2 : n, level);
+	if (b->chips_remote)
+		b->vm->ops->irqchip->line(b->vm->engine, n, level);
+}
+
+/* A pin that only the I/O APIC has; 2 is that of ISA's interrupt 0. */
+static void set_ioapic_pin(void *opaque, unsigned n, bool level)
+{
+	struct board *b = opaque;
+
+	ioapic_set_pin(b->ioapic, n, level);
+	if (b->chips_remote)
+		b->vm->ops->irqchip->line(b->vm->engine, n == 2 ? 0 : n, level);
 }
 
 void board_hold_lines(struct board *b)
@@ -64,6 +76,13 @@ static void set_nmi(struct board *b)
 {
 	if (!b->loading)
 		apic_bus_set_lint(b->apics, 1, b->nmi_line && !b->nmi_masked);
+}
+
+void board_press_nmi(struct board *b)
+{
+	apic_bus_set_lint(b->apics, 1, false);
+	apic_bus_set_lint(b->apics, 1, true);
+	set_nmi(b);
 }
 
 void board_release_lines(struct board *b)
@@ -242,6 +261,7 @@ static int wire_cpus(struct board *b)
 	if (!b->apics || !b->lapics)
 		return -ENOMEM;
 	board_wire_irqchip(b);
+	board_wire_shortcuts(b->vm);
 	for (unsigned i = 0; i < b->vm->cfg.cpus; i++) {
 		const struct lapic_config cfg = {
 			.cpu = i,
@@ -279,7 +299,7 @@ static int wire_pci(struct board *b, struct lodge_err *err)
 	if (!b->pci || !bus_map_pio(bus, PCI_CFG1_PORT, PCI_CFG1_LEN, &pci_cfg1_ops, b->pci, "pci"))
 		return -ENOMEM;
 	plug(b, pci_bus_device(b->pci), 0);
-	pci_bus_set_msi(b->pci, apic_bus_msi, b->apics);
+	board_wire_msi(b);
 
 	b->host_bridge = i440fx_new(b->pci, &host, err); /* 00:00.0 */
 	if (!b->host_bridge)
@@ -324,13 +344,13 @@ static int64_t clock_offset_s(const struct vm_config *cfg)
 
 static int wire_hpet(struct board *b)
 {
-	struct hpet_config cfg = {.routes = 1u << 2};
+	struct hpet_config cfg = {.routes = 1u << 2, .legacy = {board_chip_hpet, b, 0}};
 
 	cfg.gsi[0] = isa_irq(b, 0);
 	cfg.gsi[8] = isa_irq(b, 8);
 	for (unsigned n = 1; n < HPET_GSIS; n++) {
 		if (n != 8)
-			cfg.gsi[n] = (struct irq_line){ioapic_set_pin, b->ioapic, n};
+			cfg.gsi[n] = (struct irq_line){set_ioapic_pin, b, n};
 	}
 	b->hpet = hpet_new(b->vm->loop, &cfg);
 	if (!b->hpet || !bus_map_mmio(b->vm->bus, HPET_DEFAULT_BASE, HPET_MMIO_LEN, &hpet_mmio_ops,
@@ -445,6 +465,7 @@ static int wire(struct board *b, struct lodge_err *err)
 	b->pit = i8254_new(loop, (struct irq_line){hpet_set_legacy_input, b->hpet, 0});
 	if (!b->pit || plug(b, i8254_device(b->pit), i8254_map(b->pit, bus, 0x40)))
 		return -ENOMEM;
+	board_rest_chips(b);
 	const struct mc146818_config rtc = {
 		.loop = loop,
 		.irq = {hpet_set_legacy_input, b->hpet, 8},
@@ -609,6 +630,7 @@ void board_reset_devices(struct board *b)
 {
 	struct device *dev;
 
+	vm_drain_locked(b->vm);
 	drives_drain(b);
 	drives_drop_held(b);
 	board_take_out_leaving(b);

@@ -6,7 +6,7 @@
  * a class. While devices are loaded, their interrupt lines are held: a line that goes down and up again, because
  * its device starts from nothing, would show an edge that never was. Messages (MSI) go through: they are new.
  *
- * Saved state of the board itself: version 1. Threads: with the VM lock held, every vCPU parked.
+ * Saved state of the board itself: version 2. Threads: with the VM lock held, every vCPU parked.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "machine/drive.h"
 #include "state/state.h"
 
-#define NAME_LEN 64u
+#define NAME_LEN BOARD_NAME_LEN
 #define DEVICE_BYTES_MAX (8u << 20)
 
 /* ---- The board's own ---------------------------------------------------------------------------- */
@@ -27,18 +27,24 @@ struct board_state {
 	struct device dev; /* first */
 	uint8_t nmi_line, nmi_masked, a20, booted;
 	uint32_t uart_irq;
+	uint64_t kvm_clock_ns; /* what the guest's clock of KVM showed; 0: it has none */
 	struct board *b;
 };
 
 static const struct state_field board_fields[] = {
-	STATE_FIELD(struct board_state, nmi_line), STATE_FIELD(struct board_state, nmi_masked),
-	STATE_FIELD(struct board_state, a20),	   STATE_FIELD(struct board_state, booted),
-	STATE_FIELD(struct board_state, uart_irq), STATE_END,
+	STATE_FIELD(struct board_state, nmi_line),
+	STATE_FIELD(struct board_state, nmi_masked),
+	STATE_FIELD(struct board_state, a20),
+	STATE_FIELD(struct board_state, booted),
+	STATE_FIELD(struct board_state, uart_irq),
+	STATE_FIELD_SINCE(struct board_state, kvm_clock_ns, 2),
+	STATE_END,
 };
 
 static int board_post_load(struct device *dev)
 {
 	const struct board_state *s = container_of(dev, struct board_state, dev);
+	const struct vm *vm = s->b->vm;
 
 	if (s->nmi_line > 1 || s->nmi_masked > 1 || s->a20 > 1 || s->booted > 1 ||
 	    s->uart_irq >> VM_SERIALS)
@@ -48,11 +54,13 @@ static int board_post_load(struct device *dev)
 	s->b->booted = s->booted;
 	s->b->uart_irq = s->uart_irq;
 	mem_set_a20(s->b->vm->mem, s->a20);
+	if (vm->ops->clock)
+		vm->ops->clock->set(vm->engine, s->kvm_clock_ns);
 	return 0;
 }
 
 static const struct device_class board_class = {
-	.name = "pc", .version = 1, .fields = board_fields, .post_load = board_post_load};
+	.name = "pc", .version = 2, .fields = board_fields, .post_load = board_post_load};
 
 /* ---- Names -------------------------------------------------------------------------------------- */
 
@@ -67,7 +75,7 @@ static const struct pci_dev *pci_of(struct board *b, const struct device *dev)
 	return NULL;
 }
 
-static void name_of(struct board *b, const struct device *dev, char name[NAME_LEN])
+void board_device_name(struct board *b, const struct device *dev, char name[NAME_LEN])
 {
 	const struct pci_dev *pci = pci_of(b, dev);
 	const struct device *other;
@@ -93,8 +101,14 @@ int board_can_save(struct board *b, struct lodge_err *err)
 	const struct device *dev;
 	const struct board_added *a;
 	const struct drive *d;
+	const char *net = board_net_hot(b);
 	char name[NAME_LEN];
 
+	if (net)
+		return err_set(err, -ENOTSUP,
+			       "the machine cannot be saved: the network '%s' was added while it "
+			       "ran; netdev_del takes it out",
+			       net);
 	list_for_each_entry (d, &b->drives, link) {
 		if (d->hot)
 			return err_set(
@@ -124,7 +138,7 @@ int board_can_save(struct board *b, struct lodge_err *err)
 	list_for_each_entry (dev, &b->devices, link) {
 		const char *why = dev->cls->cannot_save ? dev->cls->cannot_save(dev) : NULL;
 
-		name_of(b, dev, name);
+		board_device_name(b, dev, name);
 		if (why)
 			return err_set(err, -ENOTSUP, "the machine cannot be saved: %s (%s)", why,
 				       name);
@@ -167,17 +181,19 @@ int board_save(struct board *b, struct state_writer *w, struct lodge_err *err)
 		.a20 = mem_a20(b->vm->mem),
 		.booted = b->booted,
 		.uart_irq = b->uart_irq,
+		.kvm_clock_ns = b->vm->ops->clock ? b->vm->ops->clock->get(b->vm->engine) : 0,
 	};
 	struct device *dev;
 	char name[NAME_LEN];
 	int r = board_irqchip_get(b, err);
 
+	vm_drain_locked(b->vm);
 	if (!r)
 		r = save_one(&own.dev, "pc", w, err);
 	list_for_each_entry (dev, &b->devices, link) {
 		if (r)
 			return r;
-		name_of(b, dev, name);
+		board_device_name(b, dev, name);
 		r = save_one(dev, name, w, err);
 	}
 	return r;
@@ -248,7 +264,7 @@ int board_load(struct board *b, const struct state_file *f, struct lodge_err *er
 	list_for_each_entry (dev, &b->devices, link) {
 		if (r)
 			break;
-		name_of(b, dev, name);
+		board_device_name(b, dev, name);
 		r = load_one(dev, name, f, err);
 	}
 	/* The A20 gate's two switches were loaded one after the other. */

@@ -51,8 +51,7 @@ static bool may_be_seen(const struct board *b, enum vram_window n, const struct 
 	if (n == VRAM_WINDOW_LEGACY)
 		return within(w, PC_VGA_START, LEGACY_END);
 	/* OVMF begins with BARs at 2 GiB, SeaBIOS at 3. */
-	return within(w, b->ram_low, PC_PCI32_END) ||
-	       within(w, PC_4G + b->ram_high, UINT64_MAX);
+	return within(w, b->ram_low, PC_PCI32_END) || within(w, PC_4G + b->ram_high, UINT64_MAX);
 }
 
 /* After a window was taken away: another one that lay under it is seen again. */

@@ -48,7 +48,7 @@ static int read_interfaces(struct props *p, struct virtio_config *vc, struct lod
 int board_virtio_config(struct board *b, struct props *p, unsigned queues, uint16_t queue_size,
 			struct virtio_config *vc, struct lodge_err *err)
 {
-	bool event_idx = true, indirect = true;
+	bool event_idx = true, indirect = true, bells = true;
 	uint64_t vectors = queues + 1;
 	int r;
 
@@ -68,6 +68,10 @@ int board_virtio_config(struct board *b, struct props *p, unsigned queues, uint1
 		r = props_bool(p, "indirect_desc", &indirect, err);
 	if (!r)
 		r = props_u64(p, "vectors", MSIX_VECTORS_MAX, &vectors, err);
+	if (!r && props_get(p, "ioeventfd")) {
+		r = props_bool(p, "ioeventfd", &bells, err);
+		vc->bells = bells ? VIRTIO_BELLS_ON : VIRTIO_BELLS_OFF;
+	}
 	vc->no_event_idx = !event_idx;
 	vc->no_indirect = !indirect;
 	vc->vectors = (unsigned)vectors;

@@ -31,6 +31,7 @@ enum vm_event_kind {
 	VM_EVENT_TRAY_MOVED,
 	VM_EVENT_BALLOON,
 	VM_EVENT_DEVICE_DELETED, /* device: its id, or "" */
+	VM_EVENT_MIGRATION,	 /* save */
 	VM_EVENT_EJECTED,	 /* not for clients: vm_ctl_take_out() is due */
 	VM_EVENT_DEBUG, /* not for clients either: a vCPU stopped for the debugger (machine/debug.h) */
 };
@@ -44,6 +45,7 @@ struct vm_event {
 	int error;	     /* the same: -errno */
 	bool open;	     /* TRAY_MOVED */
 	uint64_t bytes;	     /* BALLOON: what the guest has now */
+	enum vm_save_state save;
 };
 
 /* ---- Running ------------------------------------------------------------------------------------ */
@@ -55,7 +57,7 @@ enum vm_state vm_ctl_state(struct vm *vm);
 int vm_ctl_stop(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 /*
  * Go on, after a stop or a disk error. -EPERM when it is powered off: only a reset helps; -EBUSY while a debugger
- * looks at it.
+ * looks at it, or it is being saved.
  */
 int vm_ctl_cont(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 void vm_ctl_power_button(struct vm *vm);
@@ -107,6 +109,9 @@ unsigned vm_ctl_drives(struct vm *vm, struct vm_ctl_drive *out);
 int vm_ctl_change(struct vm *vm, const char *name, const char *path, const char *format,
 		  bool read_only, bool force, struct lodge_err *err) MUST_CHECK;
 int vm_ctl_eject(struct vm *vm, const char *name, bool force, struct lodge_err *err) MUST_CHECK;
+/* A CD-ROM drive's tray; the medium stays in it. */
+int vm_ctl_tray(struct vm *vm, const char *name, bool open, bool force,
+		struct lodge_err *err) MUST_CHECK;
 /* Another size for a disk that can tell its guest. */
 int vm_ctl_resize(struct vm *vm, const char *name, uint64_t bytes,
 		  struct lodge_err *err) MUST_CHECK;
@@ -122,6 +127,8 @@ struct vm_ctl_net {
 	uint64_t to_guest_frames, to_guest_bytes, from_guest_frames, from_guest_bytes;
 };
 
+struct props;
+
 #define VM_CTL_NETS 64u
 unsigned vm_ctl_nets(struct vm *vm, struct vm_ctl_net *out);
 /* `id` NULL: the first back end that has host forwards. */
@@ -129,11 +136,15 @@ int vm_ctl_hostfwd(struct vm *vm, const char *id, bool add, const char *rule,
 		   struct lodge_err *err) MUST_CHECK;
 /* The rules there are, one a line, each with its back end's id and a blank in front; cut at the end. */
 void vm_ctl_hostfwds(struct vm *vm, char *out, size_t size);
+/*
+ * A back end for a later device_add, as -netdev has it (type=, id= and the rest; `p` stays the caller's); and away with one
+ * that no card uses. In the sandbox: type user only.
+ */
+int vm_ctl_netdev_add(struct vm *vm, struct props *p, struct lodge_err *err) MUST_CHECK;
+int vm_ctl_netdev_del(struct vm *vm, const char *id, struct lodge_err *err) MUST_CHECK;
 int vm_ctl_set_link(struct vm *vm, const char *id, bool up, struct lodge_err *err) MUST_CHECK;
 
 /* ---- Hotplug ------------------------------------------------------------------------------------ */
-
-struct props;
 
 /*
  * Add a device, as -device would; its drive= or netdev= is there. `p` (driver= and the rest) stays the
@@ -148,6 +159,50 @@ void vm_ctl_take_out(struct vm *vm);
 int vm_ctl_drive_add(struct vm *vm, const char *id, const char *path, const char *format,
 		     bool read_only, struct lodge_err *err) MUST_CHECK;
 int vm_ctl_drive_del(struct vm *vm, const char *id, struct lodge_err *err) MUST_CHECK;
+
+/* ---- A look inside (ctl_look.c, ctl_map.c) ------------------------------------------------------ */
+
+struct x86_state;
+
+/* vCPUs stand still for the moment of these three. -EINVAL: there is no such vCPU; -ESHUTDOWN. */
+int vm_ctl_registers(struct vm *vm, unsigned cpu, struct x86_state *out,
+		     struct lodge_err *err) MUST_CHECK;
+/* Where a linear address of a vCPU lies. -EFAULT: nowhere. */
+int vm_ctl_translate(struct vm *vm, unsigned cpu, uint64_t lin, uint64_t *gpa,
+		     struct lodge_err *err) MUST_CHECK;
+/*
+ * Memory at a linear or a physical address, all of it: -EFAULT with *err naming the first address that is not there
+ * or is a device's. A machine that runs may write it meanwhile.
+ */
+int vm_ctl_memory(struct vm *vm, unsigned cpu, bool physical, uint64_t addr, void *buf, size_t len,
+		  struct lodge_err *err) MUST_CHECK;
+/* Where the host has a physical address, for whoever debugs this process: NULL where there is no memory. */
+const void *vm_ctl_host_address(struct vm *vm, uint64_t gpa);
+/* The NMI pin of all processors: LINT1 of their local APICs. */
+void vm_ctl_nmi(struct vm *vm);
+
+struct vm_ctl_pci {
+	char name[64], id[64]; /* class; of -device, or "" */
+	uint8_t slot, function, irq, pin;
+	uint16_t vendor, device, subsys_vendor, subsys, class_code;
+	struct {
+		bool io, wide, prefetch, there;
+		uint64_t base, size; /* base: UINT64_MAX while it is not mapped */
+	} bar[7];
+};
+
+#define VM_CTL_PCI 256u
+unsigned vm_ctl_pci(struct vm *vm, struct vm_ctl_pci *out);
+
+/* Text, line by line. */
+typedef void (*vm_ctl_say)(void *opaque, const char *line);
+/* What physical addresses and ports are. */
+void vm_ctl_map(struct vm *vm, vm_ctl_say say, void *opaque);
+/* All devices, with their places. */
+void vm_ctl_devices(struct vm *vm, vm_ctl_say say, void *opaque);
+/* What is saved of each device whose class begins with `name`: its registers. -ENODEV: there is none. */
+int vm_ctl_device_state(struct vm *vm, const char *name, vm_ctl_say say, void *opaque,
+			struct lodge_err *err) MUST_CHECK;
 
 /* ---- Others ------------------------------------------------------------------------------------- */
 

@@ -237,6 +237,25 @@ int vm_ctl_change(struct vm *vm, const char *name, const char *path, const char 
 	return r;
 }
 
+int vm_ctl_tray(struct vm *vm, const char *name, bool open, bool force, struct lodge_err *err)
+{
+	struct drive *d;
+	int r = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	d = find_locked(vm, name, err);
+	if (!d)
+		r = -ENODEV;
+	else if (d->shown != SHOWN_ATA || !removable(d))
+		r = err_set(err, -ENOTSUP, "Device '%s' has no tray", d->id);
+	else if (open)
+		r = may_remove(d, force, err);
+	if (!r)
+		ata_move_tray(d->device, open);
+	pthread_mutex_unlock(&vm->lock);
+	return r;
+}
+
 /* ---- A frozen queue ----------------------------------------------------------------------------- */
 
 /* Nothing is under way, and nothing starts. The VM lock is not held before or after. */

@@ -60,7 +60,7 @@ int vm_ctl_hostfwd(struct vm *vm, const char *id, bool add, const char *rule, st
 		return r;
 	p.fd = r;
 	(void)!poll(&p, 1, NET_HOSTFWD_MS);
-	/* Back ends last as long as the machine. */
+	/* Back ends go by this thread's commands only. */
 	pthread_mutex_lock(&vm->lock);
 	r = net_backend_hostfwd_answer(nb, p.fd, add, rule, err);
 	pthread_mutex_unlock(&vm->lock);
@@ -93,6 +93,21 @@ void vm_ctl_hostfwds(struct vm *vm, char *out, size_t size)
 		used += put_rules(out + used, size - used, net_backend_id(nb), rules);
 	}
 	pthread_mutex_unlock(&vm->lock);
+}
+
+int vm_ctl_netdev_add(struct vm *vm, struct props *p, struct lodge_err *err)
+{
+	return board_net_add(vm->board, p, err);
+}
+
+int vm_ctl_netdev_del(struct vm *vm, const char *id, struct lodge_err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&vm->lock);
+	r = board_net_del(vm->board, id, err);
+	pthread_mutex_unlock(&vm->lock);
+	return r;
 }
 
 int vm_ctl_set_link(struct vm *vm, const char *id, bool up, struct lodge_err *err)

@@ -14,6 +14,7 @@
 #include <x86intrin.h>
 
 #include "base/clock.h"
+#include "machine/board_int.h"
 #include "machine/drive.h"
 #include "machine/vm_int.h"
 
@@ -55,6 +56,9 @@ void vm_clock_stop_locked(struct vm *vm)
 		return;
 	clock_vm_stop();
 	vm->stopped_tsc = __rdtsc();
+	board_irqchip_hold(vm->board, true);
+	if (vm->ops->clock)
+		vm->ops->clock->stop(vm->engine);
 	io_loop_clock_changed(vm->loop);
 	if (vm->launched)
 		tell(vm, VM_EVENT_STOP);
@@ -74,6 +78,9 @@ static void go(struct vm *vm)
 
 		__atomic_store_n(&s->tsc_offset, s->tsc_offset - gone, __ATOMIC_RELAXED);
 	}
+	if (vm->ops->clock)
+		vm->ops->clock->go(vm->engine);
+	board_irqchip_hold(vm->board, false);
 	io_loop_clock_changed(vm->loop);
 	vm->launched = true;
 	tell(vm, VM_EVENT_RESUME);
@@ -122,16 +129,22 @@ int vm_stop_for(struct vm *vm, uint32_t why, struct lodge_err *err)
 
 int vm_ctl_stop(struct vm *vm, struct lodge_err *err)
 {
+	/* Should a save fail, it does not let the machine go on. */
+	pthread_mutex_lock(&vm->lock);
+	vm->save.go_on = false;
+	pthread_mutex_unlock(&vm->lock);
 	return vm_stop_for(vm, VM_PAUSE_USER, err);
 }
 
 int vm_ctl_cont(struct vm *vm, struct lodge_err *err)
 {
 	uint32_t why;
+	bool saving;
 
 	pthread_mutex_lock(&vm->lock);
 	why = atomic_load(&vm->pause);
-	if (!(why & (VM_PAUSE_STOPPED | VM_PAUSE_DEBUG))) {
+	saving = vm_is_being_saved(vm);
+	if (!saving && !(why & (VM_PAUSE_STOPPED | VM_PAUSE_DEBUG))) {
 		if (why & VM_PAUSE_IO)
 			drives_resume(vm->board);
 		vm_go_locked(vm, VM_PAUSE_USER | VM_PAUSE_IO);
@@ -140,6 +153,10 @@ int vm_ctl_cont(struct vm *vm, struct lodge_err *err)
 	if (why & VM_PAUSE_STOPPED)
 		return err_set(err, -EPERM,
 			       "the machine is powered off: reset it first (system_reset)");
+	if (saving)
+		return err_set(err, -EBUSY,
+			       "the machine is being saved, and stays stopped meanwhile: "
+			       "migrate_cancel lets it go on at once");
 	if (why & VM_PAUSE_DEBUG)
 		return err_set(err, -EBUSY,
 			       "a debugger has stopped the machine: let it go on from there, or "

@@ -127,6 +127,8 @@ int vm_debug_go(struct vm *vm, const enum vm_debug_how *how, struct lodge_err *e
 {
 	uint32_t why;
 
+	if (vm_is_being_saved(vm))
+		return err_set(err, -EBUSY, "the machine is being saved: wait, or migrate_cancel");
 	if (watch_waits(vm))
 		return -EALREADY;
 	prepare(vm, how);
@@ -164,6 +166,7 @@ void vm_debug_detach(struct vm *vm, bool go)
 		let_all_go(vm);
 	}
 	pthread_mutex_lock(&vm->lock);
+	go &= !vm_is_being_saved(vm);
 	vm_go_locked(vm, go ? VM_PAUSE_USER | VM_PAUSE_DEBUG : VM_PAUSE_DEBUG);
 	pthread_mutex_unlock(&vm->lock);
 	vm->debugged = false;
@@ -174,7 +177,19 @@ void vm_debug_detach(struct vm *vm, bool go)
 int vm_debug_points(struct vm *vm, const struct engine_point *points, unsigned n,
 		    struct lodge_err *err)
 {
-	return vm->ops->debug(vm->engine, points, n, err);
+	struct engine_point placed[ENGINE_POINTS_MAX];
+
+	for (unsigned i = 0; i < n && n <= ENGINE_POINTS_MAX; i++) {
+		placed[i] = points[i];
+		placed[i].gpa = GPA_NONE;
+		for (unsigned c = 0; c < vm->cfg.cpus && placed[i].kind == ENGINE_POINT_BREAK &&
+				     placed[i].gpa == GPA_NONE;
+		     c++) {
+			if (!vm_debug_translate(vm, c, points[i].lin, &placed[i].gpa))
+				placed[i].gpa = GPA_NONE;
+		}
+	}
+	return vm->ops->debug(vm->engine, placed, n, err);
 }
 
 struct x86_state *vm_debug_state(struct vm *vm, unsigned cpu)

@@ -10,12 +10,11 @@
 static int take_soft(struct vm_config *cfg, struct vm_engine_choice *out, const char *why,
 		     struct lodge_err *err)
 {
-	if (cfg->kvm.irqchip == ENGINE_IRQCHIP_SPLIT)
-		return err_set(
-			err, -ENOTSUP,
-			"kernel-irqchip=split is KVM's, and this would be the software engine, "
-			"because %s; leave the option out",
-			why);
+	if (cfg->kvm.irqchip == ENGINE_IRQCHIP_SPLIT || cfg->kvm.irqchip == ENGINE_IRQCHIP_ON)
+		return err_set(err, -ENOTSUP,
+			       "kernel-irqchip=%s is KVM's, and this would be the software engine, "
+			       "because %s; leave the option out",
+			       cfg->kvm.irqchip == ENGINE_IRQCHIP_ON ? "on" : "split", why);
 	cfg->engine = &engine_soft;
 	snprintf(out->line, sizeof(out->line), "software (%s), because %s",
 		 engine_soft_tier_name(&cfg->soft), why);

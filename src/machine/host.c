@@ -11,6 +11,7 @@ static uint64_t pio_read(void *opaque, uint16_t port, unsigned size)
 	uint64_t val;
 
 	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
 	val = bus_pio_read(vm->bus, port, size);
 	pthread_mutex_unlock(&vm->lock);
 	return val;
@@ -21,6 +22,7 @@ static void pio_write(void *opaque, uint16_t port, uint64_t val, unsigned size)
 	struct vm *vm = opaque;
 
 	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
 	bus_pio_write(vm->bus, port, val, size);
 	pthread_mutex_unlock(&vm->lock);
 }
@@ -33,6 +35,7 @@ static uint64_t mmio_read(void *opaque, unsigned cpu, gpa_t gpa, unsigned size)
 	uint64_t val;
 
 	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
 	lapic = board_lapic(vm->board, cpu);
 	if (lapic_claims(lapic, gpa))
 		val = lapic_mmio_read(lapic, (uint32_t)(gpa & (LAPIC_MMIO_LEN - 1)), size);
@@ -48,6 +51,7 @@ static void mmio_write(void *opaque, unsigned cpu, gpa_t gpa, uint64_t val, unsi
 	struct lapic *lapic;
 
 	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
 	lapic = board_lapic(vm->board, cpu);
 	if (lapic_claims(lapic, gpa))
 		lapic_mmio_write(lapic, (uint32_t)(gpa & (LAPIC_MMIO_LEN - 1)), val, size);

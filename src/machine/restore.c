@@ -233,6 +233,7 @@ int vm_restore(struct vm *vm, struct lodge_err *err)
 	/* The guest's time is that of the save until vm_start(). */
 	clock_vm_stop();
 	vm->stopped_tsc = __rdtsc();
+	board_irqchip_hold(vm->board, true);
 	board_reset_devices(vm->board);
 	/* Nothing is booted now, but a reset will read them. */
 	if (vm->cfg.kernel)

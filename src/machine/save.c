@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A running machine into a file: stop, let disks finish, write (docs/state.md).
- *
- * 1. Everything stands still while it is written: vCPUs are parked, the guest's clock is stopped, and the VM lock
- *    is held, so no device hears of the host.
- * 2. Disks are drained and flushed: what the guest was told is written is in the images, and what it was not told
- *    is in no image or is submitted again.
- *
- * Threads: see machine/ctl.h.
+ * What of a running machine is in a file of it (docs/state.md): sections, memory, what was written meanwhile. When
+ * that is done, and by whom: save_run.c. Threads: with the VM lock, every vCPU parked.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +12,7 @@
 #include "base/range.h"
 #include "machine/board_int.h"
 #include "machine/drive.h"
-#include "state/state.h"
+#include "machine/save_int.h"
 
 #define TEXT_BYTES 8192u
 
@@ -151,99 +145,40 @@ static bool next_data(void *opaque, uint64_t off, uint64_t *from, uint64_t *to)
 	return mem_next_data(opaque, off, from, to);
 }
 
-/* All of it, with the VM lock and everything at rest. */
-static int write_all(struct vm *vm, const char *path, bool runs, struct vm_saved *out,
-		     struct lodge_err *err)
+int save_sections(struct vm *vm, struct state_writer *w, bool runs, struct lodge_err *err)
 {
-	struct state_writer *w = state_writer_new(path, mem_backing_bytes(vm->mem), err);
-	int r;
+	int r = add_machine(vm, w, runs, err);
 
-	if (!w)
-		return -EIO;
-	r = add_machine(vm, w, runs, err);
 	if (!r) {
 		add_options(vm, w);
 		r = add_drives(vm, w, err);
 	}
 	if (!r)
 		r = add_cpus(vm, w, err);
-	if (!r)
-		r = board_save(vm->board, w, err);
-	if (!r)
-		r = state_writer_memory(w, mem_base(vm->mem), next_data, vm->mem, err);
-	if (r) {
-		state_writer_abort(w);
-		return r;
+	return r ? r : board_save(vm->board, w, err);
+}
+
+int save_some_memory(struct vm *vm, struct state_writer *w, struct lodge_err *err)
+{
+	return state_writer_some(w, mem_base(vm->mem), next_data, vm->mem, SAVE_PIECE_BYTES, err);
+}
+
+int save_noted(struct vm *vm, struct state_writer *w, const uint64_t *bits, struct lodge_err *err)
+{
+	uint64_t pages = mem_backing_bytes(vm->mem) >> PAGE_BITS;
+	int r = 0;
+
+	for (uint64_t p = 0; p < pages && !r; p++) {
+		uint64_t first = p;
+
+		if (!(bits[p / 64] >> p % 64)) {
+			p |= 63;
+			continue;
+		}
+		while (p < pages && bits[p / 64] >> p % 64 & 1)
+			p++;
+		r = state_writer_again(w, mem_base(vm->mem), first << PAGE_BITS,
+				       (p - first) << PAGE_BITS, err);
 	}
-	out->data_bytes = state_writer_data_bytes(w);
-	return state_writer_finish(w, err);
-}
-
-/* ---- The whole ---------------------------------------------------------------------------------- */
-
-static int save_locked(struct vm *vm, const char *path, bool runs, struct vm_saved *out,
-		       struct lodge_err *err)
-{
-	int r = board_can_save(vm->board, err);
-
-	if (r)
-		return r;
-	drives_drain(vm->board);
-	r = drives_flush(vm->board);
-	out->stop_ns = clock_mono_ns();
-	if (r)
-		return err_set(err, r,
-			       "not all that the guest wrote could be brought to its disks");
-	return write_all(vm, path, runs, out, err);
-}
-
-static int save(struct vm *vm, const char *path, struct vm_saved *out, struct lodge_err *err)
-{
-	uint64_t start = clock_mono_ns();
-	bool runs;
-	int r;
-
-	*out = (struct vm_saved){.memory_bytes = mem_backing_bytes(vm->mem)};
-	if (!vm->cfg.said)
-		return err_set(err, -ENOTSUP,
-			       "this machine was not made by options that could be "
-			       "saved");
-	pthread_mutex_lock(&vm->lock);
-	r = board_can_save(vm->board, err);
-	pthread_mutex_unlock(&vm->lock);
-	if (r)
-		return r;
-	if (atomic_load(&vm->pause) & VM_PAUSE_STOPPED)
-		return err_set(err, -EPERM, "the machine is powered off; there is nothing to save");
-	runs = !(atomic_load(&vm->pause) & VM_PAUSE_USER);
-	r = vm_ctl_stop(vm, err);
-	if (r)
-		return r;
-	pthread_mutex_lock(&vm->lock);
-	r = save_locked(vm, path, runs, out, err);
-	if (r && runs)
-		vm_go_locked(vm, VM_PAUSE_USER);
-	pthread_mutex_unlock(&vm->lock);
-	if (out->stop_ns)
-		out->stop_ns -= start;
-	out->total_ns = clock_mono_ns() - start;
 	return r;
-}
-
-int vm_ctl_save(struct vm *vm, const char *path, struct vm_saved *out, struct lodge_err *err)
-{
-	int r = save(vm, path, out, err);
-
-	vm->save_state = r ? VM_SAVE_FAILED : VM_SAVED;
-	vm->saved = *out;
-	if (r)
-		vm->save_why = *err;
-	return r;
-}
-
-enum vm_save_state vm_ctl_saved(struct vm *vm, struct vm_saved *out, struct lodge_err *why)
-{
-	*out = vm->saved;
-	*why = vm->save_why;
-	return vm->save_state;
 }

@@ -22,6 +22,7 @@ int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err 
 	if (!s)
 		return -ENODEV;
 	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
 	r = s->draw(s->opaque, pic);
 	pthread_mutex_unlock(&vm->lock);
 	return r ? err_set(err, r, "no memory for a picture of the screen") : 0;
@@ -35,6 +36,7 @@ int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *e
 	if (!s)
 		return -ENODEV;
 	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
 	if (s->text)
 		r = s->text(s->opaque, text);
 	pthread_mutex_unlock(&vm->lock);
@@ -48,6 +50,9 @@ struct display_lines vm_screen_changed(struct vm *vm)
 
 	if (!s)
 		return DISPLAY_NO_LINES;
+	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
+	pthread_mutex_unlock(&vm->lock);
 	s->look(s->opaque);
 	pthread_mutex_lock(&vm->lock);
 	lines = s->changed(s->opaque);

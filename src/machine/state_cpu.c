@@ -6,7 +6,8 @@
  * file is checked as if the processor would load it: no engine sees a state it could not have made.
  *
  * Source: Intel SDM vol. 3A §2.5 (control registers), §13.4 (XSAVE area), vol. 1 §3.3.7.1 (canonical addresses).
- * Saved state: version 1. Threads: with every vCPU parked.
+ * Saved state: version 2 of vCPUs (1 had no interrupt on its way and no MSRs of hypervisors), 1 of CPUID.
+ * Threads: with every vCPU parked.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -84,7 +85,24 @@ static const struct state_field cpu_fields[] = {
 	STATE_FIELD(struct cpu_state, s.init_pending),
 	STATE_FIELD(struct cpu_state, s.sipi_pending),
 	STATE_FIELD(struct cpu_state, s.sipi_vector),
+	STATE_FIELD_SINCE(struct cpu_state, s.irq_taken, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.irq_vector, 2),
 	STATE_BUFFER(struct cpu_state, s.xsave),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.system_time, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.wall_clock, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.steal_time, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.eoi, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.pv.poll_control, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.guest_os_id, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.hypercall, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.reference_tsc, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.runtime, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.apic_assist, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.scontrol, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.siefp, 2),
+	STATE_FIELD_SINCE(struct cpu_state, s.hv.simp, 2),
+	STATE_ARRAY_SINCE(struct cpu_state, s.hv.sint, 2),
+	STATE_ARRAY_SINCE(struct cpu_state, s.hv.stimer, 2),
 	STATE_END,
 };
 
@@ -155,7 +173,14 @@ static bool xsave_ok(const struct x86_state *s, const struct x86_cpuid *id)
 static bool bools_ok(const struct x86_state *s)
 {
 	return bool_ok(&s->nmi_pending) && bool_ok(&s->nmi_blocked) && bool_ok(&s->init_pending) &&
-	       bool_ok(&s->sipi_pending);
+	       bool_ok(&s->sipi_pending) && bool_ok(&s->irq_taken);
+}
+
+/* Where an interrupt is delivered, one can be. */
+static bool irq_ok(const struct x86_state *s)
+{
+	return !s->irq_taken ||
+	       ((s->rflags & FLAG_IF) && !s->int_shadow && s->run_state == X86_RUNNING);
 }
 
 static bool pat_ok(uint64_t pat)
@@ -174,7 +199,7 @@ static int cpu_post_load(struct device *dev)
 	struct cpu_state *c = container_of(dev, struct cpu_state, dev);
 	const struct x86_state *s = &c->s;
 
-	if (!bools_ok(s) || !segments_ok(s) || !modes_ok(s) || !xsave_ok(s, c->id) ||
+	if (!bools_ok(s) || !irq_ok(s) || !segments_ok(s) || !modes_ok(s) || !xsave_ok(s, c->id) ||
 	    !pat_ok(s->pat))
 		return -EINVAL;
 	if (s->run_state > X86_SHUTDOWN || s->int_shadow & ~(X86_SHADOW_STI | X86_SHADOW_SS) ||
@@ -189,7 +214,7 @@ static int cpu_post_load(struct device *dev)
 }
 
 static const struct device_class cpu_class = {
-	.name = "cpu", .version = 1, .fields = cpu_fields, .post_load = cpu_post_load};
+	.name = "cpu", .version = 2, .fields = cpu_fields, .post_load = cpu_post_load};
 
 long vm_cpu_save(struct vm *vm, unsigned cpu, uint8_t *buf, size_t cap)
 {
@@ -230,6 +255,7 @@ int vm_cpu_load(struct vm *vm, unsigned cpu, const uint8_t *buf, size_t len, str
 	memset(c, 0, sizeof(*c));
 	c->dev.cls = &cpu_class;
 	c->id = &vm->cpuid;
+	x86_state_reset(&c->s, cpu == 0); /* for what an older version does not say */
 	r = device_load(&c->dev, buf, len, err);
 	if (!r) {
 		s = vm->ops->state(v);

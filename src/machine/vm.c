@@ -200,6 +200,8 @@ static int make_engine(struct vm *vm, struct lodge_err *err)
 	if (!vm->cpus)
 		return err_set(err, -ENOMEM, "no memory for %u vCPUs", vm->cfg.cpus);
 	vm->ops = vm->cfg.engine ? vm->cfg.engine : &engine_soft;
+	if (vm->ops == &engine_soft && x86_cpuid_needs_kvm(&vm->cpuid, err))
+		return -ENOTSUP;
 	vm->engine = vm->ops->create(&ec, err);
 	if (!vm->engine)
 		return -ENOMEM;
@@ -221,6 +223,7 @@ static int init_locks(struct vm *vm, struct lodge_err *err)
 	pthread_mutex_init(&vm->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
 	pthread_mutex_init(&vm->run_lock, NULL);
+	pthread_mutex_init(&vm->save.lock, NULL);
 	pthread_cond_init(&vm->run_cond, NULL);
 	pthread_cond_init(&vm->parked_cond, NULL);
 	vm->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -354,6 +357,7 @@ static void reset(struct vm *vm, enum vm_cause cause)
 	int r;
 
 	pthread_mutex_lock(&vm->lock);
+	atomic_store(&vm->save.spoilt, true);
 	r = board_reset(vm->board, &err);
 	/* Switched off no longer; somebody has to let it go on. */
 	if (atomic_load(&vm->pause) & VM_PAUSE_STOPPED) {
@@ -437,6 +441,7 @@ void vm_stop(struct vm *vm)
 {
 	if (vm->cpus && vm->engine) {
 		vm_pause(vm, VM_PAUSE_QUIT);
+		vm_ctl_save_end(vm);
 		vm_cpus_join(vm);
 	}
 	if (vm->io_started) {
@@ -482,6 +487,7 @@ void vm_free(struct vm *vm)
 		close(vm->event_fd);
 	pthread_cond_destroy(&vm->parked_cond);
 	pthread_cond_destroy(&vm->run_cond);
+	pthread_mutex_destroy(&vm->save.lock);
 	pthread_mutex_destroy(&vm->run_lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

@@ -112,6 +112,9 @@ struct vm_config {
 	const char *const *said;
 	unsigned n_said;
 	const char *folder;
+	/* The process shuts itself in before vm_start; who starts NAT processes for it then (net_host.starter). */
+	bool shut_in;
+	int net_starter;
 	/* Go on with this saved machine instead of booting; borrowed until vm_new() returns. */
 	struct state_file *restore;
 	bool restore_check; /* all of its memory is read and compared with its checksums first */
@@ -183,18 +186,30 @@ void vm_request_reset(struct vm *vm);
 void vm_request_poweroff(struct vm *vm);
 
 /*
- * Write the machine to a file: it is stopped first and stays so, and a failure lets it go on if it ran.
- * -errno with a sentence, and no file then. As machine/ctl.h.
+ * Write the machine to a file, by a thread of its own: it is stopped first and stays so; a failure lets it go on if it
+ * ran, and leaves no file. -errno with a sentence when it does not begin. As machine/ctl.h.
  */
+int vm_ctl_save(struct vm *vm, const char *path, struct lodge_err *err) MUST_CHECK;
+/* It ends as soon as it can; nothing when there is none. */
+void vm_ctl_save_cancel(struct vm *vm);
+/* The same, and wait for it: before vm_stop, when no monitor can start another. */
+void vm_ctl_save_end(struct vm *vm);
+
 struct vm_saved {
-	uint64_t memory_bytes,
-		data_bytes;	    /* of guest memory, firmware, video; what of it was not zero */
+	/* Of guest memory, firmware, video; looked at so far; written so far, being not zero. */
+	uint64_t memory_bytes, done_bytes, data_bytes;
 	uint64_t stop_ns, total_ns; /* until vCPUs and disks stood still; in all */
 };
-int vm_ctl_save(struct vm *vm, const char *path, struct vm_saved *out,
-		struct lodge_err *err) MUST_CHECK;
-/* What became of the last one; *out of one that went well, *why of one that did not. */
-enum vm_save_state { VM_NEVER_SAVED, VM_SAVED, VM_SAVE_FAILED };
+/* What became of the last one, or how far it is: *why when it failed. Any thread. */
+enum vm_save_state {
+	VM_NEVER_SAVED,
+	VM_SAVE_SETUP,
+	VM_SAVING,
+	VM_SAVE_CANCELLING,
+	VM_SAVED,
+	VM_SAVE_FAILED,
+	VM_SAVE_CANCELLED,
+};
 enum vm_save_state vm_ctl_saved(struct vm *vm, struct vm_saved *out, struct lodge_err *why);
 
 /*

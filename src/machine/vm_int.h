@@ -33,6 +33,7 @@
 #define VM_PAUSE_USER 32u   /* somebody said stop, or -S */
 #define VM_PAUSE_START 64u  /* not all threads are there yet */
 #define VM_PAUSE_DEBUG 128u /* a debugger looks at the guest */
+#define VM_PAUSE_LOOK 256u  /* for a moment: a monitor reads registers */
 /* Those for which the guest's clock stands still. */
 #define VM_PAUSE_CLOCK (VM_PAUSE_STOPPED | VM_PAUSE_IO | VM_PAUSE_USER | VM_PAUSE_DEBUG)
 
@@ -95,10 +96,21 @@ struct vm {
 	bool debugged;	      /* a debugger is there; the monitors' threads */
 	uint64_t stopped_tsc; /* the host's TSC when the clock stopped; 0: it goes */
 
-	/* Of the last vm_ctl_save(), for vm_ctl_saved(); the control thread's. */
-	enum vm_save_state save_state;
-	struct vm_saved saved;
-	struct lodge_err save_why;
+	/* The save that goes on, or the last one (save_run.c). */
+	struct {
+		pthread_mutex_t lock; /* state, figures, start_ns, why */
+		enum vm_save_state state;
+		struct vm_saved figures;
+		uint64_t start_ns;
+		struct lodge_err why;
+		pthread_t
+			thread; /* these three: the control thread's, and main's when that has ended */
+		bool started;
+		char *path;
+		bool runs, go_on;    /* it ran; it is to run after a failure. With the VM lock */
+		_Atomic bool cancel; /* written by any, read by the save's thread */
+		_Atomic bool spoilt; /* the same: the machine was reset */
+	} save;
 
 	/* Set before threads start. */
 	void (*listener)(void *opaque, const struct vm_event *ev);
@@ -155,6 +167,12 @@ void vm_go_locked(struct vm *vm, uint32_t why);
 /* The host's TSC as the guest's is made of it. With the VM lock, or with the vCPUs parked. */
 uint64_t vm_host_tsc(const struct vm *vm);
 
+/* ---- save_run.c ----------------------------------------------------------------------------- */
+
+bool vm_save_goes_on(enum vm_save_state state);
+/* Any thread: a save goes on, so the machine stays stopped. */
+bool vm_is_being_saved(struct vm *vm);
+
 /* ---- state_cpu.c: vCPUs as saved state ---------------------------------------------------------- */
 
 #define STATE_CPU_BYTES 16384u
@@ -187,6 +205,11 @@ int vm_restore(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 
 /* Guest memory is mapped from `path`: when that can no longer be read, the process ends with a sentence. */
 void vm_watch_file(const struct vm *vm, const char *path);
+
+/* ---- board_shortcut.c --------------------------------------------------------------------------- */
+
+/* Guests' writes that the engine has kept come to their devices. With the VM lock, before a device is accessed. */
+void vm_drain_locked(struct vm *vm);
 
 /* ---- cpu_dump.c ----------------------------------------------------------------------------- */
 

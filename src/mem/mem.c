@@ -407,6 +407,20 @@ uint8_t *mem_ptr(const struct mem *mem, gpa_t gpa, uint64_t len, bool write)
 	return p;
 }
 
+void mem_note_writes(struct mem *mem, uint64_t *bits)
+{
+	__atomic_store_n(&mem->noted, bits, __ATOMIC_RELAXED);
+}
+
+/* vCPUs come here, too, without the lock; whoever has the notes made has parked them before. */
+static void note(struct mem *mem, uint64_t first, uint64_t last)
+{
+	uint64_t *bits = __atomic_load_n(&mem->noted, __ATOMIC_RELAXED);
+
+	for (uint64_t page = first; bits && page <= last; page++)
+		bits[page / 64] |= 1ull << page % 64;
+}
+
 void mem_wrote_backing(struct mem *mem, uint64_t off, uint64_t len)
 {
 	uint64_t last;
@@ -414,6 +428,7 @@ void mem_wrote_backing(struct mem *mem, uint64_t off, uint64_t len)
 	if (!len || !range_ok(off, len, mem->backing_bytes))
 		return;
 	last = (off + len - 1) >> PAGE_BITS;
+	note(mem, off >> PAGE_BITS, last);
 
 	for (uint64_t page = off >> PAGE_BITS; page <= last; page++) {
 		uint8_t old =

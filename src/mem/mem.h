@@ -35,7 +35,8 @@ struct mem_range {
 #define MEM_PAGE_DIRTY 2u    /* written since the flag was last cleared */
 #define MEM_PAGE_WRITABLE 4u /* a vCPU may hold a translation it writes by (the engine's own) */
 #define MEM_PAGE_MARKING 8u  /* the engine takes such translations away (its own) */
-#define MEM_PAGE_GONE 16u    /* discarded: what the mapped file has there does not count (mem_data.c) */
+#define MEM_PAGE_GONE \
+	16u /* discarded: what the mapped file has there does not count (mem_data.c) */
 
 struct mem_listener {
 	/* The map or the A20 mask changed: drop every cached translation. */
@@ -111,6 +112,12 @@ void mem_wrote_backing(struct mem *mem, uint64_t off, uint64_t len);
  * at a byte a page when nothing was. Waits for vCPUs: without the VM lock; one caller a page.
  */
 uint64_t mem_take_dirty(struct mem *mem, uint64_t off, uint64_t len, uint64_t *bits);
+
+/*
+ * From now on every page that anybody but a vCPU writes, or that is discarded, gets its bit in `bits`, one a page of the
+ * backing; NULL: no more. The bits are changed with the VM lock held, by whoever writes. With the VM lock.
+ */
+void mem_note_writes(struct mem *mem, uint64_t *bits);
 
 /*
  * The guest does not need what is in [gpa, gpa+len): whole pages of it that are RAM go back to the host and read as

@@ -27,6 +27,7 @@ struct mem {
 	uint32_t version; /* of map and A20: partner mem_version() */
 	uint64_t a20_mask; /* all ones, or without bit 20; relaxed: listeners order a change */
 	struct mem_listener listener;
+	uint64_t *noted; /* mem_note_writes(); with the VM lock */
 	struct mem_range scratch[MAP_RANGES + 2];
 	struct map_slot slot[MAP_SLOTS];
 };

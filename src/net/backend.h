@@ -14,7 +14,8 @@ struct net_backend;
 
 struct net_backend_ops {
 	const char *type;
-	void (*close)(struct net_backend *nb); /* frees it */
+	void (*close)(struct net_backend *nb);	/* frees it */
+	bool (*retire)(struct net_backend *nb); /* net_backend_retire(); NULL: at once */
 	/* End n > 0 of one with several queues. NULL: it has one. */
 	struct net_end *(*queue)(struct net_backend *nb, unsigned n);
 	/*

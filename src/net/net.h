@@ -11,6 +11,7 @@
 #ifndef LODGE_NET_NET_H
 #define LODGE_NET_NET_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -93,6 +94,12 @@ struct net_backend; /* an end with a life of its own */
 struct net_host {
 	struct io_loop *loop;
 	void *opaque;
+	/*
+	 * For back ends that come while the machine runs: who starts processes for it (net/starter.h; fd + 1, 0: it does
+	 * itself), and the VM lock, which is not held: it is taken where it has to be (NULL: it is held, or nothing runs).
+	 */
+	int starter;
+	pthread_mutex_t *lock;
 };
 
 /*
@@ -102,6 +109,11 @@ struct net_host {
 struct net_backend *net_backend_open(struct props *p, const struct net_host *host,
 				     struct lodge_err *err);
 void net_backend_close(struct net_backend *nb); /* NULL is allowed */
+/*
+ * The guest has it no more. True: close it, now. False: something of it still ends by itself, on the io thread, and
+ * net_backend_retire() says true later.
+ */
+bool net_backend_retire(struct net_backend *nb);
 const char *net_backend_id(const struct net_backend *nb);
 struct net_end *net_backend_end(struct net_backend *nb);
 /* A back end with several queues has an end for each; the first is net_backend_end(). */

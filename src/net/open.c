@@ -83,6 +83,13 @@ void net_backend_close(struct net_backend *nb)
 	nb->ops->close(nb);
 }
 
+bool net_backend_retire(struct net_backend *nb)
+{
+	for (unsigned i = 0; i < net_backend_queues(nb); i++)
+		net_disconnect(net_backend_queue(nb, i));
+	return !nb->ops->retire || nb->ops->retire(nb);
+}
+
 const char *net_backend_id(const struct net_backend *nb)
 {
 	return nb->id;

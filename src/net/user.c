@@ -25,6 +25,7 @@
 #include "net/backend.h"
 #include "net/gro.h"
 #include "net/offload.h"
+#include "net/starter.h"
 #include "net/user_int.h"
 
 #define START_MS 20000
@@ -34,7 +35,9 @@
 
 struct net_user {
 	struct net_backend nb;
-	pid_t pid; /* 0: there is no helper any more */
+	bool alive; /* there is a helper */
+	bool retired;
+	pid_t pid; /* 0: it is not our child, and ends with its sockets */
 	int pidfd, data, ctl;
 	struct io_watch *death, *frames;
 	bool want_out;	    /* waiting for room in the socket */
@@ -73,7 +76,7 @@ static bool user_receive(void *opaque, const struct iovec *iov, unsigned n,
 	struct iovec whole = {u->whole, 0};
 	struct msghdr m = {.msg_iov = v};
 
-	if (!u->pid || net_iov_bytes(iov, n) > NET_FRAME_MAX)
+	if (!u->alive || net_iov_bytes(iov, n) > NET_FRAME_MAX)
 		return true; /* lost */
 	if (n >= ARRAY_SIZE(v)) {
 		/* Very many pieces: one. */
@@ -141,6 +144,8 @@ static void put_down(struct net_user *u)
 {
 	if (u->pid)
 		kill(u->pid, SIGKILL);
+	else
+		shutdown(u->ctl, SHUT_RDWR);
 	io_watch_del(u->frames);
 	u->frames = NULL;
 }
@@ -204,6 +209,7 @@ static int bury(struct net_user *u)
 		waitpid(u->pid, &status, 0);
 		u->pid = 0;
 	}
+	u->alive = false;
 	close_fd(&u->pidfd);
 	return status;
 }
@@ -211,10 +217,16 @@ static int bury(struct net_user *u)
 static void user_died(void *opaque, uint32_t events)
 {
 	struct net_user *u = opaque;
+	bool child = u->pid, retired = u->retired;
 	int status = bury(u);
 
 	(void)events;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+	if (retired)
+		return;
+	if (!child)
+		net_backend_say(&u->nb,
+				"the NAT process has ended; the guest's cable is unplugged");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		net_backend_say(&u->nb,
 				"the NAT process tried a system call that it may not make, and was "
 				"ended; the guest's cable is unplugged");
@@ -225,6 +237,21 @@ static void user_died(void *opaque, uint32_t events)
 				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	u->held = u->want_out = false;
 	net_set_link(&u->nb.end, false);
+}
+
+/* No call here that ends a process: the helper does so itself, and its pidfd tells the io thread. */
+static bool user_retire(struct net_backend *nb)
+{
+	struct net_user *u = of(nb);
+
+	if (!u->retired) {
+		u->retired = true;
+		io_watch_del(u->frames);
+		u->frames = NULL;
+		close_fd(&u->data);
+		close_fd(&u->ctl);
+	}
+	return !u->alive;
 }
 
 static void user_close(struct net_backend *nb)
@@ -250,39 +277,65 @@ static void __attribute__((noreturn)) become_helper(int data, int ctl)
 	_exit(127);
 }
 
-static int start_helper(struct net_user *u, struct lodge_err *err)
+int net_user_spawn(struct net_user_child *out)
 {
-	int data[2] = {-1, -1}, ctl[2] = {-1, -1}, bytes = SOCKET_BYTES;
+	int data[2] = {-1, -1}, ctl[2] = {-1, -1}, bytes = SOCKET_BYTES, r;
 	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
 
+	*out = (struct net_user_child){.pidfd = -1};
 	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, data) || socketpair(AF_UNIX, type, 0, ctl))
 		goto fail;
 	for (unsigned i = 0; i < 2; i++) {
 		if (setsockopt(data[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
 			setsockopt(data[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	}
-	u->pid = fork();
-	if (u->pid == 0)
+	out->pid = fork();
+	if (out->pid == 0)
 		become_helper(data[1], ctl[1]);
-	if (u->pid < 0) {
-		u->pid = 0;
+	if (out->pid < 0)
 		goto fail;
-	}
-	u->data = data[0];
-	u->ctl = ctl[0];
+	out->data = data[0];
+	out->ctl = ctl[0];
+	out->pidfd = (int)syscall(SYS_pidfd_open, out->pid, 0);
+	if (out->pidfd < 0)
+		goto fail;
 	close(data[1]);
 	close(ctl[1]);
-	u->pidfd = (int)syscall(SYS_pidfd_open, u->pid, 0);
-	if (u->pidfd < 0)
-		return err_set(err, -errno, "cannot watch the NAT process: %s", strerror(errno));
 	return 0;
 fail:
-	err_set(err, -errno, "cannot start the NAT process: %s", strerror(errno));
+	r = -errno;
 	for (unsigned i = 0; i < 2; i++) {
 		close_fd(&data[i]);
 		close_fd(&ctl[i]);
 	}
-	return -EIO;
+	if (out->pid > 0) {
+		kill(out->pid, SIGKILL);
+		waitpid(out->pid, NULL, 0);
+	}
+	out->pid = 0;
+	return r;
+}
+
+static int start_helper(struct net_user *u, const struct net_host *host, struct lodge_err *err)
+{
+	struct net_user_child child = {.pidfd = -1, .data = -1, .ctl = -1};
+	int r;
+
+	if (host->starter) {
+		r = net_starter_ask(host->starter - 1, &child, err);
+	} else {
+		r = net_user_spawn(&child);
+		if (r)
+			err_set(err, r, "cannot start the NAT process: %s", strerror(-r));
+	}
+	if (r)
+		return r;
+	u->alive = true;
+	u->pid = child.pid;
+	u->pidfd = child.pidfd;
+	u->data = child.data;
+	u->ctl = child.ctl;
+	return 0;
 }
 
 static int send_request(struct net_user *u, const void *req, size_t len, struct lodge_err *err)
@@ -290,9 +343,9 @@ static int send_request(struct net_user *u, const void *req, size_t len, struct 
 	struct net_user_answer late;
 
 	/* An answer that came too late for its question is not this one's. */
-	while (u->pid && recv(u->ctl, &late, sizeof(late), MSG_DONTWAIT) > 0)
+	while (u->alive && recv(u->ctl, &late, sizeof(late), MSG_DONTWAIT) > 0)
 		;
-	if (!u->pid || send(u->ctl, req, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	if (!u->alive || send(u->ctl, req, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return err_set(err, -EPIPE, "the NAT process has ended");
 	return 0;
 }
@@ -424,6 +477,7 @@ static void user_hostfwds(struct net_backend *nb, char *out, size_t size)
 static const struct net_backend_ops user_ops = {
 	.type = "user",
 	.close = user_close,
+	.retire = user_retire,
 	.hostfwd_ask = user_hostfwd_ask,
 	.hostfwd_answer = user_hostfwd_answer,
 	.hostfwds = user_hostfwds,
@@ -432,16 +486,17 @@ static const struct net_backend_ops user_ops = {
 /* ---- Opening ------------------------------------------------------------------------------------
  */
 
-static int user_start(struct net_user *u, struct props *p, struct lodge_err *err)
+static int user_start(struct net_user *u, struct props *p, const struct net_host *host,
+		      struct lodge_err *err)
 {
-	static struct net_user_config c;
+	struct net_user_config c;
 	struct net_user_answer a;
 	const char *rule;
 	int r = net_user_parse(&c, p, err);
 
 	if (r)
 		return r;
-	r = start_helper(u, err);
+	r = start_helper(u, host, err);
 	if (!r)
 		r = ask(u, &c, sizeof(c), START_MS, &a, err);
 	if (!r && a.error)
@@ -464,10 +519,14 @@ struct net_backend *net_user_open(struct props *p, const struct net_host *host,
 	u->pidfd = u->data = u->ctl = -1;
 	net_end_init(&u->nb.end, &user_end_ops, u,
 		     NET_CAN_CSUM | NET_CAN_TSO4 | NET_CAN_TSO6 | NET_CAN_ECN);
-	if (user_start(u, p, err))
+	if (user_start(u, p, host, err))
 		goto fail;
+	if (host->lock)
+		pthread_mutex_lock(host->lock);
 	u->death = io_watch_add(host->loop, u->pidfd, EPOLLIN, user_died, u);
 	u->frames = io_watch_add(host->loop, u->data, EPOLLIN, user_frames, u);
+	if (host->lock)
+		pthread_mutex_unlock(host->lock);
 	if (u->death && u->frames)
 		return &u->nb;
 	err_set(err, -ENOMEM, "cannot watch the NAT process");

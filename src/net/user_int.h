@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/props.h"
@@ -54,6 +55,17 @@ struct net_user_answer {
 	int32_t error; /* 0 or a positive errno */
 	char msg[256]; /* a sentence for set-up; may be empty */
 };
+
+/* ---- user.c ----------------------------------------------------------------------------------- */
+
+/* A helper that was started, and waits for its configuration. */
+struct net_user_child {
+	pid_t pid; /* 0: it is no child of ours */
+	int pidfd, data, ctl;
+};
+
+/* Socket pairs and the process, which runs as NET_HELPER_ROLE. -errno. */
+int net_user_spawn(struct net_user_child *out) MUST_CHECK;
 
 /* ---- user_opts.c ------------------------------------------------------------------------------ */
 

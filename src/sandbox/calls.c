@@ -110,7 +110,7 @@ static const struct sandbox_call calls[] = {
 	CALL(writev, I | V),
 	CALL(close, ALL),
 	CALL(recvfrom, DEVICES),
-	CALL(recvmsg, M | I | V),
+	CALL(recvmsg, M | C | I | V), /* control: a new network's descriptors */
 	CALL(recvmmsg, I | V),
 	CALL(sendto, DEVICES),
 	CALL(sendmsg, M | I | V),

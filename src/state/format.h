@@ -32,7 +32,7 @@ enum {
 #define SEC_NAME_LEN 16u
 
 /* Contents of the section "memory": u32 bytes a chunk, u32 chunks, then a CRC of each. */
-#define STATE_CHUNK (1u << 20)
+#define STATE_CHUNK STATE_CHUNK_BYTES
 #define STATE_MEMORY "memory"
 
 #endif

@@ -22,6 +22,7 @@
 #define STATE_SECTIONS_MAX 4096u
 #define STATE_SECTIONS_BYTES (64u << 20)
 #define STATE_MEMORY_MAX (2ull << 40)
+#define STATE_CHUNK_BYTES (1u << 20) /* of memory, with a checksum each */
 
 /* ---- Writing ------------------------------------------------------------------------------------ */
 
@@ -31,13 +32,26 @@ struct state_writer;
 struct state_writer *state_writer_new(const char *path, uint64_t memory_len, struct lodge_err *err);
 /* One more section; names may come several times. Errors show at the end. */
 void state_writer_add(struct state_writer *w, const char *name, const void *p, size_t len);
+/* Take back all sections so far: they were to be known by their size. */
+void state_writer_drop_sections(struct state_writer *w);
 /*
- * All of memory, once, behind the last section: `next` says where the next bytes may be that are not zero, from `off` on, as whole pages
- * [*from, *to), and false when there are none; only those of `base` are looked at.
+ * Memory. It comes behind the sections, those that are there when it begins: more may be added afterwards only if
+ * their bytes are kept free (`spare`). Then piece by piece, about `bytes` at a time: `next` says where the next bytes may
+ * be that are not zero, from `off` on, as whole pages [*from, *to), and false when there are none; only those of
+ * `base` are looked at. 1: there is more.
  */
-int state_writer_memory(struct state_writer *w, const uint8_t *base,
-			bool (*next)(void *opaque, uint64_t off, uint64_t *from, uint64_t *to),
-			void *opaque, struct lodge_err *err) MUST_CHECK;
+int state_writer_memory(struct state_writer *w, size_t spare, struct lodge_err *err) MUST_CHECK;
+int state_writer_some(struct state_writer *w, const uint8_t *base,
+		      bool (*next)(void *opaque, uint64_t off, uint64_t *from, uint64_t *to),
+		      void *opaque, uint64_t bytes, struct lodge_err *err) MUST_CHECK;
+/*
+ * Whole pages [off, off + len) are written again, if they were already: they have changed. Nobody writes the
+ * chunks (STATE_CHUNK_BYTES) they lie in meanwhile.
+ */
+int state_writer_again(struct state_writer *w, const uint8_t *base, uint64_t off, uint64_t len,
+		       struct lodge_err *err) MUST_CHECK;
+/* How much of memory is done. */
+uint64_t state_writer_done_bytes(const struct state_writer *w);
 /* How many bytes of memory were not zero, as of now. */
 uint64_t state_writer_data_bytes(const struct state_writer *w);
 /* The file gets its name. 0, or -errno with a sentence, and no file. Frees `w` in both cases. */

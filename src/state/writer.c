@@ -3,7 +3,7 @@
  * Writing the file of a saved machine. Source: docs/state.md. Threads: the owner's.
  *
  * The order on the disk is header, sections, memory; the order of writing is memory, sections, header, since
- * the checksums of memory are a section.
+ * the checksums of memory are a section, and since what devices do meanwhile is to be in their sections.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +29,13 @@ struct state_writer {
 	unsigned count;
 	bool no_room, too_much;
 	uint64_t memory_len, memory_off, data_bytes;
+	size_t sections_end; /* sections with that of the sums end here at most, in the file */
+	struct memory_walk {
+		uint32_t crc, zero_chunk;
+		uint64_t run, run_end; /* pages that are still to be written */
+		uint64_t at;	       /* the CRC of this chunk is of what is before */
+		int error;
+	} m;
 	uint8_t *sums; /* contents of the section "memory" */
 	size_t sums_len;
 };
@@ -186,62 +193,57 @@ static bool is_zero(const uint8_t *page)
 	return true;
 }
 
-struct memory_walk {
-	struct state_writer *w;
-	const uint8_t *base;
-	uint32_t crc, zero_chunk;
-	uint64_t run; /* where the pages begin that are still to be written */
-	uint64_t run_end;
-	uint64_t at; /* the CRC of this chunk is of what is before */
-	int error;
-};
-
 static const uint8_t zero_page[STATE_PAGE] __attribute__((aligned(64)));
 
-static void write_run(struct memory_walk *m)
+static void write_run(struct state_writer *w, const uint8_t *base)
 {
+	struct memory_walk *m = &w->m;
+
 	if (m->run_end > m->run && !m->error)
-		m->error = write_at(m->w->fd, m->base + m->run, m->run_end - m->run,
-				    m->w->memory_off + m->run);
-	m->w->data_bytes += m->run_end - m->run;
+		m->error =
+			write_at(w->fd, base + m->run, m->run_end - m->run, w->memory_off + m->run);
+	w->data_bytes += m->run_end - m->run;
 	m->run = m->run_end = 0;
 }
 
-static void end_chunk(struct memory_walk *m)
+static void end_chunk(struct state_writer *w)
 {
-	uint64_t n = (m->at - 1) / STATE_CHUNK;
+	uint64_t n = (w->m.at - 1) / STATE_CHUNK;
 
-	st_le32(m->w->sums + 8 + 4 * n, m->crc);
-	m->crc = 0;
+	st_le32(w->sums + 8 + 4 * n, w->m.crc);
+	w->m.crc = 0;
 }
 
-static void one_page(struct memory_walk *m, bool data)
+static void one_page(struct state_writer *w, const uint8_t *base, bool data)
 {
-	const uint8_t *p = data ? m->base + m->at : zero_page;
+	struct memory_walk *m = &w->m;
+	const uint8_t *p = data ? base + m->at : zero_page;
 
 	if (data && is_zero(p))
 		data = false;
 	if (data && m->run_end == m->at && m->run_end > m->run) {
 		m->run_end += STATE_PAGE;
 	} else if (data) {
-		write_run(m);
+		write_run(w, base);
 		m->run = m->at;
 		m->run_end = m->at + STATE_PAGE;
 	}
 	m->crc = crc32c(m->crc, p, STATE_PAGE);
 	m->at += STATE_PAGE;
-	if (m->at % STATE_CHUNK == 0 || m->at == m->w->memory_len) {
-		write_run(m);
-		end_chunk(m);
+	if (m->at % STATE_CHUNK == 0 || m->at == w->memory_len) {
+		write_run(w, base);
+		end_chunk(w);
 	}
 }
 
 /* Nothing is there up to `to`; whole chunks of zeros have one sum. */
-static void skip(struct memory_walk *m, uint64_t to)
+static void skip(struct state_writer *w, const uint8_t *base, uint64_t to)
 {
+	struct memory_walk *m = &w->m;
+
 	while (m->at < to) {
 		if (m->at % STATE_CHUNK || to - m->at < STATE_CHUNK) {
-			one_page(m, false);
+			one_page(w, base, false);
 			continue;
 		}
 		if (!m->zero_chunk) {
@@ -250,40 +252,81 @@ static void skip(struct memory_walk *m, uint64_t to)
 		}
 		m->crc = m->zero_chunk;
 		m->at += STATE_CHUNK;
-		end_chunk(m);
+		end_chunk(w);
 	}
 }
 
-int state_writer_memory(struct state_writer *w, const uint8_t *base,
-			bool (*next)(void *opaque, uint64_t off, uint64_t *from, uint64_t *to),
-			void *opaque, struct lodge_err *err)
+static int cannot_write(const struct state_writer *w, int error, struct lodge_err *err)
 {
-	struct memory_walk m = {.w = w, .base = base};
-	uint64_t from, to;
+	return err_set(err, error, "cannot write '%s': %s", w->path, strerror(-error));
+}
 
-	/* Behind the header, the sections so far, and the one of sums. */
-	w->memory_off =
-		align_up(STATE_PAGE + (uint64_t)w->len + SEC_HDR + align_up(w->sums_len, 8), 65536);
+void state_writer_drop_sections(struct state_writer *w)
+{
+	w->len = 0;
+	w->count = 0;
+}
+
+int state_writer_memory(struct state_writer *w, size_t spare, struct lodge_err *err)
+{
+	/* Behind the header, the sections so far, the one of sums, and what may come. */
+	w->sections_end = STATE_PAGE + w->len + SEC_HDR + (size_t)align_up(w->sums_len, 8) + spare;
+	w->memory_off = align_up(w->sections_end, 65536);
 	st_le32(w->sums, STATE_CHUNK);
 	st_le32(w->sums + 4, (uint32_t)((w->sums_len - 8) / 4));
-	if (ftruncate(w->fd, (off_t)(w->memory_off + w->memory_len)))
-		return err_set(err, -errno, "cannot write '%s': %s", w->path, strerror(errno));
-	while (m.at < w->memory_len && !m.error) {
-		if (!next(opaque, m.at, &from, &to))
+	return ftruncate(w->fd, (off_t)(w->memory_off + w->memory_len))
+		       ? cannot_write(w, -errno, err)
+		       : 0;
+}
+
+int state_writer_some(struct state_writer *w, const uint8_t *base,
+		      bool (*next)(void *opaque, uint64_t off, uint64_t *from, uint64_t *to),
+		      void *opaque, uint64_t bytes, struct lodge_err *err)
+{
+	struct memory_walk *m = &w->m;
+	uint64_t written = w->data_bytes, from, to;
+
+	/* What is skipped costs next to nothing. */
+	while (m->at < w->memory_len && !m->error && w->data_bytes - written < bytes) {
+		if (!next(opaque, m->at, &from, &to))
 			from = to = w->memory_len;
-		skip(&m, from);
-		while (m.at < to && !m.error)
-			one_page(&m, true);
+		skip(w, base, from);
+		while (m->at < to && !m->error && w->data_bytes - written < bytes)
+			one_page(w, base, true);
 	}
-	if (m.error)
-		return err_set(err, m.error, "cannot write '%s': %s", w->path, strerror(-m.error));
-	state_writer_add(w, STATE_MEMORY, w->sums, w->sums_len);
+	if (m->error)
+		return cannot_write(w, m->error, err);
+	return m->at < w->memory_len;
+}
+
+int state_writer_again(struct state_writer *w, const uint8_t *base, uint64_t off, uint64_t len,
+		       struct lodge_err *err)
+{
+	uint64_t end = min_u64(off + len, w->memory_len), at;
+	int r;
+
+	if (off >= end)
+		return 0;
+	r = write_at(w->fd, base + off, end - off, w->memory_off + off);
+	if (r)
+		return cannot_write(w, r, err);
+	w->data_bytes += end - off;
+	for (at = align_down(off, STATE_CHUNK); at < end; at += STATE_CHUNK) {
+		uint64_t bytes = min_u64(STATE_CHUNK, w->memory_len - at);
+
+		st_le32(w->sums + 8 + 4 * (at / STATE_CHUNK), crc32c(0, base + at, bytes));
+	}
 	return 0;
 }
 
 uint64_t state_writer_data_bytes(const struct state_writer *w)
 {
 	return w->data_bytes;
+}
+
+uint64_t state_writer_done_bytes(const struct state_writer *w)
+{
+	return w->m.at;
 }
 
 /* ---- The end ------------------------------------------------------------------------------------ */
@@ -293,8 +336,11 @@ static int write_head(struct state_writer *w)
 	uint8_t h[HDR_LEN] = STATE_MAGIC;
 	int r;
 
-	if (!w->memory_off || w->memory_off < STATE_PAGE + w->len)
+	if (!w->memory_off || w->m.at != w->memory_len)
 		return -EINVAL;
+	state_writer_add(w, STATE_MEMORY, w->sums, w->sums_len);
+	if (w->too_much || w->no_room || w->sections_end < STATE_PAGE + w->len)
+		return w->no_room ? -ENOMEM : -E2BIG;
 	st_le32(h + HDR_VERSION, STATE_VERSION);
 	st_le32(h + HDR_COUNT, w->count);
 	st_le64(h + HDR_SECTIONS, w->len);

@@ -117,8 +117,8 @@ static const struct cpuid_model *find_model(const char *name, size_t len)
 
 /* One word of the list: "+aes", "-aes", "aes=on", "aes=off", "aes". */
 struct word {
-	const char *name;
-	size_t len;
+	const char *name, *val; /* val: behind "=", or NULL */
+	size_t len, val_len;
 	bool on;
 };
 
@@ -140,6 +140,8 @@ static int parse_word(const char *text, size_t len, struct word *w, struct lodge
 		size_t val = len - (size_t)(eq - text) - 1;
 
 		w->len = (size_t)(eq - text);
+		w->val = eq + 1;
+		w->val_len = val;
 		if (val == 3 && !memcmp(eq + 1, "off", 3))
 			w->on = false;
 		else if ((val != 2 || memcmp(eq + 1, "on", 2)) && !begins(w, "hv"))
@@ -154,30 +156,6 @@ struct wishes {
 	bool on[X86_FEAT_COUNT], off[X86_FEAT_COUNT];
 };
 
-/*
- * What QEMU's users write of hypervisors that guests may know. There is none here: off is as it is. 1 if it was
- * such a word, 0 if it is none.
- */
-static int apply_hypervisor(const struct word *w, struct lodge_err *err)
-{
-	bool hyperv = begins(w, "hv_") || begins(w, "hv-");
-
-	if (!hyperv && !same_name("kvm", w->name, w->len))
-		return 0;
-	if (!w->on)
-		return 1;
-	if (hyperv)
-		return err_set(
-			err, -EINVAL,
-			"-cpu: \"%.*s\" is an enlightenment of Hyper-V, which guests are not "
-			"given; leave it out, Windows runs without",
-			(int)w->len, w->name);
-	return err_set(
-		err, -EINVAL,
-		"-cpu: kvm=on, KVM's paravirtual clock and hints, is not there; leave it out, or "
-		"say kvm=off");
-}
-
 static int apply_word(struct x86_cpuid *c, struct wishes *wish, const char *text, size_t len,
 		      struct lodge_err *err)
 {
@@ -187,7 +165,7 @@ static int apply_word(struct x86_cpuid *c, struct wishes *wish, const char *text
 
 	if (r < 0)
 		return r;
-	r = apply_hypervisor(&w, err);
+	r = x86_hypervisor_word(&c->pv, w.name, w.len, w.on, w.val, w.val_len, err);
 	if (r)
 		return r < 0 ? r : 0;
 	f = find_feature(w.name, w.len);
@@ -304,12 +282,15 @@ int x86_cpuid_build(struct x86_cpuid *out, const char *spec, unsigned cpus, stru
 			       spec);
 	memset(out, 0, sizeof(*out));
 	out->amd = host_is_amd();
+	out->pv.kvm = X86_PV_AUTO;
 	take_model(out, m);
 	r = apply_list(out, &wish, spec + len, err);
 	if (r == 0)
 		r = check_model(out, m, &wish, err);
 	if (r == 0)
 		r = settle(out, &wish, err);
+	if (r == 0)
+		r = x86_hypervisor_settle(&out->pv, err);
 	if (r < 0)
 		return r;
 	out->xcr0_mask =
@@ -319,6 +300,34 @@ int x86_cpuid_build(struct x86_cpuid *out, const char *spec, unsigned cpus, stru
 		out->mxcsr_mask &= 0xffff;
 	out->tsc_hz = cpuid_measure_tsc();
 	cpuid_fill_leaves(out, m, cpus ? cpus : 1);
+	return 0;
+}
+
+/* A restored guest has seen its leaves: another signature than ours is KVM's, or Hyper-V's by KVM. */
+static bool saw_kvm(const struct x86_cpuid *c)
+{
+	for (unsigned i = 0; i < c->count; i++) {
+		if (c->leaf[i].leaf == X86_LEAF_HYPERVISOR)
+			return memcmp(&c->leaf[i].ebx, "Lodg", 4);
+	}
+	return false;
+}
+
+int x86_cpuid_needs_kvm(const struct x86_cpuid *c, struct lodge_err *err)
+{
+	if (saw_kvm(c))
+		return err_set(err, -ENOTSUP,
+			       "the saved guest uses what KVM gave it (its clock, or Hyper-V's "
+			       "enlightenments), which the software engine has not; use -accel kvm, "
+			       "or save guests that are to run on both with -cpu ...,kvm=off");
+	if (x86_hypervisor_has_hv(&c->pv))
+		return err_set(err, -ENOTSUP,
+			       "-cpu: enlightenments of Hyper-V (hv_...) need KVM, and this is the "
+			       "software engine; leave them out, Windows runs without");
+	if (c->pv.kvm == X86_PV_ON || c->pv.kvm_on)
+		return err_set(err, -ENOTSUP,
+			       "-cpu: KVM's paravirtual clock and hints (kvm=on) need KVM, and this "
+			       "is the software engine; leave them out");
 	return 0;
 }
 

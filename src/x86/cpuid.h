@@ -12,6 +12,8 @@
 
 #include "base/err.h"
 
+#include "x86/hypervisor.h"
+
 /* Feature bits the engine or its users ask about: one X-macro, FEAT(NAME, "name", leaf, subleaf, reg, bit). */
 #include "x86/features.h"
 
@@ -40,7 +42,11 @@ struct x86_cpuid {
 	uint64_t xcr0_mask; /* bits XSETBV accepts */
 	uint32_t mxcsr_mask;
 	uint64_t arch_caps; /* IA32_ARCH_CAPABILITIES */
+	struct x86_hypervisor pv;
 };
+
+/* Why an engine that is none of KVM's cannot run this guest, in `err`; 0: it can. */
+int x86_cpuid_needs_kvm(const struct x86_cpuid *c, struct lodge_err *err) MUST_CHECK;
 
 /*
  * Build the table for `spec` ("max", "x86-64-v2,+aes,-avx2", NULL = "max") and `cpus` vCPUs.

@@ -50,5 +50,7 @@ extern const struct feature_place cpuid_places[X86_FEAT_COUNT];
 /* Fill c->leaf[] from c->has[], c->amd and the rest. (cpuid_leaves.c) */
 void cpuid_fill_leaves(struct x86_cpuid *c, const struct cpuid_model *m, unsigned cpus);
 uint64_t cpuid_measure_tsc(void);
+/* Leaf 15H's EBX and EAX: how many counts of the TSC go by in how many of the crystal. */
+void cpuid_tsc_ratio(uint64_t hz, uint32_t *num, uint32_t *den);
 
 #endif

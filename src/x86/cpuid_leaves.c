@@ -205,6 +205,32 @@ static void leaf_d(struct x86_cpuid *c)
 	l->ebx = 576;
 }
 
+/*
+ * TSC frequency by the crystal's, as a fraction by continued fractions. Linux multiplies the crystal's kHz by the
+ * numerator in 32 bits, as real processors' small ones allow: so that has to fit.
+ */
+void cpuid_tsc_ratio(uint64_t hz, uint32_t *num, uint32_t *den)
+{
+	uint64_t a = hz, b = APIC_BUS_KHZ * 1000ull;
+	uint64_t n[2] = {0, 1}, d[2] = {1, 0};
+
+	while (b) {
+		uint64_t q = a / b, r = a % b;
+		uint64_t next_n = q * n[1] + n[0], next_d = q * d[1] + d[0];
+
+		if (next_n > UINT32_MAX / APIC_BUS_KHZ || next_d > UINT32_MAX)
+			break;
+		n[0] = n[1];
+		d[0] = d[1];
+		n[1] = next_n;
+		d[1] = next_d;
+		a = b;
+		b = r;
+	}
+	*num = (uint32_t)n[1];
+	*den = d[1] ? (uint32_t)d[1] : 1;
+}
+
 static void basic_leaves(struct x86_cpuid *c, const struct cpuid_model *m, unsigned cpus)
 {
 	struct cpuid_regs vendor = cpuid_host(0, 0);
@@ -224,8 +250,7 @@ static void basic_leaves(struct x86_cpuid *c, const struct cpuid_model *m, unsig
 		struct x86_cpuid_leaf *l = add(c, 0x15, 0);
 
 		/* The crystal is the APIC timer's clock; TSC = crystal * EBX / EAX. */
-		l->eax = APIC_BUS_KHZ;
-		l->ebx = (uint32_t)(c->tsc_hz / 1000);
+		cpuid_tsc_ratio(c->tsc_hz, &l->ebx, &l->eax);
 		l->ecx = APIC_BUS_KHZ * 1000;
 		add(c, 0x16, 0)->eax = (uint32_t)(c->tsc_hz / 1000000);
 	}

@@ -36,6 +36,8 @@ static void reset_execution(struct x86_state *s, bool bsp)
 	s->int_shadow = false;
 	s->init_pending = false;
 	s->sipi_pending = false;
+	s->irq_taken = false;
+	s->irq_vector = 0;
 	s->smi_seen = false;
 }
 
@@ -47,6 +49,9 @@ void x86_state_reset(struct x86_state *s, bool bsp)
 	s->xcr0 = 1;
 	s->pat = 0x0007040600070406ull;
 	s->misc_enable = 1;
+	s->pv.poll_control = 1;
+	for (unsigned i = 0; i < X86_HV_SINTS; i++)
+		s->hv.sint[i] = X86_HV_SINT_MASKED;
 	st_le16(s->xsave, 0x37f);       /* FCW as after FNINIT: what software may rely on */
 	st_le32(s->xsave + 24, 0x1f80); /* MXCSR */
 }

@@ -141,6 +141,10 @@ enum x86_run_state {
 #define X86_SHADOW_STI 1u /* interrupts */
 #define X86_SHADOW_SS 2u  /* MOV SS, POP SS: interrupts and debug exceptions */
 
+#define X86_HV_SINTS 16
+#define X86_HV_STIMERS 4
+#define X86_HV_SINT_MASKED 0x10000u
+
 struct x86_state {
 	uint64_t gpr[16];
 	uint64_t zero; /* always 0: where an absent base or index register points */
@@ -182,10 +186,23 @@ struct x86_state {
 	bool init_pending;
 	bool sipi_pending;
 	uint8_t sipi_vector;
+	/* An interrupt that the controller has handed over, and that is to be delivered before all else. */
+	bool irq_taken;
+	uint8_t irq_vector;
 	bool smi_seen;
 
 	/* x87, SSE, AVX in the standard (non-compacted) XSAVE layout. */
 	_Alignas(64) uint8_t xsave[X86_XSAVE_BYTES];
+
+	/* MSRs of the hypervisor, which KVM alone has: where it keeps what for the guest. */
+	struct {
+		uint64_t system_time, wall_clock, steal_time, eoi, poll_control;
+	} pv;
+	struct {
+		uint64_t guest_os_id, hypercall, reference_tsc, runtime, apic_assist;
+		uint64_t scontrol, siefp, simp, sint[X86_HV_SINTS];
+		uint64_t stimer[2 * X86_HV_STIMERS]; /* configuration, count */
+	} hv;
 };
 
 /* Current privilege level: the DPL of SS (SDM 3A §5.5); 0 in real mode, 3 in VM86. */

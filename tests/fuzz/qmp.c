@@ -19,8 +19,13 @@
 static struct vm *make_vm(void)
 {
 	char bios[] = FUZZ_BIOS_PATH, spec[128];
-	struct vm_config cfg = {
-		.engine = &fake_engine, .ram_bytes = 16 << 20, .cpus = 2, .name = "fuzz", .bios = bios};
+	struct vm_config cfg = {.engine = &fake_engine,
+				.ram_bytes = 16 << 20,
+				.cpus = 2,
+				.name = "fuzz",
+				.bios = bios,
+				/* No process is started for netdev_add. */
+				.shut_in = true};
 	struct lodge_err err = {""};
 
 	fuzz_bios(bios);
@@ -54,13 +59,18 @@ static void check_lines(const char *p, size_t len)
 
 /*
  * The host's files are not for the fuzzer: names with a folder are spoilt, and so are "file" and
- * "filename", without which no image is added or made (d0 runs with snapshot=on).
+ * "filename", without which no image is added or made (d0 runs with snapshot=on), and "memsave". The '/' of "x/4xw" stays.
  */
+static bool is_path(const char *p, size_t i)
+{
+	return p[i] == '/' && !(i && (p[i - 1] == 'x' || p[i - 1] == 'p'));
+}
+
 static void spoil(char *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (p[i] == '/' || (p[i] == '\\' && i + 1 < len && p[i + 1] == 'u') ||
-		    (i + 4 <= len && !memcmp(p + i, "file", 4)))
+		if (is_path(p, i) || (p[i] == '\\' && i + 1 < len && p[i + 1] == 'u') ||
+		    (i + 4 <= len && (!memcmp(p + i, "file", 4) || !memcmp(p + i, "save", 4))))
 			p[i] = '_';
 	}
 }

@@ -34,6 +34,10 @@ echo "@@exit guests 0"
 """
 
 
+# Several processors that wait for each other, where all of them take turns on one.
+SLOW = ("pm64-smp_code", "pm64-smp_order", "pm64-virtio_hostile")
+
+
 class Program:
     """An image, its options, the exit status it is to end with."""
 
@@ -72,7 +76,7 @@ def options(p):
                 out.append("-accel " + a)
         else:
             out.append(re.sub(r"build/guest/\w+/(\w+)\.elf", "/g/" + p.name, a))
-    return " ".join(out)
+    return " ".join(out + (["-append slow"] if p.name in SLOW else []))
 
 
 def files(chosen, folder):

@@ -37,10 +37,21 @@ echo "@@begin bios"
 timeout 2000 lodge run -accel kvm -cpu max,-xsave -m 64M -bios /l2/bios.bin -boot reboot-timeout=100 \\
 	-nographic -no-reboot -nic none </dev/null
 echo "@@exit bios $?"
+echo "@@begin bells"; timeout 3000 %s; echo "@@exit bells $?"
+echo "@@begin none"; timeout 3000 %s; echo "@@exit none $?"
 echo "@@begin unit"; timeout 1000 kvm_run 2>&1; timeout 300 kvm_chip 2>&1; echo "@@exit unit $?"
 echo "@@begin isa"; timeout 3000 isa -e kvm -s >/tmp/isa 2>&1
 grep -A20 '^FAIL' /tmp/isa; echo "@@agree $(grep -c '^ok' /tmp/isa)"; echo "@@exit isa 0"
 """
+
+
+def with_bells(how):
+    """The second level with its exits counted; its disk and card ring bells, or none do."""
+    cmd = nested.second_level("kvm", 1, CPU + ",kvm=off,hv_passthrough" if how == "off" else CPU)
+    cmd = cmd.replace("if=virtio", "if=none,id=d").replace(
+        "-nic user,model=virtio-net-pci", "-netdev user,id=n -device virtio-blk-pci,drive=d,ioeventfd=%s "
+        "-device virtio-net-pci,netdev=n,ioeventfd=%s -d stats" % (how, how))
+    return cmd.replace("</dev/null", "</dev/null 2>&1")
 
 
 def pattern(folder):
@@ -51,8 +62,8 @@ def pattern(folder):
     return path, hashlib.md5(data).hexdigest()
 
 
-def l2_files():
-    """What the first level needs for a second one; the disk's checksum; a folder to remove."""
+def l2_files(*more):
+    """`more` goes into its /bin. What the first level needs for a second one; the disk's checksum; a folder to remove."""
     os.makedirs(WORK, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="l2-", dir=WORK)
     path, md5 = pattern(folder)
@@ -64,7 +75,7 @@ def l2_files():
         os.symlink(m, link)
         mods.append(link)
     subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), initrd, kernel("busybox-amd64"),
-                    os.path.join(TOP, "tools/guest_init.sh"), os.path.join(TOP, "tests/kvm/l2.sh"), *mods],
+                    os.path.join(TOP, "tools/guest_init.sh"), os.path.join(TOP, "tests/kvm/l2.sh"), *more, *mods],
                    check=True)
     files = {"l2/vmlinuz": kernel("cloud-amd64"), "l2/initrd": initrd, "l2/pattern": path}
     return files, md5, folder
@@ -81,7 +92,8 @@ def boot(npt):
         files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
         files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
         files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
-        script += MORE % (nested.second_level("kvm", 2, CPU), nested.second_level("kvm,kernel-irqchip=off", 2, CPU))
+        script += MORE % (nested.second_level("kvm", 2, CPU), nested.second_level("kvm,kernel-irqchip=off", 2, CPU),
+                          with_bells("on"), with_bells("off"))
     script += programs.script(CPU)
     try:
         text = nested.run(script, files, "npt=%d" % npt, limit=2400)
@@ -136,6 +148,24 @@ def test_linux_when_no_controller_is_in_the_kernel_expect_the_same(level):
     if not npt:
         pytest.skip("controllers in user space are tried with nested paging alone, for time's sake")
     check_guest(text, "off", 2, md5)
+
+
+def test_linux_when_kvm_helps_expect_its_clock_and_fewer_exits(level):
+    """kvmclock is what the guest's time goes by; notifications that ring bells are no exits; a disk's interrupts go by
+    irqfd. The second guest has Hyper-V's enlightenments instead."""
+    npt, text, md5, _ = level
+    if not npt:
+        pytest.skip("counters are compared with nested paging alone, for time's sake")
+    exits = {}
+    for name in ("bells", "none"):
+        check_guest(text, name, 1, md5)
+        out, _ = part(text, name)
+        exits[name] = int(re.search(r"exits for device memory +(\d+)", out).group(1))
+        sent = int(re.search(r"interrupt messages by irqfd +(\d+)", out).group(1))
+        assert sent > 0
+        clock = re.search(r"@@clock (\S+)", out).group(1)
+        assert clock == "kvm-clock" if name == "bells" else clock.startswith("hyperv_clocksource")
+    assert exits["bells"] < exits["none"] - 20, exits
 
 
 def test_programs_when_on_svm_expect_what_the_software_engine_does(level):

@@ -34,8 +34,8 @@ def level():
     files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
     files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
     try:
-        text = nested.run_bochs(SCRIPT % nested.second_level("kvm", 1, "max") + programs.script("max"), files,
-                                limit=2400)
+        with nested.bochs(SCRIPT % nested.second_level("kvm", 1, "max") + programs.script("max"), files) as l1:
+            text = l1.finish(2400)
     finally:
         shutil.rmtree(folder)
     return text, md5, ran

@@ -80,6 +80,18 @@ class Qmp:
     def hmp(self, line):
         return self("human-monitor-command", command_line=line).replace("\r", "")
 
+    def save(self, path, seconds=600):
+        """Save to a file and wait for it; what query-migrate says then."""
+        self("migrate", uri="file:%s" % path)
+        end = time.monotonic() + seconds
+        while True:
+            said = self("query-migrate")
+            if said["status"] not in ("setup", "active", "cancelling"):
+                assert said["status"] == "completed", said
+                return said
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
     def event(self, name):
         """Wait for an event of that name; those before it are dropped."""
         while True:

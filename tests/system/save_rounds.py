@@ -136,8 +136,7 @@ class Boot:
         """Save, end, and restore in a new process; False: it had powered off first."""
         try:
             q = Qmp(wait_for(self.name))
-            q("migrate", uri="file:" + self.state)
-            ms = q("query-migrate")["total-time"]
+            ms = q.save(self.state)["total-time"]
             q("quit")
             q.close()
         except (OSError, AssertionError) as e:

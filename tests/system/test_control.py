@@ -81,7 +81,7 @@ def guest(tmp_path):
             "-drive", "if=none,id=d0,format=qcow2,file=%s" % disk,
             "-device", "virtio-blk-pci,drive=d0,id=disk0",
             "-drive", "if=ide,index=2,media=cdrom,id=cd0",
-            "-netdev", "user,id=n1", "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
+            "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
             "-device", "virtio-balloon-pci", "-sandbox", "on,path=%s" % tmp_path, memory="384M")
     # The shared command line resets for real here.
     vm.args.remove("-no-reboot")
@@ -155,6 +155,18 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     assert e.value.kind == "DeviceNotFound"
     with pytest.raises(Error, match="not removable"):
         q("eject", id="disk0")
+    # The tray: the medium stays in it.
+    q.events.clear()
+    do("blockdev-open-tray", device="cd0")
+    assert q.event("DEVICE_TRAY_MOVED")["data"]["tray-open"] is True
+    cd = [b for b in q("query-block") if b["device"] == "cd0"][0]
+    assert cd["tray_open"] and cd["inserted"]["file"] == str(two)
+    say(vm, "head -c 1 /dev/sr0 2>&1 | wc -c; echo opened$((1 + 1))", r"No medium found|opened2")
+    do("blockdev-close-tray", device="cd0")
+    assert q.event("DEVICE_TRAY_MOVED")["data"]["tray-open"] is False
+    say(vm, "mount -t iso9660 /dev/sr0 /mnt && cat /mnt/word; umount /mnt", r"\nTWO\r+\n")
+    with pytest.raises(Error, match="has no tray"):
+        q("blockdev-open-tray", device="d0")
 
     # Disk: another size, a snapshot.
     say(vm, "dd if=/dev/zero bs=64k count=16 | tr '\\0' A >/dev/vda; sync; echo wrote$((1 + 1))", "wrote2")
@@ -206,6 +218,31 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     q("set_link", name="n0", up=True)
     say(vm, "sleep 1; cat /sys/class/net/eth0/carrier", r"\n1\r+\n")
 
+    # A look inside: a page of the guest's, by both kinds of address; its cards as it sees them.
+    at = int(re.search(r"RSP=([0-9a-f]+)", q.hmp("info registers")).group(1), 16) & ~4095
+    gpa = int(re.search(r"gpa: (0x[0-9a-f]+)", q.hmp("gva2gpa 0x%x" % at)).group(1), 16)
+    do("stop")
+    do("memsave", val=at if at < 1 << 63 else at - (1 << 64), size=4096, filename=str(tmp_path / "lin"))
+    do("pmemsave", val=gpa, size=4096, filename=str(tmp_path / "phys"))
+    do("cont")
+    assert (tmp_path / "lin").read_bytes() == (tmp_path / "phys").read_bytes()
+    assert len((tmp_path / "lin").read_bytes()) == 4096
+    with pytest.raises(Error, match="no memory at physical address 0xfee00000"):
+        q("pmemsave", val=0xfee00000, size=16, filename=str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+    pci = do("query-pci")[0]["devices"]
+    mine = sorted("%04x:%04x" % (d["id"]["vendor"], d["id"]["device"]) for d in pci)
+    vm.send("for d in /sys/bus/pci/devices/*; do echo P $(cat $d/vendor):$(cat $d/device); done; echo PCI$((1 + 1))\r")
+    vm.expect("PCI2")
+    assert sorted("%s:%s" % m for m in re.findall(r"P 0x(\w{4}):0x(\w{4})\r", vm.text)) == mine
+    disk = [d for d in pci if d["qdev_id"] == "disk0"][0]
+    assert any(b["type"] == "memory" and b["address"] > 0 for b in disk["regions"])
+    do("inject-nmi")
+    say(vm, "sleep 1; grep -c NMI: /proc/interrupts; grep NMI: /proc/interrupts", r"NMI: +[1-9]")
+    assert do("query-current-machine") == {"wakeup-suspend-support": False}
+    with pytest.raises(Error, match="not supported by this guest"):
+        do("system_wakeup")
+
     # Counters; what is not there.
     counters = {s["name"]: s["value"] for s in do("query-stats", target="vm")[0]["stats"]}
     schema = do("query-stats-schemas")
@@ -234,10 +271,36 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     q.event("DEVICE_DELETED")
     q("blockdev-del", node_name="d1")
     lodge("img", "check", str(more))
+    # A network that was not there, its card, a port of the host that leads to it; and away with both.
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    do("netdev_add", type="user", id="n1", net="10.9.0.0/24", hostfwd=[{"str": "tcp:127.0.0.1:%d-10.9.0.15:7" % port}])
+    assert "n1 tcp:127.0.0.1:%d-10.9.0.15:7" % port in q.hmp("info usernet")
     assert q.hmp("device_add virtio-net-pci,netdev=n1,id=card1,mac=52:54:00:00:00:77") == ""
     say(vm, "sleep 3; cat /sys/class/net/*/address", "52:54:00:00:00:77")
+    vm.send("ip link set eth1 up; ip addr add 10.9.0.15/24 dev eth1; sleep 60 | nc -l -p 7 & "
+            "ping -c 1 10.9.0.2 >/dev/null; echo listens$((1 + 2))\r")
+    vm.expect("listens3")
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s:
+        s.sendall(b"hello hot card\n")
+        vm.expect("hello hot card")
+    with pytest.raises(Error, match="has a card"):
+        do("netdev_del", id="n1")
+    with pytest.raises(Error, match="added while it ran"):
+        q("migrate", uri="file:%s" % (tmp_path / "none"))
     assert q.hmp("device_del card1") == ""
     assert q.event("DEVICE_DELETED")["data"]["device"] == "card1"
+    q("netdev_del", id="n1")
+    assert "n1" not in q.hmp("info network")
+    for args, why in (({"type": "tap", "id": "n1"}, "sandbox"), ({"type": "user"}, "'id' is missing"),
+                      ({"type": "user", "id": "n0"}, "Duplicate"), ({"type": "user", "id": "n1", "x": 1}, "x"),
+                      ({"type": "user", "id": "n1", "hostfwd": [{"str": "rubbish"}]}, "rubbish"),
+                      ({"type": "user", "id": "n1", "hostfwd": [7]}, "list of text")):
+        with pytest.raises(Error, match=why):
+            q("netdev_add", **args)
+    with pytest.raises(Error, match="not found"):
+        q("netdev_del", id="n1")
     for args, why in (({"driver": "nvme"}, "cannot be added"), ({"driver": "nothing"}, "not a valid"),
                       ({"driver": "virtio-blk-pci", "drive": "none"}, "no drive"),
                       ({"driver": "virtio-rng-pci", "x": 1}, "x"),
@@ -258,11 +321,17 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
 
     # Saved, it stays stopped.
     assert do("query-migrate") == {}
+    do("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+    assert do("query-migrate-capabilities") == [{"capability": "events", "state": True}]
+    do("migrate_cancel")
     do("migrate", uri="file:%s" % (tmp_path / "state"))
+    while do("query-migrate")["status"] != "completed":
+        time.sleep(0.01)
     assert q("query-status")["status"] == "paused"
     assert do("query-migrate")["status"] == "completed"
     assert "completed" in q.hmp("info migrate")
     assert (tmp_path / "state").stat().st_size > 384 << 20
+    assert [q.event("MIGRATION")["data"]["status"] for _ in range(3)] == ["setup", "active", "completed"]
     do("cont")
 
     # Reset, then the power button.
@@ -280,6 +349,75 @@ def test_commands_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest)
     used.add("quit")  # below
     assert used == names
     lodge("img", "check", str(top))
+
+
+# What "help" and "info" list, with an answer that shows that it was done; {} are the test's files.
+LOOKS = (("status", "VM status: running"), ("name", "all of it"), ("migrate", ""), ("uuid", "-"),
+         ("version", "lodge"), ("kvm", "disabled"), ("cpus", "CPU #1"), ("block", "disk.qcow2"),
+         ("blockstats", "d0: rd_bytes="), ("network", "n0: type=user"), ("usernet", ""),
+         ("balloon", "actual=384"), ("chardev", "serial0"), ("registers", "RIP="), ("registers -a", "CPU#1"),
+         ("pci", "id \"disk0\""), ("mtree", "-000000000009ffff: ram"), ("qtree", "virtio-blk"),
+         ("device piix4-pm", "pm.val ="), ("pic", "i8259#0:"), ("lapic", "lapic#0:"),
+         ("memory_size_summary", "base memory: 402653184"), ("jit", "blocks"))
+WORDS = (("help stop", "stop -- "), ("cpu 1", ""), ("x/2i $rip", "0x"), ("x/4xg $rsp", ": 0x"),
+         ("xp/2xb 0xf0000", ": 0x"), ("gva2gpa $rsp", "gpa: 0x"), ("gpa2hva 0x1000", "0x7"),
+         ("memsave $rsp 16 {}/a", ""), ("pmemsave 0 4096 {}/b", ""), ("nmi", ""),
+         ("system_wakeup", "Error: wake-up"), ("stop", ""), ("cont", ""),
+         ("change cd0 {}/ONE.iso raw", ""), ("eject -f cd0", ""), ("block_resize d0 70M", ""),
+         ("snapshot_blkdev d0 {}/snap.qcow2 qcow2", ""), ("balloon 300", ""), ("balloon 384", ""),
+         ("set_link n0 off", ""), ("set_link n0 on", ""),
+         ("drive_add 0 if=none,id=x1,file={}/x1.qcow2,format=qcow2", "OK"), ("drive_del x1", ""),
+         ("device_add virtio-rng-pci,id=hot", ""), ("device_del hot", ""),
+         ("netdev_add user,id=n1", ""), ("netdev_del n1", ""),
+         ("hostfwd_add n0 tcp:127.0.0.1:PORT-:22", ""), ("hostfwd_remove n0 tcp:127.0.0.1:PORT", "removed"),
+         ("migrate -d file:{}/state", ""), ("migrate_cancel", ""))
+
+
+def test_words_when_guest_is_live_expect_all_of_them_to_work(tmp_path, guest):
+    """Every command of the monitor for people; "quit" and the reset are last."""
+    vm, q = guest, guest.q
+    iso(tmp_path, "ONE")
+    lodge("img", "create", "-f", "qcow2", str(tmp_path / "x1.qcow2"), "8M")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = str(s.getsockname()[1])
+    names = set(re.findall(r"^(\S+)", q.hmp("help"), re.M))
+    infos = set(re.findall(r"^info (\S+)", q.hmp("info"), re.M))
+    used = {"info"}
+    for line, want in LOOKS:
+        said = q.hmp("info " + line)
+        assert "Error" not in said and want in said, (line, said)
+    assert {line.split()[0] for line, _ in LOOKS} == infos
+    for line, want in WORDS:
+        said = q.hmp(line.replace("{}", str(tmp_path)).replace("PORT", port))
+        assert want in said and ("Error" in said) == want.startswith("Error"), (line, said)
+        used.add(re.split("[ /]", line)[0])
+        if line.startswith("device_del"):
+            q.event("DEVICE_DELETED")
+    while "cancelling" in q.hmp("info migrate"):
+        time.sleep(0.01)
+    assert os.path.getsize(tmp_path / "a") == 16 and os.path.getsize(tmp_path / "b") == 4096
+    say(vm, "sleep 1; cat /sys/block/vda/size", r"\n143360\r+\n")
+    # `lodge forward` is those words.
+    lodge("forward", "all of it", "add", port + ":7")
+    assert "n0 tcp:127.0.0.1:%s-:7" % port in lodge("forward", "all of it").stdout
+    vm.send("sleep 60 | nc -l -p 7 & sleep 1; echo listens$((1 + 1))\r")
+    vm.expect("listens2")
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as s:
+        s.sendall(b"hello by forward\n")
+        vm.expect("hello by forward")
+    lodge("forward", "--net", "n0", "all of it", "remove", port)
+    assert port not in lodge("forward", "all of it").stdout
+    assert "no such forward" in lodge("forward", "all of it", "remove", port, ok=False).stderr
+    q.hmp("system_powerdown")
+    q.event("POWERDOWN")
+    q.hmp("system_reset")
+    q.event("RESET")
+    vm.expect("lodge-guest: a shell")
+    q.hmp("quit")
+    assert vm.wait_exit() == 0
+    used |= {"system_powerdown", "system_reset", "quit"}
+    assert used == names
 
 
 # ---- the commands of lodge --------------------------------------------------------------------

@@ -22,30 +22,33 @@ PROMPT = r"\(gdb\) "
 class Gdb:
     """A gdb at its prompt."""
 
-    def __init__(self, target, *more):
-        self.child = pexpect.spawn("gdb", ["-nx", "-q", *more], encoding="utf-8", timeout=90,
+    def __init__(self, target, *more, limit=90):
+        self.limit = limit
+        self.child = pexpect.spawn("gdb", ["-nx", "-q", *more], encoding="utf-8", timeout=limit,
                                    env={**os.environ, "TERM": "dumb"}, dimensions=(200, 300))
         self.child.expect(PROMPT)
         for line in ("set pagination off", "set confirm off", "set width 0", "set style enabled off",
-                     "target remote " + str(target)):
+                     "set remotetimeout %d" % (limit / 2), "target remote " + str(target)):
             self.do(line)
 
-    def do(self, line, timeout=90):
+    def do(self, line):
         self.child.sendline(line)
         self.child.expect_exact(line)
-        self.child.expect(r"\r\n" + "(.*?)" + PROMPT, timeout=timeout)
+        self.child.expect(r"\r\n" + "(.*?)" + PROMPT, timeout=self.limit)
         return self.child.match.group(1)
 
     def number(self, what):
         text = self.do("printf \"<%%lx>\\n\", (unsigned long)(%s)" % what)
         return int(re.search(r"<([0-9a-f]+)>", text).group(1), 16)
 
+    def step(self):
+        self.do("stepi")
+
     def end(self):
         self.child.close(force=True)
 
 
-@pytest.fixture(scope="module")
-def symbols(tmp_path_factory):
+def find_symbols():
     """Where the kernel has its functions, from a guest of the same command line: the package has no map."""
     out = {}
     with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd(), "-append", APPEND) as vm:
@@ -56,6 +59,11 @@ def symbols(tmp_path_factory):
             out[name] = int(addr, 16)
     assert set(out) == set(NAMES)
     return out
+
+
+@pytest.fixture(scope="module")
+def symbols():
+    return find_symbols()
 
 
 def wait_for_socket(path):
@@ -239,16 +247,74 @@ gdtr:	.word	31
 """
 
 
+def make_bios(folder):
+    """The image, and where its labels are."""
+    d = str(folder)
+    with open(d + "/b.S", "w") as f:
+        f.write(SOURCE)
+    subprocess.run(["gcc", "-c", "-o", d + "/b.o", d + "/b.S"], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", d + "/b.o", d + "/bios"], check=True)
+    out = subprocess.run(["nm", d + "/b.o"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return d + "/bios", {name: int(at, 16) for at, name in re.findall(r"([0-9a-f]+) t (\w+)", out)}
+
+
 @pytest.fixture(scope="module")
 def bios(tmp_path_factory):
-    """The image, and where its labels are."""
-    d = tmp_path_factory.mktemp("bios")
-    (d / "b.S").write_text(SOURCE)
-    subprocess.run(["gcc", "-c", "-o", d / "b.o", d / "b.S"], check=True)
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", d / "b.o", d / "bios"], check=True)
-    out = subprocess.run(["nm", d / "b.o"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    labels = {name: int(at, 16) for at, name in re.findall(r"([0-9a-f]+) t (\w+)", out)}
-    return str(d / "bios"), labels
+    return make_bios(tmp_path_factory.mktemp("bios"))
+
+
+def walk_modes(g, at):
+    """From the reset vector to the end, with every kind of point."""
+    f000 = 0xf0000
+    # 16 bits, in ROM, where gdb does not know CS's base: it stops, and goes on from there.
+    assert g.number("$cs") == 0xf000 and g.number("$pc") == 0xfff0
+    g.step()
+    assert g.number("$pc") == 0
+    g.do("break *%#x" % (f000 + at["real"]))
+    assert "SIGTRAP" in g.do("continue") and g.number("$pc") == at["real"]
+    assert g.number("$rbx") == 0x41
+    g.do("set $rbx = 0x77")
+    g.step()
+    assert g.number("$rbx") == 0x78
+    g.do("delete")
+    g.do("watch *(unsigned short *)0x500")
+    g.do("continue")
+    assert g.number("*(unsigned short *)0x500") == 0x78
+    g.do("delete")
+    # 32 bits
+    g.do("break *%#x" % (f000 + at["prot2"]))
+    assert "Breakpoint" in g.do("continue")
+    assert g.number("$pc") == f000 + at["prot2"] and g.number("$rcx") == 0x12345678
+    g.step()
+    assert g.number("*(unsigned int *)0x504") == 0x12345678
+    # 64 bits: code in the middle of a loop, after 1,000 rounds of it
+    g.do("break *%#x" % (f000 + at["done"]))
+    assert "Breakpoint" in g.do("continue")
+    assert g.number("$r9") == 0x123456789abcdef0
+    assert g.number("*(unsigned long *)0x508") == 1000
+    g.step()
+    assert g.number("$xmm1.v2_int64[0]") == 0x123456789abcdef0
+    # each access, with the address of the first byte touched
+    g.do("awatch *(unsigned int *)0x510")
+    assert "access (read/write) watchpoint" in g.do("continue")
+    assert g.number("*(unsigned int *)0x510") == 1
+    assert g.number("$pc") == f000 + at["done"] + 5 + 8
+    g.do("delete")
+    # inside a repeated string instruction: as many bytes as are written so far
+    g.do("watch *(unsigned char *)0x620")
+    g.do("continue")
+    assert g.number("$pc") == f000 + at["string"] and g.number("$rcx") == 31
+    assert g.number("*(unsigned char *)0x620") == 0x5a
+    assert g.number("*(unsigned char *)0x621") == 0
+    g.do("delete")
+    g.do("tbreak *%#x" % (f000 + at["after"]))
+    g.do("continue")
+    assert g.number("$rcx") == 0
+    # ROM is written by the debugger, and what is executed is the new code: movl $0x611, %eax
+    g.do("set *(unsigned short *)%#x = 0x611" % (f000 + at["after"] + 1))
+    g.step()
+    assert g.number("$rax") == 0x611
+    assert "exited" in g.do("continue")
 
 
 @pytest.mark.parametrize("tier", sorted(TIERS))
@@ -259,56 +325,7 @@ def test_gdb_when_code_goes_from_real_to_long_mode_expect_stops_in_each(tier, bi
             *TIERS[tier]) as vm:
         wait_for_socket(sock)
         g = Gdb(sock)
-        f000 = 0xf0000
-        # 16 bits, in ROM, where gdb does not know CS's base: it stops, and goes on from there.
-        assert g.number("$cs") == 0xf000 and g.number("$pc") == 0xfff0
-        g.do("stepi")
-        assert g.number("$pc") == 0
-        g.do("break *%#x" % (f000 + at["real"]))
-        assert "SIGTRAP" in g.do("continue") and g.number("$pc") == at["real"]
-        assert g.number("$rbx") == 0x41
-        g.do("set $rbx = 0x77")
-        g.do("stepi")
-        assert g.number("$rbx") == 0x78
-        g.do("delete")
-        g.do("watch *(unsigned short *)0x500")
-        g.do("continue")
-        assert g.number("*(unsigned short *)0x500") == 0x78
-        g.do("delete")
-        # 32 bits
-        g.do("break *%#x" % (f000 + at["prot2"]))
-        assert "Breakpoint" in g.do("continue")
-        assert g.number("$pc") == f000 + at["prot2"] and g.number("$rcx") == 0x12345678
-        g.do("stepi")
-        assert g.number("*(unsigned int *)0x504") == 0x12345678
-        # 64 bits: code in the middle of a loop, after 1,000 rounds of it
-        g.do("break *%#x" % (f000 + at["done"]))
-        assert "Breakpoint" in g.do("continue")
-        assert g.number("$r9") == 0x123456789abcdef0
-        assert g.number("*(unsigned long *)0x508") == 1000
-        g.do("stepi")
-        assert g.number("$xmm1.v2_int64[0]") == 0x123456789abcdef0
-        # each access, with the address of the first byte touched
-        g.do("awatch *(unsigned int *)0x510")
-        assert "access (read/write) watchpoint" in g.do("continue")
-        assert g.number("*(unsigned int *)0x510") == 1
-        assert g.number("$pc") == f000 + at["done"] + 5 + 8
-        g.do("delete")
-        # inside a repeated string instruction: as many bytes as are written so far
-        g.do("watch *(unsigned char *)0x620")
-        g.do("continue")
-        assert g.number("$pc") == f000 + at["string"] and g.number("$rcx") == 31
-        assert g.number("*(unsigned char *)0x620") == 0x5a
-        assert g.number("*(unsigned char *)0x621") == 0
-        g.do("delete")
-        g.do("tbreak *%#x" % (f000 + at["after"]))
-        g.do("continue")
-        assert g.number("$rcx") == 0
-        # ROM is written by the debugger, and what is executed is the new code: movl $0x611, %eax
-        g.do("set *(unsigned short *)%#x = 0x611" % (f000 + at["after"] + 1))
-        g.do("stepi")
-        assert g.number("$rax") == 0x611
-        assert "exited" in g.do("continue")
+        walk_modes(g, at)
         g.end()
         assert vm.wait_exit() == 3
 
@@ -378,3 +395,72 @@ def test_stub_when_clients_are_hostile_expect_the_guest_unharmed(tmp_path):
         vm.expect("alive2")
         vm.send("poweroff -f\r")
         assert vm.wait_exit() == 0
+
+
+def listening(pid):
+    """Addresses and ports on which a process takes TCP connections."""
+    inodes = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        to = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        if to.startswith("socket:["):
+            inodes.add(to[8:-1])
+    out = set()
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(path) as f:
+            for line in f.readlines()[1:]:
+                w = line.split()
+                if w[3] == "0A" and w[9] in inodes:
+                    addr, port = w[1].split(":")
+                    out.add((addr, int(port, 16)))
+    return out
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.mark.parametrize("how", ["tcp:127.0.0.1:%d", "tcp::%d", "tcp:localhost:%d,server=on,wait=off", "-s"])
+def test_gdb_when_it_comes_by_tcp_expect_loopback_only_and_a_session(how):
+    """-s is tcp::1234, and without an address this host alone is meant."""
+    port = 1234 if how == "-s" else free_port()
+    if how == "-s":
+        with socket.socket() as s:
+            if not s.connect_ex(("127.0.0.1", port)):
+                pytest.skip("port 1234 of this host is taken")
+    with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd(), "-append", APPEND, "-S",
+            *(["-s"] if how == "-s" else ["-gdb", how % port])) as vm:
+        vm.expect("engine: ")
+        end = time.monotonic() + 60
+        while not (on := listening(vm.pid)):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert {p for _, p in on} == {port}
+        assert {a for a, _ in on} <= {"0100007F", "00000000000000000000000001000000"}, on
+        g = Gdb("localhost:%d" % port)
+        assert "not started" not in g.do("info threads").split("\n")[0]
+        pc = g.number("$pc")
+        g.do("stepi")
+        assert g.number("$pc") != pc
+        # One at a time: another is hung up, and the first goes on.
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.settimeout(3)
+            try:
+                s.sendall(b"$?#3f")
+                assert s.recv(100) == b""
+            except (socket.timeout, ConnectionError):
+                pass
+        g.do("stepi")
+        g.do("detach")
+        vm.expect("guest# ")
+        # Somebody comes again, and a damaged packet is no reason to go.
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.settimeout(20)
+            s.sendall(b"$?#00")
+            assert s.recv(1) == b"-"
+            s.sendall(b"$?#3f")
+            assert s.recv(100).startswith(b"+")
+        g.end()
+        vm.send("echo a''live\r")
+        vm.expect("alive")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -202,9 +203,12 @@ def test_process_when_sandbox_is_off_expect_a_loud_line_and_no_filter():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("user,uid", [("nobody", 65534), ("1234:2345", 1234)])
-def test_process_when_it_runs_as_another_expect_that_user_in_every_thread(user, uid, tmp_path):
-    with guest("-runas", user) as vm:
+def test_process_when_it_runs_as_another_expect_that_user_in_every_thread(user, uid, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    files = tmp_path / "lodge"
+    with guest("-runas", user, "-name", "other") as vm:
         vm.expect(PROMPT)
+        assert sorted(os.listdir(files)) == ["other.console", "other.info", "other.qmp"]
         for some in threads(vm.pid).values():
             for st in some:
                 assert st["Uid"].split() == [str(uid)] * 4
@@ -212,6 +216,19 @@ def test_process_when_it_runs_as_another_expect_that_user_in_every_thread(user, 
                 assert st["Seccomp"] == "2"
         vm.send("poweroff -f\n")
         assert vm.wait_exit() == 0
+        # That user cannot remove them from root's folder; a process that stayed root's does.
+        end = time.monotonic() + 20
+        while os.listdir(files):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    # The same name is free again; a machine that is killed leaves nothing either.
+    with guest("-runas", user, "-name", "other") as vm:
+        vm.expect(PROMPT)
+        os.kill(vm.pid, signal.SIGKILL)
+        end = time.monotonic() + 20
+        while os.listdir(files):
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def refusal(*args):

@@ -5,10 +5,13 @@ Run: make t T=system/save
 """
 import os
 import re
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
+import pexpect
 import pytest
 import save_rounds
 from modules import modules
@@ -82,7 +85,7 @@ def test_clock_when_saved_for_long_expect_it_stood_still(tmp_path):
         vm.send("cut -d. -f1 /proc/uptime >/up; echo NOTED\n")
         vm.expect("NOTED\r")
         q = Qmp(wait_for("saved"))
-        q("migrate", uri="file:%s" % path)
+        q.save(path)
         time.sleep(12)
         q("quit")
         vm.wait_exit()
@@ -210,6 +213,8 @@ def test_machine_when_paused_or_kept_expect_so_afterwards(tmp_path):
         assert q("query-status")["status"] == "running"
         assert "completed" in q.hmp("info migrate")
         q.hmp("migrate -d file:%s" % (tmp_path / "b"))
+        while "completed" not in q.hmp("info migrate"):
+            time.sleep(0.01)
         assert q("query-status")["status"] == "paused"
         q.close()
         # It was paused when it was saved again.
@@ -375,3 +380,148 @@ def test_clones_when_four_run_expect_shared_pages(saved):
     finally:
         for vm in vms:
             vm.stop()
+
+
+# ---- while it goes on --------------------------------------------------------------------------
+
+MUCH = "head -c 209715200 /dev/zero | tr '\\0' x >/much; echo FILL''ED\n"
+
+
+def test_migrate_when_it_takes_long_expect_answers_progress_and_cancel(tmp_path):
+    """The reply comes at once, others are served meanwhile, MIGRATION events tell, and it can be given up."""
+    with shell(memory="640M") as vm:
+        vm.expect("guest# ")
+        vm.send(MUCH)
+        vm.expect("FILLED")
+        one, two = Qmp(wait_for("saved")), Qmp(wait_for("saved"))
+        assert one("query-migrate") == {}
+        one("migrate_cancel")  # nothing to give up
+        one("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True},
+                                                      {"capability": "xbzrle", "state": False}])
+        with pytest.raises(Error, match="xbzrle"):
+            one("migrate-set-capabilities", capabilities=[{"capability": "xbzrle", "state": True}])
+        assert one("query-migrate-capabilities") == [{"capability": "events", "state": True}]
+
+        start = time.monotonic()
+        one("migrate", uri="file:%s" % (tmp_path / "a"))
+        took = time.monotonic() - start
+        seen, slowest, refused = [], 0, False
+        while True:
+            start = time.monotonic()
+            said = two("query-migrate")
+            two("query-status"), two("query-block")
+            slowest = max(slowest, time.monotonic() - start)
+            seen.append(said)
+            if said["status"] == "active" and not refused and said["ram"]["remaining"] > 150 << 20:
+                refused = True
+                for c in ("migrate", "cont"):
+                    with pytest.raises(Error, match="migration process in progress|being saved"):
+                        two(c, **({"uri": "file:/x"} if c == "migrate" else {}))
+                assert "active" in two.hmp("info migrate")
+            if said["status"] == "completed":
+                break
+            assert said["status"] in ("setup", "active")
+        active = [s["ram"] for s in seen if s["status"] == "active"]
+        print("reply after %.3f s; %d looks, the slowest %.3f s; total %d ms" %
+              (took, len(seen), slowest, said["total-time"]))
+        assert refused and len(active) >= 3 and active[0]["remaining"] > active[-1]["remaining"]
+        assert took < max(0.5, said["total-time"] / 2000)
+        assert said["ram"]["remaining"] == 0 and said["ram"]["transferred"] > 200 << 20
+        assert [one.event("MIGRATION")["data"]["status"] for _ in range(3)] == ["setup", "active", "completed"]
+        assert not [e for e in two.events if e["event"] == "MIGRATION"]
+        assert two("query-status")["status"] == "paused"
+        two("cont")
+
+        # Given up: no file, and it goes on.
+        one("migrate", uri="file:%s" % (tmp_path / "b"))
+        while two("query-migrate")["status"] == "setup":
+            pass
+        two("migrate_cancel")
+        while two("query-migrate")["status"] == "cancelling":
+            time.sleep(0.01)
+        assert two("query-migrate") == {"status": "cancelled"}
+        assert two("query-status")["status"] == "running"
+        # Stopped by somebody meanwhile, it stays so.
+        one("migrate", uri="file:%s" % (tmp_path / "b"))
+        two("stop")
+        two.hmp("migrate_cancel")
+        while two("query-migrate")["status"] == "cancelling":
+            time.sleep(0.01)
+        assert two("query-status")["status"] == "paused"
+        two("cont")
+        # A reset spoils it, and the end of the machine does not wait for it.
+        assert sorted(os.listdir(tmp_path)) == ["a"]
+        one("migrate", uri="file:%s" % (tmp_path / "c"))
+        two("quit")
+        assert vm.wait_exit() == 0
+        assert sorted(os.listdir(tmp_path)) == ["a"]
+    with restored(str(tmp_path / "a") + ",verify=on") as vm:
+        vm.expect("engine: ")
+        time.sleep(0.5)
+        vm.send("tr -d x </much | wc -c; wc -c </much; poweroff -f\n")
+        vm.expect(r"\n0\r+\n209715200\r+\n")
+        assert vm.wait_exit() == 0
+
+
+def test_memory_when_frames_come_meanwhile_expect_it_whole(tmp_path):
+    """What the NAT brings while memory is written is in the file as well, by its sums."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    paths = modules("cloud-amd64", "virtio_pci", "virtio_net")
+    (tmp_path / "modlist").write_text(" ".join(os.path.basename(p) for p in paths))
+    with Vm("-kernel", kernel("cloud-amd64"), "-initrd", initrd("amd64", str(tmp_path / "modlist"), *paths),
+            "-append", "console=ttyS0 cryptomgr.notests", "-name", "saved", *MAY, "-nic",
+            "user,model=virtio-net-pci,hostfwd=udp:127.0.0.1:%d-:7" % port, memory="640M") as vm:
+        vm.expect("guest# ")
+        vm.send("for m in $(cat /bin/modlist); do insmod /bin/$m; done; ifconfig eth0 10.0.2.15; " + MUCH)
+        vm.expect("FILLED")
+        vm.send("nc -u -l -p 7 >/dev/null & ping -c 1 10.0.2.2 >/dev/null; echo REA''DY\n")
+        vm.expect("READY")
+        stop = threading.Event()
+
+        def flood():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+                while not stop.is_set():
+                    u.sendto(os.urandom(1200), ("127.0.0.1", port))
+                    time.sleep(0.0005)
+
+        t = threading.Thread(target=flood)
+        t.start()
+        try:
+            time.sleep(0.3)
+            q = Qmp(wait_for("saved"))
+            for name in "abc":
+                before = q.hmp("info network")
+                q.save(tmp_path / name)
+                q("cont")
+            assert before
+            q("quit")
+            q.close()
+        finally:
+            stop.set()
+            t.join()
+        assert vm.wait_exit() == 0
+    for name in "abc":
+        with restored(str(tmp_path / name) + ",verify=on", "-S", "-name", "x") as vm:
+            q = Qmp(wait_for("x"))
+            assert q("query-status")["status"] == "paused"
+            q("cont")
+            time.sleep(0.3)
+            vm.send("ping -c 1 10.0.2.2 | grep -c 'bytes from'; poweroff -f\n")
+            assert vm.wait_exit() == 0
+            assert bad_lines(vm.text) == []
+
+
+def test_save_when_at_a_terminal_expect_a_bar(tmp_path):
+    with shell(memory="640M") as vm:
+        vm.expect("guest# ")
+        vm.send(MUCH)
+        vm.expect("FILLED")
+        c = pexpect.spawn(LODGE[0], ["save", "saved", str(tmp_path / "a")], timeout=120, encoding="utf-8")
+        c.expect(r"saved: saving \[#+ *\] \d+ s")
+        c.expect(r"saved in \d+ ms: \d+ MiB of \d+ MiB")
+        c.expect(pexpect.EOF)
+        c.close()
+        assert c.exitstatus == 0
+        assert vm.wait_exit() == 0

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/range.h"
+#include "bus/shortcut.h"
 #include "devices/display/bochs_bar.h"
 #include "devices/display/vga_regs.h"
 #include "devices/display/vram_log.h"
@@ -35,6 +36,7 @@ struct vga {
 	bool dark; /* what blinks was not seen in the last picture; no state */
 	struct display_source source;
 	struct bus_region *region[REGIONS];
+	struct bus_shortcut late; /* writes to the window below 1 MiB */
 };
 
 static const struct pci_ident ident = {
@@ -290,7 +292,12 @@ static bool map_legacy(struct vga *s)
 	s->region[6] = bus_map_mmio(bus, VGA_MEM_START, VGA_MEM_BYTES, &mem_ops, s, "vga");
 	for (unsigned i = 0; i < REGIONS; i++)
 		ok = ok && s->region[i];
-	return ok;
+	if (!ok)
+		return false;
+	/* They change memory alone, by registers that are accessed before or after. */
+	bus_shortcut_init(&s->late, s->region[6], BUS_SHORTCUT_LATE, 0, VGA_MEM_BYTES);
+	bus_shortcut_arm(&s->late, true);
+	return true;
 }
 
 static void fill(struct vga *s, const struct vga_config *cfg)
@@ -345,6 +352,7 @@ void vga_free(struct vga *s)
 {
 	if (!s)
 		return;
+	bus_shortcut_arm(&s->late, false);
 	for (unsigned i = 0; i < REGIONS; i++) {
 		if (s->region[i])
 			bus_region_enable(s->region[i], false);

@@ -197,6 +197,15 @@ bool apic_bus_deliver_all(struct apic_bus *ab, const struct apic_msg *msg, const
 	return deliver(ab, msg, &all);
 }
 
+bool apic_bus_is_msi(uint64_t addr, uint32_t data)
+{
+	unsigned mode = data >> 8 & 7;
+
+	return addr >> 20 == MSI_ADDR_TOP && !(data & MSI_DATA_LEVEL) &&
+	       (mode == APIC_MODE_LOWEST ||
+		(mode == APIC_MODE_FIXED && !(addr & MSI_ADDR_REDIRECT)));
+}
+
 void apic_bus_msi(void *apic_bus, uint64_t addr, uint32_t data)
 {
 	struct apic_msg msg = {

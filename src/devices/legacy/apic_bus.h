@@ -82,6 +82,8 @@ void apic_bus_set_remote(struct apic_bus *ab, const struct apic_remote *r);
 bool apic_bus_deliver(struct apic_bus *ab, const struct apic_msg *msg);
 /* A device's memory write to 0xFEExxxxx (SDM 3A §10.11). Fits pci_bus_set_msi. */
 void apic_bus_msi(void *apic_bus, uint64_t addr, uint32_t data);
+/* Is that write a plain interrupt message, which a kernel takes as it is? */
+bool apic_bus_is_msi(uint64_t addr, uint32_t data);
 
 /*
  * The LINT pins, wired to every local APIC: LINT0 is the 8259 pair's INTR output, LINT1 is NMI.

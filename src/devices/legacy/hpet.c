@@ -285,6 +285,7 @@ static void config_write(struct hpet *h, uint32_t val)
 
 	h->base_count = was != on ? counter(h, now) : h->base_count;
 	h->config = val & (CONFIG_ENABLE | CONFIG_LEGACY);
+	irq_set(&h->cfg.legacy, h->config & CONFIG_LEGACY);
 	if (was != on) {
 		h->base_ns = on ? now : 0;
 		arm_all(h);
@@ -399,6 +400,7 @@ static void hpet_reset(struct device *dev)
 	struct hpet *h = container_of(dev, struct hpet, dev);
 
 	h->config = 0;
+	irq_set(&h->cfg.legacy, false);
 	h->status = 0;
 	h->base_count = 0;
 	h->base_ns = 0;
@@ -419,6 +421,7 @@ static int hpet_post_load(struct device *dev)
 	uint64_t now = clock_vm_ns();
 
 	h->config &= CONFIG_ENABLE | CONFIG_LEGACY;
+	irq_set(&h->cfg.legacy, h->config & CONFIG_LEGACY);
 	h->inputs &= 0x101;
 	for (unsigned n = 0; n < HPET_TIMERS; n++) {
 		h->tn_config[n] &= TN_WRITABLE;

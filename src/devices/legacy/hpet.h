@@ -31,6 +31,7 @@ struct hpet_config {
 	 */
 	struct irq_line gsi[HPET_GSIS];
 	uint32_t routes; /* GSIs a timer may choose: bit 2 on a PIIX board */
+	struct irq_line legacy; /* up while it has the 8254's and the RTC's place; may be empty */
 };
 
 /* `loop` is borrowed, `cfg` copied. NULL when out of memory. */

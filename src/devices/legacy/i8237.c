@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/range.h"
+#include "bus/shortcut.h"
 
 #define CHANNELS 4u
 
@@ -50,6 +51,7 @@ struct i8237_pair {
 	uint8_t page[16]; /* ports 0x80..0x8f, 0x80 being the POST code */
 	/* Not saved. */
 	struct mem *mem;
+	struct bus_shortcut post; /* port 0x80, which systems write to let time pass */
 	struct {
 		void (*ready)(void *opaque);
 		void *opaque;
@@ -285,10 +287,13 @@ static const struct bus_ops page_ops = {page_read, page_write, 1, 1};
 
 int i8237_map(struct i8237_pair *p, struct bus *bus)
 {
-	if (!bus_map_pio(bus, 0x00, 16, &first_ops, p, "i8237") ||
-	    !bus_map_pio(bus, 0xc0, 32, &second_ops, p, "i8237 16-bit") ||
-	    !bus_map_pio(bus, 0x80, 16, &page_ops, p, "dma pages"))
+	struct bus_region *pages = bus_map_pio(bus, 0x80, 16, &page_ops, p, "dma pages");
+
+	if (!pages || !bus_map_pio(bus, 0x00, 16, &first_ops, p, "i8237") ||
+	    !bus_map_pio(bus, 0xc0, 32, &second_ops, p, "i8237 16-bit"))
 		return -ENOMEM;
+	bus_shortcut_init(&p->post, pages, BUS_SHORTCUT_LATE, 0, 1);
+	bus_shortcut_arm(&p->post, true);
 	return 0;
 }
 
@@ -342,6 +347,8 @@ struct i8237_pair *i8237_new(struct mem *mem)
 
 void i8237_free(struct i8237_pair *p)
 {
+	if (p)
+		bus_shortcut_arm(&p->post, false);
 	free(p);
 }
 

@@ -76,6 +76,7 @@ struct i8254 {
 	uint64_t last_ns; /* when the last one was given out */
 	uint32_t backlog; /* edges missed and still owed */
 	uint8_t irq_level;
+	bool rests; /* the one at work is elsewhere */
 };
 
 /* Modes 6 and 7 are 2 and 3. */
@@ -256,13 +257,16 @@ static uint64_t next_edge(const struct counter *c, uint64_t after)
 static void set_irq_level(struct i8254 *pit, bool level)
 {
 	pit->irq_level = level;
-	irq_set(&pit->irq0, level);
+	if (!pit->rests)
+		irq_set(&pit->irq0, level);
 }
 
 static void arm_timer(struct i8254 *pit)
 {
 	uint64_t at = pit->edge_ns;
 
+	if (pit->rests)
+		return;
 	if (pit->backlog) {
 		/*
 		 * Half a period after the last one, or CATCH_UP_NS: a guest that checks in a few
@@ -568,6 +572,60 @@ bool i8254_out(struct i8254 *pit, unsigned n)
 	first_look(c, now);
 	load_pending(c, now);
 	return out_level(c, now);
+}
+
+void i8254_rest(struct i8254 *pit)
+{
+	io_timer_cancel(&pit->timer);
+	set_irq_level(pit, false);
+	pit->rests = true;
+}
+
+void i8254_get_regs(const struct i8254 *pit, unsigned n, struct i8254_regs *out)
+{
+	const struct counter *c = &pit->c[n];
+
+	*out = (struct i8254_regs){
+		.since_ns = ns_since(c->start_ns, clock_vm_ns()),
+		.count = c->pending ? c->pending : c->count,
+		.latch = c->latch,
+		.latched = c->latched,
+		.status = c->status,
+		.has_status = c->has_status,
+		.rw = CW_RW(c->ctl),
+		.mode = (uint8_t)mode_of(c),
+		.bcd = c->ctl & CW_BCD,
+		.gate = c->gate,
+		.read_msb = c->read_msb,
+		.write_msb = c->write_msb,
+		.low_byte = c->low_byte,
+	};
+}
+
+void i8254_set_regs(struct i8254 *pit, unsigned n, const struct i8254_regs *in)
+{
+	uint64_t now = clock_vm_ns();
+	unsigned rw = in->rw >= RW_LSB && in->rw <= RW_BOTH ? in->rw : RW_BOTH;
+
+	pit->c[n] = (struct counter){
+		.start_ns = now - min_u64(in->since_ns, now - 1),
+		.count = in->count >= 1 && in->count <= 0x10000 ? in->count : 0x10000,
+		.latch = in->latch,
+		.latched = in->latched <= RW_BOTH ? in->latched : 0,
+		.status = in->status,
+		.has_status = in->has_status,
+		.ctl = (uint8_t)(rw << 4 | (in->mode & 7u) << 1 | (in->bcd ? CW_BCD : 0)),
+		.loaded = 1,
+		.written = 1,
+		.gate = in->gate ? 1 : 0,
+		.read_msb = in->read_msb,
+		.write_msb = in->write_msb,
+		.low_byte = in->low_byte,
+	};
+	if (n == 0) {
+		pit->backlog = 0;
+		pit->irq_level = out_level(&pit->c[0], now);
+	}
 }
 
 /* As firmware would leave it, and QEMU does: all in mode 3 with the largest count. */

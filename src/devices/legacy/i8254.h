@@ -26,6 +26,20 @@ struct device *i8254_device(struct i8254 *pit);
 /* Ports base..base+3 (0x40). 0 or -ENOMEM. */
 int i8254_map(struct i8254 *pit, struct bus *bus, uint16_t base) MUST_CHECK;
 
+/*
+ * For a timer that works elsewhere, in the host's kernel: this one then holds state, and neither counts nor interrupts.
+ * Registers of a counter; since_ns: how long ago its count was loaded.
+ */
+struct i8254_regs {
+	uint64_t since_ns;
+	uint32_t count;
+	uint16_t latch;
+	uint8_t latched, status, has_status, rw, mode, bcd, gate, read_msb, write_msb, low_byte;
+};
+void i8254_rest(struct i8254 *pit);
+void i8254_get_regs(const struct i8254 *pit, unsigned counter, struct i8254_regs *out);
+void i8254_set_regs(struct i8254 *pit, unsigned counter, const struct i8254_regs *in);
+
 /* GATE input and OUT output of counter 0..2, as port 0x61 uses those of counter 2. */
 void i8254_set_gate(struct i8254 *pit, unsigned counter, bool level);
 bool i8254_gate(const struct i8254 *pit, unsigned counter);

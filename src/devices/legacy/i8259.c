@@ -381,6 +381,58 @@ int i8259_map(struct i8259_pair *p, struct bus *bus)
 	return 0;
 }
 
+void i8259_get_regs(const struct i8259_pair *p, unsigned which, struct i8259_regs *out)
+{
+	const struct chip *c = &p->chip[which];
+
+	*out = (struct i8259_regs){
+		.line = c->line,
+		.latch = c->latch,
+		.elcr = c->elcr,
+		.imr = c->imr,
+		.isr = c->isr,
+		.base = c->base,
+		.highest = c->highest,
+		.step = c->step,
+		.needs_icw4 = c->icw1 & ICW1_IC4,
+		.read_isr = c->read_isr,
+		.poll = c->poll,
+		.special_mask = c->special_mask,
+		.auto_eoi = c->auto_eoi,
+		.auto_rotate = c->auto_rotate,
+		.sfnm = c->sfnm,
+	};
+	/* The slave's output drives a line of the master. */
+	if (which == 0 && p->slave_int)
+		out->line |= CASCADE_BIT;
+}
+
+void i8259_set_regs(struct i8259_pair *p, unsigned which, const struct i8259_regs *in)
+{
+	struct chip *c = &p->chip[which];
+
+	*c = (struct chip){
+		.line = which == 0 ? in->line & (uint8_t)~CASCADE_BIT : in->line,
+		.latch = in->latch,
+		.elcr = in->elcr & elcr_writable[which],
+		.imr = in->imr,
+		.isr = in->isr,
+		.base = in->base & 0xf8,
+		.highest = in->highest & 7,
+		.step = in->step & 3,
+		.icw1 = (uint8_t)(ICW1_SELECT | (in->needs_icw4 ? ICW1_IC4 : 0)),
+		.icw3 = c->icw3,
+		.read_isr = in->read_isr,
+		.poll = in->poll,
+		.special_mask = in->special_mask,
+		.auto_eoi = in->auto_eoi,
+		.auto_rotate = in->auto_rotate,
+		.sfnm = in->sfnm,
+	};
+	if (which == 0)
+		p->slave_int = in->line & CASCADE_BIT ? 1 : 0;
+}
+
 static void i8259_reset(struct device *dev)
 {
 	struct i8259_pair *p = (struct i8259_pair *)dev;

@@ -29,6 +29,17 @@ struct irq_line i8259_irq(struct i8259_pair *p, unsigned n);
  * spurious IRQ 7 (or 15) when the request has gone. Never negative.
  */
 int i8259_ack(struct i8259_pair *p);
+/*
+ * The registers of the master (0) or the slave (1), for controllers that work elsewhere, in the host's kernel: this pair
+ * then holds state and nothing more.
+ */
+struct i8259_regs {
+	uint8_t line, latch, elcr, imr, isr, base, highest, step, needs_icw4, read_isr, poll;
+	uint8_t special_mask, auto_eoi, auto_rotate, sfnm;
+};
+void i8259_get_regs(const struct i8259_pair *p, unsigned which, struct i8259_regs *out);
+void i8259_set_regs(struct i8259_pair *p, unsigned which, const struct i8259_regs *in);
+
 /* Level of the INT output. */
 bool i8259_intr(const struct i8259_pair *p);
 

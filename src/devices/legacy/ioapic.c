@@ -15,6 +15,7 @@
 #include "devices/legacy/ioapic.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/range.h"
@@ -50,6 +51,7 @@ struct ioapic {
 	uint8_t reset_id;
 	uint8_t id;
 	uint8_t index;
+	bool rests;	/* the one at work is elsewhere: nothing is sent from here */
 	uint32_t lines; /* pins asserted now */
 	uint64_t redir[IOAPIC_PINS];
 };
@@ -71,6 +73,8 @@ static void ioapic_route(struct ioapic *io, unsigned n)
 {
 	const struct apic_msg msg = ioapic_msg(io, n);
 
+	if (io->rests)
+		return;
 	apic_bus_route(io->ab, n, &msg);
 }
 
@@ -87,7 +91,8 @@ static void ioapic_service(struct ioapic *io, unsigned n)
 {
 	uint64_t e = io->redir[n];
 
-	if (!(e & RTE_LEVEL) || (e & (RTE_MASKED | RTE_REMOTE_IRR)) || !(io->lines >> n & 1))
+	if (io->rests || !(e & RTE_LEVEL) || (e & (RTE_MASKED | RTE_REMOTE_IRR)) ||
+	    !(io->lines >> n & 1))
 		return;
 	if (ioapic_send(io, n))
 		io->redir[n] |= RTE_REMOTE_IRR;
@@ -104,7 +109,7 @@ void ioapic_set_pin(void *ioapic, unsigned n, bool level)
 	io->lines = level ? io->lines | 1u << n : io->lines & ~(1u << n);
 	if (io->redir[n] & RTE_LEVEL)
 		ioapic_service(io, n);
-	else if (level && !was && !(io->redir[n] & RTE_MASKED))
+	else if (!io->rests && level && !was && !(io->redir[n] & RTE_MASKED))
 		ioapic_send(io, n);
 }
 
@@ -210,6 +215,26 @@ const struct bus_ops ioapic_mmio_ops = {
 	.min_size = 1,
 	.max_size = 4,
 };
+
+void ioapic_rest(struct ioapic *io)
+{
+	io->rests = true;
+}
+
+void ioapic_get_regs(const struct ioapic *io, struct ioapic_regs *out)
+{
+	*out = (struct ioapic_regs){.lines = io->lines, .id = io->id, .index = io->index};
+	memcpy(out->redir, io->redir, sizeof(out->redir));
+}
+
+void ioapic_set_regs(struct ioapic *io, const struct ioapic_regs *in)
+{
+	io->lines = in->lines & ((1u << IOAPIC_PINS) - 1);
+	io->id = in->id & ID_MASK;
+	io->index = in->index;
+	for (unsigned n = 0; n < IOAPIC_PINS; n++)
+		io->redir[n] = in->redir[n] & (RTE_WRITABLE | RTE_REMOTE_IRR);
+}
 
 static void ioapic_reset(struct device *dev)
 {

@@ -32,6 +32,16 @@ extern const struct bus_ops ioapic_mmio_ops; /* opaque: struct ioapic */
  */
 void ioapic_set_pin(void *ioapic, unsigned n, bool level);
 
+/* The registers, for an I/O APIC that works elsewhere, in the host's kernel: this one then holds state and nothing more. */
+struct ioapic_regs {
+	uint64_t redir[IOAPIC_PINS];
+	uint32_t lines;
+	uint8_t id, index;
+};
+void ioapic_rest(struct ioapic *io);
+void ioapic_get_regs(const struct ioapic *io, struct ioapic_regs *out);
+void ioapic_set_regs(struct ioapic *io, const struct ioapic_regs *in);
+
 /* For the APIC bus. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 void ioapic_retry(struct ioapic *io);

@@ -97,6 +97,17 @@ int port61_map(struct port61 *p, struct bus *bus, uint16_t port)
 	return bus_map_pio(bus, port, 1, &port61_ops, p, "port61") ? 0 : -ENOMEM;
 }
 
+uint8_t port61_speaker(const struct port61 *p)
+{
+	return p->control & (P61_GATE2 | P61_SPEAKER);
+}
+
+void port61_set_speaker(struct port61 *p, uint8_t bits)
+{
+	p->control &= (uint8_t) ~(P61_GATE2 | P61_SPEAKER);
+	p->control |= bits & (P61_GATE2 | P61_SPEAKER);
+}
+
 static void port61_reset(struct device *dev)
 {
 	struct port61 *p = (struct port61 *)dev;

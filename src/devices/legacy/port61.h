@@ -20,6 +20,10 @@ struct device *port61_device(struct port61 *p);
 /* One port (0x61). 0 or -ENOMEM. */
 int port61_map(struct port61 *p, struct bus *bus, uint16_t port) MUST_CHECK;
 
+/* Bits 0 and 1 as the guest wrote them: for a port that works elsewhere, with the 8254 in the host's kernel. */
+uint8_t port61_speaker(const struct port61 *p);
+void port61_set_speaker(struct port61 *p, uint8_t bits);
+
 /* Latch a system error (SERR#) or an I/O channel check, until the guest clears it. */
 void port61_raise_serr(struct port61 *p);
 void port61_raise_iochk(struct port61 *p);

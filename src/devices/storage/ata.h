@@ -133,5 +133,7 @@ bool ata_medium_locked(const struct ata_drive *d);
 /* The eject button: opens the tray, or if locked asks the guest to. */
 void ata_press_eject(struct ata_drive *d);
 bool ata_tray_open(const struct ata_drive *d);
+/* By force, whether it is locked or not. */
+void ata_move_tray(struct ata_drive *d, bool open);
 
 #endif

@@ -255,6 +255,17 @@ bool ata_tray_open(const struct ata_drive *d)
 	return d->tray_open;
 }
 
+void ata_move_tray(struct ata_drive *d, bool open)
+{
+	if (d->tray_open == open)
+		return;
+	if (open || d->queue)
+		d->media_event = open ? EVENT_REMOVED : EVENT_NEW_MEDIUM;
+	if (!open && d->queue)
+		d->attention = ASC_MEDIUM_CHANGED;
+	atapi_move_tray(d, open);
+}
+
 void ata_press_eject(struct ata_drive *d)
 {
 	if (d->locked) {

@@ -145,6 +145,14 @@ static void too_long(void *opaque)
 	vhost_user_give_up(s->back, "the back end does not finish what it has");
 }
 
+/* Drivers sleep until a request is done. */
+static bool patient(const struct virtio_dev *v, unsigned q)
+{
+	(void)v;
+	(void)q;
+	return true;
+}
+
 static const struct virtio_ops ops = {
 	.id = VIRTIO_ID_FS,
 	.pci_class = 0x0180,
@@ -152,6 +160,7 @@ static const struct virtio_ops ops = {
 	.kick = kick,
 	.drop = drop,
 	.lingers = lingers,
+	.patient = patient,
 };
 
 /* ---- The device -------------------------------------------------------------------------------------- */

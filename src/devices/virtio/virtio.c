@@ -37,6 +37,7 @@ void virtio_error(struct virtio_dev *v, const char *why)
 	if (v->status & VIRTIO_STATUS_NEEDS_RESET)
 		return;
 	v->status |= VIRTIO_STATUS_NEEDS_RESET;
+	virtio_bells_update(v);
 	if (v->status & VIRTIO_STATUS_DRIVER_OK)
 		virtio_config_changed(v);
 }
@@ -158,6 +159,7 @@ static void reset_by_driver(struct virtio_dev *v)
 	}
 	v->resetting = true;
 	v->status = VIRTIO_STATUS_NEEDS_RESET;
+	virtio_bells_update(v);
 	io_timer_cancel(&v->again);
 }
 
@@ -194,6 +196,7 @@ void virtio_set_status(struct virtio_dev *v, uint8_t status)
 		}
 		settle_features(v, v->accepted & v->offered & LEGACY_FEATURES);
 	}
+	virtio_bells_update(v);
 	if (v->ops->started)
 		v->ops->started(v);
 	virtio_all_again(v);
@@ -210,6 +213,7 @@ void virtio_queue_start(struct virtio_dev *v, unsigned q)
 		settle_features(v, v->accepted & v->offered & LEGACY_FEATURES);
 	virtqueue_start(&v->vq[q], virtio_has(v, VIRTIO_F_EVENT_IDX),
 			virtio_has(v, VIRTIO_F_INDIRECT_DESC));
+	virtio_bells_update(v);
 }
 
 void virtio_queue_stop(struct virtio_dev *v, unsigned q)
@@ -224,6 +228,7 @@ void virtio_queue_stop(struct virtio_dev *v, unsigned q)
 	virtqueue_reset(&v->vq[q]);
 	if (v->legacy_driver)
 		v->vq[q].vector = vector;
+	virtio_bells_update(v);
 }
 
 /* ---- Device configuration space ------------------------------------------------------------------ */
@@ -277,6 +282,7 @@ void virtio_reset(struct virtio_dev *v)
 	v->queue_sel = 0;
 	v->config_vector = MSIX_NO_VECTOR;
 	v->status = v->isr = v->legacy_driver = 0;
+	virtio_bells_update(v);
 	virtio_pci_update_pin(v);
 	if (v->ops->reset)
 		v->ops->reset(v);
@@ -319,6 +325,7 @@ int virtio_dev_loaded(struct virtio_dev *v)
 			return -EINVAL;
 	}
 	virtio_pci_update_pin(v);
+	virtio_bells_update(v);
 	memset(v->again_map, 0, sizeof(v->again_map));
 	io_timer_cancel(&v->again);
 	virtio_all_again(v);
@@ -375,12 +382,25 @@ int virtio_dev_init(struct virtio_dev *v, const struct virtio_config *cfg,
 		virtqueue_init(&v->vq[q], v->mem, v->scratch, q < v->queues ? cfg->queue_size : 1);
 	v->config_vector = MSIX_NO_VECTOR;
 	io_timer_init(&v->again, v->loop, kick_again, v);
+	msix_open_ways(&v->msix);
+	r = virtio_bells_init(v, cfg->bells);
+	if (r) {
+		msix_close_ways(&v->msix);
+		pci_dev_remove(&v->pci);
+		free(v->scratch);
+		return err_set(
+			err, r,
+			"%s: no descriptors for its queues' bells; ioeventfd=off does without",
+			cls->name);
+	}
 	return 0;
 }
 
 void virtio_dev_free(struct virtio_dev *v)
 {
 	virtio_reset(v);
+	virtio_bells_free(v);
+	msix_close_ways(&v->msix);
 	pci_dev_remove(&v->pci);
 	free(v->scratch);
 }

@@ -103,7 +103,16 @@ struct virtio_ops {
 	bool (*busy)(struct virtio_dev *v);
 	/* The device's own registers to their reset values; behind drop(). */
 	void (*reset)(struct virtio_dev *v);
+	/*
+	 * Drivers do not spin for queue q's answers: its notifications may take the long way over the event loop,
+	 * which does not stop their processor. NULL: none.
+	 */
+	bool (*patient)(const struct virtio_dev *v, unsigned q);
 };
+
+/* Which queues have bells (virtio_bell.c), if the bus can: the patient ones, all, none. */
+enum virtio_bells { VIRTIO_BELLS_AUTO, VIRTIO_BELLS_ON, VIRTIO_BELLS_OFF };
+struct virtio_bell;
 
 struct virtio_dev {
 	struct pci_dev pci; /* first */
@@ -120,6 +129,7 @@ struct virtio_dev {
 	uint64_t again_map[(VIRTIO_QUEUES_MAX + 63) / 64];
 	bool resetting;	    /* the driver has reset it; it is one as soon as ops->busy() is over */
 	uint8_t cap_window; /* offset of the capability that is a window into BAR 4; 0: none */
+	struct virtio_bell *bells; /* one a queue; NULL: there are none */
 	/* Saved state. */
 	uint64_t accepted; /* features the driver has written */
 	uint64_t features; /* final: negotiated, 0 until then */
@@ -158,6 +168,7 @@ struct virtio_config {
 	bool no_ring_reset; /* single queues cannot be reset */
 	unsigned vectors;   /* of MSI-X; 0: one a queue and one for the configuration */
 	bool no_msix;
+	enum virtio_bells bells;
 };
 
 /*
@@ -224,6 +235,20 @@ void virtio_drained(struct virtio_dev *v);
 void virtio_all_again(struct virtio_dev *v);
 uint64_t virtio_config_read(struct virtio_dev *v, uint64_t off, unsigned size);
 void virtio_config_write(struct virtio_dev *v, uint64_t off, uint64_t val, unsigned size);
+
+/* Where the transport has its registers. */
+#define VIRTIO_BAR_LEGACY 0u
+#define VIRTIO_BAR_MSIX 1u
+#define VIRTIO_BAR_MODERN 4u
+#define VIRTIO_NOTIFY_BASE 0x3000u
+#define VIRTIO_NOTIFY_MULTIPLIER 4u
+#define VIRTIO_NOTIFY_MODERN(q) (VIRTIO_NOTIFY_BASE + (q)*VIRTIO_NOTIFY_MULTIPLIER)
+#define VIRTIO_NOTIFY_LEGACY 0x10u
+
+/* Behind virtio_pci_init; before the end; and whenever status or queues have changed. */
+int virtio_bells_init(struct virtio_dev *v, enum virtio_bells bells) MUST_CHECK;
+void virtio_bells_free(struct virtio_dev *v);
+void virtio_bells_update(struct virtio_dev *v);
 
 /* BARs, capabilities and IDs. */
 int virtio_pci_init(struct virtio_dev *v, const struct virtio_config *cfg,

@@ -131,6 +131,14 @@ static void reset(struct virtio_dev *v)
 	p9_queue_reset(s->queue);
 }
 
+/* Drivers sleep until a request is done. */
+static bool patient(const struct virtio_dev *v, unsigned q)
+{
+	(void)v;
+	(void)q;
+	return true;
+}
+
 static const struct virtio_ops ops = {
 	.id = VIRTIO_ID_9P,
 	.legacy_id = 0x1009,
@@ -139,6 +147,7 @@ static const struct virtio_ops ops = {
 	.kick = kick,
 	.drop = drop,
 	.reset = reset,
+	.patient = patient,
 };
 
 /* Messages that were under way are answered here; the session they belong to is gone. */

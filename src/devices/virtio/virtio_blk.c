@@ -349,6 +349,14 @@ static void reset(struct virtio_dev *v)
 	set_write_cache(s, s->write_cache);
 }
 
+/* Drivers sleep until a request is done. */
+static bool patient(const struct virtio_dev *v, unsigned q)
+{
+	(void)v;
+	(void)q;
+	return true;
+}
+
 static const struct virtio_ops ops = {
 	.id = VIRTIO_ID_BLOCK,
 	.legacy_id = 0x1001,
@@ -360,6 +368,7 @@ static const struct virtio_ops ops = {
 	.drop = drop,
 	.busy = busy,
 	.reset = reset,
+	.patient = patient,
 };
 
 /* Requests that were under way when the state was saved are made again. */

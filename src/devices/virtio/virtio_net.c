@@ -381,6 +381,12 @@ static void reset(struct virtio_dev *v)
 	net_ready(&s->pair[0].end);
 }
 
+/* Drivers spin for the control queue's answers: the last one, or behind the first pair. */
+static bool patient(const struct virtio_dev *v, unsigned q)
+{
+	return q != 2 && q + 1 != v->queues;
+}
+
 static const struct virtio_ops ops = {
 	.id = VIRTIO_ID_NET,
 	.legacy_id = 0x1000,
@@ -390,6 +396,7 @@ static const struct virtio_ops ops = {
 	.kick = kick,
 	.config_written = config_written,
 	.reset = reset,
+	.patient = patient,
 };
 
 static bool state_ok(const struct virtio_net *s)

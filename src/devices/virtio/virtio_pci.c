@@ -12,17 +12,12 @@
 #include "base/range.h"
 #include "devices/virtio/virtio.h"
 
-/* BARs. */
-#define BAR_LEGACY 0u
-#define BAR_MSIX 1u
-#define BAR_MODERN 4u
 #define BLOCK_BYTES 0x1000u /* each register block has a page of BAR 4 */
 #define BLOCK_COMMON 0x0000u
 #define BLOCK_ISR 0x1000u
 #define BLOCK_DEVICE 0x2000u
-#define BLOCK_NOTIFY 0x3000u
+#define BLOCK_NOTIFY VIRTIO_NOTIFY_BASE
 #define MODERN_BYTES 0x4000u
-#define NOTIFY_MULTIPLIER 4u
 
 /* struct virtio_pci_cap (§4.1.4). */
 #define CAP_VENDOR 0x09u
@@ -64,7 +59,7 @@ enum {
 	LEGACY_QUEUE_ADDRESS = 0x08,
 	LEGACY_QUEUE_SIZE = 0x0c,
 	LEGACY_QUEUE_SELECT = 0x0e,
-	LEGACY_QUEUE_NOTIFY = 0x10,
+	LEGACY_QUEUE_NOTIFY = VIRTIO_NOTIFY_LEGACY,
 	LEGACY_DEVICE_STATUS = 0x12,
 	LEGACY_ISR_STATUS = 0x13,
 	LEGACY_CONFIG_VECTOR = 0x14,
@@ -344,7 +339,7 @@ static void modern_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 		virtio_config_write(v, in, val, size);
 		break;
 	case BLOCK_NOTIFY:
-		virtio_queue_kick(v, in / NOTIFY_MULTIPLIER);
+		virtio_queue_kick(v, in / VIRTIO_NOTIFY_MULTIPLIER);
 		break;
 	}
 }
@@ -474,7 +469,7 @@ static bool window(const struct virtio_dev *v, uint32_t *off, uint32_t *len)
 
 	*off = reg_get32(cfg, v->cap_window + CAP_OFFSET);
 	*len = reg_get32(cfg, v->cap_window + CAP_LENGTH);
-	return reg_get8(cfg, v->cap_window + CAP_BAR) == BAR_MODERN &&
+	return reg_get8(cfg, v->cap_window + CAP_BAR) == VIRTIO_BAR_MODERN &&
 	       (*len == 1 || *len == 2 || *len == 4) && *off % *len == 0 &&
 	       range_ok(*off, *len, MODERN_BYTES);
 }
@@ -523,7 +518,7 @@ static int add_cap(struct virtio_dev *v, unsigned type, unsigned off, unsigned e
 	const struct reg_desc regs[] = {
 		{"cap_len", (uint16_t)(at + 2), 1, len, 0, 0, 0},
 		{"cfg_type", (uint16_t)(at + CAP_TYPE), 1, type, 0, 0, 0},
-		{"bar", (uint16_t)(at + CAP_BAR), 1, is_window ? 0 : BAR_MODERN,
+		{"bar", (uint16_t)(at + CAP_BAR), 1, is_window ? 0 : VIRTIO_BAR_MODERN,
 		 is_window ? 0xff : 0, 0, 0},
 		{"offset", (uint16_t)(at + CAP_OFFSET), 4, off, is_window ? 0xffffffff : 0, 0, 0},
 		{"length", (uint16_t)(at + CAP_LENGTH), 4, is_window ? 0 : BLOCK_BYTES,
@@ -539,13 +534,13 @@ static int add_cap(struct virtio_dev *v, unsigned type, unsigned off, unsigned e
 
 static int add_modern(struct virtio_dev *v)
 {
-	int r = pci_dev_add_bar(&v->pci, BAR_MODERN, PCI_BAR_MEM64, true, MODERN_BYTES, &modern_ops,
-				v, v->pci.dev.cls->name);
+	int r = pci_dev_add_bar(&v->pci, VIRTIO_BAR_MODERN, PCI_BAR_MEM64, true, MODERN_BYTES,
+				&modern_ops, v, v->pci.dev.cls->name);
 
 	if (!r)
 		r = add_cap(v, CAP_PCI_CFG, 0, 0);
 	if (!r)
-		r = add_cap(v, CAP_NOTIFY, BLOCK_NOTIFY, NOTIFY_MULTIPLIER);
+		r = add_cap(v, CAP_NOTIFY, BLOCK_NOTIFY, VIRTIO_NOTIFY_MULTIPLIER);
 	if (!r && v->ops->config_size)
 		r = add_cap(v, CAP_DEVICE, BLOCK_DEVICE, 0);
 	if (!r)
@@ -562,7 +557,7 @@ static int add_legacy(struct virtio_dev *v)
 	while (size < LEGACY_HEADER_MSIX + v->ops->config_size)
 		size *= 2;
 	v->has_legacy = true;
-	return pci_dev_add_bar(&v->pci, BAR_LEGACY, PCI_BAR_IO, false, size, &legacy_ops, v,
+	return pci_dev_add_bar(&v->pci, VIRTIO_BAR_LEGACY, PCI_BAR_IO, false, size, &legacy_ops, v,
 			       v->pci.dev.cls->name);
 }
 
@@ -593,7 +588,7 @@ int virtio_pci_init(struct virtio_dev *v, const struct virtio_config *cfg,
 	if (!r && legacy)
 		r = add_legacy(v);
 	if (!r && !cfg->no_msix)
-		r = msix_init(&v->msix, &v->pci, BAR_MSIX, vectors, err);
+		r = msix_init(&v->msix, &v->pci, VIRTIO_BAR_MSIX, vectors, err);
 	else
 		v->msix.pci = &v->pci;
 	if (!r)

@@ -446,6 +446,14 @@ static void reset(struct virtio_dev *v)
 	s->event_pending = 0;
 }
 
+/* No driver spins for an answer. */
+static bool patient(const struct virtio_dev *v, unsigned q)
+{
+	(void)v;
+	(void)q;
+	return true;
+}
+
 static const struct virtio_ops ops = {
 	.id = VIRTIO_ID_VSOCK,
 	.legacy_id = 0x1012,
@@ -454,6 +462,7 @@ static const struct virtio_ops ops = {
 	.started = started,
 	.kick = kick,
 	.reset = reset,
+	.patient = patient,
 };
 
 static int post_load(struct device *dev)

@@ -18,13 +18,6 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-/* struct kvm_cpuid2, with room. */
-struct cpuid_list {
-	uint32_t nent, pad;
-	struct kvm_cpuid_entry2 entry[KVM_CPUID_MAX];
-};
-_Static_assert(offsetof(struct cpuid_list, entry) == sizeof(struct kvm_cpuid2), "as the kernel's");
-
 /*
  * The registers that say what there is. `ours`: bits that we provide, whatever the kernel says.
  * `passed`: bits guests get if the kernel has them, though no model names them: they say how to
@@ -51,7 +44,8 @@ static const struct {
 	{0x80000021, 0, EAX, 0, 0},
 };
 
-static const struct kvm_cpuid_entry2 *find(const struct cpuid_list *l, uint32_t leaf, uint32_t sub)
+const struct kvm_cpuid_entry2 *kvm_cpuid_find(const struct kvm_cpuid_room *l, uint32_t leaf,
+					      uint32_t sub)
 {
 	for (unsigned i = 0; i < l->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &l->entry[i];
@@ -97,11 +91,12 @@ static const struct {
 };
 
 /* Takes from the model's leaves what the kernel lacks. */
-static void mask_leaves(struct x86_cpuid *c, const struct cpuid_list *kvm)
+static void mask_leaves(struct x86_cpuid *c, const struct kvm_cpuid_room *kvm)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(masks); i++) {
 		struct x86_cpuid_leaf *l = leaf_of(c, masks[i].leaf, masks[i].subleaf);
-		const struct kvm_cpuid_entry2 *k = find(kvm, masks[i].leaf, masks[i].subleaf);
+		const struct kvm_cpuid_entry2 *k =
+			kvm_cpuid_find(kvm, masks[i].leaf, masks[i].subleaf);
 		uint32_t has = k ? entry_reg(k, masks[i].reg) : 0, *reg;
 
 		if (!l)
@@ -115,8 +110,6 @@ static void mask_leaves(struct x86_cpuid *c, const struct cpuid_list *kvm)
 /* has[] as the leaves are now; and a list of the names that went. */
 static void drop_features(struct x86_cpuid *c, char *gone, size_t size)
 {
-	size_t used = 0;
-
 	for (unsigned f = 1; f < X86_FEAT_COUNT; f++) {
 		struct x86_cpuid_leaf *l = leaf_of(c, places[f].leaf, places[f].subleaf);
 		const char *name = x86_feature_name((enum x86_feature)f);
@@ -127,16 +120,14 @@ static void drop_features(struct x86_cpuid *c, char *gone, size_t size)
 		if (f == X86_FEAT_HTT)
 			continue;
 		c->has[f] = false;
-		if (used + strlen(name) + 3 < size)
-			used += (size_t)snprintf(gone + used, size - used, "%s%s", used ? ", " : "",
-						 name);
+		kvm_gone_add(gone, size, name);
 	}
 }
 
 /* XSAVE's leaves follow XCR0's mask. */
-static void limit_xsave(struct kvm_engine *e, const struct cpuid_list *kvm)
+static void limit_xsave(struct kvm_engine *e, const struct kvm_cpuid_room *kvm)
 {
-	const struct kvm_cpuid_entry2 *k = find(kvm, 0xd, 0);
+	const struct kvm_cpuid_entry2 *k = kvm_cpuid_find(kvm, 0xd, 0);
 	struct x86_cpuid_leaf *l = leaf_of(&e->cpuid, 0xd, 0);
 	uint64_t host = k ? k->eax & 7 : 0;
 
@@ -148,7 +139,7 @@ static void limit_xsave(struct kvm_engine *e, const struct cpuid_list *kvm)
 	l->ebx = l->ecx = l->eax & 4 ? 832 : 576;
 }
 
-static int supported(const struct kvm_engine *e, struct cpuid_list *l, struct lodge_err *err)
+static int supported(const struct kvm_engine *e, struct kvm_cpuid_room *l, struct lodge_err *err)
 {
 	memset(l, 0, sizeof(*l));
 	l->nent = KVM_CPUID_MAX;
@@ -189,7 +180,7 @@ static void hide_apic_msrs(struct kvm_engine *e)
 
 int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err)
 {
-	struct cpuid_list *l = malloc(sizeof(*l));
+	struct kvm_cpuid_room *l = malloc(sizeof(*l));
 	char gone[400] = "";
 	int r;
 
@@ -203,7 +194,10 @@ int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err)
 		limit_xsave(e, l);
 		drop_features(&e->cpuid, gone, sizeof(gone));
 		e->arch_caps = host_arch_caps(e);
-		if (gone[0])
+		r = kvm_hv_prepare(e, err);
+		if (!r)
+			r = kvm_pv_prepare(e, l, gone, sizeof(gone), err);
+		if (!r && gone[0])
 			fprintf(stderr,
 				"lodge: this host's KVM has not, and so the guest has not: %s\n",
 				gone);
@@ -220,7 +214,7 @@ static bool has_subleaves(uint32_t leaf)
 int kvm_cpuid_set(struct kvm_cpu *cpu, struct lodge_err *err)
 {
 	const struct x86_cpuid *c = &cpu->e->cpuid;
-	struct cpuid_list *l = calloc(1, sizeof(*l));
+	struct kvm_cpuid_room *l = calloc(1, sizeof(*l));
 	int r = 0;
 
 	_Static_assert(X86_CPUID_LEAVES <= KVM_CPUID_MAX, "all fit");

@@ -132,6 +132,7 @@ static int open_vm(struct kvm_engine *e, struct lodge_err *err)
 	if (n)
 		return n;
 	e->has_msr_exits = ask_for_msrs(e);
+	kvm_shortcuts_find(e);
 	n = cap(e, KVM_CAP_MAX_VCPUS);
 	if (n && e->cfg.cpus > (unsigned)n)
 		return err_set(err, -EINVAL, "this host's KVM has at most %d CPUs: use -smp %d", n,
@@ -196,8 +197,11 @@ static int cpu_new(struct kvm_engine *e, unsigned index, struct lodge_err *err)
 	if (index == 0)
 		e->has_tsc_offset = has_tsc_offset(cpu);
 	set_up_mce(cpu);
+	kvm_pv_enforce(cpu);
 	x86_state_reset(&cpu->s, index == 0);
 	cpu->where = WHERE_STATE;
+	if (kvm_hv_set_up(cpu, err))
+		return -EINVAL;
 	return kvm_cpuid_set(cpu, err);
 }
 
@@ -216,13 +220,14 @@ static void kvm_destroy(struct engine *engine)
 	for (unsigned i = 0; e->cpus && i < e->cfg.cpus; i++)
 		cpu_free(e->cpus[i]);
 	free(e->cpus);
-	kvm_irqchip_free(e);
+	kvm_routes_free(e);
 	if (e->vm >= 0)
 		close(e->vm);
 	if (e->dev >= 0)
 		close(e->dev);
 	pthread_mutex_destroy(&e->gate_lock);
 	pthread_mutex_destroy(&e->slots_lock);
+	pthread_mutex_destroy(&e->breaks_lock);
 	pthread_cond_destroy(&e->gate_cond);
 	free(e);
 }
@@ -259,6 +264,7 @@ static struct engine *kvm_create(const struct engine_config *cfg, struct lodge_e
 	e->dev = e->vm = -1;
 	pthread_mutex_init(&e->gate_lock, NULL);
 	pthread_mutex_init(&e->slots_lock, NULL);
+	pthread_mutex_init(&e->breaks_lock, NULL);
 	pthread_cond_init(&e->gate_cond, NULL);
 	if (engine_parts(e, err) < 0) {
 		kvm_destroy((struct engine *)e);
@@ -310,4 +316,6 @@ const struct engine_ops engine_kvm = {
 	.debug_stop = kvm_op_debug_stop,
 	.counters = kvm_op_counters,
 	.irqchip = &kvm_irqchip_ops,
+	.shortcuts = &kvm_shortcut_ops,
+	.clock = &kvm_clock_ops,
 };

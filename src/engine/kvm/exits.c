@@ -13,6 +13,10 @@
 #include "engine/kvm/kvm_int.h"
 #include "x86/msr.h"
 
+/* PIIX3's reset control register: a hard reset, now. */
+#define RESET_PORT 0xcf9
+#define RESET_PORT_FULL 6
+
 static uint64_t get_le(const uint8_t *p, unsigned size)
 {
 	uint64_t v = 0;
@@ -203,6 +207,20 @@ static enum kvm_next internal_error(struct kvm_cpu *cpu)
 	return NEXT_ERROR;
 }
 
+/* A guest of Hyper-V may ask for a reset by an MSR: as any PC by its port. */
+static enum kvm_next system_event(struct kvm_cpu *cpu)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+
+	if (cpu->run->system_event.type != KVM_SYSTEM_EVENT_RESET) {
+		kvm_report(cpu, "KVM tells of system event %u, which this version does not know",
+			   cpu->run->system_event.type);
+		return NEXT_ERROR;
+	}
+	h->pio_write(h->opaque, RESET_PORT, RESET_PORT_FULL, 1);
+	return NEXT_RUN;
+}
+
 enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
@@ -231,6 +249,10 @@ enum kvm_next kvm_handle_exit(struct kvm_cpu *cpu)
 		return NEXT_SHUTDOWN;
 	case KVM_EXIT_DEBUG:
 		return kvm_debug_exit(cpu);
+	case KVM_EXIT_HYPERV:
+		return kvm_hv_exit(cpu);
+	case KVM_EXIT_SYSTEM_EVENT:
+		return system_event(cpu);
 	case KVM_EXIT_INTERNAL_ERROR:
 		return internal_error(cpu);
 	case KVM_EXIT_FAIL_ENTRY:

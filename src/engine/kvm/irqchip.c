@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Local APICs in the kernel ("split irqchip"): HLT, IPIs, timers and end of interrupt never leave it. The I/O
+ * Local APICs in the kernel ("split irqchip"; fullchip.c has the others there as well): HLT, IPIs, timers and end of interrupt never leave it. The I/O
  * APIC and the 8259s stay the machine's: their messages come by KVM_SIGNAL_MSI, the 8259s' by KVM_INTERRUPT
  * as without (run.c), and the kernel tells of the end of interrupts that it was given routes of.
  *
@@ -9,9 +9,7 @@
  * KVM_SET_MP_STATE); Intel SDM 3A §10.5.1 (LVT).
  * Threads: with the VM lock held; those of one vCPU while it does not run, or on its own.
  */
-#include <cpuid.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -21,21 +19,12 @@
 #include "engine/kvm/kvm_int.h"
 #include "x86/msr.h"
 
-#define PINS 24u
-
 #define LVT1 0x360u
 #define LVT_MODE 0x700u
 #define LVT_NMI 0x400u
 #define LVT_MASKED 0x10000u
 #define MSI_LEVEL 0x8000u
 
-/* struct kvm_irq_routing, with room. */
-struct kvm_routes {
-	uint32_t nr, flags;
-	struct kvm_irq_routing_entry entry[PINS];
-};
-_Static_assert(offsetof(struct kvm_routes, entry) == sizeof(struct kvm_irq_routing),
-	       "as the kernel's");
 _Static_assert(sizeof(struct kvm_lapic_state) == ENGINE_LAPIC_PAGE, "one layout");
 
 static bool has(const struct kvm_engine *e, int what)
@@ -47,28 +36,29 @@ static bool can_split(const struct kvm_engine *e)
 {
 	return has(e, KVM_CAP_SPLIT_IRQCHIP) && has(e, KVM_CAP_SIGNAL_MSI) &&
 	       has(e, KVM_CAP_MP_STATE) &&
-	       ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING) >= (int)PINS;
-}
-
-/*
- * Tried with systems on AMD-V alone. On Bochs's VT-x a Linux guest came to a stop with it, and no processor with VT-x
- * was there to tell whose fault that is.
- */
-static bool is_tried(void)
-{
-	uint32_t a, b, c = 0, d;
-
-	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 2);
+	       ioctl(e->vm, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING) >= (int)KVM_PINS;
 }
 
 int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 {
-	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = PINS};
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = KVM_PINS};
 	enum engine_irqchip wish = e->cfg.kvm.irqchip;
 
 	e->chip = ENGINE_IRQCHIP_OFF;
-	if (wish == ENGINE_IRQCHIP_OFF || (wish == ENGINE_IRQCHIP_BEST && !is_tried()))
+	if (wish == ENGINE_IRQCHIP_OFF)
 		return 0;
+	if (wish == ENGINE_IRQCHIP_ON) {
+		int r = kvm_full_create(e, err);
+
+		if (r)
+			return r;
+		e->chip = ENGINE_IRQCHIP_ON;
+		e->has_smm = has(e, KVM_CAP_X86_SMM);
+		r = kvm_routes_create(e, err);
+		if (!r)
+			kvm_full_routes(e);
+		return r;
+	}
 	if (!can_split(e) || ioctl(e->vm, KVM_ENABLE_CAP, &split) < 0) {
 		if (wish == ENGINE_IRQCHIP_BEST)
 			return 0;
@@ -76,17 +66,9 @@ int kvm_irqchip_create(struct kvm_engine *e, struct lodge_err *err)
 			       "kernel-irqchip=split: this host's KVM does not have it; leave the "
 			       "option out, or say kernel-irqchip=off");
 	}
-	e->routes = calloc(1, sizeof(*e->routes));
-	if (!e->routes)
-		return err_set(err, -ENOMEM, "no memory for interrupt routes");
 	e->has_smm = has(e, KVM_CAP_X86_SMM);
 	e->chip = ENGINE_IRQCHIP_SPLIT;
-	return 0;
-}
-
-void kvm_irqchip_free(struct kvm_engine *e)
-{
-	free(e->routes);
+	return kvm_routes_create(e, err);
 }
 
 /* ---- What vCPUs do without the machine -------------------------------------------------------- */
@@ -123,16 +105,9 @@ int kvm_store_run_state(struct kvm_cpu *cpu)
 
 /* ---- Registers -------------------------------------------------------------------------------- */
 
-static uint64_t get_msr(const struct kvm_cpu *cpu, uint32_t msr)
-{
-	struct kvm_one_msr m = {.nmsrs = 1, .entry.index = msr};
-
-	return ioctl(cpu->fd, KVM_GET_MSRS, &m) == 1 ? m.entry.data : 0;
-}
-
 void kvm_rearm_deadline(struct kvm_cpu *cpu)
 {
-	uint64_t tsc = cpu->deadline ? cpu->deadline : get_msr(cpu, MSR_TSC_DEADLINE);
+	uint64_t tsc = cpu->deadline ? cpu->deadline : kvm_get_msr(cpu, MSR_TSC_DEADLINE);
 
 	cpu->deadline = 0;
 	if (tsc && kvm_set_msr(cpu, MSR_TSC_DEADLINE, tsc))
@@ -156,8 +131,9 @@ static int lapic_get(struct vcpu *v, struct engine_lapic *out)
 
 	if (ioctl(cpu->fd, KVM_GET_LAPIC, (struct kvm_lapic_state *)out->page) < 0)
 		return -errno;
-	out->base = get_msr(cpu, MSR_APIC_BASE);
-	out->deadline_tsc = cpu->deadline ? cpu->deadline : get_msr(cpu, MSR_TSC_DEADLINE);
+	out->base = kvm_get_msr(cpu, MSR_APIC_BASE);
+	out->deadline_tsc = cpu->deadline ? cpu->deadline : kvm_get_msr(cpu, MSR_TSC_DEADLINE);
+	kvm_timer_show(cpu, out);
 	return 0;
 }
 
@@ -166,13 +142,14 @@ static int lapic_set(struct vcpu *v, const struct engine_lapic *in)
 	struct kvm_cpu *cpu = (struct kvm_cpu *)v;
 	struct engine_lapic l = *in;
 
-	if (kvm_set_msr(cpu, MSR_APIC_BASE, in->base))
+	kvm_timer_take(cpu, &l);
+	if (kvm_set_msr(cpu, MSR_APIC_BASE, l.base))
 		return -EINVAL;
 	if (ioctl(cpu->fd, KVM_SET_LAPIC, (struct kvm_lapic_state *)l.page) < 0)
 		return -errno;
 	/* It is a value of the TSC, which may be about to move. */
 	pthread_mutex_lock(&cpu->lock);
-	cpu->deadline = in->deadline_tsc;
+	cpu->deadline = l.deadline_tsc;
 	if (cpu->where != WHERE_STATE)
 		kvm_rearm_deadline(cpu);
 	pthread_mutex_unlock(&cpu->lock);
@@ -199,34 +176,11 @@ static bool msi(struct engine *engine, uint64_t addr, uint32_t data)
 static void route(struct engine *engine, unsigned pin, uint64_t addr, uint32_t data)
 {
 	struct kvm_engine *e = (struct kvm_engine *)engine;
-	struct kvm_routes *r = e->routes;
-	struct kvm_irq_routing_entry *at = NULL;
 
-	if (pin >= PINS)
-		return;
-	for (unsigned i = 0; i < r->nr; i++) {
-		if (r->entry[i].gsi == pin)
-			at = &r->entry[i];
-	}
-	if (at && at->u.msi.address_lo == (uint32_t)addr && at->u.msi.data == data)
-		return;
 	/* Each change costs the kernel a grace period, and edges have no end to be told of. */
-	if (!at && !(data & MSI_LEVEL))
-		return;
-	if (!at)
-		at = &r->entry[r->nr++];
-	*at = (struct kvm_irq_routing_entry){
-		.gsi = pin,
-		.type = KVM_IRQ_ROUTING_MSI,
-		.u.msi = {.address_lo = (uint32_t)addr,
-			  .address_hi = (uint32_t)(addr >> 32),
-			  .data = data},
-	};
-	if (ioctl(e->vm, KVM_SET_GSI_ROUTING, r) < 0)
-		kvm_break(e,
-			  "KVM does not take the routes of interrupts: %s; "
-			  "'-machine kernel-irqchip=off' does without",
-			  strerror(errno));
+	if (e->chip == ENGINE_IRQCHIP_SPLIT && pin < KVM_PINS &&
+	    (kvm_route_known(e, pin) || (data & MSI_LEVEL)))
+		kvm_route_set(e, pin, addr, data);
 }
 
 const struct engine_irqchip_ops kvm_irqchip_ops = {
@@ -235,4 +189,13 @@ const struct engine_irqchip_ops kvm_irqchip_ops = {
 	.route = route,
 	.lapic_get = lapic_get,
 	.lapic_set = lapic_set,
+	.hold = kvm_timers_hold,
+	.way_open = kvm_way_open,
+	.way_close = kvm_way_close,
+	.way_send = kvm_way_send,
+	.ways_settle = kvm_ways_settle,
+	.line = kvm_full_line,
+	.hpet_legacy = kvm_full_hpet_legacy,
+	.chips_get = kvm_full_get,
+	.chips_set = kvm_full_set,
 };

@@ -334,7 +334,9 @@ enum engine_exit kvm_op_run(struct vcpu *v)
 	enum engine_exit out = ENGINE_EXIT_KICK;
 
 	kvm_signals_thread(cpu);
+	kvm_breaks_enter(cpu);
 	set_runs(cpu, true);
+	kvm_clock_enter(cpu);
 	while (service(cpu, &out) && events(cpu, &out)) {
 		uint32_t stop_for = KVM_REQ_KICK | KVM_REQ_INIT | KVM_REQ_NMI | KVM_REQ_SIPI;
 
@@ -364,6 +366,7 @@ enum engine_exit kvm_op_run(struct vcpu *v)
 		break;
 	}
 	set_runs(cpu, false);
+	kvm_breaks_leave(cpu);
 	return out;
 }
 

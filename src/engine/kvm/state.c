@@ -215,6 +215,54 @@ static const struct {
 	VAR(6),
 	VAR(7),
 #undef VAR
+	{MSR_PV_WALL_CLOCK, FIELD(pv.wall_clock)},
+	{MSR_PV_SYSTEM_TIME, FIELD(pv.system_time)},
+	{MSR_PV_STEAL_TIME, FIELD(pv.steal_time)},
+	{MSR_PV_EOI, FIELD(pv.eoi)},
+	{MSR_PV_POLL_CONTROL, FIELD(pv.poll_control)},
+	/* Who the guest is, before what needs that. */
+	{MSR_HV_GUEST_OS_ID, FIELD(hv.guest_os_id)},
+	{MSR_HV_HYPERCALL, FIELD(hv.hypercall)},
+	{MSR_HV_REFERENCE_TSC, FIELD(hv.reference_tsc)},
+	{MSR_HV_RUNTIME, FIELD(hv.runtime)},
+	{MSR_HV_APIC_ASSIST, FIELD(hv.apic_assist)},
+	{MSR_HV_SCONTROL, FIELD(hv.scontrol)},
+	{MSR_HV_SIEFP, FIELD(hv.siefp)},
+	{MSR_HV_SIMP, FIELD(hv.simp)},
+#define SINT(n)                                      \
+	{                                            \
+		MSR_HV_SINT + (n), FIELD(hv.sint[n]) \
+	}
+	SINT(0),
+	SINT(1),
+	SINT(2),
+	SINT(3),
+	SINT(4),
+	SINT(5),
+	SINT(6),
+	SINT(7),
+	SINT(8),
+	SINT(9),
+	SINT(10),
+	SINT(11),
+	SINT(12),
+	SINT(13),
+	SINT(14),
+	SINT(15),
+#undef SINT
+#define STIMER(n)                                        \
+	{                                                \
+		MSR_HV_STIMER + (n), FIELD(hv.stimer[n]) \
+	}
+	STIMER(0),
+	STIMER(1),
+	STIMER(2),
+	STIMER(3),
+	STIMER(4),
+	STIMER(5),
+	STIMER(6),
+	STIMER(7),
+#undef STIMER
 };
 
 _Static_assert(ARRAY_SIZE(msr_fields) <= KVM_MSRS_MAX, "all have a place");
@@ -264,6 +312,8 @@ static void events_out(struct kvm_vcpu_events *k, const struct x86_state *s)
 	k->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 	k->nmi.pending = s->nmi_pending;
 	k->nmi.masked = s->nmi_blocked;
+	k->interrupt.injected = s->irq_taken;
+	k->interrupt.nr = s->irq_taken ? s->irq_vector : 0;
 	if (s->int_shadow & X86_SHADOW_STI)
 		k->interrupt.shadow |= KVM_X86_SHADOW_INT_STI;
 	if (s->int_shadow & X86_SHADOW_SS)
@@ -274,6 +324,9 @@ static void events_in(struct x86_state *s, const struct kvm_vcpu_events *k)
 {
 	s->nmi_pending = k->nmi.pending || k->nmi.injected;
 	s->nmi_blocked = k->nmi.masked && !k->nmi.injected;
+	/* INT n, and faults, come again by themselves: the instruction pointer is at their instruction. */
+	s->irq_taken = k->interrupt.injected && !k->interrupt.soft;
+	s->irq_vector = s->irq_taken ? k->interrupt.nr : 0;
 	s->int_shadow = 0;
 	if (k->interrupt.shadow & KVM_X86_SHADOW_INT_STI)
 		s->int_shadow |= X86_SHADOW_STI;

@@ -26,6 +26,12 @@ static const struct {
 	[COUNT_STORE] = {"state-stores", "times they were written there"},
 };
 
+/* Of no vCPU. */
+#define WAYS_NAME "messages-irqfd"
+#define WAYS_WHAT "interrupt messages by irqfd"
+#define LATE_NAME "writes-coalesced"
+#define LATE_WHAT "writes that came late, without an exit"
+
 static uint64_t one(const struct kvm_cpu *cpu, unsigned n)
 {
 	return atomic_load_explicit(&cpu->counts[n], memory_order_relaxed);
@@ -78,6 +84,10 @@ void kvm_op_counters(const struct engine *engine, int cpu,
 
 	for (unsigned n = 0; n < KVM_COUNTS; n++)
 		fn(opaque, rows[n].name, rows[n].what, cpu < 0 ? sum(e, n) : one(e->cpus[cpu], n));
+	if (cpu >= 0)
+		return;
+	fn(opaque, WAYS_NAME, WAYS_WHAT, kvm_ways_sent(e));
+	fn(opaque, LATE_NAME, LATE_WHAT, e->late_writes);
 }
 
 void kvm_stats_print(const struct kvm_engine *e)
@@ -87,4 +97,6 @@ void kvm_stats_print(const struct kvm_engine *e)
 	log_print("%-47s %14s\n", "engine counters", "all");
 	for (unsigned n = 0; n < KVM_COUNTS; n++)
 		log_print("%-47s %14llu\n", rows[n].what, (unsigned long long)sum(e, n));
+	log_print("%-47s %14llu\n", WAYS_WHAT, (unsigned long long)kvm_ways_sent(e));
+	log_print("%-47s %14llu\n", LATE_WHAT, (unsigned long long)e->late_writes);
 }

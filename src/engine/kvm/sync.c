@@ -32,6 +32,13 @@ int kvm_set_msr(const struct kvm_cpu *cpu, uint32_t msr, uint64_t val)
 	return ioctl(cpu->fd, KVM_SET_MSRS, &m) == 1 ? 0 : -EINVAL;
 }
 
+uint64_t kvm_get_msr(const struct kvm_cpu *cpu, uint32_t msr)
+{
+	struct kvm_one_msr m = {.nmsrs = 1, .entry.index = msr};
+
+	return ioctl(cpu->fd, KVM_GET_MSRS, &m) == 1 ? m.entry.data : 0;
+}
+
 void kvm_find_msrs(struct kvm_engine *e)
 {
 	for (unsigned i = 0; i < kvm_msr_count(); i++) {
@@ -55,10 +62,11 @@ void kvm_store_tsc(struct kvm_cpu *cpu)
 	uint64_t offset = cpu->s.tsc_offset;
 	struct kvm_device_attr attr = tsc_offset_attr(&offset);
 
-	if (cpu->e->has_tsc_offset && ioctl(cpu->fd, KVM_SET_DEVICE_ATTR, &attr) == 0)
-		return;
-	if (kvm_set_msr(cpu, MSR_TSC, __rdtsc() + offset))
+	cpu->tsc_told = offset;
+	if ((!cpu->e->has_tsc_offset || ioctl(cpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0) &&
+	    kvm_set_msr(cpu, MSR_TSC, __rdtsc() + offset))
 		log_trace(LOG_UNIMP, "cpu%u: KVM refuses a TSC\n", cpu->index);
+	kvm_clock_tsc_moved(cpu);
 }
 
 static void fetch_tsc(struct kvm_cpu *cpu)
@@ -74,6 +82,7 @@ static void fetch_tsc(struct kvm_cpu *cpu)
 		cpu->s.tsc_offset = offset;
 	else if (ioctl(cpu->fd, KVM_GET_MSRS, &m) == 1)
 		cpu->s.tsc_offset = m.entry.data - __rdtsc();
+	cpu->tsc_told = cpu->s.tsc_offset;
 }
 
 /* ---- Out ------------------------------------------------------------------------------------ */

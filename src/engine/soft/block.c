@@ -29,8 +29,9 @@
 #define CHURN_RUNS 4 /* runs to wait for each time more */
 #define LINE_WAYS 4
 #define LINE_BYTES (LINE_WAYS * sizeof(struct soft_block *) << CACHE_LINE_BITS)
-#define OP_STARTS_BYTES (PAGE_BYTES / 8)
-#define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
+#define OP_PAGE_BITS 13
+#define OP_STARTS_BYTES (PAGE_BYTES / 8 << OP_PAGE_BITS)
+#define HASH_BYTES (sizeof(uint32_t) << CACHE_HASH_BITS)
 
 /* In the arena, in front of a block's operations. */
 struct ops_head {
@@ -57,7 +58,7 @@ struct soft_cache {
 	struct {
 		uint64_t page, lines;
 	} recent[RECENT_WRITES]; /* the last writes, by epoch */
-	struct soft_block **hash;
+	uint32_t *hash;		 /* numbers of blocks, 0: none */
 	struct soft_block **
 		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
 	struct soft_block **around;	 /* by line: the last that hold bytes of it; the same */
@@ -66,7 +67,8 @@ struct soft_cache {
 	uint64_t pages;
 	uint32_t *by_page; /* number of its newest block, 0: none */
 	uint64_t *lines;
-	uint64_t *op_starts; /* a bit for each byte: jit_join(); stale ones are harmless */
+	/* A bit for each byte of a page, for jit_join(); stale ones are harmless, and so are those of other pages. */
+	uint64_t *op_starts;
 };
 
 /* Code memory of so many bytes may have so many blocks in a part. */
@@ -101,7 +103,7 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->arena = soft_map_tables(ARENA_BYTES, false);
 	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
 	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
-	c->op_starts = soft_map_tables(c->pages * OP_STARTS_BYTES, false);
+	c->op_starts = soft_map_tables(OP_STARTS_BYTES, false);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
 	if (!c->heads || !c->hash || !c->kin || !c->around || !c->arena || !c->by_page ||
@@ -124,7 +126,7 @@ void soft_cache_free(struct soft_cache *c)
 	soft_unmap_tables(c->heads, head_bytes(c));
 	soft_unmap_tables(c->by_page, c->pages * sizeof(*c->by_page));
 	soft_unmap_tables(c->lines, c->pages * sizeof(*c->lines));
-	soft_unmap_tables(c->op_starts, c->pages * OP_STARTS_BYTES);
+	soft_unmap_tables(c->op_starts, OP_STARTS_BYTES);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->mark_lock);
 	free(c);
@@ -132,8 +134,19 @@ void soft_cache_free(struct soft_cache *c)
 
 /* ---- Lookup --------------------------------------------------------------------------------- */
 
+/* The block of that number, or NULL. */
+static struct soft_block *numbered(const struct soft_cache *c, uint32_t number)
+{
+	return number ? &c->heads[number - 1] : NULL;
+}
+
+static uint32_t number_of(const struct soft_cache *c, const struct soft_block *b)
+{
+	return (uint32_t)(b - c->heads) + 1;
+}
+
 /* Near one another for blocks of a page, since these are looked up after one another. */
-static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
+static uint32_t *bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
 {
 	uint64_t page = backing >> PAGE_BITS ^ lin >> PAGE_BITS << 20 ^ (uint64_t)mode << 48;
 	uint64_t h = page * 0x9e3779b97f4a7c15ull >> (64 - CACHE_HASH_BITS);
@@ -163,10 +176,12 @@ static void drop(struct soft_cache *c, struct soft_block *b);
 struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing)
 {
+	const uint32_t *first = bucket(c, backing, lin, cpu->mode);
 	struct soft_block *b;
 
+	__builtin_prefetch(first);
 	pthread_mutex_lock(&c->lock);
-	for (b = *bucket(c, backing, lin, cpu->mode); b; b = b->hash_next) {
+	for (b = numbered(c, *first); b; b = numbered(c, b->hash_next)) {
 		if (b->backing == backing && b->lin == lin && b->mode == cpu->mode &&
 		    b->cs_key == cpu->cs_key)
 			break;
@@ -197,10 +212,10 @@ static const struct soft_op *stale(struct soft_cpu *cpu, const struct soft_op *o
 
 static void hash_unlink(struct soft_cache *c, struct soft_block *b)
 {
-	struct soft_block **at = bucket(c, b->backing, b->lin, b->mode);
+	uint32_t *at = bucket(c, b->backing, b->lin, b->mode), n = number_of(c, b);
 
-	while (*at && *at != b)
-		at = &(*at)->hash_next;
+	while (*at && *at != n)
+		at = &numbered(c, *at)->hash_next;
 	if (*at)
 		*at = b->hash_next;
 }
@@ -209,17 +224,6 @@ static void hash_unlink(struct soft_cache *c, struct soft_block *b)
 static unsigned slot_of(const struct soft_block *b, uint64_t page)
 {
 	return b->page[0] == page ? 0 : 1;
-}
-
-/* The block of that number, or NULL. */
-static struct soft_block *numbered(const struct soft_cache *c, uint32_t number)
-{
-	return number ? &c->heads[number - 1] : NULL;
-}
-
-static uint32_t number_of(const struct soft_cache *c, const struct soft_block *b)
-{
-	return (uint32_t)(b - c->heads) + 1;
 }
 
 static struct soft_block *first_of(const struct soft_cache *c, uint64_t page)
@@ -371,6 +375,19 @@ void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len)
 	pthread_mutex_unlock(&c->lock);
 }
 
+bool soft_cache_write_beside(struct soft_cache *c, uint64_t backing, uint64_t len)
+{
+	uint64_t page = backing >> PAGE_BITS, mask = line_mask(backing & ~PAGE_MASK, len);
+	bool beside;
+
+	pthread_mutex_lock(&c->lock);
+	beside = c->by_page[page] && !(c->lines[page] & mask);
+	if (beside)
+		note_write(c, page, mask);
+	pthread_mutex_unlock(&c->lock);
+	return beside;
+}
+
 void soft_cache_forget(struct soft_cache *c, const gva_t *pages, unsigned n)
 {
 	pthread_mutex_lock(&c->lock);
@@ -438,16 +455,16 @@ bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page)
 
 /*
  * Take the pages' write entries from every vCPU, and wait for those that had one, but `self` (NULL: no
- * vCPU's thread). Outside. How many were waited for.
+ * vCPU's thread). `places`: soft_tlb_drop_write's. Outside. How many were waited for.
  */
 static unsigned take_write_entries(struct soft_engine *e, const struct soft_cpu *self,
-				   const uint8_t *host, uint64_t bytes)
+				   const uint8_t *host, uint64_t bytes, uint64_t places)
 {
 	uint32_t seen[SOFT_MAX_CPUS];
 	unsigned waits = 0;
 
 	for (unsigned i = 0; i < e->cfg.cpus; i++) {
-		bool had = soft_tlb_drop_write(e->cpus[i], host, bytes);
+		bool had = soft_tlb_drop_write(e->cpus[i], host, bytes, places);
 
 		atomic_thread_fence(memory_order_seq_cst);
 		had |= (uintptr_t)atomic_load(&e->cpus[i]->direct) - (uintptr_t)host < bytes;
@@ -461,12 +478,15 @@ static unsigned take_write_entries(struct soft_engine *e, const struct soft_cpu 
 
 void soft_cache_watch_writes(struct soft_cache *c, uint64_t backing, uint64_t bytes)
 {
-	take_write_entries(c->e, NULL, c->e->ram + backing, bytes);
+	take_write_entries(c->e, NULL, c->e->ram + backing, bytes, SOFT_WRITE_PLACES_MANY);
 }
 
 static void take_page(struct soft_cpu *cpu, const uint8_t *host)
 {
-	unsigned waits = take_write_entries(cpu->e, cpu, host, PAGE_BYTES);
+	uint64_t *places = &cpu->e->write_places[(uint64_t)(host - cpu->e->ram) >> PAGE_BITS];
+	/* An entry that is filled from now on finds MEM_PAGE_CODE, and goes by itself. */
+	unsigned waits = take_write_entries(cpu->e, cpu, host, PAGE_BYTES,
+					    __atomic_exchange_n(places, 0, __ATOMIC_SEQ_CST));
 
 	SOFT_COUNT(cpu, page_scans);
 	SOFT_COUNT_ADD(cpu, passage_waits, waits);
@@ -566,11 +586,11 @@ static bool overtaken(const struct soft_cache *c, const struct soft_build *bd)
 
 static struct soft_block *find_same(struct soft_cache *c, const struct soft_block *head)
 {
-	struct soft_block *b = *bucket(c, head->backing, head->lin, head->mode);
+	struct soft_block *b = numbered(c, *bucket(c, head->backing, head->lin, head->mode));
 
 	while (b && (b->backing != head->backing || b->lin != head->lin || b->mode != head->mode ||
 		     b->cs_key != head->cs_key || b->page[1] != head->page[1]))
-		b = b->hash_next;
+		b = numbered(c, b->hash_next);
 	return b;
 }
 
@@ -610,11 +630,10 @@ static struct soft_block *new_block(struct soft_cache *c)
 /* Enter the block, which is complete but for its places in lists. */
 static void add_block(struct soft_cache *c, struct soft_block *b)
 {
-	struct soft_block **at;
+	uint32_t *at = bucket(c, b->backing, b->lin, b->mode);
 
-	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
-	*at = b;
+	*at = number_of(c, b);
 	if (b->page[1] == b->page[0])
 		b->lines[0] |= b->lines[1];
 	page_link(c, b, 0);
@@ -793,14 +812,21 @@ void soft_cache_attach(struct soft_cache *c, struct soft_block *b, const struct 
 
 /* ---- Entries in the middle ------------------------------------------------------------------ */
 
+static uint64_t *op_starts(const struct soft_cache *c, uint64_t backing)
+{
+	uint64_t h = (backing >> PAGE_BITS) * 0x9e3779b97f4a7c15ull >> (64 - OP_PAGE_BITS);
+
+	return &c->op_starts[(h << PAGE_BITS | (backing & ~PAGE_MASK)) >> 6];
+}
+
 void soft_cache_note_op(struct soft_cache *c, uint64_t backing)
 {
-	__atomic_fetch_or(&c->op_starts[backing >> 6], 1ull << (backing & 63), __ATOMIC_RELAXED);
+	__atomic_fetch_or(op_starts(c, backing), 1ull << (backing & 63), __ATOMIC_RELAXED);
 }
 
 bool soft_cache_has_op(const struct soft_cache *c, uint64_t backing)
 {
-	return __atomic_load_n(&c->op_starts[backing >> 6], __ATOMIC_RELAXED) >> (backing & 63) & 1;
+	return __atomic_load_n(op_starts(c, backing), __ATOMIC_RELAXED) >> (backing & 63) & 1;
 }
 
 /* Places for the last blocks with bytes of a line, the newest first. */

@@ -41,9 +41,9 @@ struct soft_block {
 	uint64_t cs_key;
 	uint32_t mode;
 	uint32_t nops;
-	uint64_t page[2]; /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
-	struct soft_block *hash_next;
+	uint64_t page[2];      /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
 	struct jit_block *jit; /* the same as host code, or NULL */
+	uint32_t hash_next;    /* by number; 0: none */
 
 	uint64_t lines[2];		     /* 64-byte lines of each page that hold its bytes */
 	uint32_t page_next[2], page_prev[2]; /* other blocks of each page, by number; 0: none */
@@ -110,6 +110,12 @@ unsigned soft_cache_patience(const struct soft_cache *c, uint64_t backing);
 /* Guest memory [backing, backing+len), inside one page, was written, or will be through soft_ptr().
  * Any thread. */
 void soft_cache_written(struct soft_cache *c, uint64_t backing, uint64_t len);
+
+/*
+ * The same for what is going to be written through a pointer that soft_cpu.direct announces, but only if no block has
+ * bytes in its lines: otherwise false, and nothing has been done.
+ */
+bool soft_cache_write_beside(struct soft_cache *c, uint64_t backing, uint64_t len);
 
 /* Kill the blocks at these linear pages, wherever they lie. While no vCPU runs. */
 void soft_cache_forget(struct soft_cache *c, const gva_t *pages, unsigned n);

@@ -36,9 +36,19 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
  * Walk and fill the TLB of the current view; false, and nothing raised, if there is no entry then. For
  * SOFT_WRITE the page is marked dirty: a write is certain to follow.
  */
-bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access);
-/* Drop write entries of whole pages (by their host address). Any thread. True if there may have been one. */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes);
+bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access, struct soft_page *pg);
+/*
+ * May [lin, lin + len), at the place a failed soft_tlb_try() for writing left in *pg, be written by its host
+ * address, once and before anything else? It is plain RAM without code, in a page that has some.
+ */
+bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
+			    const struct soft_page *pg);
+/*
+ * Drop write entries of whole pages (by their host address). `places`: of one page, its soft_engine.write_places; of
+ * several, SOFT_WRITE_PLACES_MANY. Any thread. True if there may have been one.
+ */
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes,
+			 uint64_t places);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);

@@ -38,7 +38,7 @@ void jit_need_flags(struct xlat *x)
 	if (x->flags == FLAGS_HOST)
 		return;
 	em_unpark(&x->e, T1);
-	x->run.kept = 0;
+	jit_run_forget(x);
 	x->flags = FLAGS_HOST;
 }
 
@@ -538,7 +538,7 @@ static void move_high8(struct emit *e, unsigned reg, bool to_scratch)
 }
 
 /*
- * The scratch register that stands for r9, r10 or r11. In a run T0 is taken, and T1 and T2 keep r10 and r11
+ * The scratch register that stands for r9, r10 or r11. In a run T0 is taken, T1 keeps r9 or r10, and T2 keeps r11
  * from one operation to the next.
  */
 static unsigned stand_in(const struct xlat *x, unsigned reg, unsigned outside)
@@ -546,23 +546,23 @@ static unsigned stand_in(const struct xlat *x, unsigned reg, unsigned outside)
 	return !jit_in_long_run(x) ? outside : reg == T2 ? (unsigned)T2 : (unsigned)T1;
 }
 
-/* A scratch register has got what is, or is not, a guest register's value. */
+/* A scratch register has got the value of r9 to r11, or another one (`guest` 0). */
 static void note_scratch(struct xlat *x, unsigned host, unsigned guest)
 {
-	unsigned bit = 1u << (host - T0);
-
 	if (!jit_in_long_run(x))
 		return;
-	x->run.kept = host == guest ? x->run.kept | bit : x->run.kept & ~bit;
+	for (unsigned i = 0; i < 3; i++) {
+		if (x->run.kept[i] == guest)
+			x->run.kept[i] = 0; /* it may have changed */
+	}
+	x->run.kept[host - T0] = (uint8_t)guest;
 	x->run.base_lost |= host == BASE;
 }
 
 /* The scratch register = the guest's. */
 static void load_guest(struct xlat *x, unsigned host, unsigned guest)
 {
-	bool kept = jit_in_long_run(x) && host == guest && (x->run.kept >> (host - T0) & 1);
-
-	if (!kept)
+	if (!jit_in_long_run(x) || x->run.kept[host - T0] != guest)
 		em_load_gs(&x->e, host, GS_GPR(guest));
 	note_scratch(x, host, guest);
 }
@@ -590,7 +590,7 @@ static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 	struct emit *e = &x->e;
 
 	x->fixed = true;
-	x->run.kept = 0;
+	jit_run_forget(x);
 	em_mov_imm(e, T1, o->op->rip << 16 | SOFT_X87_IP | ((unsigned)o->op->imm & 0x7ff));
 	em_store_gs(e, T1, GS_OFF(x87_ip));
 	if (!mem)
@@ -620,7 +620,7 @@ static void note_x87_operand(struct xlat *x, const struct jit_op *o)
 		em_store_gs(e, T0, GS_OFF(jit_tmp));
 		return;
 	}
-	x->run.kept = 0;
+	jit_run_forget(x);
 	if (at.base < 16 && jit_in_memory(at.base)) {
 		em_load_gs(e, T1, GS_GPR(at.base));
 		at.base = T1;
@@ -652,6 +652,22 @@ static unsigned rename_regs(const struct xlat *x, const struct x86_insn *insn, s
 	return n;
 }
 
+/* A register that is two operands by the same stand-in is loaded and stored once. */
+static unsigned once_each(struct rename *r, unsigned n)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned k = 0;
+
+		while (k < kept && (r[k].guest != r[i].guest || r[k].host != r[i].host))
+			k++;
+		r[k] = r[i]; /* what is read and written is the instruction's */
+		kept += k == kept;
+	}
+	return kept;
+}
+
 /* Registers renamed, a memory operand checked. */
 void jit_emit_plain(struct xlat *x, struct jit_op *o)
 {
@@ -672,7 +688,7 @@ void jit_emit_plain(struct xlat *x, struct jit_op *o)
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
-	n = rename_regs(x, insn, &f, r);
+	n = once_each(r, rename_regs(x, insn, &f, r));
 	for (unsigned i = 0; i < n; i++) {
 		if (r[i].read)
 			load_guest(x, r[i].host, r[i].guest);

@@ -176,8 +176,7 @@ static const struct jit_touch *touch_of(struct xlat *x, unsigned i)
 
 /* ---- Slots and windows ---------------------------------------------------------------------- */
 
-/* The smallest loop inside the block that the operation at hand is in. */
-static bool find_loop(const struct xlat *x, unsigned *first, unsigned *last)
+bool jit_loop_at(const struct xlat *x, unsigned *first, unsigned *last)
 {
 	for (unsigned k = x->cur; k < x->n; k++) {
 		int inner = x->ops[k].inner;
@@ -207,13 +206,48 @@ static uint64_t drift(const struct xlat *x, unsigned reg, unsigned first, unsign
 	return (uint64_t)(sum < 0 ? -sum : sum);
 }
 
+/* A byte is made of the register before the operation at hand, in the same turn of the loop: an index of a small table. */
+static bool is_byte(const struct xlat *x, unsigned reg, unsigned first)
+{
+	for (unsigned i = x->cur; reg < 16 && i-- > first;) {
+		const struct jit_op *o = &x->ops[i];
+		const struct x86_operand *d = &o->insn.opd[0], *s = &o->insn.opd[1];
+
+		if ((o->op->flags & SOFT_OP_END) || !o->emit)
+			return false;
+		if (may_write(o, reg))
+			return o->insn.op == X86_OP_MOVZX && d->size >= 4 && s->size == 1;
+	}
+	return false;
+}
+
+/* Another table is looked into by the same registers in the loop. */
+static bool has_other(const struct xlat *x, const struct jit_place *at, unsigned first,
+		      unsigned last)
+{
+	for (unsigned i = first; i <= last; i++) {
+		const struct jit_op *o = &x->ops[i];
+		struct jit_place other;
+
+		if ((o->op->flags & SOFT_OP_END) || !thunk_mem_operand(&o->insn))
+			continue;
+		other = jit_insn_place(o);
+		if (other.base == at->base && other.index == at->index && other.disp != at->disp)
+			return true;
+	}
+	return false;
+}
+
 /* The next turn's operand is most likely in the same page. */
 static bool stays_near(const struct xlat *x, const struct jit_place *at)
 {
 	unsigned first, last;
 
-	return find_loop(x, &first, &last) && drift(x, at->base, first, last) <= MAX_DRIFT &&
-	       drift(x, at->index, first, last) << at->scale <= MAX_DRIFT;
+	if (!jit_loop_at(x, &first, &last) || drift(x, at->base, first, last) > MAX_DRIFT)
+		return false;
+	if (drift(x, at->index, first, last) << at->scale <= MAX_DRIFT)
+		return true;
+	return is_byte(x, at->index, first) && !has_other(x, at, first, last);
 }
 
 unsigned jit_choose_slot(const struct xlat *x, const struct jit_place *at)
@@ -291,12 +325,17 @@ bool jit_in_long_run(const struct xlat *x)
 	return x->run.on && x->run.first < x->run.last;
 }
 
+void jit_run_forget(struct xlat *x)
+{
+	gp_memset(x->run.kept, 0, sizeof(x->run.kept));
+}
+
 void jit_run_settle(struct xlat *x)
 {
 	if (x->run.base_lost)
 		em_load_gs(&x->e, BASE, GS_OFF(space_base));
 	x->run.base_lost = false;
-	x->run.kept = 0;
+	jit_run_forget(x);
 }
 
 bool jit_in_run(const struct xlat *x)

@@ -415,24 +415,40 @@ static void give_up_run(struct soft_cpu *cpu, struct jit_block *jb, unsigned i)
 	soft_cache_unlock(cpu->e->cache);
 }
 
+/* Operation `i`, of which nothing has been done, goes on at this offset in the code memory. */
+static const void *again(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i, uint32_t off)
+{
+	take_flags(cpu);
+	cpu->s.rip = rip_of(cpu, jb, i); /* it may go no further */
+	return jit_host_code(cpu, off);
+}
+
 /*
  * The operand of the operation at `pc`, at linear address `lin`, is not in the TLB. Its flags are
- * parked, or dead. If all it takes is an entry, the operation begins again; otherwise S1 does it.
+ * parked, or dead. If all it takes is an entry, the operation begins again; if it writes beside code, it goes
+ * on behind the lookup, once; otherwise S1 does it. (What writes more than it looks up, strings, has no JIT_ID_WRITE.)
  */
 static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum soft_access access)
 {
 	struct jit_block *jb = jit_block_of(cpu->e->jit, pc);
 	unsigned i = op_at(cpu->e->jit, jb, pc);
 	bool crosses = (lin & ~PAGE_MASK) + cpu->jit_miss_size >= PAGE_BYTES;
+	struct soft_page pg;
 
 	/* A run may be checked for writing at an operation that only reads. */
 	if (!crosses && !cpu->check && !jb->dead && !(jb->off[i] & JIT_OFF_RUN) &&
-	    (access == SOFT_READ || (jb->ids[i] & JIT_ID_WRITE)) &&
-	    soft_tlb_try(cpu, lin, access)) {
-		SOFT_COUNT(cpu, exit_tlb_again);
-		take_flags(cpu);
-		cpu->s.rip = rip_of(cpu, jb, i); /* it may go no further */
-		return jit_host_code(cpu, jb->off[i] & JIT_OFF_MASK);
+	    (access == SOFT_READ || (jb->ids[i] & JIT_ID_WRITE))) {
+		if (soft_tlb_try(cpu, lin, access, &pg)) {
+			SOFT_COUNT(cpu, exit_tlb_again);
+			return again(cpu, jb, i, jb->off[i] & JIT_OFF_MASK);
+		}
+		if (access == SOFT_WRITE &&
+		    soft_write_beside_code(cpu, lin, cpu->jit_miss_size + 1, &pg)) {
+			SOFT_COUNT(cpu, exit_beside);
+			cpu->jit_t0 = (uint64_t)(uintptr_t)pg.host;
+			return again(cpu, jb, i,
+				     (uint32_t)(pc - (uint64_t)(uintptr_t)cpu->e->jit->rx));
+		}
 	}
 	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & (JIT_OFF_RUN | JIT_OFF_GROUPED)) &&
 	    ++jb->crossings == JIT_MAX_CROSSINGS)
@@ -620,6 +636,7 @@ static void emit_resume(struct jit_cache *jc, struct emit *e)
 			em_load_gs(e, r, GS_GPR(r));
 	}
 	em_load_gs(e, BASE, GS_OFF(space_base));
+	em_load_gs(e, T0, GS_OFF(jit_t0));
 	em_jmp_gs(e, GS_OFF(jit_resume));
 	jc->leave = e->pos;
 	em_patch_rel(e->rw, none, e->pos);

@@ -9,6 +9,8 @@
  */
 #include "engine/soft/jit_xlat.h"
 
+#define CC_B 2u
+#define CC_E 4u
 #define CC_NE 5u
 #define CC_A 7u
 
@@ -26,6 +28,111 @@ static void move_t0(struct emit *e, bool store, unsigned size, unsigned reg)
 	em_rex(e, size == 8, reg, 0, T0);
 	em8(e, (store ? 0x88 : 0x8a) | (size > 1));
 	em_mem(e, reg, T0, X86_NO_REG, 0, 0);
+}
+
+/* T0 = host address of what `reg` points to. */
+static void string_operand(struct xlat *x, unsigned reg, enum soft_access access)
+{
+	em_rr(&x->e, x->m64, 0x89, reg, T0);
+	jit_check(x, JIT_BY_WINDOW, 1, access);
+	move_t0(&x->e, false, 1, T1);
+}
+
+/* ---- A loop that copies bytes --------------------------------------------------------------- */
+
+/*
+ * memmove() as compilers make it for size, which is how GRUB moves a kernel and its initrd: CMP, Jcc and MOVSB in
+ * a loop, until rSI or rDI is what another register is. MOVSB then may do as many turns as it likes at once.
+ */
+#define COPY_LEAST 32 /* bytes; REP MOVSB takes some time to begin */
+
+/* CMP of rSI or rDI with a register the loop does not change. */
+static bool compares_pointer(const struct xlat *x, const struct jit_op *o, unsigned *end,
+			     unsigned *pointer)
+{
+	const struct x86_operand *a = &o->insn.opd[0], *b = &o->insn.opd[1];
+
+	if (o->insn.op != X86_OP_CMP || a->kind != X86_OPD_REG || b->kind != X86_OPD_REG ||
+	    a->rc != X86_RC_GPR || b->rc != X86_RC_GPR || a->size != (x->m64 ? 8 : 4))
+		return false;
+	*pointer = a->reg == R_RSI || a->reg == R_RDI ? a->reg : b->reg;
+	*end = a->reg + b->reg - *pointer;
+	return (*pointer == R_RSI || *pointer == R_RDI) && *end != R_RSI && *end != R_RDI &&
+	       !jit_in_memory(*end);
+}
+
+static bool in_copy_loop(const struct xlat *x, const struct jit_op *o, unsigned *end,
+			 unsigned *pointer)
+{
+	unsigned first, last, cmps = 0, jumps = 0;
+
+	if (o->op->opsize != 1 || o->insn.addrsize != (x->m64 ? 8 : 4) || !jit_is_flat(x, SEG_ES) ||
+	    !jit_is_flat(x, o->op->seg) || x->jc->come_back || !jit_loop_at(x, &first, &last) ||
+	    last - first > 3)
+		return false;
+	for (unsigned i = first; i <= last; i++) {
+		const struct jit_op *at = &x->ops[i];
+
+		if (i == x->cur)
+			continue;
+		if (!(at->op->flags & SOFT_OP_END) && compares_pointer(x, at, end, pointer))
+			cmps++;
+		else if (at->emit == jit_emit_jcc && at->insn.cc == (at->inner < 0 ? CC_E : CC_NE))
+			jumps++; /* out of the loop, or back */
+		else if (at->emit != jit_emit_jmp)
+			return false;
+	}
+	return cmps == 1 && jumps == 1;
+}
+
+/* T0 = the less of it and of what is left of the page at `reg`. */
+static void least_room(struct emit *e, unsigned reg)
+{
+	em_rr(e, 0, 0x89, reg, T1);
+	em_alu_imm(e, 0, 1, T1, (uint32_t)PAGE_MASK);
+	em_rex(e, 0, 0, 0, T1); /* neg r10d */
+	em8(e, 0xf7);
+	em8(e, 0xc0 | 3 << 3 | (T1 & 7));
+	em_rr(e, 1, 0x39, T1, T0); /* cmp r9, r10 */
+	em_rex(e, 1, T0, 0, T1);   /* cmova r9, r10 */
+	em8(e, 0x0f);
+	em8(e, 0x47);
+	em8(e, 0xc0 | (T0 & 7) << 3 | (T1 & 7));
+}
+
+/* Returns the jump to the operation's end; behind it goes the copying of one byte, where there are few left. */
+static uint32_t emit_copy(struct xlat *x, unsigned end, unsigned pointer)
+{
+	struct emit *e = &x->e;
+	uint32_t few;
+
+	em_rr(e, x->m64, 0x89, end, T0);
+	em_rr(e, x->m64, 0x29, pointer, T0);
+	em_alu_imm(e, 1, 7, T0, COPY_LEAST);
+	few = em_jcc_later(e, CC_B);
+	least_room(e, R_RSI);
+	least_room(e, R_RDI);
+	em_store_gs(e, T0, GS_OFF(jit_count));
+	string_operand(x, R_RSI, SOFT_READ);
+	em_store_gs(e, T0, GS_OFF(jit_tmp));
+	string_operand(x, R_RDI, SOFT_WRITE);
+	em_mov_rr(e, T1, R_RDI);
+	em_mov_rr(e, T2, R_RSI);
+	em_mov_rr(e, R_RDI, T0);
+	em_mov_rr(e, T0, R_RCX);
+	em_load_gs(e, R_RSI, GS_OFF(jit_tmp));
+	em_load_gs(e, R_RCX, GS_OFF(jit_count));
+	em8(e, 0xf3); /* rep movsb */
+	em8(e, 0xa4);
+	em_mov_rr(e, R_RCX, T0);
+	em_load_gs(e, T0, GS_OFF(jit_count));
+	em_lea(e, x->m64, R_RSI, T2, T0, 0, 0);
+	em_lea(e, x->m64, R_RDI, T1, T0, 0, 0);
+	em_load_gs(e, BASE, GS_OFF(space_base));
+	em8(e, 0xe9);
+	em32(e, 0);
+	em_patch_rel(e->rw, few, e->pos);
+	return e->pos - 4;
 }
 
 /* ---- One element ---------------------------------------------------------------------------- */
@@ -52,10 +159,13 @@ static void advance(struct xlat *x, const struct jit_op *o, unsigned reg)
 
 static void emit_movs(struct xlat *x, struct jit_op *o)
 {
-	unsigned size = o->op->opsize;
+	unsigned size = o->op->opsize, end = 0, pointer = 0;
 	struct emit *e = &x->e;
+	uint32_t done = 0;
 
 	slow_if_down(x);
+	if (in_copy_loop(x, o, &end, &pointer))
+		done = emit_copy(x, end, pointer);
 	element(x, o, R_RSI, o->op->seg, SOFT_READ);
 	move_t0(e, false, size, T0);
 	em_store_gs(e, T0, GS_OFF(jit_tmp));
@@ -64,6 +174,8 @@ static void emit_movs(struct xlat *x, struct jit_op *o)
 	move_t0(e, true, size, T1);
 	advance(x, o, R_RSI);
 	advance(x, o, R_RDI);
+	if (done)
+		em_patch_rel(e->rw, done, e->pos);
 }
 
 static void emit_stos(struct xlat *x, struct jit_op *o)
@@ -94,14 +206,6 @@ static void slow_if_crossing(struct xlat *x, unsigned reg, unsigned shift)
 	em_lea(e, 1, T1, T1, R_RCX, shift, 0);
 	em_alu_imm(e, 1, 7, T1, PAGE_BYTES);
 	jit_slow_stub(x, em_jcc_later(e, CC_A), false);
-}
-
-/* T0 = host address of what `reg` points to. */
-static void string_operand(struct xlat *x, unsigned reg, enum soft_access access)
-{
-	em_rr(&x->e, x->m64, 0x89, reg, T0);
-	jit_check(x, JIT_BY_WINDOW, 1, access);
-	move_t0(&x->e, false, 1, T1);
 }
 
 static void emit_rep(struct xlat *x, struct jit_op *o)

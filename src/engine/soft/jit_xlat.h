@@ -70,8 +70,8 @@ struct jit_run {
 		hi; /* the range, from the registers' value at the start on; T0 is its host address */
 	int64_t delta; /* what the base has changed by since */
 	unsigned first, last;
-	unsigned kept;	/* bits: T0, T1, T2 hold the guest's register of the same number */
-	bool base_lost; /* T2 is not BASE */
+	uint8_t kept[3]; /* which of r9 to r11 T0, T1 and T2 hold; 0: none */
+	bool base_lost;	 /* T2 is not BASE */
 };
 
 struct xlat {
@@ -189,8 +189,12 @@ bool jit_lea_fits_run(const struct x86_insn *insn);
 void jit_reach(struct xlat *x, const struct jit_place *at, unsigned size, enum soft_access access);
 /* Which slot the place has, or JIT_BY_WINDOW. The stack's is its alone. */
 unsigned jit_choose_slot(const struct xlat *x, const struct jit_place *at);
+/* The smallest loop inside the block that the operation at hand is in: its first and last operation. */
+bool jit_loop_at(const struct xlat *x, unsigned *first, unsigned *last);
 /* Is this operation in a run of more than one? */
 bool jit_in_long_run(const struct xlat *x);
+/* Scratch registers may hold anything now. */
+void jit_run_forget(struct xlat *x);
 /* Scratch registers are as they are outside of runs: r11 is BASE again. Before what is not ready for runs. */
 void jit_run_settle(struct xlat *x);
 /* Does this operation need T0 from one before it? */

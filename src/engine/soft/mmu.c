@@ -76,17 +76,30 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 	return enter_page(cpu, view, lin, access, &w);
 }
 
-bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access)
+bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access, struct soft_page *pg)
 {
 	struct mmu_walk w;
 
+	pg->host = NULL;
 	if (soft_mode64(cpu) && !soft_canonical(lin))
 		return false;
 	SOFT_COUNT_WALK(cpu, access);
 	if (!mmu_walk(cpu, lin, (enum soft_view)cpu->view, access, &w))
 		return false;
-	enter_page(cpu, (enum soft_view)cpu->view, lin, access, &w);
+	*pg = enter_page(cpu, (enum soft_view)cpu->view, lin, access, &w);
 	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, access) != NULL;
+}
+
+bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
+			    const struct soft_page *pg)
+{
+	if (!pg->host || pg->kind != MEM_RAM || (cpu->mode & SOFT_MODE_AC) ||
+	    page_watched(cpu, lin))
+		return false;
+	atomic_store(&cpu->direct, pg->host - (pg->backing & ~PAGE_MASK));
+	__atomic_fetch_or(&mem_page_flags(cpu->e->mem)[pg->backing >> PAGE_BITS], MEM_PAGE_DIRTY,
+			  __ATOMIC_SEQ_CST);
+	return soft_cache_write_beside(cpu->e->cache, pg->backing, len);
 }
 
 /* ---- Slow paths ----------------------------------------------------------------------------- */

@@ -262,25 +262,62 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 		forget_code(cpu);
 }
 
+/* ---- Write entries by page ------------------------------------------------------------------- */
+
+_Static_assert(SOFT_VIEWS *SOFT_TLB_ENTRIES < 0xffff, "a place, counted from 1, has 16 bits");
+
+/* Before the entry is there. Partner: take_page, whose MEM_PAGE_CODE the filler looks at afterwards. */
+static void note_place(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint64_t page)
+{
+	uint64_t *at = &cpu->e->write_places[page], old = __atomic_load_n(at, __ATOMIC_RELAXED);
+	uint64_t place = 1 + (uint64_t)view * SOFT_TLB_ENTRIES + soft_tlb_index(lin), now;
+
+	do {
+		unsigned shift = 0;
+
+		if (old == SOFT_WRITE_PLACES_MANY)
+			return;
+		for (uint64_t rest = old; rest; rest >>= 16, shift += 16) {
+			if ((rest & 0xffff) == place)
+				return;
+		}
+		now = shift < 64 ? old | place << shift : SOFT_WRITE_PLACES_MANY;
+	} while (!__atomic_compare_exchange_n(at, &old, now, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_RELAXED));
+}
+
+static bool drop_entry(struct soft_tlb_ent *t, const uint8_t *host, uint64_t bytes)
+{
+	uint64_t tag = __atomic_load_n(&t->tag, __ATOMIC_ACQUIRE);
+	uint64_t addend = __atomic_load_n(&t->addend, __ATOMIC_RELAXED);
+
+	if (!tag || (tag & PAGE_MASK) + addend - (uintptr_t)host >= bytes)
+		return false;
+	tag_set(t, 0);
+	return true;
+}
+
+static bool drop_place(struct soft_cpu *cpu, uint64_t place, const uint8_t *host, uint64_t bytes)
+{
+	struct soft_tlb *tlb = &cpu->views[(place - 1) / SOFT_TLB_ENTRIES];
+
+	return drop_entry(&tlb->ent[SOFT_WRITE][(place - 1) % SOFT_TLB_ENTRIES], host, bytes);
+}
+
 /*
  * An entry that its owner replaces at the same time may be dropped wrongly, which is harmless, or be
  * missed: then the owner is past every store by the old one.
  */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes)
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes, uint64_t places)
 {
 	bool had = false;
 
-	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
-		for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
-			struct soft_tlb_ent *t = &cpu->views[v].ent[SOFT_WRITE][i];
-			uint64_t tag = __atomic_load_n(&t->tag, __ATOMIC_ACQUIRE);
-			uint64_t addend = __atomic_load_n(&t->addend, __ATOMIC_RELAXED);
-
-			if (tag && (tag & PAGE_MASK) + addend - (uintptr_t)host < bytes) {
-				tag_set(t, 0);
-				had = true;
-			}
-		}
+	if (places != SOFT_WRITE_PLACES_MANY) {
+		for (; places; places >>= 16)
+			had |= drop_place(cpu, places & 0xffff, host, bytes);
+	} else {
+		for (unsigned i = 0; i < SOFT_VIEWS * SOFT_TLB_ENTRIES; i++)
+			had |= drop_place(cpu, 1 + i, host, bytes);
 	}
 	/* A window filled from one of these at this moment is seen by its owner to be wrong. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -323,10 +360,13 @@ static void tlb_set(struct soft_cpu *cpu, enum soft_view view, enum soft_access 
  * soft_cache_mark_page sets its flag first, then looks for entries.
  */
 static void tlb_set_write(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
-			  const uint8_t *host_page, uint8_t *flags)
+			  const uint8_t *host_page, uint64_t page)
 {
+	uint8_t *flags = &mem_page_flags(cpu->e->mem)[page];
+
 	if (__atomic_load_n(flags, __ATOMIC_RELAXED) & MEM_PAGE_CODE)
 		return;
+	note_place(cpu, view, lin, page);
 	tlb_set(cpu, view, SOFT_WRITE, lin, host_page);
 	if (__atomic_fetch_or(flags, MEM_PAGE_DIRTY | MEM_PAGE_WRITABLE, __ATOMIC_SEQ_CST) &
 	    MEM_PAGE_CODE)
@@ -353,8 +393,7 @@ void mmu_tlb_fill(struct soft_cpu *cpu, enum soft_view view, gva_t lin, enum sof
 	if (view != SOFT_VIEW_SUPER && w->global)
 		seen_set(cpu->global_seen, lin >> PAGE_BITS);
 	if (w->page_bytes > PAGE_BYTES)
-		seen_set(cpu->large_seen[w->global],
-			 large_key(cpu, lin, w->page_bytes, w->global));
+		seen_set(cpu->large_seen[w->global], large_key(cpu, lin, w->page_bytes, w->global));
 	if (access == SOFT_EXEC) {
 		tlb_set(cpu, view, SOFT_EXEC, lin, host_page);
 		if (local)
@@ -367,8 +406,7 @@ void mmu_tlb_fill(struct soft_cpu *cpu, enum soft_view view, gva_t lin, enum sof
 			note_local(cpu, SOFT_READ, lin);
 	}
 	if (w->may_write && w->dirty && pg->kind == MEM_RAM) {
-		tlb_set_write(cpu, view, lin, host_page,
-			      &mem_page_flags(cpu->e->mem)[pg->backing >> PAGE_BITS]);
+		tlb_set_write(cpu, view, lin, host_page, pg->backing >> PAGE_BITS);
 		if (local)
 			note_local(cpu, SOFT_WRITE, lin);
 	}

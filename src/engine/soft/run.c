@@ -335,6 +335,15 @@ static void take_interrupt(struct soft_cpu *cpu)
 	deliver(cpu, &ev);
 }
 
+/* Out of a saved state: KVM had asked for it. */
+static void take_taken(struct soft_cpu *cpu)
+{
+	struct soft_event ev = {.vector = cpu->s.irq_vector, .external = true};
+
+	cpu->s.irq_taken = false;
+	deliver(cpu, &ev);
+}
+
 static void take_events(struct soft_cpu *cpu, uint32_t req)
 {
 	struct x86_state *s = &cpu->s;
@@ -375,6 +384,8 @@ static bool service(struct soft_cpu *cpu, enum engine_exit *out)
 		*out = ENGINE_EXIT_HALT;
 		return false;
 	}
+	if (unlikely(s->irq_taken))
+		take_taken(cpu);
 	if (!s->int_shadow && !(cpu->debug.step && s->run_state == X86_RUNNING))
 		take_events(cpu, req);
 	if (unlikely(atomic_load_explicit(&cpu->requests, memory_order_relaxed) & SOFT_REQ_DEBUG)) {
@@ -745,6 +756,11 @@ static struct soft_cpu *cpu_new(struct soft_engine *e, unsigned index)
 	return cpu;
 }
 
+static size_t write_places_bytes(const struct soft_engine *e)
+{
+	return (mem_backing_bytes(e->mem) >> PAGE_BITS) * sizeof(*e->write_places);
+}
+
 static void soft_destroy(struct engine *engine)
 {
 	struct soft_engine *e = (struct soft_engine *)engine;
@@ -765,6 +781,7 @@ static void soft_destroy(struct engine *engine)
 	}
 	free(e->cpus);
 	soft_cache_free(e->cache);
+	soft_unmap_tables(e->write_places, write_places_bytes(e));
 	jit_cache_free(e->jit);
 	if (e->thunks)
 		thunk_cache_free(e->thunks);
@@ -789,6 +806,9 @@ static int engine_parts(struct soft_engine *e, struct lodge_err *err)
 		return err_set(err, -EINVAL,
 			       "check=on of -accel soft compares the tiers on one CPU only, since "
 			       "others would see what is taken back: use -smp 1");
+	e->write_places = soft_map_tables(write_places_bytes(e), false);
+	if (!e->write_places)
+		return err_set(err, -ENOMEM, "no address space for the soft TLB");
 	e->cache = soft_cache_new(e, err);
 	e->thunks = thunk_cache_new(err);
 	if (!e->cache || !e->thunks)

@@ -283,9 +283,11 @@ struct soft_cpu {
 	uint64_t host_rsp;	/* C's stack while generated code runs */
 	uint64_t jit_resume;	/* where jit_enter and the stubs jump to */
 	uint64_t jit_tmp;	/* inside one instruction */
+	uint64_t jit_count;	/* the same */
 	uint64_t jit_old;	/* what an indirect CALL has pushed over */
 	uint64_t jit_save[3];	/* inside a lookup */
 	uint32_t jit_miss_size; /* a lookup's, less one */
+	uint64_t jit_t0;	/* r9 when generated code goes on: an operand's host address */
 	/*
 	 * The x87 instruction and operand executed last by generated code, 0: none since it was
 	 * entered. Instruction pointer << 16 | SOFT_X87_IP | FOP; the operand's offset and segment.
@@ -361,6 +363,12 @@ struct soft_engine {
 	uint8_t *ram; /* mem_base() */
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
+	/*
+	 * By backing page: where the TLBs' write entries for it have been since they were last taken away, at most four
+	 * places (mmu_tlb.c) of 16 bits. Demand-zero.
+	 */
+	uint64_t *write_places;
+#define SOFT_WRITE_PLACES_MANY UINT64_MAX
 	struct thunk_cache *thunks;
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;

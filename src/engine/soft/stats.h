@@ -41,6 +41,7 @@ struct soft_event;
 	X(exit_tlb_read, "TLB miss, read")                                     \
 	X(exit_tlb_write, "TLB miss, write")                                   \
 	X(exit_tlb_again, "TLB miss, begun again with an entry")               \
+	X(exit_beside, "write beside code in its page")                        \
 	X(exit_exec, "block not found by its address")                         \
 	X(exit_indirect, "indirect branch not found")                          \
 	X(exit_unsupported, "instruction not translated")                      \

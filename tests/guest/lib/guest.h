@@ -165,6 +165,11 @@ void *memcpy(void *d, const void *s, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 
 extern uint32_t boot_magic, boot_info;
+/*
+ * So many rounds; or a hundredth, if the loader's command line (-append) has the word `slow`: where processors of an
+ * emulator take turns, each handshake costs slices of time.
+ */
+unsigned guest_rounds(unsigned n);
 extern word call_result;
 #if IS64
 extern uint64_t boot_pml4[512], boot_pdpt[512], boot_pd[4 * 512];

@@ -8,8 +8,8 @@
 #include "cpus64.h"
 
 #define V_FLUSH 0x51u
-#define ROUNDS 1500u
-#define SHOTS 300u
+static unsigned rounds = 1500u;
+static unsigned shots = 300u;
 #define WINDOW 0xc0000000ul /* a large page of the identity map that the tests replace */
 
 typedef word (*code_fn)(void);
@@ -49,7 +49,7 @@ static unsigned entry_off;
 
 static void handshake_job(unsigned cpu)
 {
-	for (unsigned i = 1; i <= ROUNDS; i++) {
+	for (unsigned i = 1; i <= rounds; i++) {
 		if (cpu == 0) {
 			change(i);
 			version = i;
@@ -153,7 +153,7 @@ static unsigned mode;
 
 static void racing_job(unsigned cpu)
 {
-	for (unsigned i = 1; i <= ROUNDS; i++) {
+	for (unsigned i = 1; i <= rounds; i++) {
 		uint8_t *p = code + (i % 8) * 4096 + (i * 64 & 0xfff);
 		unsigned base = i * 256;
 
@@ -296,7 +296,7 @@ static void beside_job(unsigned cpu)
 			data[1]++;
 		return;
 	}
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		uint8_t *p = code + 512 * (cpu - 1) + (i % 64) * 8;
 
 		put_return(p, i);
@@ -313,7 +313,7 @@ static void beside_data(void)
 	memset(code, 0, 4096);
 	check(cpus_run(beside_job), "code beside busy data: all come back");
 	check_eq(bad, 0, "code beside busy data is right");
-	check_eq(((uint32_t *)(code + 2048))[2], 3 * ROUNDS, "and so is the data");
+	check_eq(((uint32_t *)(code + 2048))[2], 3 * rounds, "and so is the data");
 }
 
 /* ---- More code than a cache holds --------------------------------------------------------------- */
@@ -382,7 +382,7 @@ static void shoot_job(unsigned cpu)
 		__atomic_fetch_add(&calls, n, __ATOMIC_SEQ_CST);
 		return;
 	}
-	for (unsigned i = 1; i <= SHOTS; i++) {
+	for (unsigned i = 1; i <= shots; i++) {
 		uint32_t *old = page[~i & 1], *next = page[i & 1], before[CPUS_MAX];
 
 		put_return((uint8_t *)next + 4, i & 1);
@@ -420,6 +420,8 @@ static void shoot_down(void)
 
 void guest_test(void)
 {
+	rounds = guest_rounds(rounds);
+	shots = guest_rounds(shots);
 	code = alloc_pages(8, 4096);
 	forest = alloc_pages(CPUS_MAX * FUNCTIONS * 16 / 4096 + 1, 4096);
 	if (!cpus_start(4))

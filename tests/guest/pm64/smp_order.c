@@ -6,7 +6,7 @@
  */
 #include "cpus64.h"
 
-#define ROUNDS 20000u
+static unsigned rounds = 20000u;
 
 /* Variables in lines of their own. */
 static struct {
@@ -26,7 +26,7 @@ static volatile unsigned stop;
 static void message_passing_job(unsigned cpu)
 {
 	if (cpu == 0) {
-		for (uint64_t i = 1; i <= 40 * ROUNDS; i++) {
+		for (uint64_t i = 1; i <= 40 * rounds; i++) {
 			X = i;
 			Y = i;
 		}
@@ -50,7 +50,7 @@ static void (*verdict)(void);
 
 static void rounds_job(unsigned cpu)
 {
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		if (cpu == 0)
 			X = Y = 0;
 		cpus_barrier();
@@ -184,7 +184,7 @@ static void whole_job(unsigned cpu)
 
 	cpus_barrier();
 	if (cpu < 2) {
-		for (unsigned i = 0; i < ROUNDS; i++) {
+		for (unsigned i = 0; i < rounds; i++) {
 			uint64_t v = i & 1 ? ~0ull : 0;
 
 			if (width == 8)
@@ -196,7 +196,7 @@ static void whole_job(unsigned cpu)
 		}
 		return;
 	}
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		uint64_t v = width == 8	  ? *(volatile uint64_t *)p
 			     : width == 4 ? *(volatile uint32_t *)p
 					  : *(volatile uint16_t *)p;
@@ -216,7 +216,7 @@ static void whole16_job(unsigned cpu)
 	void *p = line + 64;
 
 	cpus_barrier();
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		if (cpu < 2) {
 			asm volatile("movdqa %1, %%xmm0\n\tmovdqa %%xmm0, (%0)"
 				     :
@@ -260,7 +260,7 @@ static void coherence_job(unsigned cpu)
 {
 	uint64_t last = 0;
 
-	for (unsigned i = 0; i < 10 * ROUNDS; i++) {
+	for (unsigned i = 0; i < 10 * rounds; i++) {
 		if (cpu == 0) {
 			X = i;
 			continue;
@@ -276,13 +276,14 @@ static void coherence_job(unsigned cpu)
 
 void guest_test(void)
 {
+	rounds = guest_rounds(rounds);
 	if (!cpus_start(4))
 		return;
 	check(cpus_run(message_passing_job), "message passing: all come back");
 	check_eq(bad, 0, "message passing");
 	X = Y = 0;
 	litmus(sb_plain, sb_weak_verdict, "store buffering");
-	print("  both read the old value %u times of %u, which is allowed\n", seen_weak, ROUNDS);
+	print("  both read the old value %u times of %u, which is allowed\n", seen_weak, rounds);
 	litmus(sb_fenced, sb_verdict, "store buffering with MFENCE");
 	litmus(sb_locked, sb_verdict, "store buffering with XCHG");
 	litmus(sb_split_locked, sb_verdict, "store buffering with a split lock");

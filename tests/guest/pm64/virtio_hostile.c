@@ -8,7 +8,7 @@
 #include "cpus64.h"
 #include "virtio64.h"
 
-#define ROUNDS 3000u
+static unsigned rounds = 3000u;
 #define BAR_RNG 0xe0000000u
 #define BAR_BLK 0xe0100000u
 #define FEATURES (VF_INDIRECT | VF_EVENT_IDX | VF_RING_RESET)
@@ -210,7 +210,7 @@ static void race_job(unsigned cpu)
 		return;
 	}
 	/* A host that is busy stops the spoiler at any place, for as long as it likes. */
-	for (unsigned n = 0; n < ROUNDS || ((!broke || !fine) && n < 1000 * ROUNDS); n++) {
+	for (unsigned n = 0; n < rounds || ((!broke || !fine) && n < 1000 * rounds); n++) {
 		if (vdev_status(&blk) != VS_OK) {
 			broke++;
 			vdev_start(&blk, FEATURES);
@@ -242,7 +242,7 @@ static void live_job(unsigned cpu)
 		}
 		return;
 	}
-	for (unsigned n = 0; n < ROUNDS / 10; n++) {
+	for (unsigned n = 0; n < rounds / 10; n++) {
 		vdev_start(&blk, FEATURES);
 		blk_chain(n & 1, 1);
 		vw16(&blk, 0x16, 0);
@@ -269,13 +269,14 @@ static void live(void)
 	stop = false;
 	broke = fine = 0;
 	check(cpus_run(live_job), "resize and reset while it is notified");
-	check_eq(fine, ROUNDS / 10, "a queue in use keeps its size");
+	check_eq(fine, rounds / 10, "a queue in use keeps its size");
 	check_eq(broke, 0, "a queue that was reset is off");
 	check(blk_works(), "the disk works");
 }
 
 void guest_test(void)
 {
+	rounds = guest_rounds(rounds);
 	uint8_t *area = alloc_pages(18, 4096);
 
 	guard = area;

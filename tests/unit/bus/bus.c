@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "bus/bus.h"
+#include "bus/shortcut.h"
 
 /* Logs each access it sees; reads give the offset's byte pattern. */
 struct dev {
@@ -197,6 +198,109 @@ static void map_when_random_expect_same_as_model(void **state)
 	bus_free(b);
 }
 
+/* ---- Shortcuts ---------------------------------------------------------------------------------- */
+
+/* Who takes them: what he has, as text. */
+struct taker {
+	char has[64];
+	unsigned calls;
+	bool refuses;
+};
+
+static bool take(void *opaque, const struct bus_shortcut *s, bool on)
+{
+	struct taker *t = opaque;
+
+	t->calls++;
+	if (t->refuses)
+		return false;
+	snprintf(t->has, sizeof(t->has), on ? "%s%llx.%u" : "", s->pio ? "port " : "",
+		 (unsigned long long)s->addr, s->len);
+	return true;
+}
+
+static void shortcut_when_its_region_moves_expect_it_follows(void **state)
+{
+	struct bus *b = bus_new();
+	struct taker t = {.calls = 0};
+	const struct bus_shortcut_host h = {.opaque = &t, .take = take};
+	struct dev d = {.id = 1}, over = {.id = 2};
+	struct bus_region *r = bus_map_mmio(b, 0x1000, 0x100, &ops_any, &d, "d"), *o;
+	struct bus_shortcut s;
+
+	(void)state;
+	assert_false(bus_has_shortcuts(b));
+	bus_shortcut_init(&s, r, BUS_SHORTCUT_BELL, 0x10, 2);
+	bus_shortcut_arm(&s, true);
+	assert_false(s.armed); /* nobody takes any */
+	bus_set_shortcut_host(b, &h);
+	assert_true(bus_has_shortcuts(b));
+	bus_shortcut_arm(&s, true);
+	assert_string_equal(t.has, "1010.2");
+	bus_shortcut_arm(&s, true);
+	assert_int_equal(t.calls, 1);
+	bus_region_move(r, 0x5000);
+	assert_string_equal(t.has, "5010.2");
+	bus_region_enable(r, false);
+	assert_string_equal(t.has, "");
+	bus_region_enable(r, true);
+	assert_string_equal(t.has, "5010.2");
+	/* Half of it is another's now. */
+	o = bus_map_mmio(b, 0x5011, 1, &ops_any, &over, "over");
+	assert_string_equal(t.has, "");
+	bus_unmap(o);
+	assert_string_equal(t.has, "5010.2");
+	bus_shortcut_arm(&s, false);
+	assert_string_equal(t.has, "");
+	bus_region_move(r, 0x6000);
+	assert_string_equal(t.has, "");
+	bus_free(b);
+}
+
+static void shortcut_when_its_region_goes_expect_given_back(void **state)
+{
+	struct bus *b = bus_new();
+	struct taker t = {.calls = 0};
+	const struct bus_shortcut_host h = {.opaque = &t, .take = take};
+	struct dev d = {.id = 1};
+	struct bus_region *r = bus_map_pio(b, 0x80, 4, &ops_any, &d, "d");
+	struct bus_shortcut s;
+
+	(void)state;
+	bus_set_shortcut_host(b, &h);
+	bus_shortcut_init(&s, r, BUS_SHORTCUT_LATE, 0, 4);
+	bus_shortcut_arm(&s, true);
+	assert_string_equal(t.has, "port 80.4");
+	bus_unmap(r);
+	assert_string_equal(t.has, "");
+	assert_false(s.armed);
+	bus_shortcut_arm(&s, true); /* it has no region any more */
+	assert_false(s.armed);
+	bus_free(b);
+}
+
+static void shortcut_when_refused_expect_the_device_is_written(void **state)
+{
+	struct bus *b = bus_new();
+	struct taker t = {.refuses = true};
+	const struct bus_shortcut_host h = {.opaque = &t, .take = take};
+	struct dev d = {.id = 1};
+	struct bus_region *r = bus_map_mmio(b, 0x1000, 0x100, &ops_any, &d, "d");
+	struct bus_shortcut s;
+
+	(void)state;
+	bus_set_shortcut_host(b, &h);
+	bus_shortcut_init(&s, r, BUS_SHORTCUT_BELL, 0, 0);
+	bus_shortcut_arm(&s, true);
+	assert_int_equal(t.calls, 1);
+	assert_false(s.taken);
+	bus_mmio_write(b, 0x1000, 5, 2);
+	assert_string_equal(d.log, "w0.2=5 ");
+	bus_shortcut_arm(&s, false);
+	assert_int_equal(t.calls, 1); /* nothing to give back */
+	bus_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +311,9 @@ int main(void)
 		cmocka_unit_test(map_when_overlapping_expect_later_wins),
 		cmocka_unit_test(move_when_it_does_not_fit_expect_hidden),
 		cmocka_unit_test(map_when_random_expect_same_as_model),
+		cmocka_unit_test(shortcut_when_its_region_moves_expect_it_follows),
+		cmocka_unit_test(shortcut_when_its_region_goes_expect_given_back),
+		cmocka_unit_test(shortcut_when_refused_expect_the_device_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

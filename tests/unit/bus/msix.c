@@ -249,6 +249,58 @@ static void state_when_loaded_expect_pending_kept_and_nonsense_refused(void **st
 	assert_int_equal(device_load(dev, good, (size_t)n, NULL), 0);
 }
 
+static struct {
+	unsigned open, sent;
+	int last;
+	bool takes;
+} ways;
+
+static int way_open(void *opaque)
+{
+	return ways.open < 2 ? (int)ways.open++ : -ENOSPC;
+}
+static void way_close(void *opaque, int way)
+{
+	ways.open--;
+}
+static bool way_send(void *opaque, int way, uint64_t addr, uint32_t data)
+{
+	ways.last = way;
+	ways.sent += ways.takes;
+	return ways.takes;
+}
+
+static void vector_when_it_has_a_way_expect_it_is_tried_first(void **state)
+{
+	struct fixture *f = *state;
+	const struct pci_msi_ways w = {NULL, way_open, way_close, way_send};
+
+	ways.takes = true;
+	pci_bus_set_msi_ways(f->pb, &w);
+	msix_open_ways(&f->card.msix);
+	assert_int_equal(ways.open, 2);
+	control(f, 0x8000);
+	for (unsigned n = 0; n < 3; n++)
+		entry(f, n, n, 0);
+	msix_notify(&f->card.msix, 1);
+	assert_int_equal(ways.sent, 1);
+	assert_int_equal(ways.last, 1);
+	assert_int_equal(f->sent, 0);
+	msix_notify(&f->card.msix, 2); /* there was none left */
+	assert_int_equal(f->sent, 1);
+	ways.takes = false;
+	msix_notify(&f->card.msix, 0);
+	assert_int_equal(f->sent, 2);
+	/* No master sends nothing, either way. */
+	ways.takes = true;
+	pci_config_write(f->pb, DEVFN, PCI_COMMAND, 2, 2);
+	msix_notify(&f->card.msix, 0);
+	assert_int_equal(ways.sent, 1);
+	assert_int_equal(f->sent, 2);
+	msix_close_ways(&f->card.msix);
+	assert_int_equal(ways.open, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -259,6 +311,7 @@ int main(void)
 		T(vector_when_notified_expect_message_or_pending),
 		T(function_when_no_master_expect_no_message),
 		T(table_when_written_crookedly_expect_unchanged),
+		T(vector_when_it_has_a_way_expect_it_is_tried_first),
 		T(state_when_loaded_expect_pending_kept_and_nonsense_refused),
 	};
 

@@ -481,6 +481,43 @@ static void load_when_saved_expect_same_phase(void **state)
 	bus_free(bus);
 }
 
+/* Another one is at work: this one says nothing, and takes over registers as they are. */
+static void timer_when_it_rests_expect_no_interrupt_and_registers_kept(void **state)
+{
+	struct fix *f = *state;
+	struct i8254_regs in, out;
+
+	program(f, 0, 2, 1193);
+	i8254_rest(f->pit);
+	f->irq.rises = 0;
+	fake_advance(NS_PER_SEC);
+	i8254_get_regs(f->pit, 0, &in);
+	assert_int_equal(in.mode, 2);
+	assert_int_equal(in.count, 1193);
+	assert_int_equal(in.rw, 3);
+	assert_int_equal(in.gate, 1);
+	assert_true(in.since_ns >= NS_PER_SEC);
+	in.count = 0x10000;
+	in.mode = 3;
+	in.latched = 2;
+	in.latch = 0x1234;
+	in.since_ns = 5;
+	i8254_set_regs(f->pit, 0, &in);
+	i8254_get_regs(f->pit, 0, &out);
+	assert_memory_equal(&out, &in, sizeof(in));
+	/* Nonsense is not believed. */
+	in.count = 0;
+	in.rw = 7;
+	i8254_set_regs(f->pit, 0, &in);
+	i8254_get_regs(f->pit, 0, &out);
+	assert_int_equal(out.count, 0x10000);
+	assert_int_equal(out.rw, 3);
+	fake_advance(NS_PER_SEC);
+	assert_int_equal(f->irq.rises, 0);
+	port61_set_speaker(f->p61, 3);
+	assert_int_equal(port61_speaker(f->p61), 3);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -503,6 +540,7 @@ int main(void)
 		T(port61_when_read_expect_refresh_toggles_and_writable_bits),
 		T(port61_when_errors_expect_nmi_until_disabled),
 		T(load_when_saved_expect_same_phase),
+		T(timer_when_it_rests_expect_no_interrupt_and_registers_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

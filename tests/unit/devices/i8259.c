@@ -362,6 +362,33 @@ static void load_when_saved_expect_same_behaviour(void **state)
 	i8259_free(q);
 }
 
+/* As a controller elsewhere gives them, and takes them. */
+static void registers_when_carried_over_expect_same_behaviour(void **state)
+{
+	struct fix *f = *state;
+	struct i8259_pair *other = i8259_new((struct irq_line){NULL, NULL, 0});
+	struct i8259_regs r[2], again;
+
+	outb(f->bus, 0x21, 0x01);
+	raise(f, 12);
+	raise(f, 6);
+	lower(f, 6);
+	assert_int_equal(i8259_ack(f->p), 0x2c);
+	for (unsigned i = 0; i < 2; i++) {
+		i8259_get_regs(f->p, i, &r[i]);
+		i8259_set_regs(other, i, &r[i]);
+		i8259_get_regs(other, i, &again);
+		assert_memory_equal(&again, &r[i], sizeof(again));
+	}
+	assert_int_equal(r[0].imr, 1);
+	assert_int_equal(r[0].isr, 4);
+	assert_int_equal(r[0].latch, 0x40);
+	assert_int_equal(r[1].isr, 0x10);
+	assert_int_equal(r[1].line, 0x10);
+	assert_int_equal(r[1].base, 0x28);
+	i8259_free(other);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -383,6 +410,7 @@ int main(void)
 		T(set_irq_when_cascade_or_out_of_range_expect_ignored),
 		T(reset_when_running_expect_initial_state),
 		T(load_when_saved_expect_same_behaviour),
+		T(registers_when_carried_over_expect_same_behaviour),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

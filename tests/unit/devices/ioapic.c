@@ -282,6 +282,27 @@ static void load_when_saved_expect_entries_and_pending_level(void **state)
 	ioapic_free(other);
 }
 
+/* Another one is at work: nothing is sent from here. */
+static void controller_when_it_rests_expect_state_and_no_message(void **state)
+{
+	struct apic_env *e = *state;
+	struct ioapic_regs in, out;
+
+	ioapic_rest(e->ioapic);
+	ioapic_get_regs(e->ioapic, &in);
+	in.redir[5] = 0x8031;
+	in.redir[6] = 0x32;
+	in.index = 7;
+	in.id = 3;
+	ioapic_set_regs(e->ioapic, &in);
+	ioapic_set_pin(e->ioapic, 5, true);
+	ioapic_set_pin(e->ioapic, 6, true);
+	assert_int_equal(lapic_mmio_read(e->lapic[0], 0x210, 4), 0); /* IRR of 0x20..0x3f */
+	in.lines = 3u << 5;
+	ioapic_get_regs(e->ioapic, &out);
+	assert_memory_equal(&out, &in, sizeof(in));
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -300,6 +321,7 @@ int main(void)
 		T(logical_when_lowest_priority_expect_turns_and_priority),
 		T(msi_when_written_expect_delivery),
 		T(pin_when_out_of_range_expect_ignored),
+		T(controller_when_it_rests_expect_state_and_no_message),
 		T(load_when_saved_expect_entries_and_pending_level),
 	};
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "bus/shortcut.h"
 #include "fake_time.h"
 #include "virtio_driver.h"
 #include "virtio_echo.h"
@@ -887,6 +888,130 @@ static void iovecs_when_cut_expect_what_is_left(void **state)
 	assert_int_equal(iov_cut_back(p, 0, 100), 0);
 }
 
+/* ---- Bells --------------------------------------------------------------------------------------- */
+
+/* An engine that takes notifications: one bell a queue, and where it hangs. */
+struct bus_bell {
+	void (*ring)(void *dev);
+	void *dev;
+	uint64_t addr;
+	uint32_t value, len;
+	bool hangs, pio, matches;
+};
+static struct bus_bell bells[4];
+static unsigned n_bells;
+
+static struct bus_bell *bell_new(void *opaque, void (*ring)(void *dev), void *dev)
+{
+	bells[n_bells] = (struct bus_bell){.ring = ring, .dev = dev};
+	return &bells[n_bells++];
+}
+static void bell_free(struct bus_bell *b)
+{
+	assert_false(b->hangs);
+	n_bells--;
+}
+static bool bell_take(void *opaque, const struct bus_shortcut *s, bool on)
+{
+	struct bus_bell *b = s->bell;
+
+	assert_int_equal(b->hangs, !on);
+	b->hangs = on;
+	b->addr = s->addr;
+	b->len = s->len;
+	b->value = s->value;
+	b->pio = s->pio;
+	b->matches = s->matches;
+	return true;
+}
+
+static struct fixture *with_bells(enum virtio_bells how)
+{
+	static const struct bus_shortcut_host h = {.take = bell_take,
+						   .bell_new = bell_new,
+						   .bell_free = bell_free};
+	struct fixture *f = fixture_new(&(struct virtio_config){.bells = VIRTIO_BELLS_OFF});
+
+	assert_int_equal(n_bells, 0);
+	virtio_dev_free(&f->e.v);
+	bus_set_shortcut_host(f->d.bus, &h);
+	f->cfg.bells = how;
+	memset(&f->e, 0, sizeof(f->e));
+	assert_int_equal(echo_init(&f->e, &f->cfg, NULL), 0);
+	f->e.v.pci.dev.cls->reset(&f->e.v.pci.dev);
+	return f;
+}
+
+static void bells_when_the_driver_is_ready_expect_kicks_by_them(void **state)
+{
+	struct fixture *f = with_bells(VIRTIO_BELLS_ON);
+	unsigned kicks;
+
+	(void)state;
+	assert_int_equal(n_bells, 2);
+	drv_place(&f->d);
+	assert_true(drv_negotiate(&f->d, VIRTIO_F_VERSION_1));
+	drv_queue(&f->d, 0, 16);
+	assert_false(bells[0].hangs);
+	drv_ok(&f->d);
+	assert_true(bells[0].hangs && !bells[1].hangs);
+	assert_int_equal(bells[0].addr, DRV_BAR4 + 0x3000);
+	assert_int_equal(bells[0].len, 0);
+	assert_false(bells[0].pio || bells[0].matches);
+	kicks = f->e.kicks;
+	drv_avail(&f->d, 0,
+		  drv_chain(&f->d, 0, &(struct drv_buf){drv_alloc(&f->d, 8, 8), 8}, 0, 1));
+	bells[0].ring(bells[0].dev);
+	assert_int_equal(f->e.kicks, kicks + 1);
+	expect_used(f, 0, 0);
+	/* A queue that is enabled later; a BAR that moves. */
+	drv_queue(&f->d, 1, 16);
+	assert_true(bells[1].hangs);
+	assert_int_equal(bells[1].addr, DRV_BAR4 + 0x3004);
+	drv_set_cfg(&f->d, PCI_BAR0 + 16, 0xe4000000, 4);
+	assert_int_equal(bells[1].addr, 0xe4003004);
+	drv_set_cfg(&f->d, PCI_BAR0 + 16, DRV_BAR4, 4);
+	/* An error, and a reset. A bell that rings late does nothing. */
+	virtio_error(&f->e.v, "test");
+	assert_false(bells[0].hangs || bells[1].hangs);
+	drv_start(&f->d, 0, 1, 16);
+	assert_true(bells[0].hangs && !bells[1].hangs);
+	drv_wr(&f->d, 0x14, 0, 1);
+	assert_false(bells[0].hangs);
+	kicks = f->e.kicks;
+	bells[0].ring(bells[0].dev);
+	assert_int_equal(f->e.kicks, kicks);
+	*state = f;
+	teardown(state);
+	assert_int_equal(n_bells, 0);
+}
+
+static void bells_when_the_driver_is_legacy_expect_them_by_value(void **state)
+{
+	struct fixture *f = with_bells(VIRTIO_BELLS_ON);
+
+	drv_place(&f->d);
+	bus_pio_write(f->d.bus, DRV_BAR0 + 0x12, 3, 1);
+	bus_pio_write(f->d.bus, DRV_BAR0 + 0xe, 1, 2);
+	bus_pio_write(f->d.bus, DRV_BAR0 + 8, 0x20, 4);
+	assert_false(bells[1].hangs);
+	bus_pio_write(f->d.bus, DRV_BAR0 + 0x12, 7, 1);
+	assert_true(bells[1].hangs && !bells[0].hangs);
+	assert_true(bells[1].pio && bells[1].matches);
+	assert_int_equal(bells[1].addr, DRV_BAR0 + 0x10);
+	assert_int_equal(bells[1].len, 2);
+	assert_int_equal(bells[1].value, 1);
+	*state = f;
+	teardown(state);
+}
+
+static void bells_when_not_said_expect_patient_queues_alone(void **state)
+{
+	*state = with_bells(VIRTIO_BELLS_AUTO); /* the echo device is not */
+	assert_int_equal(n_bells, 0);
+	teardown(state);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TM(name) cmocka_unit_test_setup_teardown(name, setup_modern, teardown)
 
@@ -931,6 +1056,9 @@ int main(void)
 		T(legacy_queue_when_used_before_driver_ok_expect_service),
 		T(state_when_moved_expect_it_goes_on),
 		T(state_when_impossible_expect_refusal),
+		cmocka_unit_test(bells_when_the_driver_is_ready_expect_kicks_by_them),
+		cmocka_unit_test(bells_when_the_driver_is_legacy_expect_them_by_value),
+		cmocka_unit_test(bells_when_not_said_expect_patient_queues_alone),
 		cmocka_unit_test(iovecs_when_cut_expect_what_is_left),
 	};
 

@@ -37,6 +37,8 @@ static struct {
 	struct kvm_run *run;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	struct kvm_guest_debug debug;
+	struct kvm_debugregs dr;
 	bool caps;
 } k;
 
@@ -110,6 +112,15 @@ static int answer(unsigned long what, void *p)
 		return 0;
 	case KVM_SET_SREGS:
 		k.sregs = *(struct kvm_sregs *)p;
+		return 0;
+	case KVM_SET_GUEST_DEBUG:
+		k.debug = *(struct kvm_guest_debug *)p;
+		return 0;
+	case KVM_GET_DEBUGREGS:
+		*(struct kvm_debugregs *)p = k.dr;
+		return 0;
+	case KVM_SET_DEBUGREGS:
+		k.dr = *(struct kvm_debugregs *)p;
 		return 0;
 	case KVM_TRANSLATE:
 		((struct kvm_translation *)p)->physical_address =
@@ -245,6 +256,101 @@ static const char *run_error(void)
 	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_ERROR);
 	assert_true(strlen(engine_kvm.error(cpu)) > 20);
 	return engine_kvm.error(cpu);
+}
+
+/* ---- A debugger's points ------------------------------------------------------------------------ */
+
+static const uint8_t *ram(uint64_t at)
+{
+	return mem_base(mem) + at;
+}
+
+/* The sixth breakpoint's byte, as the guest meets it. */
+static void exit_at_int3(struct kvm_run *run)
+{
+	assert_int_equal(*ram(0x5000), 0xcc);
+	assert_int_equal(*ram(0x6000), 0xcc);
+	assert_int_equal(*ram(0x1000), 0);
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch = (struct kvm_debug_exit_arch){.exception = VEC_BP, .pc = 0x6000};
+}
+
+static void breakpoints_when_more_than_registers_expect_int3_while_it_runs(void **state)
+{
+	struct engine_point p[6];
+	struct engine_stop stop;
+
+	for (unsigned i = 0; i < 6; i++)
+		p[i] = (struct engine_point){ENGINE_POINT_BREAK, (i + 1) * 0x1000, 0,
+					     (i + 1) * 0x1000};
+	assert_int_equal(engine_kvm.debug(engine, p, 6, &err), 0);
+	engine_kvm.debug_cpu(cpu, 0);
+	assert_int_equal(*ram(0x5000), 0);
+	k.exit = exit_at_int3;
+	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_DEBUG);
+	stop = engine_kvm.debug_stop(cpu);
+	assert_int_equal(stop.kind, ENGINE_STOP_BREAK);
+	assert_int_equal(stop.lin, 0x6000);
+	/* Registers for four of them, and nothing is left of the others. */
+	assert_true(k.debug.control & KVM_GUESTDBG_USE_HW_BP);
+	assert_true(k.debug.control & KVM_GUESTDBG_USE_SW_BP);
+	assert_int_equal(k.debug.arch.debugreg[0], 0x1000);
+	assert_int_equal(k.debug.arch.debugreg[3], 0x4000);
+	assert_int_equal(*ram(0x5000), 0);
+	assert_int_equal(*ram(0x6000), 0);
+}
+
+static void breakpoint_when_the_vcpu_stands_there_expect_a_register(void **state)
+{
+	struct engine_point p[5];
+
+	for (unsigned i = 0; i < 5; i++)
+		p[i] = (struct engine_point){ENGINE_POINT_BREAK, i < 4 ? i * 0x1000 : 0x1234, 0, 0};
+	assert_int_equal(engine_kvm.debug(engine, p, 5, &err), 0);
+	engine_kvm.debug_cpu(cpu, ENGINE_DEBUG_PASS);
+	k.run_errno = EIO;
+	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_ERROR);
+	assert_int_equal(k.debug.arch.debugreg[0], 0x1234);
+	assert_true(k.regs.rflags & FLAG_RF);
+}
+
+static void breakpoints_when_nothing_is_mapped_expect_four_at_most(void **state)
+{
+	struct engine_point p[5];
+
+	for (unsigned i = 0; i < 5; i++)
+		p[i] = (struct engine_point){ENGINE_POINT_BREAK, i * 0x1000, 0, GPA_NONE};
+	assert_int_equal(engine_kvm.debug(engine, p, 4, &err), 0);
+	assert_int_equal(engine_kvm.debug(engine, p, 5, &err), -ENOSPC);
+	for (unsigned i = 0; i < 5; i++)
+		p[i] = (struct engine_point){ENGINE_POINT_WRITE, i * 0x1000, 4, GPA_NONE};
+	assert_int_equal(engine_kvm.debug(engine, p, 5, &err), -ENOSPC);
+	assert_int_equal(engine_kvm.debug(engine, p, 4, &err), 0);
+}
+
+/* Of its own it gets what it would have got: INT3, then a trap with its bit in DR6, then the test ends. */
+static void exit_own(struct kvm_run *run)
+{
+	run->exit_reason = k.runs == 3 ? 4711 : KVM_EXIT_DEBUG;
+	run->debug.arch = (struct kvm_debug_exit_arch){.exception = k.runs == 1 ? VEC_BP : VEC_DB,
+						       .pc = 0x1234,
+						       .dr6 = DR6_FIXED | DR6_BS};
+	if (k.runs == 2)
+		assert_true(k.debug.control & KVM_GUESTDBG_INJECT_BP);
+	if (k.runs == 3)
+		assert_true(k.debug.control & KVM_GUESTDBG_INJECT_DB);
+}
+
+static void exceptions_when_the_guests_own_expect_them_given_back(void **state)
+{
+	struct engine_point p = {ENGINE_POINT_BREAK, 0x9000, 0, 0x9000};
+
+	assert_int_equal(engine_kvm.debug(engine, &p, 1, &err), 0);
+	engine_kvm.debug_cpu(cpu, 0);
+	k.exit = exit_own;
+	assert_int_equal(engine_kvm.run(cpu), ENGINE_EXIT_ERROR);
+	assert_int_equal(k.runs, 3);
+	assert_true(k.dr.dr6 & DR6_BS);
 }
 
 /* ---- Exits ------------------------------------------------------------------------------------ */
@@ -446,6 +552,10 @@ static void setup_when_the_nth_call_fails_expect_a_sentence_or_a_machine(void **
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(breakpoints_when_more_than_registers_expect_int3_while_it_runs),
+		T(breakpoint_when_the_vcpu_stands_there_expect_a_register),
+		T(breakpoints_when_nothing_is_mapped_expect_four_at_most),
+		T(exceptions_when_the_guests_own_expect_them_given_back),
 		T(exit_when_unknown_expect_its_number_and_registers),
 		T(exit_when_internal_error_expect_instruction_bytes),
 		T(exits_when_impossible_expect_a_sentence_each),

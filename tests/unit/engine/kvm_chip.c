@@ -10,11 +10,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "base/bytes.h"
 #include "engine/engine.h"
+#include "engine/probe.h"
 #include "x86/msr.h"
 
 #define RAM 0x100000u
@@ -31,7 +33,7 @@ static struct lodge_err err;
 
 static struct {
 	_Atomic unsigned outs, eois;
-	uint64_t last;
+	uint64_t first, last;
 	uint8_t eoi;
 	int vector;
 } seen;
@@ -42,6 +44,7 @@ static uint64_t rd(void *o, uint16_t p, unsigned s)
 }
 static void wr(void *o, uint16_t p, uint64_t v, unsigned s)
 {
+	seen.first = seen.outs ? seen.first : v;
 	seen.last = v;
 	seen.outs++;
 }
@@ -110,7 +113,8 @@ static void set_lapic(unsigned i)
 	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[i], &l), 0);
 }
 
-static int setup(void **state)
+/* A machine with such processors; false, with err, where it cannot be. */
+static bool make(const char *spec)
 {
 	const struct engine_config base = {
 		.cpus = 2,
@@ -130,17 +134,12 @@ static int setup(void **state)
 	struct engine_config cfg = base;
 
 	memset(&seen, 0, sizeof(seen));
-	if (access("/dev/kvm", R_OK | W_OK))
-		return 0;
-	assert_int_equal(x86_cpuid_build(&cpuid, "max", 2, &err), 0);
+	assert_int_equal(x86_cpuid_build(&cpuid, spec, 2, &err), 0);
 	mem = mem_new(RAM, 0, &err);
 	cfg.mem = mem;
 	engine = engine_kvm.create(&cfg, &err);
 	if (!engine)
-		print_error("%s\n", err.msg);
-	if (!engine && strstr(err.msg, "kernel-irqchip"))
-		return 0;
-	assert_non_null(engine);
+		return false;
 	assert_int_equal(mem_map(mem, 0, 0xa0000, MEM_RAM, 0), 0);
 	handlers();
 	for (unsigned i = 0; i < 2; i++) {
@@ -158,6 +157,15 @@ static int setup(void **state)
 		engine_kvm.state_changed(cpu[i]);
 		set_lapic(i);
 	}
+	return true;
+}
+
+static int setup(void **state)
+{
+	if (access("/dev/kvm", R_OK | W_OK) || make("max"))
+		return 0;
+	print_error("%s\n", err.msg);
+	assert_non_null(strstr(err.msg, "kernel-irqchip"));
 	return 0;
 }
 
@@ -331,6 +339,299 @@ static void second_cpu_when_never_started_expect_it_waits(void **state)
 	assert_int_equal(engine_kvm.state(cpu[1])->run_state, X86_WAIT_SIPI);
 }
 
+/* Sent again and again, it goes by a descriptor of its own, and is the same message. */
+static void way_when_the_message_stays_expect_the_kernel_sends_it(void **state)
+{
+	pthread_t t;
+	unsigned by_way = 0;
+	int way;
+
+	NEED_CHIP();
+	way = engine_kvm.irqchip->way_open(engine);
+	assert_true(way >= 0);
+	t = begin();
+	for (unsigned n = 1; n <= 40; n++) {
+		if (engine_kvm.irqchip->way_send(engine, way, 0xfee00000, VECTOR))
+			by_way++;
+		else
+			assert_true(message(VECTOR));
+		wait_for(&seen.outs, n);
+		if (n == 30) /* as before a save */
+			engine_kvm.irqchip->ways_settle(engine);
+	}
+	assert_true(by_way > 10 && by_way < 40);
+	/* Another message is not the old one, at any time. */
+	assert_false(engine_kvm.irqchip->way_send(engine, way, 0xfee00000, 0x30));
+	end(t);
+	assert_int_equal(seen.outs, 40);
+	engine_kvm.irqchip->way_close(engine, way);
+	assert_int_equal(engine_kvm.irqchip->way_open(engine), way);
+	engine_kvm.irqchip->way_close(engine, way);
+}
+
+/* out 0x80,al; out 0x81,al; hlt; again */
+static void bell_when_rung_expect_it_counted_and_no_exit(void **state)
+{
+	struct engine_bell b = {.pio = true, .matches = true, .size = 1, .value = 1, .addr = 0x81};
+	uint64_t count;
+	pthread_t t;
+
+	NEED_CHIP();
+	b.fd = eventfd(0, EFD_NONBLOCK);
+	assert_true(engine_kvm.shortcuts->bell(engine, &b, true));
+	assert_false(engine_kvm.shortcuts->bell(engine, &b, true)); /* it is there */
+	LOAD(CODE, 0xe6, 0x81, 0xe6, 0x81, 0xe6, 0x80, 0xb0, 0x02, 0xe6, 0x81, 0xfa, 0xf4);
+	t = begin();
+	wait_for(&seen.outs, 2); /* 0x80, and a value that rings no bell */
+	end(t);
+	assert_int_equal(read(b.fd, &count, 8), 8);
+	assert_int_equal(count, 2);
+	assert_true(engine_kvm.shortcuts->bell(engine, &b, false));
+	close(b.fd);
+}
+
+static void note_late(void *opaque, bool pio, uint64_t addr, uint64_t val, unsigned size)
+{
+	char *log = opaque;
+	size_t n = strlen(log);
+
+	snprintf(log + n, 200 - n, "%s%llx=%llx.%u ", pio ? "port " : "", (unsigned long long)addr,
+		 (unsigned long long)val, size);
+}
+
+/* out 0x84,al; mov [es:0x10],al; mov [es:0x12],ax; out 0x80,al; hlt */
+static void late_when_written_expect_no_exit_and_their_order(void **state)
+{
+	char log[200] = "";
+	pthread_t t;
+
+	NEED_CHIP();
+	if (!engine_kvm.shortcuts->late(engine, true, 0x84, 1, true))
+		skip();
+	assert_true(engine_kvm.shortcuts->late(engine, false, 0xb0000, 0x1000, true));
+	engine_kvm.state(cpu[0])->seg[SEG_ES].base = 0xb0000;
+	engine_kvm.state_changed(cpu[0]);
+	LOAD(CODE, 0xe6, 0x84, 0x26, 0xa2, 0x10, 0, 0x26, 0xa3, 0x12, 0, 0xe6, 0x80, 0xfa, 0xf4);
+	t = begin();
+	wait_for(&seen.outs, 1);
+	end(t);
+	engine_kvm.shortcuts->drain(engine, note_late, log);
+	assert_string_equal(log, "port 84=1.1 b0010=1.1 b0012=1.2 ");
+	engine_kvm.shortcuts->drain(engine, note_late, log);
+	assert_string_equal(log, "port 84=1.1 b0010=1.1 b0012=1.2 ");
+	assert_true(engine_kvm.shortcuts->late(engine, true, 0x84, 1, false));
+}
+
+/* ---- What the hypervisor gives --------------------------------------------------------------------- */
+
+/* Another machine in place of the first. */
+static bool again(const char *spec)
+{
+	engine_kvm.destroy(engine);
+	mem_free(mem);
+	mem = NULL;
+	return make(spec);
+}
+
+/* EAX of a leaf, as the guest sees it: mov eax,leaf; cpuid; mov dx,0x84; out dx,eax; cli; hlt */
+static uint32_t guest_cpuid(uint32_t leaf)
+{
+	uint8_t code[] = {0x66, 0xb8, 0, 0,    0,    0,	   0x0f, 0xa2,
+			  0xba, 0x84, 0, 0x66, 0xef, 0xfa, 0xf4};
+	pthread_t t;
+
+	st_le32(code + 2, leaf);
+	assert_int_equal(mem_load(mem, CODE, code, sizeof(code)), 0);
+	t = begin();
+	wait_for(&seen.outs, 1);
+	end(t);
+	return (uint32_t)seen.last;
+}
+
+static void cpuid_when_kvm_is_on_expect_its_features(void **state)
+{
+	uint32_t f;
+
+	NEED_CHIP();
+	f = guest_cpuid(0x40000001);
+	assert_true(f & 1u << X86_KVM_CLOCK);
+	assert_int_equal(f & ~x86_kvm_features(), 0);
+	assert_true(again("max,kvm_steal_time=off,-kvmclock"));
+	f = guest_cpuid(0x40000001);
+	assert_int_equal(f & (1u << X86_KVM_CLOCK | 1u << X86_KVM_STEAL_TIME), 0);
+	assert_true(again("max,kvm=off"));
+	assert_int_equal(guest_cpuid(0x40000001), 0);
+}
+
+/* mov ecx,msr; mov eax,val; xor edx,edx; wrmsr; out 0x80,al; cli; hlt */
+static void guest_wrmsr(uint32_t msr, uint32_t val)
+{
+	uint8_t code[] = {0x66, 0xb9, 0,    0,	  0,	0,    0x66, 0xb8, 0,	0,   0,
+			  0,	0x66, 0x31, 0xd2, 0x0f, 0x30, 0xe6, 0x80, 0xfa, 0xf4};
+	pthread_t t;
+
+	st_le32(code + 2, msr);
+	st_le32(code + 8, val);
+	assert_int_equal(mem_load(mem, CODE, code, sizeof(code)), 0);
+	t = begin();
+	wait_for(&seen.outs, 1);
+	end(t);
+}
+
+/* As the machine does, in its order. */
+static void machine_stops(void)
+{
+	engine_kvm.irqchip->hold(engine, true);
+	engine_kvm.clock->stop(engine);
+}
+
+static void machine_goes_on(void)
+{
+	engine_kvm.clock->go(engine);
+	engine_kvm.irqchip->hold(engine, false);
+}
+
+/* The machine moves the offsets, and then says that it goes on. */
+static void clock_when_stopped_expect_it_stands(void **state)
+{
+	uint64_t first, second;
+
+	NEED_CHIP();
+	guest_wrmsr(MSR_PV_SYSTEM_TIME, 0x9001);
+	assert_int_equal(engine_kvm.state(cpu[0])->pv.system_time, 0x9001);
+	assert_int_not_equal(ld_le32(mem_base(mem) + 0x9000 + 24), 0); /* its scale */
+	machine_stops();
+	first = engine_kvm.clock->get(engine);
+	assert_true(first > 0);
+	usleep(300000);
+	machine_goes_on();
+	assert_int_equal(engine_kvm.clock->get(engine), 0);
+	machine_stops();
+	second = engine_kvm.clock->get(engine);
+	assert_true(second >= first && second - first < 250000000);
+	/* As a restored machine's. */
+	engine_kvm.clock->set(engine, 5000000000000ull);
+	machine_goes_on();
+	machine_stops();
+	second = engine_kvm.clock->get(engine);
+	assert_true(second >= 5000000000000ull && second < 5001000000000ull);
+}
+
+/* rdtsc; mov dx,0x84; out dx,eax; mov eax,edx; out dx,eax; cli; hlt */
+static uint64_t guest_tsc(void)
+{
+	const uint8_t code[] = {0x0f, 0x31, 0x66, 0x89, 0xd3, 0xba, 0x84, 0,   0x66,
+				0xef, 0x66, 0x89, 0xd8, 0x66, 0xef, 0xfa, 0xf4};
+	uint64_t low;
+	pthread_t t;
+
+	engine_kvm.state(cpu[0])->rip = CODE;
+	engine_kvm.state(cpu[0])->run_state = X86_RUNNING;
+	engine_kvm.state_changed(cpu[0]);
+	assert_int_equal(mem_load(mem, CODE, code, sizeof(code)), 0);
+	memset(&seen, 0, sizeof(seen));
+	t = begin();
+	wait_for(&seen.outs, 2);
+	end(t);
+	low = seen.first & 0xffffffff;
+	return low | seen.last << 32;
+}
+
+static void tsc_when_the_machine_goes_on_expect_its_new_offset(void **state)
+{
+	const uint64_t hour = 3600 * 1000000000ull;
+	uint64_t before, after;
+	struct kvm_probe probe;
+
+	NEED_CHIP();
+	engine_kvm_probe(NULL, &probe);
+	if (probe.verdict == KVM_NOT_HARDWARE) {
+		print_message("this /dev/kvm is paravirtual, and has no TSC offsets\n");
+		skip();
+	}
+	before = guest_tsc();
+	machine_stops();
+	engine_kvm.state(cpu[0])->tsc_offset += 100 * hour;
+	machine_goes_on();
+	assert_int_equal(engine_kvm.state(cpu[0])->tsc_offset, 100 * hour);
+	after = guest_tsc();
+	assert_true(after - before >= 100 * hour && after - before < 101 * hour);
+}
+
+/* A timer of half a second, one-shot: it has as long to go after the pause as before. */
+static void apic_timer_when_the_machine_stops_expect_its_count_kept(void **state)
+{
+	struct engine_lapic l;
+	uint32_t count;
+
+	NEED_CHIP();
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	st_le32(l.page + 0x3e0, 0xb); /* divided by 1 */
+	st_le32(l.page + 0x320, VECTOR);
+	st_le32(l.page + 0x380, 500000000);
+	st_le32(l.page + 0x390, 500000000);
+	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[0], &l), 0);
+	machine_stops();
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	count = ld_le32(l.page + 0x390);
+	assert_true(count > 100000000 && count <= 500000000);
+	usleep(700000);
+	/* What is saved meanwhile says the same; a message of a device is in it. */
+	assert_true(message(0x30));
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	assert_int_equal(ld_le32(l.page + 0x390), count);
+	assert_int_equal(ld_le32(l.page + 0x220) & 1, 0); /* VECTOR, in IRR */
+	assert_int_equal(ld_le32(l.page + 0x210) >> 16 & 1, 1);
+	machine_goes_on();
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	assert_true(ld_le32(l.page + 0x390) > count - 100000000 &&
+		    ld_le32(l.page + 0x390) <= count);
+	assert_int_equal(ld_le32(l.page + 0x210) >> 16 & 1, 1);
+}
+
+static void registers_when_of_the_hypervisor_expect_them_both_ways(void **state)
+{
+	struct x86_state *s;
+
+	NEED_CHIP();
+	s = engine_kvm.state(cpu[0]);
+	assert_int_equal(s->pv.poll_control, 1);
+	s->pv.poll_control = 0;
+	s->pv.system_time = 0x9101;
+	engine_kvm.state_changed(cpu[0]);
+	guest_wrmsr(MSR_PV_EOI, 0x9200 | 1);
+	s = engine_kvm.state(cpu[0]);
+	assert_int_equal(s->pv.poll_control, 0);
+	assert_int_equal(s->pv.eoi, 0x9201);
+	/* A reset takes all of it away. */
+	x86_state_reset(s, true);
+	s->seg[SEG_CS].base = 0;
+	s->rip = CODE;
+	engine_kvm.state_changed(cpu[0]);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(guest_cpuid(0), engine_kvm.cpuid(engine)->leaf[0].eax);
+	s = engine_kvm.state(cpu[0]);
+	assert_int_equal(s->pv.eoi, 0);
+	assert_int_equal(s->pv.system_time, 0);
+	assert_int_equal(s->pv.poll_control, 1);
+}
+
+static void hyperv_when_asked_for_expect_its_leaves_or_a_sentence(void **state)
+{
+	NEED_CHIP();
+	if (!again("max,hv_relaxed,hv-time,hv_vpindex,hv_synic,hv_stimer,hv_spinlocks=0x1fff")) {
+		assert_non_null(strstr(err.msg, "hv"));
+		print_message("%s\n", err.msg);
+		return;
+	}
+	assert_int_equal(guest_cpuid(0x40000001), 0x31237648);
+	assert_true(again("max,hv_relaxed,hv_vpindex,hv_time"));
+	guest_wrmsr(MSR_HV_GUEST_OS_ID, 0x1234);
+	assert_int_equal(engine_kvm.state(cpu[0])->hv.guest_os_id, 0x1234);
+	assert_true(again("max,hv_passthrough"));
+	assert_true(guest_cpuid(0x40000101) & 1u << X86_KVM_CLOCK);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -342,6 +643,15 @@ int main(void)
 		T(pic_when_it_asks_expect_its_vector),
 		T(nmi_when_lint1_is_masked_expect_none),
 		T(registers_when_written_and_read_expect_the_same),
+		T(way_when_the_message_stays_expect_the_kernel_sends_it),
+		T(bell_when_rung_expect_it_counted_and_no_exit),
+		T(late_when_written_expect_no_exit_and_their_order),
+		T(cpuid_when_kvm_is_on_expect_its_features),
+		T(clock_when_stopped_expect_it_stands),
+		T(tsc_when_the_machine_goes_on_expect_its_new_offset),
+		T(apic_timer_when_the_machine_stops_expect_its_count_kept),
+		T(registers_when_of_the_hypervisor_expect_them_both_ways),
+		T(hyperv_when_asked_for_expect_its_leaves_or_a_sentence),
 		T(second_cpu_when_never_started_expect_it_waits),
 	};
 

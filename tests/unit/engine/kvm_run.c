@@ -506,7 +506,10 @@ static void pages_when_asked_first_expect_all_written(void **state)
 	assert_int_equal(mem_take_dirty(mem, RAM, 0x4000, bits), 4);
 }
 
-/* Once somebody has asked: those that the guest, or a device, has written since, and no others. */
+/*
+ * Once somebody has asked: those that the guest, or a device, has written since, and no others; but code that is met
+ * for the first time may be among them, since the kernel maps it for writing at once.
+ */
 static void pages_when_written_expect_those_alone(void **state)
 {
 	/* mov [0x3008], al; mov [0x5fff], al; hlt; mov [0x6000], al; hlt */
@@ -520,8 +523,9 @@ static void pages_when_written_expect_those_alone(void **state)
 	mem_take_dirty(mem, 0, 0xa0000, bits);
 	assert_int_equal(mem_take_dirty(mem, 0, 0xa0000, bits), 0);
 	assert_int_equal(run(0), ENGINE_EXIT_HALT);
-	assert_int_equal(mem_take_dirty(mem, 0, 0xa0000, bits), 2);
-	assert_int_equal(bits[0], 1u << 3 | 1u << 5);
+	(void)mem_take_dirty(mem, 0, 0xa0000, bits);
+	assert_int_equal(bits[0] & ~(1ull << (CODE >> 12)), 1u << 3 | 1u << 5);
+	assert_int_equal(bits[1] | bits[2], 0);
 	engine_kvm.state(cpu[0])->run_state = X86_RUNNING;
 	engine_kvm.state_changed(cpu[0]);
 	assert_int_equal(run(0), ENGINE_EXIT_HALT);

@@ -73,6 +73,8 @@ static void fill(struct x86_state *s, uint64_t bv)
 	}
 	s->nmi_pending = rnd() & 1;
 	s->nmi_blocked = rnd() & 1;
+	s->irq_taken = rnd() & 1;
+	s->irq_vector = s->irq_taken ? (uint8_t)rnd() : 0;
 	s->int_shadow = (uint8_t)(rnd() & 3);
 	for (unsigned i = 0; i < 416; i++)
 		s->xsave[i] = (uint8_t)rnd();
@@ -113,6 +115,8 @@ static void same_state(struct x86_state *a, struct x86_state *b)
 	assert_int_equal(a->nmi_pending, b->nmi_pending);
 	assert_int_equal(a->nmi_blocked, b->nmi_blocked);
 	assert_int_equal(a->int_shadow, b->int_shadow);
+	assert_int_equal(a->irq_taken, b->irq_taken);
+	assert_int_equal(a->irq_vector, b->irq_vector);
 	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
 }
 
@@ -192,6 +196,26 @@ static void nmi_when_on_its_way_expect_it_pending(void **state)
 	free(im);
 }
 
+/* INT n runs again; an interrupt would not come again. */
+static void interrupt_when_on_its_way_expect_it_kept(void **state)
+{
+	struct kvm_image *im = malloc(sizeof(*im));
+	struct x86_state s;
+
+	x86_state_reset(&s, true);
+	kvm_image_of_state(im, &s, 7);
+	assert_int_equal(im->ev.interrupt.injected, 0);
+	im->ev.interrupt.injected = 1;
+	im->ev.interrupt.nr = 0xec;
+	kvm_state_of_image(&s, im);
+	assert_true(s.irq_taken);
+	assert_int_equal(s.irq_vector, 0xec);
+	im->ev.interrupt.soft = 1;
+	kvm_state_of_image(&s, im);
+	assert_false(s.irq_taken);
+	free(im);
+}
+
 static void pdptes_when_not_pae_paging_expect_none_sent(void **state)
 {
 	struct kvm_image *im = malloc(sizeof(*im));
@@ -222,6 +246,7 @@ int main(void)
 		cmocka_unit_test(segment_when_converted_expect_the_manuals_bits),
 		cmocka_unit_test(vectors_when_initial_expect_them_written_out),
 		cmocka_unit_test(nmi_when_on_its_way_expect_it_pending),
+		cmocka_unit_test(interrupt_when_on_its_way_expect_it_kept),
 		cmocka_unit_test(pdptes_when_not_pae_paging_expect_none_sent),
 		cmocka_unit_test(msrs_when_listed_expect_each_once),
 	};

@@ -466,6 +466,22 @@ static void interrupt_when_mov_ss_waits_one_instruction(void **state)
 	assert_int_equal(slot32(0), A_CODE + 3);
 }
 
+static void interrupt_when_taken_before_comes_first(void **state)
+{
+	(void)state;
+	env_pm(0);
+	S->rflags |= FLAG_IF;
+	S->irq_taken = true;
+	S->irq_vector = 0x41;
+	env_code(0x90, 0x90);
+	env_vector = 0x40;
+	engine_soft.signal(env_vcpu, VCPU_SIGNAL_INTR_ON, 0);
+	assert_int_equal(env_run(), 0x41);
+	assert_false(S->irq_taken);
+	assert_int_equal(slot32(0), A_CODE);
+	engine_soft.signal(env_vcpu, VCPU_SIGNAL_INTR_OFF, 0);
+}
+
 static void nmi_when_taken_blocks_until_iret(void **state)
 {
 	(void)state;
@@ -520,6 +536,7 @@ int main(void)
 		cmocka_unit_test(vme_when_not_redirected_is_gp_at_iopl0),
 		cmocka_unit_test(interrupt_when_if_clear_waits),
 		cmocka_unit_test(interrupt_when_mov_ss_waits_one_instruction),
+		cmocka_unit_test(interrupt_when_taken_before_comes_first),
 		cmocka_unit_test(nmi_when_taken_blocks_until_iret),
 	};
 

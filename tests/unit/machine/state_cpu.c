@@ -89,6 +89,20 @@ static void cpu_when_saved_and_loaded_expect_the_same(void **s)
 	assert_memory_equal(&state, &before, sizeof(state));
 }
 
+static void interrupt_when_on_its_way_expect_it_kept(void **s)
+{
+	long n;
+
+	state.rflags |= FLAG_IF;
+	state.irq_taken = true;
+	state.irq_vector = 0xec;
+	n = vm_cpu_save(&vm, 0, buf, sizeof(buf));
+	x86_state_reset(&state, true);
+	assert_int_equal(vm_cpu_load(&vm, 0, buf, (size_t)n, &err), 0);
+	assert_true(state.irq_taken);
+	assert_int_equal(state.irq_vector, 0xec);
+}
+
 static void signal_when_not_taken_yet_expect_it_again_on_both_sides(void **s)
 {
 	long n;
@@ -142,6 +156,12 @@ static void cpu_when_impossible_expect_refusal(void **s)
 	refused("PAT");
 	*(uint8_t *)&state.nmi_pending = 7;
 	refused("a switch that is 7");
+	state.irq_taken = true;
+	refused("an interrupt on its way with IF = 0");
+	state.irq_taken = true;
+	state.rflags |= FLAG_IF;
+	state.run_state = X86_HALTED;
+	refused("an interrupt on its way in HLT");
 }
 
 static void cpuid_when_the_host_has_more_expect_what_the_guest_saw(void **s)
@@ -189,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(t) cmocka_unit_test_setup(t, setup)
 		TEST(cpu_when_saved_and_loaded_expect_the_same),
+		TEST(interrupt_when_on_its_way_expect_it_kept),
 		TEST(signal_when_not_taken_yet_expect_it_again_on_both_sides),
 		TEST(cpu_when_impossible_expect_refusal),
 		TEST(cpuid_when_the_host_has_more_expect_what_the_guest_saw),

@@ -301,6 +301,34 @@ static void dirty_when_taken_expect_pages_once_and_one_watch(void **state)
 	mem_free(m);
 }
 
+static void writes_when_noted_expect_pages_of_devices_and_discards(void **state)
+{
+	struct mem *m = pc(NULL);
+	uint64_t bits[17] = {0}, old;
+	uint8_t one = 1;
+
+	(void)state;
+	assert_int_equal(mem_write(m, 0x1000, &one, 1), 0);
+	mem_note_writes(m, bits);
+	mem_wrote(m, 0x12ffc, 8); /* pages 0x12 and 0x13 */
+	assert_int_equal(mem_write(m, 70 << 12, &one, 1), 0);
+	assert_int_equal(mem_load(m, 0xf0000, &one, 1), 0); /* ROM, behind the RAM */
+	assert_int_equal(mem_discard(m, 0x80000, 0x2000), 0x2000);
+	assert_int_equal(bits[0], 3ull << 0x12);
+	assert_int_equal(bits[1], 1ull << 6);
+	assert_int_equal(bits[2], 3);
+	assert_int_equal(bits[16], 1);
+	/* What is no memory is nobody's page. */
+	old = bits[0];
+	mem_wrote(m, 0xa0000, 4096);
+	mem_wrote(m, 64 * MIB, 4096);
+	mem_note_writes(m, NULL);
+	mem_wrote(m, 0x5000, 1);
+	assert_int_equal(bits[0], old);
+	assert_int_equal(bits[2], 3);
+	mem_free(m);
+}
+
 struct race {
 	struct mem *m;
 	int stop;
@@ -355,6 +383,7 @@ int main(void)
 		cmocka_unit_test(copy_when_over_ranges_expect_whole),
 		cmocka_unit_test(write_when_page_has_code_expect_listener_told),
 		cmocka_unit_test(dirty_when_taken_expect_pages_once_and_one_watch),
+		cmocka_unit_test(writes_when_noted_expect_pages_of_devices_and_discards),
 		cmocka_unit_test(lookup_when_map_changes_in_parallel_expect_whole_ranges),
 	};
 

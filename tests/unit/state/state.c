@@ -60,6 +60,14 @@ static bool some(void *opaque, uint64_t off, uint64_t *from, uint64_t *to)
 	return off <= 0x3ff000;
 }
 
+/* All of memory, in one piece. */
+static int memory(struct state_writer *w, bool (*next)(void *, uint64_t, uint64_t *, uint64_t *))
+{
+	int r = state_writer_memory(w, 0, &err);
+
+	return r ? r : state_writer_some(w, mem, next, NULL, UINT64_MAX, &err);
+}
+
 static void save(bool (*next)(void *, uint64_t, uint64_t *, uint64_t *))
 {
 	struct state_writer *w = state_writer_new(path, MEM, &err);
@@ -68,7 +76,7 @@ static void save(bool (*next)(void *, uint64_t, uint64_t *, uint64_t *))
 	state_writer_add(w, "one", "abc", 3);
 	state_writer_add(w, "two", "", 0);
 	state_writer_add(w, "one", "defghijkl", 9);
-	assert_int_equal(state_writer_memory(w, mem, next, NULL, &err), 0);
+	assert_int_equal(memory(w, next), 0);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(state_writer_finish(w, &err), 0);
 }
@@ -162,12 +170,12 @@ static void save_when_one_is_there_expect_another_inode(void **state)
 	assert_int_equal(stat(path, &a), 0);
 	struct state_writer *w = state_writer_new(path, MEM, &err);
 
-	assert_int_equal(state_writer_memory(w, mem, all, NULL, &err), 0);
+	assert_int_equal(memory(w, all), 0);
 	state_writer_abort(w);
 	assert_int_equal(stat(path, &b), 0);
 	assert_int_equal(a.st_ino, b.st_ino);
 	w = state_writer_new(path, MEM, &err);
-	assert_int_equal(state_writer_memory(w, mem, all, NULL, &err), 0);
+	assert_int_equal(memory(w, all), 0);
 	assert_int_equal(state_writer_finish(w, &err), 0);
 	assert_int_equal(stat(path, &b), 0);
 	assert_int_not_equal(a.st_ino, b.st_ino);
@@ -282,7 +290,85 @@ static void sections_when_too_many_expect_a_failed_save(void **state)
 
 	for (unsigned i = 0; i < STATE_SECTIONS_MAX + 1; i++)
 		state_writer_add(w, "x", "y", 1);
-	assert_int_equal(state_writer_memory(w, mem, all, NULL, &err), 0);
+	assert_int_equal(memory(w, all), 0);
+	assert_true(state_writer_finish(w, &err) < 0);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* As a machine is saved: memory in pieces while something writes it, sections of the last moment. */
+static void memory_when_written_meanwhile_expect_the_last_word(void **state)
+{
+	struct state_writer *w = state_writer_new(path, MEM, &err);
+	struct state_file *f;
+	uint64_t done = 0, pieces = 0;
+	uint8_t *map;
+	size_t len;
+	int r;
+
+	memset(mem, 7, MEM / 2);
+	state_writer_add(w, "early", "x", 1);
+	assert_int_equal(state_writer_memory(w, 4096, &err), 0);
+	do {
+		r = state_writer_some(w, mem, all, NULL, 256 << 10, &err);
+		assert_true(r >= 0);
+		assert_true(state_writer_done_bytes(w) > done);
+		done = state_writer_done_bytes(w);
+		/* A page that is done, one under way, and one to come. */
+		mem[0x1000] = (uint8_t)(9 + pieces);
+		mem[(done & ~0xfffull) - 1] = 1;
+		pieces++;
+	} while (r);
+	assert_true(pieces > 4);
+	assert_int_equal(done, MEM);
+	memset(mem + 0x2000, 0, 0x1000); /* zero now, and data when it was written */
+	mem[MEM - 1] = 5;                /* a hole when it was written */
+	state_writer_drop_sections(w);
+	state_writer_add(w, "late", "yz", 2);
+	assert_int_equal(state_writer_again(w, mem, 0, MEM, &err), 0);
+	assert_int_equal(state_writer_finish(w, &err), 0);
+	f = state_open(path, &err);
+	assert_non_null(f);
+	assert_null(state_section(f, "early", 0, &len));
+	assert_memory_equal(state_section(f, "late", 0, &len), "yz", 2);
+	assert_int_equal(state_check_memory(f, &err), 0);
+	map = mmap(NULL, MEM, PROT_READ, MAP_PRIVATE, state_fd(f), (off_t)state_memory_off(f));
+	assert_memory_equal(map, mem, MEM);
+	munmap(map, MEM);
+	state_close(f);
+}
+
+static void page_when_written_again_expect_its_chunk_alone(void **state)
+{
+	struct state_writer *w = state_writer_new(path, MEM, &err);
+	struct state_file *f;
+
+	memset(mem, 7, MEM);
+	assert_int_equal(memory(w, all), 0);
+	mem[0x101000] = 1;
+	mem[0x301000] = 1; /* not told of */
+	assert_int_equal(state_writer_again(w, mem, 0x101000, 0x1000, &err), 0);
+	assert_int_equal(state_writer_finish(w, &err), 0);
+	f = state_open(path, &err);
+	assert_non_null(f);
+	assert_int_equal(state_check_memory(f, &err), 0);
+	state_close(f);
+}
+
+static void sections_when_they_outgrow_their_place_expect_no_file(void **state)
+{
+	struct state_writer *w = state_writer_new(path, MEM, &err);
+
+	assert_int_equal(memory(w, all), 0);
+	/* The place ends at 64 KiB. */
+	for (unsigned i = 0; i < 20; i++)
+		state_writer_add(w, "more", mem, 4096);
+	assert_int_equal(state_writer_finish(w, &err), -E2BIG);
+	assert_int_equal(access(path, F_OK), -1);
+	/* Half of memory is no memory. */
+	w = state_writer_new(path, MEM, &err);
+	memset(mem, 7, MEM);
+	assert_int_equal(state_writer_memory(w, 0, &err), 0);
+	assert_int_equal(state_writer_some(w, mem, all, NULL, 1 << 20, &err), 1);
 	assert_true(state_writer_finish(w, &err) < 0);
 	assert_int_equal(access(path, F_OK), -1);
 }
@@ -319,6 +405,9 @@ int main(void)
 		TEST(file_when_something_else_expect_that_said),
 		TEST(header_when_impossible_expect_refusal),
 		TEST(sections_when_too_many_expect_a_failed_save),
+		TEST(memory_when_written_meanwhile_expect_the_last_word),
+		TEST(page_when_written_again_expect_its_chunk_alone),
+		TEST(sections_when_they_outgrow_their_place_expect_no_file),
 		TEST(crc_when_computed_both_ways_expect_the_same),
 	};
 

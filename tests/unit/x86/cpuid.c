@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "x86/cpuid.h"
+#include "x86/cpuid_int.h"
 #include "x86/msr.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -123,6 +124,57 @@ static void spec_when_wrong_is_refused_with_its_name(void **state)
 	refuse("MAX", "MAX");
 }
 
+static void hypervisor_when_named_is_taken_as_qemu_spells_it(void **state)
+{
+	(void)state;
+	build("max", 1);
+	assert_int_equal(c.pv.kvm, X86_PV_AUTO);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), 0);
+	build("max,kvm=off,-kvm_pv_eoi,hv-tlbflush=off", 1);
+	assert_int_equal(c.pv.kvm, X86_PV_OFF);
+	assert_int_equal(c.pv.kvm_off, 1u << X86_KVM_PV_EOI);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), 0);
+	build("max,kvm=on", 1);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	build("max,+kvmclock,kvm-pv-ipi=on", 1);
+	assert_int_equal(c.pv.kvm_on, 1u << X86_KVM_CLOCK | 1u << X86_KVM_CLOCK_OLD |
+					      1u << X86_KVM_CLOCK_STABLE | 1u << X86_KVM_PV_IPI);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	build("max,hv_relaxed,hv-vpindex,hv_spinlocks=0x1fff,hv_synic=on,hv_relaxed=off", 1);
+	assert_int_equal(c.pv.hv, 1u << X86_HV_VPINDEX | 1u << X86_HV_SYNIC);
+	assert_int_equal(c.pv.hv_spin, 0x1fff);
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "hv_"));
+	build("max,hv_passthrough", 1);
+	assert_true(x86_hypervisor_has_hv(&c.pv));
+}
+
+static void hypervisor_when_wrong_is_refused(void **state)
+{
+	(void)state;
+	refuse("max,hv_evmcs", "hv_evmcs");
+	refuse("max,hv_synic", "hv-vpindex");
+	refuse("max,hv_vpindex,hv_synic,hv_stimer", "hv-time");
+	refuse("max,hv_spinlocks=12", "0xfff");
+	refuse("max,hv_spinlocks=0x1fffz", "0x1fffz");
+	refuse("max,hv_spinlocks", "hv_spinlocks=0x1fff");
+	refuse("max,kvm-asyncpf=on", "kvm-asyncpf");
+	refuse("max,kvm=off,kvm-pv-eoi=on", "kvm-pv-eoi");
+	refuse("max,kvmcloc=on", "kvmcloc");
+}
+
+static void hypervisor_when_the_guest_saw_kvm_needs_it(void **state)
+{
+	(void)state;
+	build("max", 1);
+	for (unsigned i = 0; i < c.count; i++) {
+		if (c.leaf[i].leaf == X86_LEAF_HYPERVISOR)
+			memcpy(&c.leaf[i].ebx, "KVMK", 4);
+	}
+	assert_int_equal(x86_cpuid_needs_kvm(&c, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "saved"));
+}
+
 static void query_when_state_differs_fills_it_in(void **state)
 {
 	uint32_t r[4];
@@ -192,15 +244,40 @@ static void leaf_when_unknown_reads_zero(void **state)
 	assert_int_equal(reg(0, 0x40000000, 0, EBX), 0x67646f4c); /* "Lodg" */
 }
 
+/* As Linux takes it (native_calibrate_tsc): kHz, in 32 bits. */
+static void tsc_ratio_when_linux_multiplies_expect_its_frequency(void **state)
+{
+	static const uint64_t hz[] = {40000000,	  100000000,  999999999,  1000000000,
+				      1345294336, 2099998000, 2445404000, 2899999123,
+				      3600000000, 4200000001, 4700000000, 5999999999};
+
+	for (unsigned i = 0; i < sizeof(hz) / sizeof(hz[0]); i++) {
+		uint32_t num, den, khz;
+		int64_t off;
+
+		cpuid_tsc_ratio(hz[i], &num, &den);
+		assert_true(num && den);
+		khz = 1000000u * num / den;
+		off = (int64_t)(khz - hz[i] / 1000);
+		/* A part in a million, or the last kHz. */
+		assert_true(off >= -1 - (int64_t)(hz[i] / 1000000000));
+		assert_true(off <= 1 + (int64_t)(hz[i] / 1000000000));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tsc_ratio_when_linux_multiplies_expect_its_frequency),
 		cmocka_unit_test(max_when_built_has_what_the_engine_emulates),
 		cmocka_unit_test(leaves_when_built_agree_with_has),
 		cmocka_unit_test(model_when_named_has_its_level),
 		cmocka_unit_test(feature_when_off_takes_dependents_along),
 		cmocka_unit_test(feature_when_on_brings_what_it_needs),
 		cmocka_unit_test(spec_when_wrong_is_refused_with_its_name),
+		cmocka_unit_test(hypervisor_when_named_is_taken_as_qemu_spells_it),
+		cmocka_unit_test(hypervisor_when_wrong_is_refused),
+		cmocka_unit_test(hypervisor_when_the_guest_saw_kvm_needs_it),
 		cmocka_unit_test(query_when_state_differs_fills_it_in),
 		cmocka_unit_test(topology_when_several_cpus_is_one_package),
 		cmocka_unit_test(vulnerabilities_when_max_are_declared_absent),
