@@ -22,7 +22,7 @@ LDLIBS  := -pthread -luring -lz -lzstd -lseccomp -ljansson
 
 # Folders from the bottom up; docs/layers.txt says who may include whom.
 FOLDERS := base sandbox x86 mem io state bus block net share chardev display input vnc engine/soft engine/kvm devices/legacy \
-	devices/virtio devices/storage devices/net devices/display firmware machine gdb control cli
+	devices/virtio devices/storage devices/net devices/display devices/usb firmware machine gdb control cli
 # Built without SIMD: this code runs while the guest's SIMD registers are live in the host's.
 NOSIMD  := x86 mem engine/soft
 

@@ -58,7 +58,7 @@ check-systems: deps
 check-kvm: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; \
 	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
-		$(B)/tests/unit/engine/kvm_chip $(B)/tests/unit/engine/kvm_probe $(B)/tests/isa/isa
+		$(B)/tests/unit/engine/kvm_chip $(B)/tests/unit/engine/kvm_full $(B)/tests/unit/engine/kvm_probe $(B)/tests/isa/isa
 	@B=$(B) $(PYTHON) tests/run.py -j 2 --only kvm/
 
 .PHONY: clean

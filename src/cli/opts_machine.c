@@ -117,6 +117,8 @@ static int set_cpu(struct run_opts *o, const char *val, struct lodge_err *err)
 	(void)err;
 	if (!strcmp(val, "help") || !strcmp(val, "?")) {
 		x86_cpuid_print_models(stdout);
+		printf("\nwith KVM, what the hypervisor gives, each =on or =off:\n");
+		x86_hypervisor_print(stdout);
 		return 1;
 	}
 	o->vm.cpu = val;

@@ -65,6 +65,8 @@ void mon_buf_printf(struct mon_buf *b, const char *fmt, ...)
 
 void mon_buf_take(struct mon_buf *b, size_t n)
 {
+	if (!n)
+		return;
 	memmove(b->p, b->p + n, b->len - n);
 	b->len -= n;
 	if (!b->len)

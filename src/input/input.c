@@ -40,7 +40,7 @@ const struct input_sink *input_current(const struct input *in, unsigned can)
 	struct input_sink *s;
 
 	list_for_each_entry (s, &in->sinks, link) {
-		if (s->can & can)
+		if ((s->can & can) && (!s->active || s->active(s->opaque)))
 			return s;
 	}
 	return NULL;

@@ -62,6 +62,8 @@ struct input_sink {
 	void (*event)(void *opaque, const struct input_event *ev);
 	/* What belongs together has come. May be NULL. */
 	void (*sync)(void *opaque);
+	/* The guest uses it. May be NULL: always. While it does not, others get what is for it. */
+	bool (*active)(void *opaque);
 	/* The guest has taken what it was told. May be NULL: always. */
 	bool (*idle)(void *opaque);
 	struct list link; /* the hub's */

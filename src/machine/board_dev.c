@@ -243,11 +243,31 @@ static void free_boot_order(struct board *b)
 /* ---- Kinds -------------------------------------------------------------------------------------- */
 
 static const struct board_kind *const kinds[] = {
-	&board_ide_hd,	      &board_ide_cd,	   &board_kind_e1000,	  &board_kind_rtl8139,
-	&board_virtio_net,    &board_virtio_blk,   &board_virtio_rng,	  &board_virtio_9p,
-	&board_vhost_user_fs, &board_virtio_vsock, &board_virtio_balloon, &board_vga,
-	&board_bochs_display, &board_ahci,	   &board_nvme,		  &board_floppy,
-	&board_virtio_serial, &board_virtconsole,  &board_virtserialport, NULL,
+	&board_ide_hd,
+	&board_ide_cd,
+	&board_kind_e1000,
+	&board_kind_rtl8139,
+	&board_virtio_net,
+	&board_virtio_blk,
+	&board_virtio_rng,
+	&board_virtio_9p,
+	&board_vhost_user_fs,
+	&board_virtio_vsock,
+	&board_virtio_balloon,
+	&board_vga,
+	&board_bochs_display,
+	&board_ahci,
+	&board_nvme,
+	&board_floppy,
+	&board_xhci,
+	&board_usb_tablet,
+	&board_virtio_keyboard,
+	&board_virtio_mouse,
+	&board_virtio_tablet,
+	&board_virtio_serial,
+	&board_virtconsole,
+	&board_virtserialport,
+	NULL,
 };
 
 /* NAME, or of a virtio device NAME-transitional and NAME-non-transitional. */

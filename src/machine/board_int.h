@@ -332,6 +332,14 @@ extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virti
 void board_free_videos(struct board *b);
 extern const struct board_kind board_bochs_display, board_vga;
 
+/* ---- board_usb.c -------------------------------------------------------------------------------- */
+
+extern const struct board_kind board_xhci, board_usb_tablet;
+
+/* ---- board_virtio_input.c ----------------------------------------------------------------------- */
+
+extern const struct board_kind board_virtio_keyboard, board_virtio_mouse, board_virtio_tablet;
+
 /* ---- board_input.c ------------------------------------------------------------------------------ */
 
 /* b->input, with keyboard and mouse of b->kbc. 0 or -ENOMEM. */

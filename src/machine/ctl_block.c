@@ -319,7 +319,8 @@ int vm_ctl_resize(struct vm *vm, const char *name, uint64_t bytes, struct lodge_
 /* The new image's name for the present one: whole, since they may be in different folders. */
 static int create(const struct drive *d, const char *path, struct lodge_err *err)
 {
-	char base[PATH_MAX];
+	const char *path_now = blk_path(d->image);
+	char base[PATH_MAX], from[PATH_MAX];
 	const struct blk_create c = {
 		.path = path,
 		.format = "qcow2",
@@ -332,8 +333,11 @@ static int create(const struct drive *d, const char *path, struct lodge_err *err
 
 	struct stat st;
 
-	if (!realpath(blk_path(d->image), base))
-		return err_set(err, -errno, "%s: %s", blk_path(d->image), strerror(errno));
+	/* From the root on, so that realpath() needs no getcwd(), which this thread may not call. */
+	if (snprintf(from, sizeof(from), "%s%s", path_now[0] == '/' ? "" : "/proc/self/cwd/",
+		     path_now) >= (int)sizeof(from) ||
+	    !realpath(from, base))
+		return err_set(err, -errno, "%s: %s", path_now, strerror(errno));
 	if (!stat(path, &st))
 		return err_set(err, -EEXIST,
 			       "%.400s exists; choose another file, or mode=existing to use it",

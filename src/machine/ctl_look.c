@@ -8,8 +8,7 @@
 #include "machine/board_int.h"
 #include "machine/debug.h"
 
-/* Everybody stands still until done(). */
-static int begin(struct vm *vm, unsigned cpu, struct lodge_err *err)
+int vm_look_begin(struct vm *vm, unsigned cpu, struct lodge_err *err)
 {
 	if (cpu >= vm->cfg.cpus)
 		return err_set(err, -EINVAL, "there is no processor %u; there are %u, from 0 on",
@@ -21,32 +20,32 @@ static int begin(struct vm *vm, unsigned cpu, struct lodge_err *err)
 	return err_set(err, -ESHUTDOWN, "the machine is ending");
 }
 
-static void done(struct vm *vm)
+void vm_look_end(struct vm *vm)
 {
 	vm_resume(vm, VM_PAUSE_LOOK);
 }
 
 int vm_ctl_registers(struct vm *vm, unsigned cpu, struct x86_state *out, struct lodge_err *err)
 {
-	int r = begin(vm, cpu, err);
+	int r = vm_look_begin(vm, cpu, err);
 
 	if (r)
 		return r;
 	*out = *vm_debug_state(vm, cpu);
-	done(vm);
+	vm_look_end(vm);
 	return 0;
 }
 
 int vm_ctl_translate(struct vm *vm, unsigned cpu, uint64_t lin, uint64_t *gpa,
 		     struct lodge_err *err)
 {
-	int r = begin(vm, cpu, err);
+	int r = vm_look_begin(vm, cpu, err);
 	bool found;
 
 	if (r)
 		return r;
 	found = vm_debug_translate(vm, cpu, lin, gpa);
-	done(vm);
+	vm_look_end(vm);
 	return found ? 0
 		     : err_set(err, -EFAULT, "nothing is mapped at 0x%llx",
 			       (unsigned long long)lin);
@@ -56,13 +55,13 @@ int vm_ctl_memory(struct vm *vm, unsigned cpu, bool physical, uint64_t addr, voi
 		  struct lodge_err *err)
 {
 	uint64_t got;
-	int r = physical ? 0 : begin(vm, cpu, err);
+	int r = physical ? 0 : vm_look_begin(vm, cpu, err);
 
 	if (r)
 		return r;
 	got = vm_debug_read(vm, cpu, physical, addr, buf, len);
 	if (!physical)
-		done(vm);
+		vm_look_end(vm);
 	return got == len ? 0
 			  : err_set(err, -EFAULT, "there is no memory at %s address 0x%llx",
 				    physical ? "physical" : "linear",

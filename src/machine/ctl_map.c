@@ -196,8 +196,13 @@ int vm_ctl_device_state(struct vm *vm, const char *name, vm_ctl_say say, void *o
 	char full[BOARD_NAME_LEN];
 	struct device *dev;
 	bool any = false;
+	int r = vm_look_begin(vm, 0, err);
 
+	if (r)
+		return r;
 	pthread_mutex_lock(&vm->lock);
+	/* Controllers in the host's kernel; where they cannot be asked, what was known last is shown. */
+	(void)!board_irqchip_get(vm->board, err);
 	list_for_each_entry (dev, &vm->board->devices, link) {
 		board_device_name(vm->board, dev, full);
 		if (strncmp(full, name, strlen(name)))
@@ -210,6 +215,7 @@ int vm_ctl_device_state(struct vm *vm, const char *name, vm_ctl_say say, void *o
 			put_field(&s, dev, f);
 	}
 	pthread_mutex_unlock(&vm->lock);
+	vm_look_end(vm);
 	return any ? 0
 		   : err_set(err, -ENODEV,
 			     "there is no device '%.60s'; 'info qtree' lists what there is", name);

@@ -47,7 +47,9 @@ void vm_tell_end(struct vm *vm, enum vm_cause cause)
 
 uint64_t vm_host_tsc(const struct vm *vm)
 {
-	return vm->stopped_tsc ? vm->stopped_tsc : __rdtsc();
+	const struct x86_cpuid *id = vm->ops->cpuid ? vm->ops->cpuid(vm->engine) : &vm->cpuid;
+
+	return x86_tsc_scale(id, vm->stopped_tsc ? vm->stopped_tsc : __rdtsc());
 }
 
 void vm_clock_stop_locked(struct vm *vm)
@@ -71,8 +73,9 @@ static void go(struct vm *vm)
 	if (!vm->stopped_tsc)
 		return;
 	clock_vm_go();
-	gone = __rdtsc() - vm->stopped_tsc;
+	gone = vm_host_tsc(vm);
 	vm->stopped_tsc = 0;
+	gone = vm_host_tsc(vm) - gone;
 	for (unsigned i = 0; i < vm->cfg.cpus; i++) {
 		struct x86_state *s = vm->ops->state(vm->cpus[i].vcpu);
 

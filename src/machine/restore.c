@@ -96,6 +96,14 @@ static int check_engine(struct vm *vm, struct lodge_err *err)
 				       "engine %s does not give it; try another -accel",
 				       x86_feature_name((enum x86_feature)f), vm->ops->name);
 	}
+	if (vm->cpuid.host_tsc_hz && !id->tsc_guest_khz)
+		return err_set(err, -EINVAL,
+			       "the guest was saved on a host whose TSC has %llu MHz; this one's "
+			       "has %llu MHz, the engine %s cannot scale it, and the guest's clock "
+			       "would go wrong",
+			       (unsigned long long)(vm->cpuid.tsc_hz / 1000000),
+			       (unsigned long long)(vm->cpuid.host_tsc_hz / 1000000),
+			       vm->ops->name);
 	return 0;
 }
 

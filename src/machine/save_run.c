@@ -111,7 +111,9 @@ static int begin(struct vm *vm, struct state_writer *w, uint64_t *bits, struct l
 
 	pthread_mutex_lock(&vm->lock);
 	r = settle_disks(vm, err);
+	pthread_mutex_lock(&vm->save.lock);
 	vm->save.figures.stop_ns = clock_mono_ns() - vm->save.start_ns;
+	pthread_mutex_unlock(&vm->save.lock);
 	if (!r)
 		r = save_sections(vm, w, vm->save.runs, err);
 	if (!r)

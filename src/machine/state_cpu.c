@@ -413,15 +413,11 @@ int vm_cpuid_load(struct x86_cpuid *id, const uint8_t *buf, size_t len, struct l
 		r = err_set(err, -EINVAL,
 			    "the guest was saved on a processor that this host's does not match "
 			    "(maker, address width or registers)");
-	if (!r && tsc_differs(s->tsc_hz, id->tsc_hz))
-		r = err_set(err, -EINVAL,
-			    "the guest was saved on a host whose TSC has %llu MHz; this one's has "
-			    "%llu MHz, and its clock would go wrong",
-			    (unsigned long long)(s->tsc_hz / 1000000),
-			    (unsigned long long)(id->tsc_hz / 1000000));
 	if (!r) {
 		c->id.count = c->count;
 		c->id.amd = c->amd;
+		/* An engine may be able to scale: vm_restore() asks. */
+		c->id.host_tsc_hz = tsc_differs(s->tsc_hz, id->tsc_hz) ? id->tsc_hz : 0;
 		*id = c->id;
 	}
 	free(c);

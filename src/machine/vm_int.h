@@ -167,6 +167,12 @@ void vm_go_locked(struct vm *vm, uint32_t why);
 /* The host's TSC as the guest's is made of it. With the VM lock, or with the vCPUs parked. */
 uint64_t vm_host_tsc(const struct vm *vm);
 
+/* ---- ctl_look.c ----------------------------------------------------------------------------- */
+
+/* Every vCPU is parked until vm_look_end(); the guest's clock goes on. As machine/ctl.h. */
+int vm_look_begin(struct vm *vm, unsigned cpu, struct lodge_err *err) MUST_CHECK;
+void vm_look_end(struct vm *vm);
+
 /* ---- save_run.c ----------------------------------------------------------------------------- */
 
 bool vm_save_goes_on(enum vm_save_state state);

@@ -115,8 +115,8 @@ static const struct sandbox_call calls[] = {
 	CALL(sendto, DEVICES),
 	CALL(sendmsg, M | I | V),
 	CALL(sendmmsg, I | V),
-	CALL(shutdown, M | I | V), /* M: of the display's helper */
-	CALL(getrandom, I | V),	   /* the guest's */
+	CALL(shutdown, I | V),
+	CALL(getrandom, I | V), /* the guest's */
 	CALL(poll, DEVICES),
 	CALL(epoll_ctl, DEVICES),
 	CALL(eventfd2, C), /* of an added disk */
@@ -171,7 +171,6 @@ static const struct sandbox_call calls[] = {
 	CALL(rename, C), /* a saved machine gets its name */
 	CALL(unlinkat, M | P),
 	CALL(readlink, C),
-	CALL(getcwd, C),
 	/* shared folders */
 	CALL(openat2, P),
 	CALL(getdents64, P),

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -37,13 +38,17 @@
 #define SLOW_MS 100
 #define BUSY_NS (2 * NS_PER_SEC) /* after a change it is looked at fast for so long */
 #define MESSAGES 64
+#define TOKENS 64u
 
 struct vnc {
 	pid_t pid;
-	int sock, memory;
+	int sock, memory, wake; /* wake: an eventfd, for the thread to look at `stop` */
 	struct vnc_shared *shared;
 	struct vnc_addr addr[2]; /* VNC, web */
 	struct vnc_setup setup;
+	/* Made at the start: the sandbox has the control thread make none later. The first is in `setup`. */
+	char tokens[TOKENS][VNC_TOKEN_BYTES * 2 + 1];
+	_Atomic unsigned next_token;
 
 	const struct vnc_screen *screen;
 	struct vnc_screen screen_copy;
@@ -144,7 +149,8 @@ static void *run(void *opaque)
 	struct vnc *v = opaque;
 
 	while (!atomic_load(&v->stop)) {
-		struct pollfd p = {.fd = v->sock, .events = POLLIN};
+		struct pollfd p[2] = {{.fd = v->sock, .events = POLLIN},
+				      {.fd = v->wake, .events = POLLIN}};
 		uint64_t now = clock_mono_ns();
 		int ms = -1;
 
@@ -153,12 +159,12 @@ static void *run(void *opaque)
 		now = clock_mono_ns();
 		if (v->told.lookers)
 			ms = now >= v->next_ns ? 0 : (int)((v->next_ns - now) / NS_PER_MS) + 1;
-		if (poll(&p, 1, ms) > 0 && !read_messages(v)) {
+		if (poll(p, 2, ms) > 0 && p[0].revents && !read_messages(v)) {
 			lost(v);
 			return NULL;
 		}
 		/* Somebody types: what comes of it should be seen soon. */
-		if (p.revents && v->told.lookers) {
+		if (p[0].revents && v->told.lookers) {
 			now = clock_mono_ns();
 			v->changed_ns = now;
 			v->next_ns = min_u64(v->next_ns, now + FAST_MS * NS_PER_MS);
@@ -182,10 +188,12 @@ int vnc_start(struct vnc *v, const struct vnc_screen *screen, struct lodge_err *
 
 void vnc_stop(struct vnc *v)
 {
+	uint64_t one = 1;
+
 	if (!v || !v->started)
 		return;
 	atomic_store(&v->stop, true);
-	shutdown(v->sock, SHUT_RDWR); /* wakes the thread, and ends the helper */
+	(void)!write(v->wake, &one, sizeof(one));
 	pthread_join(v->thread, NULL);
 	v->started = false;
 }
@@ -197,6 +205,8 @@ void vnc_close(struct vnc *v)
 	vnc_stop(v);
 	if (v->sock >= 0)
 		close(v->sock);
+	if (v->wake >= 0)
+		close(v->wake);
 	if (v->pid) {
 		kill(v->pid, SIGKILL);
 		waitpid(v->pid, NULL, 0);
@@ -261,7 +271,8 @@ static int start_helper(struct vnc *v, struct lodge_err *err)
 
 	if (r)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wake < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_set(err, -errno, "cannot start the VNC process: %s", strerror(errno));
 	v->pid = fork();
 	if (v->pid == 0) {
@@ -368,11 +379,6 @@ static int open_vnc(struct vnc *v, struct props *p, struct lodge_err *err)
 	return r ? r : props_done(p, err);
 }
 
-static void new_token(char out[VNC_TOKEN_BYTES * 2 + 1])
-{
-	make_token(out, VNC_TOKEN_BYTES * 2, "0123456789abcdef", 16);
-}
-
 static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 {
 	const char *folder = props_get(p, "novnc");
@@ -388,7 +394,9 @@ static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 	v->setup.web = true;
 	snprintf(v->setup.novnc, sizeof(v->setup.novnc), "%s",
 		 folder ? folder : "/usr/share/novnc");
-	new_token(v->setup.token);
+	for (unsigned i = 0; i < TOKENS; i++)
+		make_token(v->tokens[i], VNC_TOKEN_BYTES * 2, "0123456789abcdef", 16);
+	memcpy(v->setup.token, v->tokens[0], sizeof(v->setup.token));
 	return props_done(p, err);
 }
 
@@ -401,7 +409,7 @@ struct vnc *vnc_open(struct props *vnc, struct props *web, const char *name, str
 		err_set(err, -ENOMEM, "no memory for a display");
 		return NULL;
 	}
-	v->sock = v->memory = v->addr[0].fd = v->addr[1].fd = -1;
+	v->sock = v->memory = v->wake = v->addr[0].fd = v->addr[1].fd = -1;
 	snprintf(v->setup.name, sizeof(v->setup.name), "%s", name ? name : "Lodge");
 	if (vnc)
 		r = open_vnc(v, vnc, err);
@@ -438,11 +446,18 @@ int vnc_set_password(struct vnc *v, const char *password, struct lodge_err *err)
 int vnc_web_address(struct vnc *v, char *out, size_t size, struct lodge_err *err)
 {
 	struct vnc_msg m = {.kind = VNC_TOKEN};
+	unsigned n;
 
 	if (!v->setup.web)
 		return err_set(err, -ENODEV,
 			       "the machine has no page; -display web=127.0.0.1:6080 makes one");
-	new_token(m.text);
+	n = atomic_fetch_add(&v->next_token, 1) + 1;
+	if (n >= TOKENS)
+		return err_set(err, -ENOSPC,
+			       "the machine has given away all of its %u addresses; a browser that "
+			       "has had one may go on",
+			       TOKENS);
+	snprintf(m.text, sizeof(m.text), "%s", v->tokens[n]);
 	tell(v, &m);
 	snprintf(out, size, "http://%s/?token=%s", v->addr[1].text, m.text);
 	return 0;

@@ -26,6 +26,7 @@
 #define FILE_BYTES_MAX (4u << 20)
 #define TOKENS_MAX 16u
 #define REQUEST_S 20u
+#define LOOK_MS 20
 
 /* page.html and page.js, as they are in the source. */
 extern const char vnc_page_html[], vnc_page_html_end[], vnc_page_js[], vnc_page_js_end[];
@@ -312,9 +313,13 @@ void vnc_web_run(struct vnc_web *w, struct vnc_viewer *v)
 			say(v->client, "400 Bad Request", "This is no request for a page.\n");
 		if (is == HTTP_OK)
 			serve(w, v, &r);
-		/* More will come: what is there makes poll() return at once. */
-		if ((size_t)n == before)
-			(void)!poll(NULL, 0, 20);
+		/* What is there hides that more has come, but not that no more will. */
+		if ((size_t)n == before) {
+			struct pollfd p = {.fd = v->client, .events = POLLRDHUP};
+
+			if (poll(&p, 1, LOOK_MS) > 0)
+				say(v->client, "400 Bad Request", "This request is not whole.\n");
+		}
 		before = (size_t)n;
 	}
 }

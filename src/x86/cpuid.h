@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/clock.h"
 
 #include "x86/hypervisor.h"
 
@@ -38,12 +39,21 @@ struct x86_cpuid {
 	bool has[X86_FEAT_COUNT]; /* decoded from the leaves */
 	bool amd; /* AuthenticAMD or HygonGenuine: where Intel and AMD differ, the guest sees AMD */
 	uint8_t phys_bits, virt_bits;
-	uint64_t tsc_hz; /* the host's, measured or from its CPUID */
+	uint64_t tsc_hz; /* the host's, measured or from its CPUID; a restored guest's own */
+	uint64_t host_tsc_hz; /* the host's, where that is another; else 0 */
+	/* An engine that has the processor scale the host's TSC for the guest: by these, in kHz. 0: not. */
+	uint32_t tsc_guest_khz, tsc_host_khz;
 	uint64_t xcr0_mask; /* bits XSETBV accepts */
 	uint32_t mxcsr_mask;
 	uint64_t arch_caps; /* IA32_ARCH_CAPABILITIES */
 	struct x86_hypervisor pv;
 };
+
+/* What the guest's TSC shows when the host's shows `host`, less its offset. */
+static inline uint64_t x86_tsc_scale(const struct x86_cpuid *c, uint64_t host)
+{
+	return c->tsc_guest_khz ? mul_div_u64(host, c->tsc_guest_khz, c->tsc_host_khz) : host;
+}
 
 /* Why an engine that is none of KVM's cannot run this guest, in `err`; 0: it can. */
 int x86_cpuid_needs_kvm(const struct x86_cpuid *c, struct lodge_err *err) MUST_CHECK;

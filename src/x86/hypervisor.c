@@ -88,6 +88,29 @@ uint32_t x86_kvm_features(void)
 	return all;
 }
 
+static void print_name(FILE *out, size_t *column, const char *name)
+{
+	if (*column + 1 + strlen(name) > 76) {
+		fputc('\n', out);
+		*column = 0;
+	}
+	*column += (size_t)fprintf(out, "%s%s", *column ? " " : "  ", name);
+}
+
+void x86_hypervisor_print(FILE *out)
+{
+	size_t column = 0;
+
+	print_name(out, &column, "kvm");
+	for (size_t i = 0; i < ARRAY_SIZE(kvm_names); i++)
+		print_name(out, &column, kvm_names[i].name);
+	for (unsigned i = 0; i < X86_HV_COUNT; i++)
+		print_name(out, &column, hv_names[i].name);
+	print_name(out, &column, "hv-spinlocks=N");
+	print_name(out, &column, "hv-passthrough");
+	fputc('\n', out);
+}
+
 static int kvm_word(struct x86_hypervisor *h, const char *name, size_t len, bool on,
 		    struct lodge_err *err)
 {

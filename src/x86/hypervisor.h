@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -76,6 +77,8 @@ static inline bool x86_hypervisor_has_hv(const struct x86_hypervisor *h)
 /* For people: "kvm-steal-time", "hv-synic". NULL: no such. */
 const char *x86_kvm_feature_name(unsigned bit);
 const char *x86_hyperv_name(enum x86_hyperv f);
+/* All names, wrapped, for `-cpu help`. */
+void x86_hypervisor_print(FILE *out);
 /* Of KVM's feature leaf, all that we know. */
 uint32_t x86_kvm_features(void);
 

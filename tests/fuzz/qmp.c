@@ -37,6 +37,7 @@ static struct vm *make_vm(void)
 		props_parse("-device", "virtio-blk-pci,drive=d0,id=v0", "driver", &err);
 	cfg.devices.p[cfg.devices.n++] =
 		props_parse("-device", "virtio-balloon-pci", "driver", &err);
+	cfg.devices.p[cfg.devices.n++] = props_parse("-device", "VGA", "driver", &err);
 	return fuzz_vm(&cfg);
 }
 

@@ -43,7 +43,9 @@ timeout 2000 lodge run -accel kvm -cpu max,-xsave -m 64M -bios /l2/bios.bin -boo
 echo "@@exit bios $?"
 echo "@@begin bells"; timeout 3000 %s; echo "@@exit bells $?"
 echo "@@begin none"; timeout 3000 %s; echo "@@exit none $?"
-echo "@@begin unit"; timeout 1000 kvm_run 2>&1; timeout 300 kvm_chip 2>&1; echo "@@exit unit $?"
+echo "@@begin full"; timeout 4000 %s; echo "@@exit full $?"
+echo "@@begin unit"; timeout 1000 kvm_run 2>&1; timeout 300 kvm_chip 2>&1
+timeout 300 kvm_full 2>&1; echo "@@exit unit $?"
 echo "@@begin isa"; timeout 3000 isa -e kvm -s >/tmp/isa 2>&1
 grep -A20 '^FAIL' /tmp/isa; echo "@@agree $(grep -c '^ok' /tmp/isa)"; echo "@@exit isa 0"
 """
@@ -95,8 +97,10 @@ def boot(npt):
         files["l2/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
         files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
         files["bin/kvm_chip"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_chip")
+        files["bin/kvm_full"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_full")
         files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
-        script += MORE % (nested.second_level("kvm,kernel-irqchip=off", 1, CPU), with_bells("on"), with_bells("off"))
+        script += MORE % (nested.second_level("kvm,kernel-irqchip=off", 1, CPU), with_bells("on"), with_bells("off"),
+                          nested.second_level("kvm,kernel-irqchip=on", 2, CPU))
     script += programs.script(CPU)
     try:
         text = nested.run(script, files, "npt=%d" % npt, limit=2400)
@@ -166,7 +170,9 @@ def test_linux_when_kvm_helps_expect_its_clock_and_fewer_exits(level):
         assert sent > 0
         clock = re.search(r"@@clock (\S+)", out).group(1)
         assert clock == "kvm-clock" if name == "bells" else clock.startswith("hyperv_clocksource")
-    assert exits["bells"] < exits["none"] - 20, exits
+    assert exits["bells"] < exits["none"] - 200, exits
+    # All interrupt controllers in the kernel.
+    check_guest(text, "full", 2, md5)
 
 
 def test_programs_when_on_svm_expect_what_the_software_engine_does(level):

@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 from net import free_port, guest, server, sha
-from vm import TOP
+from vm import TOP, children
 
 MIB = 1 << 20
 DATA = random.Random(1).randbytes(20 * MIB)
@@ -83,11 +83,6 @@ read line
                 assert r.read() == b"inside\n"
             vm.send("\n")
             assert vm.wait_exit() == 0
-
-
-def children(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-        return [int(p) for p in f.read().split()]
 
 
 def test_nat_process_when_it_dies_expect_the_guest_to_go_on_and_when_lodge_dies_expect_it_gone(

@@ -12,6 +12,7 @@ import time
 import pytest
 from net import guest, sha
 from netns import Host
+from vm import children
 
 # passt of Debian 12 now and then acknowledges a request that it does not pass on: hence limits, and once more.
 DATA = random.Random(3).randbytes(8 << 20)
@@ -64,9 +65,8 @@ read line
 """
     with guest(tmp_path, "virtio", "passt,mtu=1500", script, prefix=host.enter) as vm:
         vm.expect("@@up 1")
-        with open("/proc/%d/task/%d/children" % (vm.pid, vm.pid)) as f:
-            (passt,) = f.read().split()
-        os.kill(int(passt), signal.SIGTERM)
+        (passt,) = children(vm.pid)
+        os.kill(passt, signal.SIGTERM)
         vm.expect("the peer has closed the connection; the guest's cable is unplugged")
         vm.send("\n")
         vm.expect("@@down 0")
@@ -75,8 +75,7 @@ read line
 
 
 def descendants(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-        own = [int(word) for word in f.read().split()]
+    own = children(pid)
     return own + [grandchild for child in own for grandchild in descendants(child)]
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import qmp
-from vm import LODGE, Vm, initrd, kernel
+from vm import LODGE, Vm, children, initrd, kernel
 
 PROMPT = r"guest# "
 
@@ -35,11 +35,6 @@ def threads(pid):
 def maps(pid):
     with open("/proc/%d/maps" % pid) as f:
         return f.read().splitlines()
-
-
-def child_of(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-        return [int(x) for x in f.read().split()]
 
 
 def client(path):
@@ -96,7 +91,7 @@ def test_memory_when_the_guest_runs_expect_nothing_both_writable_and_executable(
 
 def test_helper_process_when_the_guest_runs_expect_none_of_the_guests_memory(running):
     vm, _ = running
-    helpers = child_of(vm.pid)
+    helpers = children(vm.pid)
     assert helpers
     for pid in helpers:
         st = status("/proc/%d" % pid)

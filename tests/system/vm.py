@@ -99,6 +99,17 @@ def linux(name, append, *files, arch="amd64", memory="256M", args=()):
               "console=ttyS0 " + append, *args, memory=memory)
 
 
+def children(pid):
+    """Processes that a machine has, but for the one that starts others (docs/adr/0024-starter.md)."""
+    out = []
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        for child in f.read().split():
+            with open("/proc/%s/comm" % child) as g:
+                if g.read().strip() != "lodge-starter":
+                    out.append(int(child))
+    return out
+
+
 BAD_LINES = re.compile(r".*(ACPI Error|ACPI BIOS Error|ACPI Exception|BUG:|WARNING:|Oops|"
                        r"general protection|soft lockup|hard LOCKUP|rcu.*stall|"
                        r"Kernel panic|unhandled|clocksource: .*unstable|"

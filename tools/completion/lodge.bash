@@ -72,8 +72,8 @@ _lodge_run_value() {
 		;;
 	-vnc | --vnc) _lodge_words ":0 unix: none" ;;
 	-vga | --vga) _lodge_words "std none" ;;
-	-display | --display | -parallel | --parallel | \
-		-net | --net) _lodge_words "none" ;;
+	-display | --display) _lodge_words "none vnc=:0 web=127.0.0.1:6080" ;;
+	-parallel | --parallel | -net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
 	-smp | --smp) _lodge_words "1 2 4 8" ;;
 	-append | --append | -name | --name | -fw_cfg | --fw_cfg) COMPREPLY=() ;;

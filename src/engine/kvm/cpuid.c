@@ -187,6 +187,7 @@ int kvm_cpuid_prepare(struct kvm_engine *e, struct lodge_err *err)
 	if (!l)
 		return err_set(err, -ENOMEM, "no memory for the processor's features");
 	e->cpuid = *e->cfg.cpuid;
+	e->cpuid.tsc_guest_khz = e->cpuid.tsc_host_khz = 0;
 	r = supported(e, l, err);
 	if (r == 0) {
 		hide_apic_msrs(e);

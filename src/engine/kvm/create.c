@@ -160,6 +160,29 @@ static bool has_tsc_offset(const struct kvm_cpu *cpu)
 	return ioctl(cpu->fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
 }
 
+/*
+ * A guest that was saved on a host with another TSC: the processor scales, if it can. Without, the machine refuses.
+ * All vCPUs alike.
+ */
+static void scale_tsc(struct kvm_cpu *cpu)
+{
+	struct kvm_engine *e = cpu->e;
+	uint64_t khz = e->cfg.cpuid->tsc_hz / 1000;
+	int host;
+
+	if (!e->cfg.cpuid->host_tsc_hz || cap(e, KVM_CAP_TSC_CONTROL) == 0)
+		return;
+	host = ioctl(cpu->fd, KVM_GET_TSC_KHZ, 0);
+	if (host <= 0 || khz > UINT32_MAX || ioctl(cpu->fd, KVM_SET_TSC_KHZ, khz) < 0) {
+		e->cpuid.tsc_guest_khz = e->cpuid.tsc_host_khz = 0;
+		return;
+	}
+	if (cpu->index == 0) {
+		e->cpuid.tsc_guest_khz = (uint32_t)khz;
+		e->cpuid.tsc_host_khz = (uint32_t)host;
+	}
+}
+
 static void cpu_free(struct kvm_cpu *cpu)
 {
 	if (!cpu)
@@ -196,6 +219,7 @@ static int cpu_new(struct kvm_engine *e, unsigned index, struct lodge_err *err)
 	cpu->run = p;
 	if (index == 0)
 		e->has_tsc_offset = has_tsc_offset(cpu);
+	scale_tsc(cpu);
 	set_up_mce(cpu);
 	kvm_pv_enforce(cpu);
 	x86_state_reset(&cpu->s, index == 0);

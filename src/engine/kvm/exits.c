@@ -158,7 +158,7 @@ static bool write_msr(struct kvm_cpu *cpu, uint32_t msr, uint64_t val)
 		return msr != MSR_APIC_BASE || kvm_set_msr(cpu, msr, val) == 0;
 	}
 	if (msr == MSR_TSC)
-		move_tsc(cpu, val - (__rdtsc() + cpu->s.tsc_offset));
+		move_tsc(cpu, val - (x86_tsc_scale(&cpu->e->cpuid, __rdtsc()) + cpu->s.tsc_offset));
 	else if (msr == MSR_TSC_ADJUST && cpu->e->cpuid.has[X86_FEAT_TSC_ADJUST])
 		move_tsc(cpu, val - cpu->s.tsc_adjust);
 	else

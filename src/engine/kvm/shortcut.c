@@ -69,12 +69,15 @@ static void drain(struct engine *engine,
 	if (!e->ring_off)
 		return;
 	ring = (struct kvm_coalesced_mmio_ring *)((uint8_t *)e->cpus[0]->run + e->ring_off);
-	/* The kernel writes an entry, then `last`; it uses an entry again once `first` is past it. */
-	while (ring->first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE)) {
-		uint32_t at = ring->first % RING_ENTRIES;
-		struct kvm_coalesced_mmio w = ring->coalesced_mmio[at];
+	/* The kernel writes an entry, then `last`; it uses an entry again once `first` is past it. One round is enough. */
+	for (unsigned n = 0; n < RING_ENTRIES; n++) {
+		uint32_t at = ring->first % (uint32_t)RING_ENTRIES;
+		struct kvm_coalesced_mmio w;
 		uint64_t val = 0;
 
+		if (ring->first == __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))
+			return;
+		w = ring->coalesced_mmio[at];
 		__atomic_store_n(&ring->first, (at + 1) % (uint32_t)RING_ENTRIES, __ATOMIC_RELEASE);
 		e->late_writes++;
 		if (w.len > sizeof(w.data) || (w.len & (w.len - 1)) || !w.len)

@@ -64,7 +64,7 @@ void kvm_store_tsc(struct kvm_cpu *cpu)
 
 	cpu->tsc_told = offset;
 	if ((!cpu->e->has_tsc_offset || ioctl(cpu->fd, KVM_SET_DEVICE_ATTR, &attr) < 0) &&
-	    kvm_set_msr(cpu, MSR_TSC, __rdtsc() + offset))
+	    kvm_set_msr(cpu, MSR_TSC, x86_tsc_scale(&cpu->e->cpuid, __rdtsc()) + offset))
 		log_trace(LOG_UNIMP, "cpu%u: KVM refuses a TSC\n", cpu->index);
 	kvm_clock_tsc_moved(cpu);
 }
@@ -81,7 +81,7 @@ static void fetch_tsc(struct kvm_cpu *cpu)
 	if (cpu->e->has_tsc_offset && ioctl(cpu->fd, KVM_GET_DEVICE_ATTR, &attr) == 0)
 		cpu->s.tsc_offset = offset;
 	else if (ioctl(cpu->fd, KVM_GET_MSRS, &m) == 1)
-		cpu->s.tsc_offset = m.entry.data - __rdtsc();
+		cpu->s.tsc_offset = m.entry.data - x86_tsc_scale(&cpu->e->cpuid, __rdtsc());
 	cpu->tsc_told = cpu->s.tsc_offset;
 }
 

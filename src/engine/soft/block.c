@@ -31,7 +31,7 @@
 #define LINE_BYTES (LINE_WAYS * sizeof(struct soft_block *) << CACHE_LINE_BITS)
 #define OP_PAGE_BITS 13
 #define OP_STARTS_BYTES (PAGE_BYTES / 8 << OP_PAGE_BITS)
-#define HASH_BYTES (sizeof(struct soft_block *) << CACHE_HASH_BITS)
+#define HASH_BYTES (sizeof(uint32_t) << CACHE_HASH_BITS)
 
 /* In the arena, in front of a block's operations. */
 struct ops_head {
@@ -58,7 +58,7 @@ struct soft_cache {
 	struct {
 		uint64_t page, lines;
 	} recent[RECENT_WRITES]; /* the last writes, by epoch */
-	struct soft_block **hash;
+	uint32_t *hash;		 /* numbers of blocks, 0: none */
 	struct soft_block **
 		kin; /* by place and mode: the last that got code; it may be dead, or another by now */
 	struct soft_block **around;	 /* by line: the last that hold bytes of it; the same */
@@ -134,8 +134,19 @@ void soft_cache_free(struct soft_cache *c)
 
 /* ---- Lookup --------------------------------------------------------------------------------- */
 
+/* The block of that number, or NULL. */
+static struct soft_block *numbered(const struct soft_cache *c, uint32_t number)
+{
+	return number ? &c->heads[number - 1] : NULL;
+}
+
+static uint32_t number_of(const struct soft_cache *c, const struct soft_block *b)
+{
+	return (uint32_t)(b - c->heads) + 1;
+}
+
 /* Near one another for blocks of a page, since these are looked up after one another. */
-static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
+static uint32_t *bucket(struct soft_cache *c, uint64_t backing, gva_t lin, uint32_t mode)
 {
 	uint64_t page = backing >> PAGE_BITS ^ lin >> PAGE_BITS << 20 ^ (uint64_t)mode << 48;
 	uint64_t h = page * 0x9e3779b97f4a7c15ull >> (64 - CACHE_HASH_BITS);
@@ -150,12 +161,8 @@ static struct soft_block **bucket(struct soft_cache *c, uint64_t backing, gva_t 
 static bool second_page_holds(struct soft_cpu *cpu, const struct soft_block *b)
 {
 	gva_t next = soft_lin_wrap(cpu, (b->lin | ~PAGE_MASK) + 1);
-	const uint8_t *p = soft_code_hit(cpu, next);
+	const uint8_t *p = soft_code_place(cpu, next);
 
-	if (!p) {
-		soft_translate(cpu, soft_code_view(cpu), next, SOFT_EXEC);
-		p = soft_code_hit(cpu, next);
-	}
 	return p && (uint64_t)(p - cpu->e->ram) >> PAGE_BITS == b->page[1];
 }
 
@@ -165,10 +172,12 @@ static void drop(struct soft_cache *c, struct soft_block *b);
 struct soft_block *soft_cache_find(struct soft_cache *c, struct soft_cpu *cpu, gva_t lin,
 				   uint64_t backing)
 {
+	const uint32_t *first = bucket(c, backing, lin, cpu->mode);
 	struct soft_block *b;
 
+	__builtin_prefetch(first);
 	pthread_mutex_lock(&c->lock);
-	for (b = *bucket(c, backing, lin, cpu->mode); b; b = b->hash_next) {
+	for (b = numbered(c, *first); b; b = numbered(c, b->hash_next)) {
 		if (b->backing == backing && b->lin == lin && b->mode == cpu->mode &&
 		    b->cs_key == cpu->cs_key)
 			break;
@@ -199,10 +208,10 @@ static const struct soft_op *stale(struct soft_cpu *cpu, const struct soft_op *o
 
 static void hash_unlink(struct soft_cache *c, struct soft_block *b)
 {
-	struct soft_block **at = bucket(c, b->backing, b->lin, b->mode);
+	uint32_t *at = bucket(c, b->backing, b->lin, b->mode), n = number_of(c, b);
 
-	while (*at && *at != b)
-		at = &(*at)->hash_next;
+	while (*at && *at != n)
+		at = &numbered(c, *at)->hash_next;
 	if (*at)
 		*at = b->hash_next;
 }
@@ -211,17 +220,6 @@ static void hash_unlink(struct soft_cache *c, struct soft_block *b)
 static unsigned slot_of(const struct soft_block *b, uint64_t page)
 {
 	return b->page[0] == page ? 0 : 1;
-}
-
-/* The block of that number, or NULL. */
-static struct soft_block *numbered(const struct soft_cache *c, uint32_t number)
-{
-	return number ? &c->heads[number - 1] : NULL;
-}
-
-static uint32_t number_of(const struct soft_cache *c, const struct soft_block *b)
-{
-	return (uint32_t)(b - c->heads) + 1;
 }
 
 static struct soft_block *first_of(const struct soft_cache *c, uint64_t page)
@@ -456,7 +454,7 @@ bool soft_cache_in_flux(struct soft_cpu *cpu, uint64_t page)
  * vCPU's thread). `places`: soft_tlb_drop_write's. Outside. How many were waited for.
  */
 static unsigned take_write_entries(struct soft_engine *e, const struct soft_cpu *self,
-				   const uint8_t *host, uint64_t bytes, uint32_t places)
+				   const uint8_t *host, uint64_t bytes, uint64_t places)
 {
 	uint32_t seen[SOFT_MAX_CPUS];
 	unsigned waits = 0;
@@ -481,7 +479,7 @@ void soft_cache_watch_writes(struct soft_cache *c, uint64_t backing, uint64_t by
 
 static void take_page(struct soft_cpu *cpu, const uint8_t *host)
 {
-	uint32_t *places = &cpu->e->write_places[(uint64_t)(host - cpu->e->ram) >> PAGE_BITS];
+	uint64_t *places = &cpu->e->write_places[(uint64_t)(host - cpu->e->ram) >> PAGE_BITS];
 	/* An entry that is filled from now on finds MEM_PAGE_CODE, and goes by itself. */
 	unsigned waits = take_write_entries(cpu->e, cpu, host, PAGE_BYTES,
 					    __atomic_exchange_n(places, 0, __ATOMIC_SEQ_CST));
@@ -584,11 +582,11 @@ static bool overtaken(const struct soft_cache *c, const struct soft_build *bd)
 
 static struct soft_block *find_same(struct soft_cache *c, const struct soft_block *head)
 {
-	struct soft_block *b = *bucket(c, head->backing, head->lin, head->mode);
+	struct soft_block *b = numbered(c, *bucket(c, head->backing, head->lin, head->mode));
 
 	while (b && (b->backing != head->backing || b->lin != head->lin || b->mode != head->mode ||
 		     b->cs_key != head->cs_key || b->page[1] != head->page[1]))
-		b = b->hash_next;
+		b = numbered(c, b->hash_next);
 	return b;
 }
 
@@ -628,11 +626,10 @@ static struct soft_block *new_block(struct soft_cache *c)
 /* Enter the block, which is complete but for its places in lists. */
 static void add_block(struct soft_cache *c, struct soft_block *b)
 {
-	struct soft_block **at;
+	uint32_t *at = bucket(c, b->backing, b->lin, b->mode);
 
-	at = bucket(c, b->backing, b->lin, b->mode);
 	b->hash_next = *at;
-	*at = b;
+	*at = number_of(c, b);
 	if (b->page[1] == b->page[0])
 		b->lines[0] |= b->lines[1];
 	page_link(c, b, 0);

@@ -41,9 +41,9 @@ struct soft_block {
 	uint64_t cs_key;
 	uint32_t mode;
 	uint32_t nops;
-	uint64_t page[2]; /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
-	struct soft_block *hash_next;
+	uint64_t page[2];      /* backing page numbers; page[1] is SOFT_NO_PAGE for most */
 	struct jit_block *jit; /* the same as host code, or NULL */
+	uint32_t hash_next;    /* by number; 0: none */
 
 	uint64_t lines[2];		     /* 64-byte lines of each page that hold its bytes */
 	uint32_t page_next[2], page_prev[2]; /* other blocks of each page, by number; 0: none */

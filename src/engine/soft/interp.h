@@ -33,6 +33,11 @@ struct soft_page {
 struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				enum soft_access access);
 /*
+ * Host address of the code at `lin`, by a walk if the TLB does not know its page, which may raise #PF; NULL: it is no
+ * memory.
+ */
+const uint8_t *soft_code_place(struct soft_cpu *cpu, gva_t lin);
+/*
  * Walk and fill the TLB of the current view; false, and nothing raised, if there is no entry then. For
  * SOFT_WRITE the page is marked dirty: a write is certain to follow.
  */
@@ -48,7 +53,7 @@ bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
  * several, SOFT_WRITE_PLACES_MANY. Any thread. True if there may have been one.
  */
 bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes,
-			 uint32_t places);
+			 uint64_t places);
 
 uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);

@@ -95,12 +95,8 @@ static bool jc_renew(struct soft_cpu *cpu, struct soft_jit_jc *j)
 
 	if ((key ^ cpu->code_key) & ~any)
 		return false;
-	p = soft_code_hit(cpu, lin);
-	if (!p) {
-		cpu->op = NULL; /* a fault is that of s.rip */
-		soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
-		p = soft_code_hit(cpu, lin);
-	}
+	cpu->op = NULL; /* a fault is that of s.rip */
+	p = soft_code_place(cpu, lin);
 	if (!p || ((uint64_t)(uintptr_t)p & PAGE_MASK) != j->page)
 		return false;
 	SOFT_COUNT(cpu, jit_renewed);

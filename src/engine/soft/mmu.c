@@ -76,6 +76,16 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 	return enter_page(cpu, view, lin, access, &w);
 }
 
+const uint8_t *soft_code_place(struct soft_cpu *cpu, gva_t lin)
+{
+	const uint8_t *p = soft_code_hit(cpu, lin);
+
+	if (p)
+		return p;
+	soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
+	return soft_code_hit(cpu, lin);
+}
+
 bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access, struct soft_page *pg)
 {
 	struct mmu_walk w;

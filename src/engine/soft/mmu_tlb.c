@@ -269,13 +269,19 @@ _Static_assert(SOFT_VIEWS *SOFT_TLB_ENTRIES < 0xffff, "a place, counted from 1, 
 /* Before the entry is there. Partner: take_page, whose MEM_PAGE_CODE the filler looks at afterwards. */
 static void note_place(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uint64_t page)
 {
-	uint32_t *at = &cpu->e->write_places[page], old = __atomic_load_n(at, __ATOMIC_RELAXED);
-	uint32_t place = 1 + (uint32_t)view * SOFT_TLB_ENTRIES + soft_tlb_index(lin), now;
+	uint64_t *at = &cpu->e->write_places[page], old = __atomic_load_n(at, __ATOMIC_RELAXED);
+	uint64_t place = 1 + (uint64_t)view * SOFT_TLB_ENTRIES + soft_tlb_index(lin), now;
 
 	do {
-		if (old == SOFT_WRITE_PLACES_MANY || (old & 0xffff) == place || old >> 16 == place)
+		unsigned shift = 0;
+
+		if (old == SOFT_WRITE_PLACES_MANY)
 			return;
-		now = !old ? place : !(old >> 16) ? old | place << 16 : SOFT_WRITE_PLACES_MANY;
+		for (uint64_t rest = old; rest; rest >>= 16, shift += 16) {
+			if ((rest & 0xffff) == place)
+				return;
+		}
+		now = shift < 64 ? old | place << shift : SOFT_WRITE_PLACES_MANY;
 	} while (!__atomic_compare_exchange_n(at, &old, now, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_RELAXED));
 }
@@ -291,13 +297,10 @@ static bool drop_entry(struct soft_tlb_ent *t, const uint8_t *host, uint64_t byt
 	return true;
 }
 
-static bool drop_place(struct soft_cpu *cpu, uint32_t place, const uint8_t *host, uint64_t bytes)
+static bool drop_place(struct soft_cpu *cpu, uint64_t place, const uint8_t *host, uint64_t bytes)
 {
-	struct soft_tlb *tlb;
+	struct soft_tlb *tlb = &cpu->views[(place - 1) / SOFT_TLB_ENTRIES];
 
-	if (!place)
-		return false;
-	tlb = &cpu->views[(place - 1) / SOFT_TLB_ENTRIES];
 	return drop_entry(&tlb->ent[SOFT_WRITE][(place - 1) % SOFT_TLB_ENTRIES], host, bytes);
 }
 
@@ -305,13 +308,13 @@ static bool drop_place(struct soft_cpu *cpu, uint32_t place, const uint8_t *host
  * An entry that its owner replaces at the same time may be dropped wrongly, which is harmless, or be
  * missed: then the owner is past every store by the old one.
  */
-bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes, uint32_t places)
+bool soft_tlb_drop_write(struct soft_cpu *cpu, const uint8_t *host, uint64_t bytes, uint64_t places)
 {
 	bool had = false;
 
 	if (places != SOFT_WRITE_PLACES_MANY) {
-		had |= drop_place(cpu, places & 0xffff, host, bytes);
-		had |= drop_place(cpu, places >> 16, host, bytes);
+		for (; places; places >>= 16)
+			had |= drop_place(cpu, places & 0xffff, host, bytes);
 	} else {
 		for (unsigned i = 0; i < SOFT_VIEWS * SOFT_TLB_ENTRIES; i++)
 			had |= drop_place(cpu, 1 + i, host, bytes);

@@ -412,13 +412,9 @@ static struct soft_block *find_slow(struct soft_cpu *cpu, gva_t lin)
 	if (soft_mode64(cpu) ? !soft_canonical(lin) : cpu->s.rip > cpu->s.seg[SEG_CS].limit)
 		soft_raise_err(cpu, VEC_GP, 0);
 
-	const uint8_t *p = soft_code_hit(cpu, lin);
+	const uint8_t *p = soft_code_place(cpu, lin);
 
 	SOFT_COUNT(cpu, lookups);
-	if (!p) {
-		soft_translate(cpu, soft_code_view(cpu), lin, SOFT_EXEC);
-		p = soft_code_hit(cpu, lin);
-	}
 	b = p ? soft_cache_find(cpu->e->cache, cpu, lin, (uint64_t)(p - cpu->e->ram)) : NULL;
 	if (!b)
 		b = soft_block_build(cpu, lin);

@@ -364,11 +364,11 @@ struct soft_engine {
 	struct soft_cpu **cpus;
 	struct soft_cache *cache; /* decoded blocks */
 	/*
-	 * By backing page: where the TLBs' write entries for it have been since they were last taken away, at most two
+	 * By backing page: where the TLBs' write entries for it have been since they were last taken away, at most four
 	 * places (mmu_tlb.c) of 16 bits. Demand-zero.
 	 */
-	uint32_t *write_places;
-#define SOFT_WRITE_PLACES_MANY UINT32_MAX
+	uint64_t *write_places;
+#define SOFT_WRITE_PLACES_MANY UINT64_MAX
 	struct thunk_cache *thunks;
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;

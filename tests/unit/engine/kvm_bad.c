@@ -40,6 +40,9 @@ static struct {
 	struct kvm_guest_debug debug;
 	struct kvm_debugregs dr;
 	bool caps;
+	long lacks[4]; /* capabilities, 0: no more */
+	unsigned long tsc_khz;
+	unsigned page; /* of the ring of late writes */
 } k;
 
 static int kvm_run_call(void)
@@ -94,6 +97,12 @@ static int answer(unsigned long what, void *p)
 	case KVM_CHECK_EXTENSION:
 		if ((long)p == KVM_CAP_MAX_VCPUS || (long)p == KVM_CAP_SREGS2)
 			return 0;
+		for (unsigned i = 0; i < 4 && k.lacks[i]; i++) {
+			if ((long)p == k.lacks[i])
+				return 0;
+		}
+		if ((long)p == KVM_CAP_COALESCED_MMIO)
+			return k.page ? (int)k.page : 64;
 		return k.caps ? 64 : 0;
 	case KVM_GET_SUPPORTED_CPUID:
 		((struct kvm_cpuid2 *)p)->nent = 0;
@@ -126,6 +135,11 @@ static int answer(unsigned long what, void *p)
 		((struct kvm_translation *)p)->physical_address =
 			((struct kvm_translation *)p)->linear_address;
 		((struct kvm_translation *)p)->valid = 1;
+		return 0;
+	case KVM_GET_TSC_KHZ:
+		return 3000000;
+	case KVM_SET_TSC_KHZ:
+		k.tsc_khz = (unsigned long)p;
 		return 0;
 	case KVM_RUN:
 		return kvm_run_call();
@@ -519,6 +533,109 @@ static void pages_when_the_log_fails_expect_all_written(void **state)
 	assert_int_equal(mem_take_dirty(mem, 0, RAM, bits), RAM / 4096);
 }
 
+/* ---- What old kernels have not ------------------------------------------------------------------- */
+
+static void again(void)
+{
+	engine_kvm.destroy(engine);
+	if (k.run)
+		munmap(k.run, RUN_BYTES);
+	engine = create();
+	assert_non_null(engine);
+	cpu = engine_kvm.vcpu(engine, 0);
+}
+
+static void short_ways_when_the_kernel_has_none_expect_false(void **state)
+{
+	const struct engine_bell b = {.addr = 0xe0000000};
+
+	k.lacks[0] = KVM_CAP_IOEVENTFD;
+	k.lacks[1] = KVM_CAP_IRQFD;
+	again();
+	assert_false(engine_kvm.shortcuts->bell(engine, &b, true));
+	assert_true(engine_kvm.irqchip->way_open(engine) < 0);
+	/* Its ring would be outside of what it maps. */
+	assert_false(engine_kvm.shortcuts->late(engine, false, 0xa0000, 0x20000, true));
+	k.page = 2;
+	k.lacks[0] = KVM_CAP_COALESCED_PIO;
+	again();
+	assert_true(engine_kvm.shortcuts->bell(engine, &b, true));
+	assert_true(engine_kvm.shortcuts->late(engine, false, 0xa0000, 0x20000, true));
+	assert_false(engine_kvm.shortcuts->late(engine, true, 0x80, 1, true));
+}
+
+/* A guest that was saved where the TSC has 2 GHz. */
+static void tsc_when_another_than_the_hosts_expect_it_scaled_or_not(void **state)
+{
+	const struct x86_cpuid *id;
+
+	cpuid.tsc_hz = 2000000000;
+	cpuid.host_tsc_hz = 3000000000;
+	again();
+	id = engine_kvm.cpuid(engine);
+	assert_int_equal(k.tsc_khz, 2000000);
+	assert_int_equal(x86_tsc_scale(id, 3000000000000000ull), 2000000000000000ull);
+	k.fail_what = KVM_SET_TSC_KHZ;
+	again();
+	assert_int_equal(engine_kvm.cpuid(engine)->tsc_guest_khz, 0);
+	k.fail_what = 0;
+	k.lacks[0] = KVM_CAP_TSC_CONTROL;
+	again();
+	id = engine_kvm.cpuid(engine);
+	assert_int_equal(id->tsc_guest_khz, 0);
+	assert_int_equal(x86_tsc_scale(id, 5), 5);
+}
+
+static void short_ways_when_they_fail_expect_the_long_one(void **state)
+{
+	const struct engine_bell b = {.addr = 0xe0000000};
+	int way = engine_kvm.irqchip->way_open(engine);
+
+	assert_true(way >= 0);
+	k.fail_what = KVM_IOEVENTFD;
+	assert_false(engine_kvm.shortcuts->bell(engine, &b, true));
+	k.fail_what = KVM_IRQFD;
+	for (unsigned i = 0; i < 40; i++)
+		assert_false(engine_kvm.irqchip->way_send(engine, way, 0xfee00000, 0x40));
+	k.fail_what = 0;
+	assert_true(engine_kvm.irqchip->way_send(engine, way, 0xfee00000, 0x40));
+	engine_kvm.irqchip->way_close(engine, way);
+}
+
+static unsigned late_writes;
+static uint64_t late_last;
+
+static void on_late(void *opaque, bool pio, uint64_t addr, uint64_t val, unsigned size)
+{
+	late_writes++;
+	late_last = addr + val + size;
+}
+
+/* A ring that says what no kernel would. */
+static void late_writes_when_the_ring_is_nonsense_expect_an_end(void **state)
+{
+	struct kvm_coalesced_mmio_ring *r;
+
+	k.page = 2;
+	again();
+	r = (void *)((uint8_t *)k.run + 2 * 4096);
+	late_writes = 0;
+	r->first = 0xffffff00;
+	r->last = 3;
+	r->coalesced_mmio[0] =
+		(struct kvm_coalesced_mmio){.phys_addr = 0xa0000, .len = 1, .data = {5}};
+	r->coalesced_mmio[1].len = 3;
+	r->coalesced_mmio[2].len = 4711;
+	engine_kvm.shortcuts->drain(engine, on_late, NULL);
+	assert_int_equal(r->first, 3);
+	assert_int_equal(late_writes, 1);
+	assert_int_equal(late_last, 0xa0006);
+	/* An end that is never reached ends, too. */
+	r->last = 0xfffffff0;
+	engine_kvm.shortcuts->drain(engine, on_late, NULL);
+	assert_int_equal(late_writes, 2);
+}
+
 /* Each call of set-up fails once: a sentence, or a machine that does without. */
 static void setup_when_the_nth_call_fails_expect_a_sentence_or_a_machine(void **state)
 {
@@ -565,6 +682,10 @@ int main(void)
 		T(slot_when_it_fails_expect_the_machine_ends),
 		T(state_when_refused_expect_a_sentence),
 		T(pages_when_the_log_fails_expect_all_written),
+		T(short_ways_when_the_kernel_has_none_expect_false),
+		T(tsc_when_another_than_the_hosts_expect_it_scaled_or_not),
+		T(short_ways_when_they_fail_expect_the_long_one),
+		T(late_writes_when_the_ring_is_nonsense_expect_an_end),
 		T(setup_when_the_nth_call_fails_expect_a_sentence_or_a_machine),
 	};
 

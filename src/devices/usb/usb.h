@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A USB device, as its controller sees it.
+ * Source: USB 2.0 §9. Threads: with the VM lock held.
+ */
+#ifndef LODGE_DEVICES_USB_USB_H
+#define LODGE_DEVICES_USB_USB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus/device.h"
+
+enum usb_speed { USB_FULL = 1, USB_LOW = 2, USB_HIGH = 3 }; /* as xHCI's PORTSC counts them */
+
+/* What a request or transfer came to, where it is no number of bytes. */
+#define USB_NAK (-1)
+#define USB_STALL (-2)
+
+struct usb_setup {
+	uint8_t type, request;
+	uint16_t value, index, length;
+};
+#define USB_DIR_IN 0x80u
+/* No request here has more data. */
+#define USB_CONTROL_MAX 1024u
+
+struct usb_device;
+
+struct usb_device_ops {
+	/* The bus is reset: default state. */
+	void (*reset)(struct usb_device *d);
+	/*
+	 * A control transfer. IN: fill `data` (s->length or USB_CONTROL_MAX bytes at most) and return how many;
+	 * OUT: they are there. USB_STALL.
+	 */
+	int (*control)(struct usb_device *d, const struct usb_setup *s, uint8_t *data);
+	/* An interrupt endpoint is asked: bytes, USB_NAK, USB_STALL. */
+	int (*in)(struct usb_device *d, unsigned ep, uint8_t *data, unsigned len);
+};
+
+struct usb_device {
+	struct device dev; /* first */
+	const struct usb_device_ops *ops;
+	enum usb_speed speed;
+	/* The controller's: there may be data at an IN endpoint now. */
+	void (*ready)(void *opaque);
+	void *opaque;
+};
+
+static inline void usb_ready(const struct usb_device *d)
+{
+	if (d->ready)
+		d->ready(d->opaque);
+}
+
+#endif
