@@ -57,7 +57,7 @@ def parse_exit(rc, out):
 
 
 def parse_cmocka(rc, out):
-    cases = [(n, s == "OK", "see the log")
+    cases = [(n, None if s == "SKIPPED" else s == "OK", "it says why in its log" if s == "SKIPPED" else "see the log")
              for s, n in re.findall(r"^\[ +(OK|FAILED|SKIPPED|ERROR) +\] (?!\d+ test)(\S+)", out,
                                     re.M)]
     seen, unique = set(), []
@@ -71,7 +71,7 @@ def parse_cmocka(rc, out):
             unique.append((n, False, "it did not finish (exit status %d)" % rc))
     if not unique:
         unique.append(("", False, "no test case ran (exit status %d)" % rc))
-    elif rc != 0 and all(c[1] for c in unique):
+    elif rc != 0 and all(c[1] is not False for c in unique):
         unique.append(("", False, "exit status %d" % rc))
     return unique
 
