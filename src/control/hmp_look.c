@@ -180,8 +180,8 @@ static int address(struct hmp *h, const char *text, uint64_t *out)
 
 	*out = 0;
 	for (;;) {
-		char *end;
-		uint64_t v;
+		char *end = NULL;
+		uint64_t v = 0;
 
 		if (*at == '$') {
 			int r = register_value(h, at + 1, &end, &v);
@@ -189,9 +189,11 @@ static int address(struct hmp *h, const char *text, uint64_t *out)
 			if (r)
 				return r;
 		} else {
+			if (!isdigit((unsigned char)*at))
+				break;
 			errno = 0;
-			v = isdigit((unsigned char)*at) ? strtoull(at, &end, 0) : 0;
-			if (!isdigit((unsigned char)*at) || errno)
+			v = strtoull(at, &end, 0);
+			if (errno)
 				break;
 		}
 		*out += minus ? 0 - v : v;
@@ -346,7 +348,7 @@ static int put_code(struct hmp *h, const struct format *f, bool physical, uint64
 static int examine(struct hmp *h, char **word, bool physical)
 {
 	struct format f;
-	uint64_t addr;
+	uint64_t addr = 0;
 	int r = read_format(h, &f);
 
 	if (!r)
@@ -368,7 +370,7 @@ static int xp(struct hmp *h, char **word)
 
 static int gva2gpa(struct hmp *h, char **word)
 {
-	uint64_t lin, gpa;
+	uint64_t lin = 0, gpa = 0;
 	int r = address(h, word[0], &lin);
 
 	if (!r)
@@ -381,7 +383,7 @@ static int gva2gpa(struct hmp *h, char **word)
 static int gpa2hva(struct hmp *h, char **word)
 {
 	const void *p;
-	uint64_t gpa;
+	uint64_t gpa = 0;
 	int r = address(h, word[0], &gpa);
 
 	if (r)

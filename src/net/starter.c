@@ -74,9 +74,15 @@ static void __attribute__((noreturn)) starter(int fd)
 {
 	char byte;
 
+	int null = open("/dev/null", O_RDWR);
+
 	prctl(PR_SET_NAME, "lodge-starter");
 	signal(SIGCHLD, SIG_IGN); /* nobody waits for them */
-	/* Nothing of the machine's is kept open, but the person's terminal for what helpers say. */
+	/* Nothing of the machine's is kept open, nor of the person's, who may wait for the end of a pipe. */
+	for (int i = 0; i < STARTER_FD; i++) {
+		if (null < 0 || dup2(null, i) < 0)
+			_exit(1);
+	}
 	fd = fcntl(fd, F_DUPFD, STARTER_FD + 1);
 	if (dup2(fd, STARTER_FD) < 0 || close_range(STARTER_FD + 1, ~0u, 0))
 		_exit(1);
