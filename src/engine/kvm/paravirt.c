@@ -113,6 +113,12 @@ int kvm_pv_prepare(struct kvm_engine *e, const struct kvm_cpuid_room *l, char *g
 	}
 	if (h->kvm == X86_PV_OFF || !e->cpuid.has[X86_FEAT_HYPERVISOR])
 		return 0;
+	/*
+	 * A kernel that does not trust its TSC moves the guest's, which local APICs here do not hear of. Under a loaded
+	 * emulator one Debian of five then came to a stop with this clock.
+	 */
+	if (h->kvm == X86_PV_AUTO && !kvm_has_chip(e) && !h->kvm_on)
+		return 0;
 	if (x86_hypervisor_has_hv(h))
 		base = X86_LEAF_HYPERVISOR_2;
 	e->pv_features = has & ~h->kvm_off;
