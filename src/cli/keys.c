@@ -101,15 +101,20 @@ static json_t *chord(const char *text)
 	}
 }
 
+/* How long keys are held; returns where the other arguments begin. */
+static int take_hold(int argc, char **argv, int *hold)
+{
+	bool given = argc > 2 && (!strcmp(argv[1], "--hold") || !strcmp(argv[1], "-hold"));
+
+	*hold = given ? atoi(argv[2]) : HOLD_MS;
+	return given ? 3 : 1;
+}
+
 int cli_key(int argc, char **argv)
 {
-	int hold = HOLD_MS, i = 1, r = 0;
+	int hold, i = take_hold(argc, argv, &hold), r = 0;
 	struct ctl ctl;
 
-	if (argc > 2 && (!strcmp(argv[1], "--hold") || !strcmp(argv[1], "-hold"))) {
-		hold = atoi(argv[2]);
-		i = 3;
-	}
 	if (argc - i < 2)
 		return cli_error("key: write the machine and keys: lodge key NAME "
 				 "ctrl-alt-delete; 'lodge help key' explains");
@@ -201,13 +206,9 @@ static int type(struct ctl *ctl, const char *text, int hold)
 
 int cli_type(int argc, char **argv)
 {
-	int hold = HOLD_MS, i = 1, r = 0;
+	int hold, i = take_hold(argc, argv, &hold), r = 0;
 	struct ctl ctl;
 
-	if (argc > 2 && (!strcmp(argv[1], "--hold") || !strcmp(argv[1], "-hold"))) {
-		hold = atoi(argv[2]);
-		i = 3;
-	}
 	if (argc - i < 2)
 		return cli_error("type: write the machine and the text: lodge type NAME 'root\\n'");
 	if (ctl_open(&ctl, argv[i++]))

@@ -90,9 +90,9 @@ static int set_text(struct props *p, const char *key, const json_t *v, struct lo
 	return props_set(p, key, text) ? err_set(err, -ENOMEM, "no memory for a device") : 0;
 }
 
-COMMAND(netdev_add)
+/* Every argument is an option of the device or network, as text. `p` NULL: no memory for it. */
+static int set_all(struct props *p, json_t *args, struct lodge_err *err)
 {
-	struct props *p = props_parse(NETDEV_ADD, "", NULL, err);
 	const char *key;
 	json_t *v;
 	int r = p ? 0 : -ENOMEM;
@@ -101,6 +101,14 @@ COMMAND(netdev_add)
 		if (!r)
 			r = set_text(p, key, v, err);
 	}
+	return r;
+}
+
+COMMAND(netdev_add)
+{
+	struct props *p = props_parse(NETDEV_ADD, "", NULL, err);
+	int r = set_all(p, args, err);
+
 	if (!r)
 		r = vm_ctl_netdev_add(m->vm, p, err);
 	props_free(p);
@@ -115,14 +123,8 @@ COMMAND(netdev_del)
 COMMAND(device_add)
 {
 	struct props *p = props_parse("device_add", "", NULL, err);
-	const char *key;
-	json_t *v;
-	int r = p ? 0 : -ENOMEM;
+	int r = set_all(p, args, err);
 
-	json_object_foreach (args, key, v) {
-		if (!r)
-			r = set_text(p, key, v, err);
-	}
 	if (!r && !props_has(p, "driver"))
 		r = err_set(err, -EINVAL, "Parameter 'driver' is missing");
 	if (!r)
