@@ -42,8 +42,6 @@ bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
 	case X86_OP_RDTSC:
 	case X86_OP_RDTSCP:
 		return false;
-	case X86_OP_PUSHF: /* it stores flags that DIV has left undefined, others in each tier */
-		return false;
 	case X86_OP_STI: /* these change more than is compared, and taken back */
 	case X86_OP_POPF:
 	case X86_OP_STAC:
@@ -55,16 +53,6 @@ bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
 	default:
 		return true;
 	}
-}
-
-/* Intel SDM vol. 2. Where there are more, both tiers have what the host's instruction leaves. */
-uint16_t soft_check_undefined(const struct x86_insn *insn)
-{
-	if (insn->op == X86_OP_DIV || insn->op == X86_OP_IDIV)
-		return FLAGS_ARITH;
-	if (insn->op == X86_OP_MUL || insn->op == X86_OP_IMUL)
-		return FLAGS_ARITH & ~(FLAG_CF | FLAG_OF);
-	return 0;
 }
 
 /* ---- The journal ---------------------------------------------------------------------------- */
@@ -387,27 +375,12 @@ static bool event_same(const struct soft_check *c)
 uint64_t soft_check_live(const struct soft_check *c)
 {
 	const struct jit_op_flags *f = c->jb->flags;
-	uint64_t live;
 
 	if (c->stop != CHECK_NONE)
-		live = f[c->stop].live;
-	else if (c->after[0].rip == c->jb->sb->ops[c->last].rip) /* REP goes on later */
-		live = f[c->last].live;
-	else
-		live = f[c->last].exit;
-	return live & ~c->undefined;
-}
-
-/* What is undefined at the end of the unit. */
-static void find_undefined(struct soft_check *c)
-{
-	const struct jit_op_flags *f = c->jb->flags;
-	unsigned end = c->stop == CHECK_NONE ? c->last + 1 : c->stop;
-	uint64_t u = c->undefined_in;
-
-	for (unsigned i = c->first; i < end; i++)
-		u = (u & ~(uint64_t)f[i].writes) | f[i].undefined;
-	c->undefined = u;
+		return f[c->stop].live;
+	if (c->after[0].rip == c->jb->sb->ops[c->last].rip) /* REP goes on later */
+		return f[c->last].live;
+	return f[c->last].exit;
 }
 
 static bool same(struct soft_check *c)
@@ -416,7 +389,6 @@ static bool same(struct soft_check *c)
 	uint64_t flags = a->rflags ^ b->rflags;
 
 	c->memory_differs = false;
-	find_undefined(c);
 	return event_same(c) && memory_same(c) && same_words(a->gpr, b->gpr, 16) &&
 	       same_segs(a, b) && a->rip == b->rip &&
 	       !(flags & ~(FLAGS_ARITH & ~soft_check_live(c))) && fpu_same(c);
@@ -500,11 +472,8 @@ static unsigned run_unit(struct soft_cpu *cpu, unsigned first)
 	c->first = first;
 	c->fpu = c->jb->fpu;
 	c->flags_in = cpu->s.rflags;
-	c->undefined_in = 0;
-	if (c->dead_diff && c->dead_rip == cpu->s.rip && c->dead_rflags == cpu->s.rflags) {
+	if (c->dead_diff && c->dead_rip == cpu->s.rip && c->dead_rflags == cpu->s.rflags)
 		c->flags_in ^= c->dead_diff;
-		c->undefined_in = c->undefined & c->dead_diff;
-	}
 	for (unsigned n = 1; !compare(cpu); n++) {
 		if (n == TRIES) {
 			soft_check_report(cpu);

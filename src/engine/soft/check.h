@@ -80,7 +80,6 @@ struct soft_check {
 
 	/* Between units: flags that are dead differ so. Good for this place and these flags only. */
 	uint64_t dead_diff, dead_rip, dead_rflags;
-	uint64_t undefined, undefined_in; /* of them, those that an instruction leaves undefined */
 	_Alignas(64) uint8_t xsave[3][X86_XSAVE_BYTES]; /* before, S1's, S2's */
 };
 
@@ -93,9 +92,6 @@ void soft_check_run(struct soft_cpu *cpu);
 /* May generated code of this instruction be compared? `next` of the block, or NULL. */
 bool soft_check_can(const struct x86_insn *insn, const struct soft_op *op,
 		    const struct soft_op *next);
-
-/* Flags that it leaves undefined, and that the tiers leave different. */
-uint16_t soft_check_undefined(const struct x86_insn *insn);
 
 /* S2 in a unit comes back to C (jit_run.c): where it goes on, or NULL. State is in cpu->s. */
 const void *soft_check_on_op(struct soft_cpu *cpu, const struct jit_block *jb, unsigned i);

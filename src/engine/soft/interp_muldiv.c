@@ -5,8 +5,16 @@
  */
 #include "engine/soft/interp.h"
 
-/* The others are undefined, and stay. */
-#define MUL_FLAGS ((uint64_t)(FLAG_CF | FLAG_OF))
+/*
+ * All flags are the host's, also those that the manuals call undefined: some processors leave them,
+ * others set them, and translated code has what the host's instruction leaves.
+ */
+#define WITH_FLAGS(insn) "push %[f]\n\tpopf\n\t" insn "\n\tpushf\n\tpop %[f]"
+
+static inline void keep_flags(struct soft_cpu *cpu, uint64_t f)
+{
+	cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAGS_ARITH) | (f & FLAGS_ARITH);
+}
 
 /* The r/m operand: op->src is its register, or the memory operand if op->aux. */
 static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, unsigned size)
@@ -20,15 +28,15 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 	static const struct soft_op *name##_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
 	{                                                                                          \
 		T lo = (T)cpu->s.gpr[R_RAX], hi, s = (T)source(cpu, op, sizeof(T));                \
-		uint64_t f;                                                                        \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                          \
                                                                                                    \
-		__asm__(insn " %[s]\n\tpushf\n\tpop %[f]"                                          \
-			: "+a"(lo), "=&d"(hi), [f] "=&r"(f)                                        \
+		__asm__(WITH_FLAGS(insn " %[s]")                                                   \
+			: "+a"(lo), "=&d"(hi), [f] "+&r"(f)                                        \
 			: [s] "r"(s)                                                               \
 			: "cc", "memory");                                                         \
 		reg_set(cpu, 8 * R_RAX, lo, sizeof(T));                                            \
 		reg_set(cpu, 8 * R_RDX, hi, sizeof(T));                                            \
-		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS);                    \
+		keep_flags(cpu, f);                                                                \
 		return soft_next(cpu, op);                                                         \
 	}
 
@@ -37,14 +45,14 @@ static inline uint64_t source(struct soft_cpu *cpu, const struct soft_op *op, un
 	{                                                                                     \
 		uint16_t ax = (uint8_t)cpu->s.gpr[R_RAX];                                     \
 		uint8_t s = (uint8_t)source(cpu, op, 1);                                      \
-		uint64_t f;                                                                   \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                     \
                                                                                               \
-		__asm__(insn " %[s]\n\tpushf\n\tpop %[f]"                                     \
-			: "+a"(ax), [f] "=&r"(f)                                              \
+		__asm__(WITH_FLAGS(insn " %[s]")                                              \
+			: "+a"(ax), [f] "+&r"(f)                                              \
 			: [s] "r"(s)                                                          \
 			: "cc", "memory");                                                    \
 		reg_set(cpu, 8 * R_RAX, ax, 2);                                               \
-		cpu->s.rflags = (cpu->s.rflags & ~MUL_FLAGS) | (f & MUL_FLAGS);               \
+		keep_flags(cpu, f);                                                           \
 		return soft_next(cpu, op);                                                    \
 	}
 
@@ -63,13 +71,13 @@ DEFINE_MUL(imul, uint64_t, 64, "imulq")
 	static inline void imul2_to_##bits(struct soft_cpu *cpu, const struct soft_op *op, T d,   \
 					   T s)                                                   \
 	{                                                                                         \
-		uint32_t ax;                                                                      \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                         \
                                                                                                   \
-		__asm__(insn " %[s], %[d]\n\tlahf\n\tseto %%al"                                   \
-			: [d] "+r"(d), "=&a"(ax)                                                  \
+		__asm__(WITH_FLAGS(insn " %[s], %[d]")                                            \
+			: [d] "+&r"(d), [f] "+&r"(f)                                              \
 			: [s] "r"(s)                                                              \
-			: "cc");                                                                  \
-		flags_merge(cpu, ax, MUL_FLAGS);                                                  \
+			: "cc", "memory");                                                        \
+		keep_flags(cpu, f);                                                               \
 		reg_set(cpu, op->dst, d, sizeof(T));                                              \
 	}                                                                                         \
 	static const struct soft_op *imul2_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
@@ -91,30 +99,6 @@ DEFINE_IMUL2(uint64_t, 64, "imulq")
 
 /* ---- Division ------------------------------------------------------------------------------- */
 
-/*
- * Unsigned 2N/N-bit division for N = 8, 16, 32, 64 with the operands in 64-bit parts.
- * False when the divisor is 0 or the quotient does not fit.
- */
-static bool divide(uint64_t hi, uint64_t lo, uint64_t d, unsigned size, uint64_t *q, uint64_t *r)
-{
-	if (size == 8) {
-		if (hi >= d)
-			return false;
-		__asm__("divq %[d]" : "+a"(lo), "+d"(hi) : [d] "r"(d) : "cc");
-		*q = lo;
-		*r = hi;
-		return true;
-	}
-
-	uint64_t n = hi << (8 * size) | lo;
-
-	if (!d || hi >= d)
-		return false;
-	*q = n / d;
-	*r = n % d;
-	return true;
-}
-
 static inline uint64_t size_mask(unsigned size)
 {
 	return size == 8 ? ~0ull : (1ull << (8 * size)) - 1;
@@ -125,11 +109,18 @@ static inline uint64_t sign_bit(unsigned size)
 	return 1ull << (8 * size - 1);
 }
 
-/* Signed division by magnitudes; the remainder has the dividend's sign. */
-static bool divide_signed(uint64_t hi, uint64_t lo, uint64_t d, unsigned size, uint64_t *q,
-			  uint64_t *r)
+/* Does the quotient fit? Not if the divisor is 0. */
+static bool fits(uint64_t hi, uint64_t lo, uint64_t d, unsigned size)
 {
-	uint64_t mask = size_mask(size), sign = sign_bit(size);
+	(void)lo;
+	(void)size;
+	return hi < d;
+}
+
+/* Signed, by magnitudes. */
+static bool fits_signed(uint64_t hi, uint64_t lo, uint64_t d, unsigned size)
+{
+	uint64_t mask = size_mask(size), sign = sign_bit(size), q;
 	bool n_neg = hi & sign, d_neg = d & sign;
 
 	if (n_neg) {
@@ -138,34 +129,60 @@ static bool divide_signed(uint64_t hi, uint64_t lo, uint64_t d, unsigned size, u
 	}
 	if (d_neg)
 		d = (0 - d) & mask;
-	if (!divide(hi, lo, d, size, q, r))
+	if (hi >= d)
 		return false;
-	if (n_neg != d_neg) {
-		if (*q > sign)
-			return false;
-		*q = (0 - *q) & mask;
-	} else if (*q >= sign) {
-		return false;
+	if (size == 8)
+		__asm__("divq %[d]" : "=a"(q), "+d"(hi) : "a"(lo), [d] "r"(d) : "cc");
+	else
+		q = (hi << 8 * size | lo) / d;
+	return n_neg != d_neg ? q <= sign : q < sign;
+}
+
+#define DEFINE_DIV(name, T, bits, insn, fit)                                                       \
+	static const struct soft_op *name##_##bits(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                          \
+		T d = (T)source(cpu, op, sizeof(T));                                               \
+		T lo = (T)cpu->s.gpr[R_RAX], hi = (T)cpu->s.gpr[R_RDX];                            \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                          \
+                                                                                                   \
+		if (!fit(hi, lo, d, sizeof(T)))                                                    \
+			soft_raise(cpu, VEC_DE);                                                   \
+		__asm__(WITH_FLAGS(insn " %[d]")                                                   \
+			: "+a"(lo), "+d"(hi), [f] "+&r"(f)                                         \
+			: [d] "r"(d)                                                               \
+			: "cc", "memory");                                                         \
+		reg_set(cpu, 8 * R_RAX, lo, sizeof(T));                                            \
+		reg_set(cpu, 8 * R_RDX, hi, sizeof(T));                                            \
+		keep_flags(cpu, f);                                                                \
+		return soft_next(cpu, op);                                                         \
 	}
-	if (n_neg)
-		*r = (0 - *r) & mask;
-	return true;
-}
 
-static const struct soft_op *div_any(struct soft_cpu *cpu, const struct soft_op *op)
-{
-	unsigned size = op->opsize;
-	uint64_t d = source(cpu, op, size), q, r;
-	uint64_t lo = reg_get(cpu, 8 * R_RAX, size);
-	uint64_t hi = size == 1 ? reg_get(cpu, 8 * R_RAX + 1, 1) : reg_get(cpu, 8 * R_RDX, size);
-	bool ok = op->cc ? divide_signed(hi, lo, d, size, &q, &r) : divide(hi, lo, d, size, &q, &r);
+#define DEFINE_DIV8(name, insn, fit)                                                          \
+	static const struct soft_op *name##_8(struct soft_cpu *cpu, const struct soft_op *op) \
+	{                                                                                     \
+		uint8_t d = (uint8_t)source(cpu, op, 1);                                      \
+		uint16_t ax = (uint16_t)cpu->s.gpr[R_RAX];                                    \
+		uint64_t f = cpu->s.rflags & FLAGS_ARITH;                                     \
+                                                                                              \
+		if (!fit(ax >> 8, ax & 0xff, d, 1))                                           \
+			soft_raise(cpu, VEC_DE);                                              \
+		__asm__(WITH_FLAGS(insn " %[d]")                                              \
+			: "+a"(ax), [f] "+&r"(f)                                              \
+			: [d] "r"(d)                                                          \
+			: "cc", "memory");                                                    \
+		reg_set(cpu, 8 * R_RAX, ax, 2);                                               \
+		keep_flags(cpu, f);                                                           \
+		return soft_next(cpu, op);                                                    \
+	}
 
-	if (!ok)
-		soft_raise(cpu, VEC_DE);
-	reg_set(cpu, 8 * R_RAX, q, size);
-	reg_set(cpu, size == 1 ? 8 * R_RAX + 1 : 8 * R_RDX, r, size);
-	return soft_next(cpu, op);
-}
+DEFINE_DIV8(div, "divb", fits)
+DEFINE_DIV(div, uint16_t, 16, "divw", fits)
+DEFINE_DIV(div, uint32_t, 32, "divl", fits)
+DEFINE_DIV(div, uint64_t, 64, "divq", fits)
+DEFINE_DIV8(idiv, "idivb", fits_signed)
+DEFINE_DIV(idiv, uint16_t, 16, "idivw", fits_signed)
+DEFINE_DIV(idiv, uint32_t, 32, "idivl", fits_signed)
+DEFINE_DIV(idiv, uint64_t, 64, "idivq", fits_signed)
 
 /* ---- Selection ------------------------------------------------------------------------------ */
 
@@ -175,6 +192,8 @@ soft_fn soft_pick_muldiv(struct soft_cpu *cpu, struct soft_op *op, const struct 
 {
 	static const soft_fn mul[4] = {mul_8, mul_16, mul_32, mul_64};
 	static const soft_fn imul[4] = {imul_8, imul_16, imul_32, imul_64};
+	static const soft_fn div[4] = {div_8, div_16, div_32, div_64};
+	static const soft_fn idiv[4] = {idiv_8, idiv_16, idiv_32, idiv_64};
 	static const soft_fn imul2[4] = {NULL, imul2_16, imul2_32, imul2_64};
 	static const soft_fn imul3[4] = {NULL, imul3_16, imul3_32, imul3_64};
 	bool two = insn->nopds >= 2 && !insn->opd[1].implicit;
@@ -187,9 +206,10 @@ soft_fn soft_pick_muldiv(struct soft_cpu *cpu, struct soft_op *op, const struct 
 	op->opsize = (uint8_t)rm->size;
 	if (!op->aux)
 		op->src = (uint8_t)(rm->reg * 8 + (rm->rc == X86_RC_GPRH));
-	op->cc = insn->op == X86_OP_IDIV;
-	if (insn->op == X86_OP_DIV || insn->op == X86_OP_IDIV)
-		return div_any;
+	if (insn->op == X86_OP_DIV)
+		return div[log];
+	if (insn->op == X86_OP_IDIV)
+		return idiv[log];
 	if (insn->op == X86_OP_MUL)
 		return mul[log];
 	return three ? imul3[log] : two ? imul2[log] : imul[log];

@@ -504,8 +504,6 @@ static void add_check_info(struct xlat *x, struct jit_block *jb)
 
 		jb->flags[i].live = x->live_before[i];
 		jb->flags[i].exit = o->inner >= 0 ? x->live_before[o->inner] : x->live_exit[i];
-		jb->flags[i].writes = o->use.writes;
-		jb->flags[i].undefined = o->emit ? soft_check_undefined(&o->insn) : 0;
 		if (o->emit && (o->insn.flags & X86_IF_HOST) && fpu_class_of(&o->insn) != FPU_NONE)
 			jb->fpu = true;
 	}

@@ -120,9 +120,8 @@ struct jit_block {
 	/* For lockstep. */
 	bool fpu; /* has x87, SSE or AVX instructions */
 	struct jit_op_flags {
-		uint16_t live, exit;	    /* live before it, and where it leaves the block */
-		uint16_t writes, undefined; /* written for certain; left undefined */
-	} * flags;			    /* of each operation */
+		uint16_t live, exit; /* live before it, and where it leaves the block */
+	} * flags;		     /* of each operation */
 };
 
 struct jit_cache {
