@@ -32,7 +32,7 @@ int board_gpu_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err)
 
 int board_virtio_vga_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err)
 {
-	uint64_t vga, gpu;
+	uint64_t vga = 0, gpu = 0;
 	int r = board_vga_bytes(p, VGA_MIB, &vga, err);
 
 	if (!r)

@@ -105,8 +105,8 @@ int gpu_resources_loaded(struct virtio_gpu *g) MUST_CHECK;
 
 /* ---- virtio_gpu_show.c --------------------------------------------------------------------------- */
 
-/* `n` pixels of a format as 0xAARRGGBB. */
-void gpu_convert(uint32_t *out, const uint8_t *in, uint32_t n, uint8_t format);
+/* `n` pixels of a format as 0xAARRGGBB, as far as `mask` lets them through. */
+void gpu_convert(uint32_t *out, const uint8_t *in, uint32_t n, uint8_t format, uint32_t mask);
 bool gpu_format_ok(uint32_t format);
 void gpu_show_init(struct virtio_gpu *g);
 void gpu_show_reset(struct virtio_gpu *g);

@@ -17,18 +17,21 @@
 
 /* ---- Pixels -------------------------------------------------------------------------------------- */
 
-/* Of each format, by its number in the specification: the byte each colour is in; alpha 4: it has none. */
+/*
+ * Of each format, by its number in the specification: the byte each colour is in, and the fourth, which is alpha in a
+ * cursor whatever the format's name says: Linux has all of its pictures in B8G8R8X8.
+ */
 static const struct format {
 	uint8_t number, r, g, b, a;
 } formats[] = {
 	{1, 2, 1, 0, 3},   /* B8G8R8A8 */
-	{2, 2, 1, 0, 4},   /* B8G8R8X8 */
+	{2, 2, 1, 0, 3},   /* B8G8R8X8 */
 	{3, 1, 2, 3, 0},   /* A8R8G8B8 */
-	{4, 1, 2, 3, 4},   /* X8R8G8B8 */
+	{4, 1, 2, 3, 0},   /* X8R8G8B8 */
 	{67, 0, 1, 2, 3},  /* R8G8B8A8 */
-	{68, 3, 2, 1, 4},  /* X8B8G8R8 */
+	{68, 3, 2, 1, 0},  /* X8B8G8R8 */
 	{121, 3, 2, 1, 0}, /* A8B8G8R8 */
-	{134, 0, 1, 2, 4}, /* R8G8B8X8 */
+	{134, 0, 1, 2, 3}, /* R8G8B8X8 */
 };
 
 static const struct format *format_of(uint32_t number)
@@ -45,21 +48,20 @@ bool gpu_format_ok(uint32_t format)
 	return format_of(format);
 }
 
-void gpu_convert(uint32_t *out, const uint8_t *in, uint32_t n, uint8_t format)
+void gpu_convert(uint32_t *out, const uint8_t *in, uint32_t n, uint8_t format, uint32_t mask)
 {
 	const struct format *f = format_of(format);
 
-	/* The one that all guests use. */
+	/* The two that guests use. */
 	if (f->b == 0) {
-		uint32_t or = f->a == 4 ? 0xff000000u : 0;
-
 		for (uint32_t i = 0; i < n; i++)
-			out[i] = ld_le32(in + 4 * (size_t)i) | or ;
+			out[i] = ld_le32(in + GPU_PIXEL_BYTES * (size_t)i) & mask;
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++, in += GPU_PIXEL_BYTES)
-		out[i] = (f->a == 4 ? 0xffu : in[f->a]) << 24 | (uint32_t)in[f->r] << 16 |
-			 (uint32_t)in[f->g] << 8 | in[f->b];
+		out[i] = ((uint32_t)in[f->a] << 24 | (uint32_t)in[f->r] << 16 |
+			  (uint32_t)in[f->g] << 8 | in[f->b]) &
+			 mask;
 }
 
 /* ---- What has changed ---------------------------------------------------------------------------- */
@@ -137,7 +139,7 @@ void gpu_set_cursor(struct virtio_gpu *g, const struct gpu_resource *r, uint32_t
 	if (!g->has_cursor)
 		return;
 	/* As it is now: the resource may be drawn on, or go. */
-	gpu_convert(g->cursor, gpu_line(g, r, 0), ARRAY_SIZE(g->cursor), r->format);
+	gpu_convert(g->cursor, gpu_line(g, r, 0), ARRAY_SIZE(g->cursor), r->format, ~0u);
 	g->hot_x = hot_x < DISPLAY_CURSOR_SIZE ? hot_x : 0;
 	g->hot_y = hot_y < DISPLAY_CURSOR_SIZE ? hot_y : 0;
 	cursor_changed(g);
@@ -185,12 +187,9 @@ static int draw(void *opaque, struct display_picture *pic)
 		return display_picture_blank(pic);
 	err = display_picture_size(pic, s->width, s->height);
 	for (uint32_t y = 0; !err && y < s->height; y++) {
-		uint32_t *out = display_picture_line(pic, y);
+		const uint8_t *in = gpu_line(g, r, s->y + y) + (size_t)s->x * GPU_PIXEL_BYTES;
 
-		gpu_convert(out, gpu_line(g, r, s->y + y) + (size_t)s->x * GPU_PIXEL_BYTES,
-			    s->width, r->format);
-		for (uint32_t x = 0; x < s->width; x++)
-			out[x] &= 0xffffff;
+		gpu_convert(display_picture_line(pic, y), in, s->width, r->format, 0xffffff);
 	}
 	return err;
 }
