@@ -156,7 +156,7 @@ static const struct sandbox_call calls[] = {
 	CALL(pwritev, IMAGES | V),
 	CALL(fsync, P),
 	CALL(fdatasync, IMAGES | P),
-	CALL(fallocate, IMAGES | V | I), /* and memory that the balloon takes */
+	CALL(fallocate, IMAGES | V | I), /* and memory that a balloon or a screen gives back */
 	CALL(ftruncate, IMAGES | V | P),
 	/* files by name: those that Landlock leaves */
 	CALL(newfstatat, M | C | P),
