@@ -5,11 +5,11 @@
 #include "machine/ctl.h"
 #include "machine/ctl_input.h"
 
-static int draw(void *opaque, struct display_picture *pic)
+static int draw(void *opaque, struct display_picture *pic, struct display_lines lines)
 {
 	struct lodge_err err;
 
-	return vm_screen_draw(opaque, pic, &err);
+	return vm_screen_draw_lines(opaque, pic, lines, &err);
 }
 
 static struct display_lines changed(void *opaque)

@@ -12,13 +12,14 @@ static uint32_t mix(uint32_t over, uint32_t under, uint32_t clear, unsigned shif
 	return (uint32_t)min_u64(v, 255) << shift;
 }
 
-void display_cursor_lay(const struct display_cursor *c, struct display_picture *pic)
+void display_cursor_lay(const struct display_cursor *c, struct display_picture *pic,
+			struct display_lines lines)
 {
 	for (uint32_t row = 0; row < DISPLAY_CURSOR_SIZE; row++) {
 		int64_t y = (int64_t)c->y + row;
 		uint32_t *line;
 
-		if (y < 0 || y >= pic->height)
+		if (y < lines.first || y > lines.last || y >= pic->height)
 			continue;
 		line = display_picture_line(pic, (uint32_t)y);
 		for (uint32_t col = 0; col < DISPLAY_CURSOR_SIZE; col++) {

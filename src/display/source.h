@@ -39,8 +39,9 @@ struct display_cursor {
 		px[DISPLAY_CURSOR_SIZE * DISPLAY_CURSOR_SIZE]; /* 0xAARRGGBB, colours times alpha */
 };
 
-/* Lay it over a picture. */
-void display_cursor_lay(const struct display_cursor *c, struct display_picture *pic);
+/* Lay it over those lines of a picture. */
+void display_cursor_lay(const struct display_cursor *c, struct display_picture *pic,
+			struct display_lines lines);
 
 struct display_source {
 	/*
@@ -52,6 +53,11 @@ struct display_source {
 	struct display_lines (*changed)(void *opaque);
 	/* Draw what is to be seen now; gives the picture its size. -ENOMEM. */
 	int (*draw)(void *opaque, struct display_picture *pic);
+	/*
+	 * The same of some lines, where the others of *pic are as they were drawn before; of all, and *lines says so, where
+	 * the picture has another size. May be NULL: `draw` does it.
+	 */
+	int (*draw_lines)(void *opaque, struct display_picture *pic, struct display_lines *lines);
 	/* The text, exactly. -ENODATA where what is shown is no text; may be NULL: it never is. */
 	int (*text)(void *opaque, struct display_text *text);
 	/*

@@ -16,6 +16,12 @@ static const struct display_source *source(struct vm *vm, struct lodge_err *err)
 
 int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err)
 {
+	return vm_screen_draw_lines(vm, pic, DISPLAY_ALL_LINES, err);
+}
+
+int vm_screen_draw_lines(struct vm *vm, struct display_picture *pic, struct display_lines lines,
+			 struct lodge_err *err)
+{
 	const struct display_source *s = source(vm, err);
 	struct display_cursor cursor;
 	bool has_cursor;
@@ -25,11 +31,16 @@ int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err 
 		return -ENODEV;
 	pthread_mutex_lock(&vm->lock);
 	vm_drain_locked(vm);
-	r = s->draw(s->opaque, pic);
+	if (s->draw_lines) {
+		r = s->draw_lines(s->opaque, pic, &lines);
+	} else {
+		r = s->draw(s->opaque, pic);
+		lines = DISPLAY_ALL_LINES;
+	}
 	has_cursor = !r && s->cursor && s->cursor(s->opaque, &cursor);
 	pthread_mutex_unlock(&vm->lock);
 	if (has_cursor)
-		display_cursor_lay(&cursor, pic);
+		display_cursor_lay(&cursor, pic, lines);
 	return r ? err_set(err, r, "no memory for a picture of the screen") : 0;
 }
 

@@ -223,6 +223,9 @@ void vm_continue(struct vm *vm);
  * none), as a file (display_picture_save). -ENODEV without an adapter. Any thread, without the VM lock.
  */
 int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err) MUST_CHECK;
+/* The same, where only those lines (of vm_screen_changed()) of the picture in *pic are to be drawn again. */
+int vm_screen_draw_lines(struct vm *vm, struct display_picture *pic, struct display_lines lines,
+			 struct lodge_err *err) MUST_CHECK;
 int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *err) MUST_CHECK;
 /* Which lines of the picture may have changed since the last call (display/source.h); none without an adapter. */
 struct display_lines vm_screen_changed(struct vm *vm);

@@ -81,7 +81,7 @@ static void look(struct vnc *v, uint64_t now)
 
 	if (v->look_all)
 		lines = DISPLAY_ALL_LINES;
-	if (lines.first <= lines.last && !s->draw(s->opaque, &v->pic)) {
+	if (lines.first <= lines.last && !s->draw(s->opaque, &v->pic, lines)) {
 		if (v->pic.width != v->told.width || v->pic.height != v->told.height)
 			s->size(s->opaque, v->pic.width, v->pic.height);
 		v->told.width = v->pic.width;

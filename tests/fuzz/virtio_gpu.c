@@ -17,14 +17,13 @@ static void look(const struct display_source *s)
 
 	s->look(s->opaque);
 	l = s->changed(s->opaque);
-	FUZZ_CHECK(!s->draw(s->opaque, &pic));
+	FUZZ_CHECK(!s->draw_lines(s->opaque, &pic, &l));
 	FUZZ_CHECK(pic.width && pic.height && pic.width <= DISPLAY_SIZE_MAX &&
 		   pic.height <= DISPLAY_SIZE_MAX);
-	FUZZ_CHECK(!(pic.px[(uint64_t)pic.width * pic.height - 1] >> 24));
 	if (s->cursor(s->opaque, &cursor)) {
 		FUZZ_CHECK(cursor.hot_x < DISPLAY_CURSOR_SIZE &&
 			   cursor.hot_y < DISPLAY_CURSOR_SIZE);
-		display_cursor_lay(&cursor, &pic);
+		display_cursor_lay(&cursor, &pic, l);
 	}
 	if (l.first <= l.last) {
 		/* Told once. */

@@ -337,7 +337,8 @@ menuentry "one" { true }
 """
 
 
-def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(tmp_path):
+@pytest.mark.parametrize("adapter", ["VGA", "virtio-vga"])
+def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(adapter, tmp_path):
     tree = tmp_path / "cd"
     (tree / "boot/grub").mkdir(parents=True)
     (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG % ("vbe", "auto"))
@@ -345,7 +346,7 @@ def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(tmp_path):
     subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
     path = str(tmp_path / "a.png")
-    with Screen("-device", "VGA,xres=800,yres=600", "-boot", "d", "-cdrom", iso) as vm:
+    with Screen("-device", adapter + ",xres=800,yres=600", "-boot", "d", "-cdrom", iso) as vm:
         vm.wait(lambda: vm.ask("size") == "800 600\n", "800x600")
         # The chosen entry is a bar, a row of letters high and nearly as wide as the screen.
         vm.wait(lambda: sum(row.count(row[3 * 600:3 * 601]) > 600 and any(row[3 * 600:3 * 601])

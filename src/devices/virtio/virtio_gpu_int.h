@@ -13,7 +13,7 @@
  *      sees. So they are saved as memory is; what is in a list is checked each time it is used.
  *  G3  A piece of `vram` belongs to one resource at most (`used`); what is freed is zeros when it is used again.
  *  G4  A scanout lies inside its resource, which is there as long as the scanout is.
- *  G5  A kick copies GPU_WORK_BYTES and what one command needs at most; then others get the VM lock.
+ *  G5  A kick does GPU_WORK_BYTES and what one command needs at most; then others get the VM lock.
  *
  * Source: virtio 1.2 §5.7. Private to src/devices/virtio. Threads: with the VM lock held.
  */
@@ -29,7 +29,11 @@
 #define GPU_ENTRIES_MAX 16384u /* pieces of guest memory behind one */
 #define GPU_ENTRY_BYTES 16u
 #define GPU_PIXEL_BYTES 4u /* in all formats */
+/* What a kick may do, in bytes that are copied; other work counts as so many of them. */
 #define GPU_WORK_BYTES (32ull << 20)
+#define GPU_WORK_PAGE 16u    /* taking or giving back a page of `vram` */
+#define GPU_WORK_PIECE 256u  /* finding a piece of guest memory */
+#define GPU_WORK_CHECK 1024u /* checking one */
 
 /* Answers (§5.7.6.7). */
 enum gpu_answer {
@@ -61,7 +65,7 @@ struct virtio_gpu {
 	struct virtio_dev v; /* first */
 	struct vram vram;
 	uint64_t *used; /* a bit a page of `vram` */
-	uint64_t work;	/* bytes copied by the kick that is under way */
+	uint64_t work;	/* of the kick that is under way */
 	bool has_edid, has_vga;
 	uint8_t edid[EDID_BYTES];
 	uint32_t first_width, first_height; /* of the monitor after a reset */

@@ -36,6 +36,7 @@ static bool take_pages(struct virtio_gpu *g, uint64_t n, uint32_t *at)
 {
 	uint64_t pages = g->vram.bytes >> PAGE_BITS, run = 0;
 
+	g->work += pages * GPU_WORK_PAGE;
 	for (uint64_t i = 0; i < pages; i++) {
 		if (!(i % 64) && g->used[i / 64] == UINT64_MAX) {
 			run = 0;
@@ -54,6 +55,7 @@ static bool take_pages(struct virtio_gpu *g, uint64_t n, uint32_t *at)
 
 static void give_pages(struct virtio_gpu *g, uint32_t at, uint64_t n)
 {
+	g->work += n * GPU_WORK_PAGE;
 	mark(g, at, n, false);
 	mem_discard_backing(g->vram.mem, g->vram.off + ((uint64_t)at << PAGE_BITS), n << PAGE_BITS);
 }
@@ -197,7 +199,7 @@ uint32_t gpu_attach(struct virtio_gpu *g, struct gpu_resource *r, const struct v
 	if (!take_pages(g, pages_of(list_bytes(&new)), &new.list_at))
 		return GPU_ERR_OUT_OF_MEMORY;
 	list = page_host(g, new.list_at);
-	g->work += list_bytes(&new);
+	g->work += entries * (uint64_t)GPU_WORK_CHECK;
 	if (vq_chain_read(c, off, list, list_bytes(&new)) != list_bytes(&new))
 		goto bad;
 	vram_wrote(&g->vram, (uint64_t) new.list_at << PAGE_BITS, list_bytes(&new));
@@ -280,7 +282,7 @@ uint32_t gpu_transfer(struct virtio_gpu *g, const struct gpu_resource *r,
 		len *= lines;
 		lines = 1;
 	}
-	g->work += len * lines + list_bytes(r);
+	g->work += len * lines + (lines + r->entries) * GPU_WORK_PIECE;
 	ok = go(&w, NULL, off);
 	for (uint64_t i = 0; ok && i < lines; i++) {
 		ok = go(&w, page_host(g, r->at) + at + i * stride, len);

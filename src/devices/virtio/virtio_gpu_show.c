@@ -174,24 +174,35 @@ static struct display_lines changed(void *opaque)
 	return lines;
 }
 
-static int draw(void *opaque, struct display_picture *pic)
+static int draw_lines(void *opaque, struct display_picture *pic, struct display_lines *lines)
 {
 	struct virtio_gpu *g = opaque;
 	const struct gpu_resource *r = gpu_find(g, g->shown);
 	const struct gpu_rect *s = &g->scanout;
+	uint32_t end;
 	int err;
 
+	if (is_vga(g) || !r || !pic->px || pic->width != s->width || pic->height != s->height)
+		*lines = DISPLAY_ALL_LINES;
 	if (is_vga(g))
 		return g->vga.source.draw(g->vga.source.opaque, pic);
 	if (!r)
 		return display_picture_blank(pic);
 	err = display_picture_size(pic, s->width, s->height);
-	for (uint32_t y = 0; !err && y < s->height; y++) {
+	end = (uint32_t)min_u64(lines->last + 1ull, s->height);
+	for (uint32_t y = lines->first; !err && y < end; y++) {
 		const uint8_t *in = gpu_line(g, r, s->y + y) + (size_t)s->x * GPU_PIXEL_BYTES;
 
 		gpu_convert(display_picture_line(pic, y), in, s->width, r->format, 0xffffff);
 	}
 	return err;
+}
+
+static int draw(void *opaque, struct display_picture *pic)
+{
+	struct display_lines lines = DISPLAY_ALL_LINES;
+
+	return draw_lines(opaque, pic, &lines);
 }
 
 static int text(void *opaque, struct display_text *t)
@@ -223,6 +234,7 @@ void gpu_show_init(struct virtio_gpu *g)
 		.look = look,
 		.changed = changed,
 		.draw = draw,
+		.draw_lines = draw_lines,
 		.text = text,
 		.cursor = cursor,
 		.resize = gpu_resize,

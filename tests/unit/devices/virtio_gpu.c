@@ -298,6 +298,41 @@ static void transfer_when_memory_is_in_pieces_expect_them_in_order(void **state)
 	assert_int_equal(gpu_transfer_2d(&d, 1, 0, 0, 1, 1, UINT64_MAX), GPU_ERR_PARAMETER);
 }
 
+static void lines_when_drawn_again_expect_those_alone(void **state)
+{
+	struct display_lines l = {10, 12};
+
+	make(false);
+	show_one(2);
+	paint(PIXELS, WIDTH * HEIGHT, 3);
+	assert_int_equal(gpu_transfer_2d(&d, 1, 0, 0, WIDTH, HEIGHT, 0), GPU_OK);
+	/* A picture of another size is drawn whole, and so is none. */
+	assert_int_equal(src->draw_lines(src->opaque, &pic, &l), 0);
+	assert_int_equal(l.first, 0);
+	assert_true(l.last >= HEIGHT - 1);
+	assert_int_equal(dot(5, 0), painted(5, 3));
+	memset(pic.px, 0, WIDTH * HEIGHT * 4);
+	l = (struct display_lines){10, 12};
+	assert_int_equal(src->draw_lines(src->opaque, &pic, &l), 0);
+	assert_int_equal(l.first, 10);
+	assert_int_equal(l.last, 12);
+	for (uint32_t i = 0; i < WIDTH * HEIGHT; i++) {
+		uint32_t y = i / WIDTH;
+
+		assert_int_equal(dot(i % WIDTH, y), y >= 10 && y <= 12 ? painted(i, 3) : 0);
+	}
+	l = (struct display_lines){HEIGHT - 1, UINT32_MAX};
+	assert_int_equal(src->draw_lines(src->opaque, &pic, &l), 0);
+	assert_int_equal(dot(0, HEIGHT - 1), painted((HEIGHT - 1) * WIDTH, 3));
+	l = (struct display_lines){HEIGHT + 5, UINT32_MAX};
+	assert_int_equal(src->draw_lines(src->opaque, &pic, &l), 0);
+	pic.width--;
+	l = DISPLAY_NO_LINES;
+	assert_int_equal(src->draw_lines(src->opaque, &pic, &l), 0);
+	assert_int_equal(pic.width, WIDTH);
+	assert_int_equal(dot(5, 0), painted(5, 3));
+}
+
 static void formats_when_drawn_expect_colours(void **state)
 {
 	static const struct {
@@ -830,6 +865,7 @@ int main(void)
 		T(picture_when_transferred_and_flushed_expect_it_exactly),
 		T(transfer_when_of_a_part_expect_that_part),
 		T(transfer_when_memory_is_in_pieces_expect_them_in_order),
+		T(lines_when_drawn_again_expect_those_alone),
 		T(formats_when_drawn_expect_colours),
 		T(scanout_when_a_part_is_shown_expect_that_part),
 		T(scanout_when_impossible_expect_errors),

@@ -177,7 +177,7 @@ static void cursor_when_laid_over_expect_mixed_and_cut(void **state)
 	c.px[42] = 0xffffffff;	       /* to the right of it */
 	c.px[7 * 64 + 2] = ~0u;	       /* below it */
 	c.px[6 * 64 + 2] = 0xff112233; /* its last line */
-	display_cursor_lay(&c, &pic);
+	display_cursor_lay(&c, &pic, DISPLAY_ALL_LINES);
 	assert_int_equal(pic.px[3 * 40], 0x010203);
 	assert_int_equal(pic.px[3 * 40 + 1], 0x8040ff);
 	assert_int_equal(pic.px[3 * 40 + 2], 0x80408f);
@@ -186,12 +186,20 @@ static void cursor_when_laid_over_expect_mixed_and_cut(void **state)
 	assert_int_equal(pic.px[4 * 40], 0x8040ff);
 	assert_int_equal(pic.px[2 * 40 + 39], 0x8040ff);
 	assert_int_equal(pic.px[9 * 40], 0x112233);
+	/* Of some lines. */
+	pic.px[9 * 40] = pic.px[3 * 40] = 5;
+	display_cursor_lay(&c, &pic, (struct display_lines){4, 8});
+	assert_int_equal(pic.px[3 * 40] | pic.px[9 * 40], 5);
+	display_cursor_lay(&c, &pic, (struct display_lines){9, 100});
+	assert_int_equal(pic.px[3 * 40], 5);
+	assert_int_equal(pic.px[9 * 40], 0x112233);
+	display_cursor_lay(&c, &pic, DISPLAY_NO_LINES);
 	/* Far away. */
 	c.x = INT32_MAX;
-	display_cursor_lay(&c, &pic);
+	display_cursor_lay(&c, &pic, DISPLAY_ALL_LINES);
 	c.x = 0;
 	c.y = INT32_MIN;
-	display_cursor_lay(&c, &pic);
+	display_cursor_lay(&c, &pic, DISPLAY_ALL_LINES);
 	assert_int_equal(pic.px[0], 0x8040ff);
 	display_picture_free(&pic);
 }
