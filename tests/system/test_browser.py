@@ -92,7 +92,7 @@ def test_page_when_opened_expect_screen_keys_and_text_and_nobody_else_in(tmp_pat
         wait_text("of_the_clipboard")
         b("keys", keys=["A", "Backspace", "x", "Control+u"])
         b("reload")
-        b("keys", keys=[*"echo", "Space", *"ag", "A", *"in-", "Shift+4", "a", "Enter"])
+        b("keys", keys=[*"echo", "Space", *"ag", "Shift+A", *"in-", "Shift+4", "a", "Enter"])
         wait_text("agAin-of_the")
         assert b("errors") == []
 
