@@ -97,10 +97,10 @@ def differs(a, b, shade=SHADE):
 
 
 def alike(a, b, boxes=None, share=SHARE):
-    """None, or where they are not: the boxes (x, y, w, h), or all of them."""
+    """None, or where they are not; of both but those boxes (x, y, w, h), if there are some."""
     if (a.width, a.height) != (b.width, b.height):
         return "%d by %d dots, not %d by %d" % (a.width, a.height, b.width, b.height)
-    for box in boxes or [(0, 0, a.width, a.height)]:
+    for box in [(0, 0, a.width, a.height)] if boxes is None else boxes:
         d = differs(a.cut(box), b.cut(box))
         if d > share:
             return "%.2f %% of the dots of %r differ" % (100 * d, box)

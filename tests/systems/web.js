@@ -29,20 +29,6 @@ async function main() {
 			for (const k of keys)
 				await page.keyboard.press(k, {delay: 20});
 		},
-		size: async ({width, height}) => { await page.setViewportSize({width, height}); },
-		/* A click at a dot of the guest's screen. */
-		mouse: async ({x, y, button}) => {
-			const canvas = page.locator("#screen canvas");
-			const box = await canvas.boundingBox();
-			const dots = await canvas.evaluate((c) => ({w: c.width, h: c.height}));
-
-			await page.mouse.click(box.x + (x + 0.5) * box.width / dots.w,
-				box.y + (y + 0.5) * box.height / dots.h, {button: button || "left", delay: 60});
-		},
-		type: async ({text}) => {
-			await page.focus("#screen canvas");
-			await page.keyboard.type(text, {delay: 40});
-		},
 		text: async ({text}) => {
 			await page.click("#paste");
 			await page.fill("#clip", text);
