@@ -18,12 +18,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/range.h"
+#include "sandbox/child.h"
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
 #include "sandbox/rights.h"
@@ -121,17 +121,6 @@ static int load(unsigned who, struct lodge_err *err)
 		 : 0;
 }
 
-static void limit(__rlimit_resource_t what, rlim_t most)
-{
-	struct rlimit now;
-
-	if (getrlimit(what, &now))
-		return;
-	now.rlim_max = min_u64(now.rlim_max, most);
-	now.rlim_cur = now.rlim_max;
-	setrlimit(what, &now);
-}
-
 /* No names of files: as far as the kernel goes along. The list of system calls has none anyway. */
 static void leave_files(void)
 {
@@ -157,12 +146,7 @@ int vnc_confine_helper(struct lodge_err *err)
 	rights_bound();
 	(void)!rights_drop(0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	limit(RLIMIT_NOFILE, FILES_MAX);
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_FSIZE, 0);
-#ifndef __SANITIZE_ADDRESS__
-	limit(RLIMIT_AS, MEMORY_MAX);
-#endif
+	child_limit(FILES_MAX, MEMORY_MAX);
 	return load(H, err);
 }
 

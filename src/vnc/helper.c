@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/range.h"
+#include "sandbox/child.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_int.h"
 
@@ -190,29 +191,13 @@ static void __attribute__((noreturn)) refuse(const struct lodge_err *err)
 	_exit(1);
 }
 
-static void leave_everything(void)
-{
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR);
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
-	syscall(SYS_close_range, FIRST_FREE, ~0u, 0);
-	setsid();
-	prctl(PR_SET_NAME, "lodge-vnc");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
 static void __attribute__((noreturn)) helper_run(void)
 {
 	static struct helper h;
 	struct lodge_err err = {""};
 	void *p;
 
-	leave_everything();
+	child_leave_everything(FIRST_FREE, "lodge-vnc");
 	if (recv(VNC_FD_SOCKET, &h.setup, sizeof(h.setup), 0) != sizeof(h.setup))
 		_exit(1);
 	p = mmap(NULL, VNC_SHARED_BYTES, PROT_READ, MAP_SHARED, VNC_FD_MEMORY, 0);
