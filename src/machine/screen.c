@@ -18,6 +18,8 @@ static const struct display_source *source(struct vm *vm, struct lodge_err *err)
 int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err)
 {
 	const struct display_source *s = source(vm, err);
+	struct display_cursor cursor;
+	bool has_cursor;
 	int r;
 
 	if (!s)
@@ -25,7 +27,10 @@ int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err 
 	pthread_mutex_lock(&vm->lock);
 	vm_drain_locked(vm);
 	r = s->draw(s->opaque, pic);
+	has_cursor = !r && s->cursor && s->cursor(s->opaque, &cursor);
 	pthread_mutex_unlock(&vm->lock);
+	if (has_cursor)
+		display_cursor_lay(&cursor, pic);
 	return r ? err_set(err, r, "no memory for a picture of the screen") : 0;
 }
 
@@ -68,6 +73,30 @@ struct display_lines vm_screen_changed(struct vm *vm)
 	lines = s->changed(s->opaque);
 	pthread_mutex_unlock(&vm->lock);
 	return lines;
+}
+
+bool vm_screen_resizes(struct vm *vm)
+{
+	const struct display_source *s = board_display(vm->board);
+
+	return s && s->resize;
+}
+
+int vm_screen_resize(struct vm *vm, uint32_t width, uint32_t height, struct lodge_err *err)
+{
+	const struct display_source *s = source(vm, err);
+
+	if (!s)
+		return -ENODEV;
+	if (!s->resize)
+		return err_set(
+			err, -ENOTSUP,
+			"the machine's display adapter cannot tell the guest of another size; "
+			"-vga virtio can");
+	pthread_mutex_lock(&vm->lock);
+	s->resize(s->opaque, width, height);
+	pthread_mutex_unlock(&vm->lock);
+	return 0;
 }
 
 int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err)

@@ -43,8 +43,8 @@
 struct vnc_shared {
 	/* Grows with each change, and is never 0. Partner: viewers, which read it first. */
 	_Atomic uint32_t seq;
-	uint32_t pad;
-	_Atomic uint64_t size; /* width << 32 | height */
+	_Atomic uint32_t resizes; /* 1: viewers may wish for another size */
+	_Atomic uint64_t size;	  /* width << 32 | height */
 	/* `seq` of a tile's last change. */
 	_Atomic uint32_t tile[VNC_ROWS * VNC_COLS];
 };
@@ -64,6 +64,7 @@ enum vnc_kind {
 	VNC_POINTER,   /* value: buttons, bit 0 left, as RFB has them; x, y: where, in dots */
 	VNC_POWER,     /* value: enum vnc_power */
 	VNC_GONE,      /* a viewer has ended: what it holds is let go */
+	VNC_SIZE,      /* x, y: the size it would like */
 	/* to the helper */
 	VNC_FRAME,    /* `seq` has grown */
 	VNC_PASSWORD, /* text: the password from now on */

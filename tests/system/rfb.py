@@ -7,7 +7,7 @@ import zlib
 
 TIMEOUT = 60
 RAW, COPYRECT, ZRLE, TIGHT, ZLIB = 0, 1, 16, 7, 6
-NEW_SIZE, XVP = -223, -309
+NEW_SIZE, XVP, EXT_SIZE = -223, -309, -308
 
 
 class Closed(Exception):
@@ -30,6 +30,7 @@ class Rfb:
         self.sock.connect(address)
         self.encodings, self.password = encodings, password
         self.z = {}
+        self.ext_size = None
 
     def __enter__(self):
         self.handshake()
@@ -161,6 +162,13 @@ class Rfb:
             if enc == NEW_SIZE:
                 self.width, self.height = w, h
                 self.pixels = bytearray(4 * w * h)
+            elif enc == EXT_SIZE:
+                screens = self.take(4)[0]
+                self.take(16 * screens)
+                self.ext_size = (x, y)  # who wished for it; 0, or why not
+                if y == 0 and (w, h) != (self.width, self.height):
+                    self.width, self.height = w, h
+                    self.pixels = bytearray(4 * w * h)
             elif enc == RAW:
                 self.put(x, y, w, h, self.take(4 * w * h))
             elif enc == ZRLE:
@@ -175,6 +183,9 @@ class Rfb:
         return [b"".join(bytes((p[i + 2], p[i + 1], p[i]))
                          for i in range(4 * self.width * y, 4 * self.width * (y + 1), 4))
                 for y in range(self.height)]
+
+    def wish_size(self, width, height):
+        self.send(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0, 0, 0, width, height, 0))
 
     def key(self, sym, down=None):
         for d in (1, 0) if down is None else (down,):
