@@ -319,7 +319,7 @@ const struct run_opt run_opts_console[] = {
 	 set_share},
 	{"fsdev", "local,id=ID,path=FOLDER[,...]", "the same for -device virtio-9p-pci,fsdev=ID",
 	 set_fsdev},
-	{"display", "none|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER]",
+	{"display", "none|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER][,xterm=FOLDER]",
 	 "no display; or for VNC viewers, as -vnc; or for a browser, whose address is printed",
 	 set_display},
 	{"vnc", "[HOST]:N|unix:PATH[,password=on|off][,password-file=FILE]",

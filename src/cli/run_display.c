@@ -45,6 +45,12 @@ static void reset(void *opaque)
 	vm_ctl_reset(opaque);
 }
 
+/* Whoever is refused finds the socket closed. */
+static void console(void *opaque, int fd)
+{
+	(void)!vm_ctl_console(opaque, fd);
+}
+
 int run_display_open(struct run_display *d, const struct run_opts *o, struct vm *vm,
 		     struct lodge_err *err)
 {
@@ -67,6 +73,7 @@ int run_display_start(struct run_display *d, struct lodge_err *err)
 		.input = input,
 		.power_button = power_button,
 		.reset = reset,
+		.console = console,
 	};
 
 	return d->vnc ? vnc_start(d->vnc, &screen, err) : 0;

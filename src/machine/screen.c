@@ -2,6 +2,7 @@
 /* What the machine's display adapter shows. Threads: any, without the VM lock. */
 #include <errno.h>
 
+#include "display/letters.h"
 #include "display/source.h"
 #include "machine/vm_int.h"
 
@@ -47,6 +48,8 @@ int vm_screen_draw_lines(struct vm *vm, struct display_picture *pic, struct disp
 int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *err)
 {
 	const struct display_source *s = source(vm, err);
+	struct display_picture pic = {0};
+	const uint8_t *font;
 	int r = -ENODATA;
 
 	if (!s)
@@ -55,7 +58,14 @@ int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *e
 	vm_drain_locked(vm);
 	if (s->text)
 		r = s->text(s->opaque, text);
+	/* A console in a frame buffer: its letters are read from the picture. */
+	font = r == -ENODATA ? board_font(vm->board) : NULL;
+	if (font)
+		r = s->draw(s->opaque, &pic);
 	pthread_mutex_unlock(&vm->lock);
+	if (font && !r)
+		r = display_letters(&pic, font, text);
+	display_picture_free(&pic);
 	return r ? err_set(err, r, "the screen shows no text, but a picture") : 0;
 }
 

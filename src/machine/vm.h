@@ -219,8 +219,9 @@ enum vm_save_state vm_ctl_saved(struct vm *vm, struct vm_saved *out, struct lodg
 void vm_continue(struct vm *vm);
 
 /*
- * What the first display adapter shows: as a picture, as text (-ENODATA and a sentence when what it shows is
- * none), as a file (display_picture_save). -ENODEV without an adapter. Any thread, without the VM lock.
+ * What the first display adapter shows: as a picture; as text, where letters of a console in a frame buffer are
+ * read from its picture (-ENODATA and a sentence when what it shows is none); as a file (display_picture_save).
+ * -ENODEV without an adapter. Any thread, without the VM lock.
  */
 int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err) MUST_CHECK;
 /* The same, where only those lines (of vm_screen_changed()) of the picture in *pic are to be drawn again. */

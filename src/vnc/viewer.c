@@ -56,6 +56,14 @@ static struct {
 	char *passwords[2];
 } me;
 
+/* The helper need not hear it: then one that may be here counts as one that may not yet. */
+void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark)
+{
+	char c = (char)mark;
+
+	(void)!send(v->wake, &c, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* ---- To the VM ---------------------------------------------------------------------------------- */
 
 static void tell(const struct vnc_msg *m)
@@ -244,8 +252,6 @@ static void look(void)
 
 static void begin(struct vnc_viewer *v)
 {
-	struct lodge_err err;
-
 	me.v = v;
 	if (v->has_password) {
 		/* Without one nobody gets in: no answer is right. */
@@ -257,7 +263,7 @@ static void begin(struct vnc_viewer *v)
 	vnc_frame_size(v->shared, &me.seen.width, &me.seen.height);
 	lib.new_buffer(lib.screen, pixels(), (int)me.seen.width, (int)me.seen.height, 8, 3, 4);
 	set_colours();
-	if (vnc_confine_viewer(&err))
+	if (!v->web && vnc_confine_viewer())
 		_exit(VNC_EXIT_SHUT_IN);
 	signal(SIGALRM, SIG_DFL);
 	alarm(HANDSHAKE_S);
@@ -289,6 +295,7 @@ static void turn(void)
 	}
 	if (!me.normal && me.client && me.client->state == RFB_NORMAL) {
 		me.normal = true;
+		vnc_viewer_mark(me.v, VNC_MARK_LOOKS);
 		alarm(0);
 	}
 }

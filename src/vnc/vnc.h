@@ -31,6 +31,8 @@ struct vnc_screen {
 	void (*input)(void *opaque, const struct input_event *ev, unsigned n);
 	void (*power_button)(void *opaque);
 	void (*reset)(void *opaque);
+	/* Somebody wants to be at the first serial line, by this stream socket (taken; not trusted). */
+	void (*console)(void *opaque, int fd);
 };
 
 /*

@@ -124,21 +124,69 @@ static void request(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	if (http_parse(text, size, &r) == HTTP_OK &&
 	    (r.path[0] != '/' || strlen(r.path) >= sizeof(r.path) ||
-	     strlen(r.token) >= sizeof(r.token) || strlen(r.session) >= sizeof(r.session)))
+	     strlen(r.token) >= sizeof(r.token) || strlen(r.session) >= sizeof(r.session) ||
+	     (r.key[0] && strlen(r.key) != WS_KEY_CHARS) || r.len > size))
 		abort();
 	free(text);
+}
+
+/* Frames in pieces give the same as frames at once, and no byte that was not sent. */
+static size_t frames(const uint8_t *data, size_t size, size_t piece, uint8_t *out)
+{
+	uint8_t *copy = malloc(size ? size : 1), *got;
+	struct ws_in in = {0};
+	size_t n = 0, at = 0, used, got_len;
+	unsigned code = 0;
+
+	memcpy(copy, data, size);
+	while (at < size) {
+		size_t len = size - at < piece ? size - at : piece;
+		enum ws_what what = ws_next(&in, copy + at, len, &used, &got, &got_len, &code);
+
+		if (used > len || in.control_len > WS_CONTROL_MAX || in.left > WS_FRAME_MAX)
+			abort();
+		if (what == WS_GOT_DATA) {
+			if (!got_len || got < copy + at || got + got_len > copy + at + used)
+				abort();
+			memcpy(out + n, got, got_len);
+			n += got_len;
+		}
+		if (what == WS_GOT_BAD && code != WS_PROTOCOL && code != WS_TOO_BIG)
+			abort();
+		if (what == WS_GOT_BAD || what == WS_GOT_CLOSE)
+			break;
+		if (!used)
+			abort();
+		at += used;
+	}
+	free(copy);
+	return n;
+}
+
+static void websocket(const uint8_t *data, size_t size)
+{
+	uint8_t *one = malloc(size + 1), *two = malloc(size + 1);
+	size_t n = frames(data, size, size + 1, one);
+
+	if (n != frames(data, size, 1 + size % 7, two) || memcmp(one, two, n) != 0)
+		abort();
+	free(one);
+	free(two);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!size)
 		return 0;
-	switch (data[0] % 3) {
+	switch (data[0] % 4) {
 	case 0:
 		messages(data + 1, size - 1);
 		break;
 	case 1:
 		memory(data + 1, size - 1);
+		break;
+	case 2:
+		websocket(data + 1, size - 1);
 		break;
 	default:
 		request(data + 1, size - 1);

@@ -202,3 +202,37 @@ class Rfb:
 
     def point(self, x, y, buttons=0):
         self.send(struct.pack(">BBHH", 5, buttons, x, y))
+
+
+KEYS = {"ret": 0xff0d, "tab": 0xff09, "esc": 0xff1b, "up": 0xff52, "down": 0xff54}
+
+
+def main(address, *words):
+    """ADDRESS (a path, or HOST:PORT), then: move X Y, click X Y [N] (button N), type TEXT, key NAME."""
+    import time  # noqa: PLC0415
+    where = address if "/" in address else (address.split(":")[0], int(address.split(":")[1]))
+    words = list(words)
+    with Rfb(where) as r:
+        r.update(False)
+        while words:
+            what = words.pop(0)
+            if what in ("move", "click"):
+                x, y = int(words.pop(0)), int(words.pop(0))
+                button = 1 << (int(words.pop(0)) - 1 if words and words[0].isdigit() else 0)
+                for state in (0, button, 0) if what == "click" else (0,):
+                    r.point(x, y, state)
+                    time.sleep(0.1)
+            elif what == "type":
+                for c in words.pop(0).encode().decode("unicode_escape"):
+                    r.type(c)
+                    time.sleep(0.03)
+            elif what == "key":
+                r.key(KEYS[words.pop(0)])
+            else:
+                raise SystemExit("rfb: '%s' is not understood" % what)
+        r.update(False)  # all before it has been taken
+
+
+if __name__ == "__main__":
+    import sys
+    main(*sys.argv[1:])

@@ -230,6 +230,16 @@ def test_linux_when_vga_says_so_expect_vesa_mode_of_the_bios(tmp_path):
     with Screen("-vga", "std", *LINUX_BIOS,
                 *linux_args(tmp_path, "console=tty0 vga=0x318", SAY)) as vm:
         wait_console(vm, tmp_path, (1024, 768))
+        vm.wait_text(r"\AReady 1234\.\n\Z")
+
+
+def test_linux_when_its_console_is_a_picture_expect_every_letter_read(tmp_path):
+    """The kernel's font is not quite the BIOS' (src/display/letters.c)."""
+    line = "".join(map(chr, range(33, 127)))
+    say = SAY.replace("Ready 1234.", line.replace("'", "'\\''"))
+    with Screen("-vga", "std", *LINUX_BIOS,
+                *linux_args(tmp_path, "console=tty0 vga=0x318", say)) as vm:
+        vm.wait_text(r"\A%s\n\Z" % re.escape(line))
 
 
 @pytest.mark.parametrize("adapter", ["VGA", "bochs-display"])

@@ -260,6 +260,85 @@ static void request_when_bad_or_half_expect_so(void **state)
 	assert_true(!r.token[0] && !r.session[0]);
 }
 
+static void request_when_it_is_a_websocket_expect_its_key_and_whether_more_may_follow(void **state)
+{
+	struct http_request r;
+	const char *text = "GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\n"
+			   "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ== \r\n\r\nmore";
+
+	assert_int_equal(parse(text, &r), HTTP_OK);
+	assert_string_equal(r.key, "dGhlIHNhbXBsZSBub25jZQ==");
+	assert_true(r.keep);
+	assert_int_equal(r.len, strlen(text) - 4);
+	parse("GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", &r);
+	assert_string_equal(r.key, ""); /* of no version */
+	parse("GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n", &r);
+	assert_string_equal(r.key, "");
+	parse("GET / HTTP/1.0\r\n\r\n", &r);
+	assert_false(r.keep);
+	parse("GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n", &r);
+	assert_false(r.keep);
+	parse("GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", &r);
+	assert_false(r.keep);
+}
+
+/* ---- WebSockets --------------------------------------------------------------------------------- */
+
+static void greeting_when_answered_expect_the_examples_of_the_specification(void **state)
+{
+	char out[WS_ACCEPT_CHARS + 1];
+
+	ws_accept("dGhlIHNhbXBsZSBub25jZQ==", out);
+	assert_string_equal(out, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+static enum ws_what next(struct ws_in *w, const char *bytes, size_t len, const char *data)
+{
+	uint8_t buf[256], *got = NULL;
+	size_t used, n = 0;
+	unsigned code = 0;
+	enum ws_what what;
+
+	memcpy(buf, bytes, len);
+	what = ws_next(w, buf, len, &used, &got, &n, &code);
+	if (what == WS_GOT_DATA) {
+		assert_int_equal(n, strlen(data));
+		assert_memory_equal(got, data, n);
+	}
+	return what;
+}
+
+static void frame_when_it_comes_in_pieces_expect_its_bytes(void **state)
+{
+	static const char hello[] = "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; /* RFC 6455 5.7 */
+	struct ws_in w = {0};
+
+	assert_int_equal(next(&w, hello, 11, "Hello"), WS_GOT_DATA);
+	assert_int_equal(next(&w, hello, 3, ""), WS_GOT_NOTHING);
+	assert_int_equal(next(&w, hello + 3, 5, "He"), WS_GOT_DATA);
+	assert_int_equal(next(&w, hello + 8, 3, "llo"), WS_GOT_DATA);
+	assert_int_equal(next(&w, "\x89\x81mask\x0c", 7, ""), WS_GOT_PING);
+	assert_int_equal(w.control_len, 1);
+	assert_int_equal(w.control[0], 'a');
+	assert_int_equal(next(&w, "\x82\x80mask", 6, ""), WS_GOT_NOTHING);
+	assert_int_equal(next(&w, "\x88\x80mask", 6, ""), WS_GOT_CLOSE);
+	/* Not masked, as a server's are. */
+	w = (struct ws_in){0};
+	assert_int_equal(next(&w, "\x81\x05Hello", 7, ""), WS_GOT_BAD);
+}
+
+static void frame_when_sent_expect_the_shortest_length(void **state)
+{
+	uint8_t head[WS_HEAD_MAX];
+
+	assert_int_equal(ws_head(head, WS_BINARY, 125), 2);
+	assert_int_equal(head[1], 125);
+	assert_int_equal(ws_head(head, WS_BINARY, 126), 4);
+	assert_int_equal(ws_head(head, WS_BINARY, 65535), 4);
+	assert_int_equal(ws_head(head, WS_BINARY, 65536), 10);
+	assert_memory_equal(head, "\x82\x7f\0\0\0\0\0\x01\0\0", 10);
+}
+
 /* ---- Addresses ---------------------------------------------------------------------------------- */
 
 static void address_when_host_is_left_out_expect_this_host_alone(void **state)
@@ -330,6 +409,11 @@ int main(void)
 		cmocka_unit_test_setup(size_when_wished_expect_it_within_bounds, clear),
 		cmocka_unit_test(request_when_whole_expect_what_the_page_needs),
 		cmocka_unit_test(request_when_bad_or_half_expect_so),
+		cmocka_unit_test(
+			request_when_it_is_a_websocket_expect_its_key_and_whether_more_may_follow),
+		cmocka_unit_test(greeting_when_answered_expect_the_examples_of_the_specification),
+		cmocka_unit_test(frame_when_it_comes_in_pieces_expect_its_bytes),
+		cmocka_unit_test(frame_when_sent_expect_the_shortest_length),
 		cmocka_unit_test(address_when_host_is_left_out_expect_this_host_alone),
 		cmocka_unit_test(address_when_wrong_expect_sentences),
 	};
