@@ -22,6 +22,11 @@ static void size(void *opaque, uint32_t width, uint32_t height)
 	vm_ctl_input_screen(opaque, width, height);
 }
 
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	(void)!vm_screen_resize(opaque, width, height, NULL);
+}
+
 /* What finds no room is lost, as on a keyboard whose buffer is full. */
 static void input(void *opaque, const struct input_event *ev, unsigned n)
 {
@@ -64,6 +69,7 @@ int run_display_start(struct run_display *d, struct lodge_err *err)
 		.draw = draw,
 		.changed = changed,
 		.size = size,
+		.resize = vm_screen_resizes(d->vm) ? resize : NULL,
 		.input = input,
 		.power_button = power_button,
 		.reset = reset,

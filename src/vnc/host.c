@@ -182,6 +182,7 @@ int vnc_start(struct vnc *v, const struct vnc_screen *screen, struct lodge_err *
 
 	v->screen_copy = *screen;
 	v->screen = &v->screen_copy;
+	atomic_store(&v->shared->resizes, screen->resize != NULL);
 	r = thread_create(&v->thread, THREAD_DISPLAY, "display", 0, run, v);
 	if (r)
 		return err_set(err, r, "cannot start the display's thread: %s", strerror(-r));

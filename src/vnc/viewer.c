@@ -103,6 +103,19 @@ static rfbBool on_power(rfbClientPtr cl, uint8_t version, uint8_t code)
 	return TRUE;
 }
 
+/* ExtendedDesktopSize: the guest is asked, and viewers hear of its new size when it has taken one. */
+static int on_size(int width, int height, int screens, struct rfbExtDesktopScreen *screen,
+		   rfbClientPtr cl)
+{
+	(void)screens;
+	(void)screen;
+	(void)cl;
+	if (!atomic_load_explicit(&me.v->shared->resizes, memory_order_relaxed))
+		return rfbExtDesktopSize_ResizeProhibited;
+	tell(&(struct vnc_msg){.kind = VNC_SIZE, .x = width, .y = height});
+	return rfbExtDesktopSize_Success;
+}
+
 /* Clipboards are not the guest's. */
 static void on_text(char *text, int len, rfbClientPtr cl)
 {
@@ -195,6 +208,7 @@ int vnc_viewer_load(struct lodge_err *err)
 	lib.screen->ptrAddEvent = on_pointer;
 	lib.screen->setXCutText = on_text;
 	lib.screen->xvpHook = on_power;
+	lib.screen->setDesktopSizeHook = on_size;
 	lib.screen->permitFileTransfer = FALSE;
 	set_colours();
 	lib.init(lib.screen);

@@ -24,6 +24,8 @@ struct vnc_screen {
 	int (*draw)(void *opaque, struct display_picture *pic);
 	struct display_lines (*changed)(void *opaque);
 	void (*size)(void *opaque, uint32_t width, uint32_t height);
+	/* A viewer would like another size; NULL: there is none to be had. */
+	void (*resize)(void *opaque, uint32_t width, uint32_t height);
 	/* Events that belong together. */
 	void (*input)(void *opaque, const struct input_event *ev, unsigned n);
 	void (*power_button)(void *opaque);

@@ -44,8 +44,8 @@
 struct vnc_shared {
 	/* Grows with each change, and is never 0. Partner: viewers, which read it first. */
 	_Atomic uint32_t seq;
-	uint32_t pad;
-	_Atomic uint64_t size; /* width << 32 | height */
+	_Atomic uint32_t resizes; /* 1: viewers may wish for another size */
+	_Atomic uint64_t size;	  /* width << 32 | height */
 	/* `seq` of a tile's last change. */
 	_Atomic uint32_t tile[VNC_ROWS * VNC_COLS];
 };
@@ -65,6 +65,7 @@ enum vnc_kind {
 	VNC_POINTER,   /* value: buttons, bit 0 left, as RFB has them; x, y: where, in dots */
 	VNC_POWER,     /* value: enum vnc_power */
 	VNC_GONE,      /* a viewer has ended: what it holds is let go */
+	VNC_SIZE,      /* x, y: the size it would like */
 	VNC_CONSOLE,   /* with a descriptor (SCM_RIGHTS): a stream socket for the serial line */
 	/* to the helper */
 	VNC_FRAME,    /* `seq` has grown */

@@ -18,7 +18,8 @@ static void input(void *opaque, const struct input_event *ev, unsigned n)
 	(void)opaque;
 	for (unsigned i = 0; i < n; i++) {
 		if (ev[i].kind == INPUT_KEY) {
-			if (!ev[i].code || ev[i].code >= INPUT_KEYS || (!ev[i].down && !down[ev[i].code]))
+			if (!ev[i].code || ev[i].code >= INPUT_KEYS ||
+			    (!ev[i].down && !down[ev[i].code]))
 				abort();
 			down[ev[i].code] = ev[i].down;
 		} else if (ev[i].kind == INPUT_BUTTON) {
@@ -37,10 +38,19 @@ static void nothing(void *opaque)
 	(void)opaque;
 }
 
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	(void)opaque;
+	if (!width || !height || width > DISPLAY_SIZE_MAX || height > DISPLAY_SIZE_MAX)
+		abort();
+}
+
 static void messages(const uint8_t *data, size_t size)
 {
-	static const struct vnc_screen screen = {
-		.input = input, .power_button = nothing, .reset = nothing};
+	static const struct vnc_screen screen = {.input = input,
+						 .power_button = nothing,
+						 .reset = nothing,
+						 .resize = resize};
 	struct vnc_told t = {.width = 640, .height = 480};
 
 	if (size > 4) {
@@ -96,7 +106,8 @@ static void memory(const uint8_t *data, size_t size)
 		atomic_store(&s.size, data[at] & 1 ? word : (word & 0x3fff00003fffull));
 		memcpy(&word, data + at + 8, 8);
 		atomic_store(&s.seq, (uint32_t)word);
-		atomic_store(&s.tile[(word >> 32) % (VNC_ROWS * VNC_COLS)], (uint32_t)word ^ data[at]);
+		atomic_store(&s.tile[(word >> 32) % (VNC_ROWS * VNC_COLS)],
+			     (uint32_t)word ^ data[at]);
 		vnc_frame_size(&s, &seen.width, &seen.height);
 		if (!seen.width || !seen.height || seen.width > DISPLAY_SIZE_MAX ||
 		    seen.height > DISPLAY_SIZE_MAX)

@@ -71,7 +71,7 @@ _lodge_run_value() {
 		compopt -o nospace 2>/dev/null
 		;;
 	-vnc | --vnc) _lodge_words ":0 unix: none" ;;
-	-vga | --vga) _lodge_words "std none" ;;
+	-vga | --vga) _lodge_words "std virtio none" ;;
 	-display | --display) _lodge_words "none vnc=:0 web=127.0.0.1:6080" ;;
 	-parallel | --parallel | -net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;

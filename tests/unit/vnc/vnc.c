@@ -138,7 +138,16 @@ static void reset(void *opaque)
 	resets++;
 }
 
-static const struct vnc_screen screen = {.input = input, .power_button = power, .reset = reset};
+static uint32_t wished[2];
+
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	wished[0] = width;
+	wished[1] = height;
+}
+
+static const struct vnc_screen screen = {
+	.input = input, .power_button = power, .reset = reset, .resize = resize};
 
 static bool say(struct vnc_msg m)
 {
@@ -288,7 +297,8 @@ static void request_when_whole_expect_what_the_page_needs(void **state)
 	struct http_request r;
 
 	assert_int_equal(parse("GET /websockify?a=1&token=abc HTTP/1.1\r\nHost: h:1\r\n"
-			       "cookie: x=y; lodge=123; z=1\r\nOrigin: http://h:1\r\nUPGRADE:  WebSocket \r\n\r\n",
+			       "cookie: x=y; lodge=123; z=1\r\nOrigin: http://h:1\r\nUPGRADE:  "
+			       "WebSocket \r\n\r\n",
 			       &r),
 			 HTTP_OK);
 	assert_string_equal(r.path, "/websockify");
@@ -315,7 +325,8 @@ static void request_when_bad_or_half_expect_so(void **state)
 	memset(big, 'a', HTTP_HEAD_MAX);
 	assert_int_equal(parse(big, &r), HTTP_BAD);
 	/* What is too long to be one of ours is none. */
-	snprintf(big, sizeof(big), "GET /?token=%0100d HTTP/1.1\r\nCookie: lodge=%0100d\r\n\r\n", 1, 1);
+	snprintf(big, sizeof(big), "GET /?token=%0100d HTTP/1.1\r\nCookie: lodge=%0100d\r\n\r\n", 1,
+		 1);
 	assert_int_equal(parse(big, &r), HTTP_OK);
 	assert_true(!r.token[0] && !r.session[0]);
 }
@@ -418,8 +429,8 @@ static void address_when_host_is_left_out_expect_this_host_alone(void **state)
 
 static void address_when_wrong_expect_sentences(void **state)
 {
-	static const char *const wrong[] = {"",	  "5",	  ":x",	     "host",	 ":65000",
-					    ":-1", "unix:", "unix:rel"};
+	static const char *const wrong[] = {"",	      "5",   ":x",    "host",
+					    ":65000", ":-1", "unix:", "unix:rel"};
 	struct lodge_err err;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -435,6 +446,27 @@ static void address_when_wrong_expect_sentences(void **state)
 
 #define PICTURE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void size_when_wished_expect_it_within_bounds(void **state)
+{
+	const struct vnc_screen fixed = {0};
+	struct vnc_msg m = {.kind = VNC_SIZE, .x = 1024, .y = 700};
+
+	assert_true(say(m));
+	assert_int_equal(wished[0], 1024);
+	assert_int_equal(wished[1], 700);
+	m.x = 0;
+	assert_false(say(m));
+	m.x = INT32_MIN;
+	assert_false(say(m));
+	m.x = 8192;
+	m.y = 8193;
+	assert_false(say(m));
+	assert_int_equal(wished[0], 1024);
+	m.y = 8192;
+	assert_false(vnc_told_message(&told, &m, sizeof(m), &fixed));
+	assert_true(say(m));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,10 +474,11 @@ int main(void)
 		PICTURE(picture_when_dots_change_expect_their_tiles_joined),
 		PICTURE(memory_when_its_size_is_absurd_expect_another),
 		cmocka_unit_test_setup(key_when_two_hold_it_expect_it_up_with_the_last, clear),
-		cmocka_unit_test_setup(pointer_when_it_moves_and_clicks_expect_positions_and_buttons,
-				       clear),
+		cmocka_unit_test_setup(
+			pointer_when_it_moves_and_clicks_expect_positions_and_buttons, clear),
 		cmocka_unit_test_setup(message_when_it_is_none_expect_it_left_out, clear),
 		cmocka_unit_test(descriptor_when_it_is_no_line_expect_it_closed),
+		cmocka_unit_test_setup(size_when_wished_expect_it_within_bounds, clear),
 		cmocka_unit_test(request_when_whole_expect_what_the_page_needs),
 		cmocka_unit_test(request_when_bad_or_half_expect_so),
 		cmocka_unit_test(
