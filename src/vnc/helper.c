@@ -34,7 +34,7 @@
 struct slot {
 	pid_t pid;  /* 0: free */
 	int wake;   /* our end; -1: its process is about to end */
-	int client; /* while it has not shown that it may be here; else -1 */
+	int client; /* while it has to make room for others; else -1 */
 	uint64_t since_ns;
 	bool looks;   /* shows the screen */
 	bool evicted; /* was told to make room */
@@ -100,8 +100,8 @@ static void set_looks(struct helper *h, struct slot *s, bool on)
 }
 
 /*
- * All slots are taken, and somebody waits: the one that has been longest without showing a password or a session
- * goes. False: there is none such.
+ * All slots are taken, and somebody waits: the oldest one goes that has shown no password, or only fetches files
+ * of the page (browsers ask again). False: there is none such.
  */
 static bool evict(struct helper *h)
 {
@@ -193,9 +193,10 @@ static void hear(struct helper *h, unsigned slot)
 		bury(h, slot);
 		return;
 	}
-	if (s->client >= 0)
+	if (s->client >= 0 && memchr(marks, VNC_MARK_IN, (size_t)n)) {
 		close(s->client);
-	s->client = -1;
+		s->client = -1;
+	}
 	if (memchr(marks, VNC_MARK_LOOKS, (size_t)n))
 		set_looks(h, s, true);
 }

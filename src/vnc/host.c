@@ -121,48 +121,6 @@ static void lost(struct vnc *v)
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* A descriptor that came along, or -1; of those a viewer could hand over, a stream socket of this host alone is one. */
-static int take_socket(struct msghdr *h)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(h);
-	int fd, domain = 0, type = 0;
-	socklen_t dl = sizeof(domain), tl = sizeof(type);
-
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(fd)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &dl) && domain == AF_UNIX &&
-	    !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tl) && type == SOCK_STREAM)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* One message: its bytes, as recv() counts them. */
-static ssize_t read_message(struct vnc *v, struct vnc_msg *m)
-{
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))]; /* the kernel closes what is more */
-	} control;
-	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
-	struct msghdr h = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(v->sock, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int fd = n > 0 ? take_socket(&h) : -1;
-
-	if (fd < 0)
-		return n;
-	if (n == (ssize_t)sizeof(*m) && m->kind == VNC_CONSOLE)
-		v->screen->console(v->screen->opaque, fd);
-	else
-		close(fd);
-	return n;
-}
-
 /* What has come; false when the helper is gone. */
 static bool read_messages(struct vnc *v)
 {
@@ -170,8 +128,11 @@ static bool read_messages(struct vnc *v)
 	struct vnc_msg m;
 
 	for (unsigned i = 0; i < MESSAGES; i++) {
-		ssize_t n = read_message(v, &m);
+		int fd = -1;
+		ssize_t n = vnc_told_receive(v->sock, &m, &fd);
 
+		if (fd >= 0)
+			v->screen->console(v->screen->opaque, fd);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (n <= 0)

@@ -56,7 +56,7 @@ static struct {
 	char *passwords[2];
 } me;
 
-/* The helper need not hear it: then one that may be here counts as one that may not yet. */
+/* The helper need not hear it: then one that may be here makes room for others. */
 void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark)
 {
 	char c = (char)mark;
@@ -295,7 +295,7 @@ static void turn(void)
 	}
 	if (!me.normal && me.client && me.client->state == RFB_NORMAL) {
 		me.normal = true;
-		vnc_viewer_mark(me.v, VNC_MARK_LOOKS);
+		vnc_viewer_mark(me.v, VNC_MARK_IN);
 		alarm(0);
 	}
 }

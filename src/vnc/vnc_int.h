@@ -122,7 +122,7 @@ void __attribute__((noreturn)) vnc_viewer_run(struct vnc_viewer *v);
 /* Exit codes of a viewer's process that the helper looks at. */
 #define VNC_EXIT_SHUT_IN 4
 
-/* To the helper, over `wake`: this viewer has shown that it may be here; it shows the screen, too. */
+/* To the helper, over `wake`: this viewer may be here, and makes no room for others; it shows the screen. */
 enum vnc_mark { VNC_MARK_IN = 'i', VNC_MARK_LOOKS = 'l' };
 void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Viewers: shared pictures, what they say, browsers' requests, addresses. Run: make t T=vnc/vnc */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -214,6 +216,75 @@ static void message_when_it_is_none_expect_it_left_out(void **state)
 	assert_int_equal(resets, 1);
 }
 
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* `n` descriptors with a message; what is taken of them. */
+static int hand_over(int pair[2], uint8_t kind, size_t len, const int *fds, size_t n)
+{
+	struct vnc_msg m = {.kind = kind};
+	struct iovec iov = {.iov_base = &m, .iov_len = len};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(8 * sizeof(int))];
+	} control = {0};
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	int fd = 99;
+
+	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
+					.cmsg_level = SOL_SOCKET,
+					.cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
+	assert_int_equal(sendmsg(pair[0], &h, 0), len);
+	assert_int_equal(vnc_told_receive(pair[1], &m, &fd), len);
+	return fd;
+}
+
+static void descriptor_when_it_is_no_line_expect_it_closed(void **state)
+{
+	int pair[2], stream[2], packet[2], file = open("/dev/null", O_RDWR), fd, many[8];
+	struct vnc_msg m;
+	unsigned before;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packet), 0);
+	for (unsigned i = 0; i < 8; i++)
+		many[i] = stream[0];
+	before = open_descriptors();
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m), &file, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m), packet, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_KEY, sizeof(m), stream, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m) - 1, stream, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_KEY, sizeof(m), many, 8), -1);
+	assert_int_equal(open_descriptors(), before);
+	/* One of many is taken, the others are closed. */
+	for (unsigned n = 1; n <= 8; n++) {
+		fd = hand_over(pair, VNC_CONSOLE, sizeof(m), many, n);
+		assert_true(fd >= 0);
+		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		assert_int_equal(open_descriptors(), before + 1);
+		close(fd);
+	}
+	assert_int_equal(vnc_told_receive(pair[1], &m, &fd), -1);
+	assert_int_equal(fd, -1);
+	for (unsigned i = 0; i < 2; i++) {
+		close(pair[i]);
+		close(stream[i]);
+		close(packet[i]);
+	}
+	close(file);
+}
+
 /* ---- Requests ----------------------------------------------------------------------------------- */
 
 static enum http_verdict parse(const char *text, struct http_request *r)
@@ -406,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup(
 			pointer_when_it_moves_and_clicks_expect_positions_and_buttons, clear),
 		cmocka_unit_test_setup(message_when_it_is_none_expect_it_left_out, clear),
+		cmocka_unit_test(descriptor_when_it_is_no_line_expect_it_closed),
 		cmocka_unit_test_setup(size_when_wished_expect_it_within_bounds, clear),
 		cmocka_unit_test(request_when_whole_expect_what_the_page_needs),
 		cmocka_unit_test(request_when_bad_or_half_expect_so),
