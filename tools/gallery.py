@@ -123,7 +123,7 @@ CLICKED = [
     "lodge screenshot m {0}.png"]
 BROWSED = [
     Browser("open the machine's address; click on Terminal in the menu", {"do": "open"},
-            {"do": "size", "width": 1360, "height": 920}, {"do": "mouse", "x": 690, "y": 512}),
+            {"do": "size", "width": 1280, "height": 880}, {"do": "mouse", "x": 690, "y": 512}),
     "lodge wait m --picture parts/prompt-2.png",
     Browser("type", {"do": "type", "text": "echo $((6*7)) in a browser\n"}),
     "lodge wait m --picture parts/answer-browser.png",
@@ -201,6 +201,9 @@ SCENES = {
     "desktop": desktop(
         "A Debian desktop (Xorg, icewm) on `-vga std`, used by VNC and in a browser", "desktop",
         "-vga std", "-device qemu-xhci -device usb-tablet"),
+    "desktop-virtio": desktop(
+        "The same on `-vga virtio`, with virtio's tablet and keyboard", "desktop-virtio",
+        "-vga virtio", "-device virtio-tablet-pci -device virtio-keyboard-pci"),
     "browser": Scene(
         "GRUB in a browser: headless Chromium, its own picture", [GRUB, novnc],
         "lodge run -name m -m 64M -cdrom grub.iso -display web=127.0.0.1:0,novnc=novnc",
