@@ -27,7 +27,6 @@ from systems import WORK  # noqa: E402
 from vm import kernel  # noqa: E402
 
 STEP_TIMEOUT = 900
-SEABIOS = "/usr/share/seabios/bios-256k.bin"
 NEW = ("new debian --size 5G --user guest --password guest --hostname lodge --packages "
        "xserver-xorg-core,xserver-xorg-input-libinput,xinit,icewm,xterm,fonts-dejavu-core,"
        "libpam-systemd,x11-xserver-utils")
@@ -158,7 +157,8 @@ SCENES = {
     "grub": Scene(
         "GRUB's menu from a CD (grub-rescue-pc)", [GRUB],
         "lodge run -name m -display none -vga std -m 64M -cdrom grub.iso",
-        ["lodge wait m --text 'Press enter to boot'", "lodge screenshot m grub.png"]),
+        ["lodge wait m --text 'will be executed automatically in'", "lodge screenshot m grub.png"],
+        {"grub.png": [(0, 0, 720, 350), (0, 350, 500, 50)]}),
     "memtest": Scene(
         "memtest86+, started by SeaBIOS", [MEMTEST],
         "lodge run -name m -display none -vga std -m 64M -bios bios-256k.bin -kernel memtest86+x64.bin",
