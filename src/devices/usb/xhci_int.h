@@ -63,6 +63,7 @@ enum {
 enum {
 	CC_SUCCESS = 1,
 	CC_DATA_BUFFER = 2,
+	CC_BABBLE = 3,
 	CC_TRB = 5,
 	CC_STALL = 6,
 	CC_NO_SLOTS = 9,
@@ -95,7 +96,6 @@ struct xhci {
 	struct msix msix;
 	struct mem *mem;
 	struct usb_device *at[XHCI_USB2_PORTS];
-	unsigned n_at;
 	/* registers */
 	uint32_t cmd, sts, dnctrl, config;
 	uint64_t dcbaap;
@@ -119,6 +119,8 @@ static inline struct xhci_ep *xhci_ep(struct xhci *x, unsigned slot, unsigned dc
 }
 
 bool xhci_running(const struct xhci *x);
+/* Does a packet reach whatever is at that port, from 1 on? */
+bool xhci_port_open(const struct xhci *x, unsigned port);
 
 /* ---- xhci_ring.c -------------------------------------------------------------------------------- */
 

@@ -264,7 +264,7 @@ static void interrupt_in(struct xhci *x, unsigned slot, unsigned dci)
 		if (len == USB_NAK)
 			return;
 		if (len < 0) {
-			halt(x, slot, dci, &td[0], CC_STALL);
+			halt(x, slot, dci, &td[0], len == USB_BABBLE ? CC_BABBLE : CC_STALL);
 			return;
 		}
 		ep->dequeue = dequeue;
@@ -281,7 +281,8 @@ void xhci_transfer(struct xhci *x, unsigned slot, unsigned dci)
 {
 	struct xhci_ep *ep = xhci_ep(x, slot, dci);
 
-	if (!xhci_running(x) || !x->slot[slot - 1].on || ep->state != EP_RUNNING)
+	if (!xhci_running(x) || !x->slot[slot - 1].on || ep->state != EP_RUNNING ||
+	    !xhci_port_open(x, x->slot[slot - 1].port))
 		return;
 	if (ep->type == EP_TYPE_CONTROL)
 		control(x, slot);
