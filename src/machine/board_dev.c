@@ -264,6 +264,7 @@ static const struct board_kind *const kinds[] = {
 	&board_usb_tablet,
 	&board_usb_mouse,
 	&board_usb_kbd,
+	&board_usb_hub,
 	&board_virtio_keyboard,
 	&board_virtio_mouse,
 	&board_virtio_tablet,

@@ -335,7 +335,7 @@ extern const struct board_kind board_bochs_display, board_vga;
 /* ---- board_usb.c -------------------------------------------------------------------------------- */
 
 extern const struct board_kind board_xhci, board_uhci, board_usb_tablet, board_usb_mouse,
-	board_usb_kbd;
+	board_usb_kbd, board_usb_hub;
 
 /* ---- board_virtio_input.c ----------------------------------------------------------------------- */
 

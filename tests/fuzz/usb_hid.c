@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Fuzz requests to USB keyboard, mouse and tablet, by packets, with people at them: make t T=fuzz/usb_hid */
+/* Fuzz requests to USB keyboard, mouse, tablet and hub, by packets, with people at them: make t T=fuzz/usb_hid */
 #include "device_harness.h"
+#include "devices/usb/usb_hub.h"
 #include "devices/usb/usb_kbd.h"
 #include "devices/usb/usb_mouse.h"
 #include "devices/usb/usb_pipe.h"
 #include "devices/usb/usb_tablet.h"
 
-static void fuzz_token(struct fuzz_in *in, struct usb_pipe *p, struct usb_hid *h)
+static void fuzz_token(struct fuzz_in *in, struct usb_pipe *p, struct usb_device *d)
 {
 	static const uint8_t pids[] = {USB_PID_IN, USB_PID_OUT, USB_PID_SETUP, USB_PID_SETUP};
 	uint8_t how = fuzz_u8(in), pid = pids[how & 3];
@@ -17,7 +18,7 @@ static void fuzz_token(struct fuzz_in *in, struct usb_pipe *p, struct usb_hid *h
 	FUZZ_CHECK(data);
 	for (unsigned i = 0; pid != USB_PID_IN && i < len && i < 16; i++)
 		data[i] = fuzz_u8(in);
-	n = usb_pipe_token(p, &h->usb, pid, how & 0x40 ? how >> 2 & 15 : 0, data, len);
+	n = usb_pipe_token(p, d, pid, how & 0x40 ? how >> 2 & 15 : 0, data, len);
 	FUZZ_CHECK(n >= USB_TIMEOUT && n <= (int)len);
 	FUZZ_CHECK(usb_pipe_is_sound(p));
 	free(data);
@@ -52,39 +53,46 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = {data, size};
 	struct io_loop *loop = fake_begin();
-	static struct usb_pipe p[3];
+	static struct usb_pipe p[4];
+	struct usb_pipe *below = NULL;
+	struct usb_hub *hub = usb_hub_new();
 	struct usb_hid *h[3] = {usb_kbd_new(loop), usb_mouse_new(loop), usb_tablet_new(loop)};
 
-	FUZZ_CHECK(h[0] && h[1] && h[2]);
+	FUZZ_CHECK(h[0] && h[1] && h[2] && hub && usb_hub_plug(hub, &h[1]->usb, 3) == 3);
 	memset(p, 0, sizeof(p));
 	for (unsigned step = 0; in.left && step < FUZZ_MAX_STEPS; step++) {
 		uint8_t op = fuzz_u8(&in);
-		unsigned i = (op >> 4) % 3;
+		unsigned i = (op >> 4) % 4;
+		struct usb_device *d = i == 3 ? usb_hub_device(hub) : &h[i]->usb;
 
 		switch (op & 15) {
 		case 0:
-			fuzz_save_load(&h[i]->usb.dev);
+			fuzz_save_load(&d->dev);
 			break;
 		case 1:
-			fuzz_load_damaged(&in, &h[i]->usb.dev);
+			fuzz_load_damaged(&in, &d->dev);
 			break;
 		case 2:
 			fuzz_time(&in);
 			break;
 		case 3:
 			usb_pipe_reset(&p[i]);
-			h[i]->usb.ops->reset(&h[i]->usb);
+			d->ops->reset(d);
 			break;
 		case 4:
 		case 5:
 		case 6:
-			fuzz_event(&in, h[i]);
+			fuzz_event(&in, h[i % 3]);
 			break;
 		default:
-			fuzz_token(&in, &p[i], h[i]);
+			fuzz_token(&in, &p[i], d);
+			d = i == 3 ? d->ops->find(d, op & 15, &below) : NULL;
+			if (d)
+				fuzz_token(&in, below, d);
 			break;
 		}
 	}
+	usb_hub_free(hub);
 	usb_kbd_free(h[0]);
 	usb_mouse_free(h[1]);
 	usb_tablet_free(h[2]);

@@ -110,7 +110,11 @@ def key_events(q, *codes):
 
 @pytest.mark.parametrize("args,drivers", [
     (("-usb", "-usbdevice", "keyboard"), ("uhci_hcd", *HID)),
-    (("-device", "qemu-xhci", "-device", "usb-kbd"), ("xhci_pci", *HID))])
+    (("-device", "qemu-xhci", "-device", "usb-kbd"), ("xhci_pci", *HID)),
+    # Behind hubs.
+    (("-usb", "-device", "usb-hub,port=2", "-device", "usb-kbd,port=2.8"), ("uhci_hcd", *HID)),
+    (("-device", "qemu-xhci,id=x", "-device", "usb-hub,bus=x.0,port=3", "-device",
+      "usb-hub,bus=x.0,port=3.1", "-device", "usb-kbd,bus=x.0,port=3.1.2"), ("xhci_pci", *HID))])
 def test_linux_when_it_has_a_usb_keyboard_expect_keys(args, drivers, tmp_path):
     child = subprocess.Popen([*LODGE, "-name", "m", "-nic", "none", "-vga", "std", "-display", "none",
                               *args, *linux(tmp_path, "Lodge Lodge USB Keyboard", *drivers)],
@@ -211,3 +215,32 @@ def test_machine_when_it_is_looked_at_expect_a_tablet_unless_told_otherwise(tmp_
         text = devices(*args)
         found = {n for n in ("qemu-xhci", "piix3-usb-uhci", "usb-tablet") if n in text}
         assert found == want, args
+
+
+@pytest.mark.parametrize("args,drivers", [
+    (("-usb", "-usbdevice", "keyboard", "-usbdevice", "tablet"), ("uhci_hcd", *HID)),
+    (("-device", "qemu-xhci", "-device", "usb-kbd", "-device", "usb-tablet"), ("xhci_pci", *HID))])
+def test_machine_when_saved_and_restored_expect_keys_and_clicks(args, drivers, tmp_path):
+    saved = str(tmp_path / "m.save")
+    may = ("-sandbox", "on,path=" + str(tmp_path))
+    child = subprocess.Popen([*LODGE, "-name", "m", "-nic", "none", "-vga", "std", "-display", "none",
+                              *may, *args, *linux(tmp_path, "Lodge Lodge USB Tablet", *drivers)],
+                             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("m").close()
+        wait_text("DEVICE Lodge Lodge USB Tablet")
+        wait_text("guest#")
+        lodge("save", "m", saved, timeout=120)
+        child.wait()
+        child = subprocess.Popen([*LODGE, "-restore", saved, *may], stdin=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        q = Qmp(wait_for("m"))
+        assert q("x-query-input")["keyboard"] == "USB Keyboard"
+        lodge("type", "m", "echo typed_$((1+1))\\n")
+        wait_text("typed_2", 60)
+        lodge("click", "m", "719", "0")
+        wait_text(event(3, 0, 32767), 60)
+        wait_text(event(1, 272, 0), 60)
+    finally:
+        child.kill()
+        child.wait()

@@ -77,30 +77,40 @@ static bool write_word(struct uhci *u, uint32_t at, uint32_t word)
 
 /* ---- Transactions ------------------------------------------------------------------------------- */
 
-/* Whoever hears that address: at a port that is enabled and neither reset nor suspended. -1: nobody. */
-static int listener(const struct uhci *u, unsigned addr)
+/* Whoever hears that address: at a port that is enabled and neither reset nor suspended, or below a hub there. NULL: nobody. */
+static struct usb_device *listener(struct uhci *u, unsigned addr, struct usb_pipe **pipe)
 {
 	for (unsigned port = 0; port < UHCI_PORTS; port++) {
-		if (u->at[port] && u->pipe[port].addr == addr &&
-		    (u->portsc[port] & (PORTSC_PED | PORTSC_PR | PORTSC_SUSPEND)) == PORTSC_PED)
-			return (int)port;
+		struct usb_device *d = u->at[port];
+
+		if (!d ||
+		    (u->portsc[port] & (PORTSC_PED | PORTSC_PR | PORTSC_SUSPEND)) != PORTSC_PED)
+			continue;
+		*pipe = &u->pipe[port];
+		if ((*pipe)->addr == addr)
+			return d;
+		d = d->ops->find ? d->ops->find(d, addr, pipe) : NULL;
+		if (d)
+			return d;
 	}
-	return -1;
+	return NULL;
 }
 
 /* Bytes that were moved, or USB_NAK and so on. A halted controller means that its memory is not there. */
 static int transact(struct uhci *u, const struct td *t, uint8_t pid, unsigned len)
 {
 	uint8_t data[LEN_MAX + 1];
-	int port = listener(u, t->token >> 8 & 127), n;
+	struct usb_pipe *pipe = NULL;
+	struct usb_device *d = listener(u, t->token >> 8 & 127, &pipe);
+	int n;
 
-	if (port < 0)
+	if (!d)
 		return USB_TIMEOUT;
 	if (pid != USB_PID_IN && len && mem_read(u->mem, t->buffer, data, len)) {
 		uhci_halt(u, USBSTS_HSE);
 		return USB_TIMEOUT;
 	}
-	n = usb_pipe_token(&u->pipe[port], u->at[port], pid, t->token >> 15 & 15, data, len);
+	n = usb_pipe_token(pipe, d, pid, t->token >> 15 & 15, data, len);
 	if (pid == USB_PID_IN && n > 0 && mem_write(u->mem, t->buffer, data, (unsigned)n)) {
 		uhci_halt(u, USBSTS_HSE);
 		return USB_TIMEOUT;

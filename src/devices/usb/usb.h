@@ -28,6 +28,7 @@ struct usb_setup {
 #define USB_CONTROL_MAX 1024u
 
 struct usb_device;
+struct usb_pipe;
 
 struct usb_device_ops {
 	/* The bus is reset: default state. */
@@ -39,6 +40,10 @@ struct usb_device_ops {
 	int (*control)(struct usb_device *d, const struct usb_setup *s, uint8_t *data);
 	/* An interrupt endpoint is asked: bytes, USB_NAK, USB_STALL, USB_BABBLE. */
 	int (*in)(struct usb_device *d, unsigned ep, uint8_t *data, unsigned len);
+	/* Of a hub: what is at that port, from 1 on, if packets reach it, or NULL. Others have none. */
+	struct usb_device *(*child)(struct usb_device *d, unsigned port);
+	/* Of a hub: where the device below that has this address keeps it, for controllers that send packets. */
+	struct usb_device *(*find)(struct usb_device *d, unsigned addr, struct usb_pipe **pipe);
 };
 
 struct usb_device {

@@ -19,20 +19,7 @@
 #define IDLE_UNIT_NS 4000000ull
 
 /* bmRequestType << 8 | bRequest */
-#define GET_STATUS_DEVICE 0x8000u
-#define GET_STATUS_INTERFACE 0x8100u
-#define GET_STATUS_ENDPOINT 0x8200u
-#define CLEAR_FEATURE_DEVICE 0x0001u
-#define SET_FEATURE_DEVICE 0x0003u
-#define CLEAR_FEATURE_ENDPOINT 0x0201u
-#define SET_FEATURE_ENDPOINT 0x0203u
-#define SET_ADDRESS 0x0005u
-#define GET_DESCRIPTOR 0x8006u
 #define GET_DESCRIPTOR_INTERFACE 0x8106u
-#define GET_CONFIGURATION 0x8008u
-#define SET_CONFIGURATION 0x0009u
-#define GET_INTERFACE 0x810au
-#define SET_INTERFACE 0x010bu
 #define HID_GET_REPORT 0xa101u
 #define HID_GET_IDLE 0xa102u
 #define HID_GET_PROTOCOL 0xa103u
@@ -40,12 +27,10 @@
 #define HID_SET_IDLE 0x210au
 #define HID_SET_PROTOCOL 0x210bu
 
-#define DESC_DEVICE 1u
-#define DESC_CONFIG 2u
-#define DESC_STRING 3u
-#define DESC_QUALIFIER 6u
 #define DESC_HID 0x21u
 #define DESC_REPORT 0x22u
+
+#define CLASS 0x20u /* bmRequestType: one of the class */
 
 #define REPORT_INPUT 1u
 #define REPORT_OUTPUT 2u
@@ -53,17 +38,6 @@
 #define CONFIG_BYTES 34u
 #define HID_AT 18u
 #define HID_BYTES 9u
-
-/* clang-format off */
-static const uint8_t device_desc[] = {
-	18, DESC_DEVICE, 0x00, 0x02, /* USB 2.0 */
-	0, 0, 0, 64,                 /* class by interface; packets of 64 */
-	0x27, 0x06, 0x01, 0x00,      /* 0627:0001, as QEMU's */
-	0x00, 0x00, 1, 2, 3, 1,      /* strings; one configuration */
-};
-
-static const uint8_t qualifier_desc[] = {10, DESC_QUALIFIER, 0x00, 0x02, 0, 0, 0, 64, 1, 0};
-/* clang-format on */
 
 static struct usb_hid *of(struct usb_device *d)
 {
@@ -74,7 +48,7 @@ static struct usb_hid *of(struct usb_device *d)
 
 static void set_due(struct usb_hid *h)
 {
-	if (!h->idle || !h->config) {
+	if (!h->idle || !h->std.config) {
 		h->due_ns = 0;
 		io_timer_cancel(&h->timer);
 		return;
@@ -87,7 +61,7 @@ static void on_timer(void *opaque)
 {
 	struct usb_hid *h = opaque;
 
-	if (h->config && h->due_ns)
+	if (h->std.config && h->due_ns)
 		usb_ready(&h->usb);
 }
 
@@ -111,20 +85,20 @@ static void hid_sync(void *opaque)
 {
 	struct usb_hid *h = opaque;
 
-	if (h->changed && h->config)
+	if (h->changed && h->std.config)
 		usb_ready(&h->usb);
 }
 
 static bool hid_active(void *opaque)
 {
-	return ((const struct usb_hid *)opaque)->config;
+	return ((const struct usb_hid *)opaque)->std.config;
 }
 
 static bool hid_is_idle(void *opaque)
 {
 	const struct usb_hid *h = opaque;
 
-	return !h->changed || !h->config;
+	return !h->changed || !h->std.config;
 }
 
 static int hid_in(struct usb_device *d, unsigned ep, uint8_t *data, unsigned len)
@@ -133,7 +107,7 @@ static int hid_in(struct usb_device *d, unsigned ep, uint8_t *data, unsigned len
 	uint8_t now[USB_HID_REPORT_MAX] = {0};
 	unsigned n;
 
-	if (ep != 1 || !h->config || h->halted)
+	if (ep != 1 || !h->std.config || h->std.halted)
 		return USB_STALL;
 	if (!is_due(h))
 		return USB_NAK;
@@ -147,35 +121,6 @@ static int hid_in(struct usb_device *d, unsigned ep, uint8_t *data, unsigned len
 
 /* ---- Descriptors --------------------------------------------------------------------------------- */
 
-static int give(const struct usb_setup *s, uint8_t *data, const void *from, size_t len)
-{
-	size_t n = min_u64(len, s->length);
-
-	memcpy(data, from, n);
-	return (int)n;
-}
-
-/* Descriptors of strings: UTF-16. */
-static int string(const struct usb_hid *h, const struct usb_setup *s, uint8_t *data)
-{
-	const char *const text[] = {NULL, "Lodge", h->kind->product, "1"};
-	static const uint8_t languages[] = {4, DESC_STRING, 0x09, 0x04};
-	unsigned n = s->value & 0xff;
-	uint8_t out[64] = {0};
-	size_t len;
-
-	if (!n)
-		return give(s, data, languages, sizeof(languages));
-	if (n >= ARRAY_SIZE(text))
-		return USB_STALL;
-	len = min_u64(strlen(text[n]), sizeof(out) / 2 - 1);
-	out[0] = (uint8_t)(2 + 2 * len);
-	out[1] = DESC_STRING;
-	for (size_t i = 0; i < len; i++)
-		out[2 + 2 * i] = (uint8_t)text[n][i];
-	return give(s, data, out, out[0]);
-}
-
 static void config_desc(const struct usb_hid *h, uint8_t out[CONFIG_BYTES])
 {
 	const struct usb_hid_kind *k = h->kind;
@@ -183,7 +128,7 @@ static void config_desc(const struct usb_hid *h, uint8_t out[CONFIG_BYTES])
 	const uint8_t interval = 4;
 	/* clang-format off */
 	const uint8_t desc[CONFIG_BYTES] = {
-		9, DESC_CONFIG, CONFIG_BYTES, 0, 1, 1, 0, 0xa0, 50, /* one interface; remote wake-up; 100 mA */
+		9, USB_DESC_CONFIG, CONFIG_BYTES, 0, 1, 1, 0, 0xa0, 50, /* one interface; remote wake-up; 100 mA */
 		9, 4, 0, 0, 1, 3, k->subclass, k->protocol, 0,      /* HID */
 		HID_BYTES, DESC_HID, 0x11, 0x01, 0, 1, DESC_REPORT, (uint8_t)k->report_desc_len, 0,
 		7, 5, 0x81, 3, USB_HID_REPORT_MAX, 0, interval,     /* endpoint 1 IN, interrupt */
@@ -193,72 +138,19 @@ static void config_desc(const struct usb_hid *h, uint8_t out[CONFIG_BYTES])
 	memcpy(out, desc, sizeof(desc));
 }
 
-static int descriptor(const struct usb_hid *h, const struct usb_setup *s, uint8_t *data)
-{
-	uint8_t config[CONFIG_BYTES];
-
-	switch (s->value >> 8) {
-	case DESC_DEVICE:
-		return give(s, data, device_desc, sizeof(device_desc));
-	case DESC_CONFIG:
-		config_desc(h, config);
-		return s->value & 0xff ? USB_STALL : give(s, data, config, sizeof(config));
-	case DESC_STRING:
-		return string(h, s, data);
-	case DESC_QUALIFIER: /* one that is fast could be slower */
-		return h->usb.speed == USB_HIGH
-			       ? give(s, data, qualifier_desc, sizeof(qualifier_desc))
-			       : USB_STALL;
-	default:
-		return USB_STALL;
-	}
-}
-
 static int hid_descriptor(const struct usb_hid *h, const struct usb_setup *s, uint8_t *data)
 {
 	uint8_t config[CONFIG_BYTES];
 
 	if (s->value >> 8 == DESC_REPORT)
-		return give(s, data, h->kind->report_desc, h->kind->report_desc_len);
+		return usb_give(s, data, h->kind->report_desc, h->kind->report_desc_len);
 	if (s->value >> 8 != DESC_HID)
 		return USB_STALL;
 	config_desc(h, config);
-	return give(s, data, config + HID_AT, HID_BYTES);
+	return usb_give(s, data, config + HID_AT, HID_BYTES);
 }
 
 /* ---- Requests ------------------------------------------------------------------------------------ */
-
-static int feature(struct usb_hid *h, const struct usb_setup *s, bool on)
-{
-	if (s->type == 0 && s->value == 1) /* DEVICE_REMOTE_WAKEUP */
-		h->usb.remote_wakeup = on;
-	else if (s->type == 2 && s->value == 0 && s->index == 0x81) /* ENDPOINT_HALT */
-		h->halted = on;
-	else
-		return USB_STALL;
-	return 0;
-}
-
-static int set_config(struct usb_hid *h, const struct usb_setup *s)
-{
-	if (s->value > 1)
-		return USB_STALL;
-	h->config = (uint8_t)s->value;
-	h->halted = 0;
-	set_due(h);
-	return 0;
-}
-
-static int status(const struct usb_hid *h, const struct usb_setup *s, uint8_t *data)
-{
-	uint8_t out[2] = {0};
-
-	if (s->type == 0x80)
-		out[0] = (uint8_t)(h->usb.remote_wakeup << 1);
-	else if (s->type == 0x82 && s->index == 0x81)
-		out[0] = h->halted;
-	return give(s, data, out, sizeof(out));
-}
 
 static int get_report(struct usb_hid *h, const struct usb_setup *s, uint8_t *data)
 {
@@ -266,7 +158,7 @@ static int get_report(struct usb_hid *h, const struct usb_setup *s, uint8_t *dat
 
 	if (s->value >> 8 != REPORT_INPUT)
 		return USB_STALL;
-	return give(s, data, now, report(h, now));
+	return usb_give(s, data, now, report(h, now));
 }
 
 static int set_report(struct usb_hid *h, const struct usb_setup *s, const uint8_t *data)
@@ -280,19 +172,19 @@ static int set_report(struct usb_hid *h, const struct usb_setup *s, const uint8_
 /* The requests of its class. */
 static int class_control(struct usb_hid *h, const struct usb_setup *s, uint8_t *data)
 {
-	switch ((unsigned)s->type << 8 | s->request) {
+	switch (usb_request(s)) {
 	case HID_GET_REPORT:
 		return get_report(h, s, data);
 	case HID_SET_REPORT:
 		return set_report(h, s, data);
 	case HID_GET_IDLE:
-		return give(s, data, &h->idle, 1);
+		return usb_give(s, data, &h->idle, 1);
 	case HID_SET_IDLE:
 		h->idle = (uint8_t)(s->value >> 8);
 		set_due(h);
 		return 0;
 	case HID_GET_PROTOCOL:
-		return h->kind->subclass ? give(s, data, &h->protocol, 1) : USB_STALL;
+		return h->kind->subclass ? usb_give(s, data, &h->protocol, 1) : USB_STALL;
 	case HID_SET_PROTOCOL:
 		if (!h->kind->subclass || s->value > 1)
 			return USB_STALL;
@@ -306,35 +198,19 @@ static int class_control(struct usb_hid *h, const struct usb_setup *s, uint8_t *
 static int hid_control(struct usb_device *d, const struct usb_setup *s, uint8_t *data)
 {
 	struct usb_hid *h = of(d);
+	uint8_t config[CONFIG_BYTES];
+	bool configured;
+	int r;
 
-	switch ((unsigned)s->type << 8 | s->request) {
-	case GET_STATUS_DEVICE:
-	case GET_STATUS_INTERFACE:
-	case GET_STATUS_ENDPOINT:
-		return status(h, s, data);
-	case CLEAR_FEATURE_DEVICE:
-	case CLEAR_FEATURE_ENDPOINT:
-		return feature(h, s, false);
-	case SET_FEATURE_DEVICE:
-	case SET_FEATURE_ENDPOINT:
-		return feature(h, s, true);
-	case SET_ADDRESS: /* the controller's */
-		return 0;
-	case GET_DESCRIPTOR:
-		return descriptor(h, s, data);
-	case GET_DESCRIPTOR_INTERFACE:
+	if (usb_request(s) == GET_DESCRIPTOR_INTERFACE)
 		return hid_descriptor(h, s, data);
-	case GET_CONFIGURATION:
-		return give(s, data, &h->config, 1);
-	case SET_CONFIGURATION:
-		return set_config(h, s);
-	case GET_INTERFACE:
-		return give(s, data, "", 1);
-	case SET_INTERFACE:
-		return s->value ? USB_STALL : 0;
-	default:
+	if (s->type & CLASS)
 		return class_control(h, s, data);
-	}
+	config_desc(h, config);
+	r = usb_std_control(&h->std, d, s, data, config, sizeof(config), &configured);
+	if (configured)
+		set_due(h);
+	return r;
 }
 
 /* ---- Life --------------------------------------------------------------------------------------- */
@@ -343,7 +219,7 @@ static void bus_reset(struct usb_device *d)
 {
 	struct usb_hid *h = of(d);
 
-	h->config = h->idle = h->halted = h->usb.remote_wakeup = 0;
+	h->std.config = h->idle = h->std.halted = h->usb.remote_wakeup = 0;
 	h->protocol = 1;
 	set_due(h);
 }
@@ -356,8 +232,7 @@ void usb_hid_reset(struct usb_hid *h)
 
 int usb_hid_loaded(struct usb_hid *h)
 {
-	if (h->changed > 1 || h->config > 1 || h->halted > 1 || h->usb.remote_wakeup > 1 ||
-	    h->protocol > 1)
+	if (!usb_std_is_sound(&h->std, &h->usb) || h->changed > 1 || h->protocol > 1)
 		return -EINVAL;
 	set_due(h);
 	return 0;
@@ -376,6 +251,8 @@ void usb_hid_init(struct usb_hid *h, const struct device_class *cls,
 	h->usb.ops = &hid_ops;
 	h->usb.speed = USB_HIGH;
 	h->kind = kind;
+	/* As QEMU's. */
+	h->std = (struct usb_std){.product = kind->product, .vendor = 0x0627, .id = 0x0001};
 	h->protocol = 1;
 	h->sink.opaque = h;
 	h->sink.sync = hid_sync;

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "devices/usb/usb.h"
+#include "devices/usb/usb_std.h"
 #include "input/input.h"
 #include "io/loop.h"
 
@@ -32,11 +32,12 @@ struct usb_hid_kind {
 struct usb_hid {
 	struct usb_device usb; /* first */
 	struct input_sink sink;
+	struct usb_std std;
 	const struct usb_hid_kind *kind;
 	struct io_timer timer;
 	/* Saved, by USB_HID_STATE_FIELDS. */
 	uint8_t changed; /* a report is due: something happened since the last */
-	uint8_t config, idle, halted;
+	uint8_t idle;
 	uint8_t protocol; /* 0: boot, 1: report */
 	/* When one is due though nothing happened; 0: never. Counts anew in a machine that was saved. */
 	uint64_t due_ns;
@@ -49,11 +50,12 @@ struct usb_hid {
 		.since = (v)                                                              \
 	}
 /* Saved-state fields of a struct whose usb_hid member is `m`; the class has version 2 at least. */
-#define USB_HID_STATE_FIELDS(type, m)                                                             \
-	USB_HID_FIELD(type, m.changed, "changed", 1), USB_HID_FIELD(type, m.config, "config", 1), \
-		USB_HID_FIELD(type, m.idle, "idle", 1),                                           \
-		USB_HID_FIELD(type, m.halted, "halted", 1),                                       \
-		USB_HID_FIELD(type, m.usb.remote_wakeup, "remote_wakeup", 1),                     \
+#define USB_HID_STATE_FIELDS(type, m)                                         \
+	USB_HID_FIELD(type, m.changed, "changed", 1),                         \
+		USB_HID_FIELD(type, m.std.config, "config", 1),               \
+		USB_HID_FIELD(type, m.idle, "idle", 1),                       \
+		USB_HID_FIELD(type, m.std.halted, "halted", 1),               \
+		USB_HID_FIELD(type, m.usb.remote_wakeup, "remote_wakeup", 1), \
 		USB_HID_FIELD(type, m.protocol, "protocol", 2)
 
 /* A new device, all zeros: `kind` is borrowed. The sink's name, can and event are the device's to set. */

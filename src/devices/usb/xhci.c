@@ -2,7 +2,7 @@
 /*
  * xHCI: registers, ports, life.
  * Source: xHCI 1.1 §5 (registers), §4.19 (ports), §7 (extended capabilities). Table: docs/devices/xhci.md.
- * Saved state: version 1. Threads: with the VM lock held.
+ * Saved state: version 2. Threads: with the VM lock held.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -74,10 +74,16 @@ static void set_link(struct xhci *x, unsigned port, unsigned state)
 	x->portsc[port] = (x->portsc[port] & ~PORTSC_PLS) | state << 5;
 }
 
-bool xhci_port_open(const struct xhci *x, unsigned port)
+struct usb_device *xhci_device_at(const struct xhci *x, unsigned port, uint32_t route)
 {
-	return port >= 1 && port <= XHCI_USB2_PORTS && x->portsc[port - 1] & PORTSC_PED &&
-	       !(x->portsc[port - 1] & PORTSC_PLS);
+	struct usb_device *d = NULL;
+
+	if (port >= 1 && port <= XHCI_USB2_PORTS && x->portsc[port - 1] & PORTSC_PED &&
+	    !(x->portsc[port - 1] & PORTSC_PLS))
+		d = x->at[port - 1];
+	for (; d && route; route >>= 4)
+		d = d->ops->child ? d->ops->child(d, route & 15) : NULL;
+	return d;
 }
 
 /* Something happened at a port: the guest hears once until it has taken that back. */
@@ -486,7 +492,8 @@ static int xhci_post_load(struct device *dev)
 	for (unsigned i = 0; i < XHCI_SLOTS; i++) {
 		const struct xhci_slot *s = &x->slot[i];
 
-		if (s->on > 1 || s->state > SLOT_CONFIGURED || s->port > XHCI_USB2_PORTS)
+		if (s->on > 1 || s->state > SLOT_CONFIGURED || s->port > XHCI_USB2_PORTS ||
+		    s->route > 0xfffff)
 			return -EINVAL;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(x->ep); i++) {
@@ -533,12 +540,19 @@ static const struct state_field xhci_fields[] = {
 	STATE_EACH(struct xhci, ep, data_len),
 	STATE_EACH(struct xhci, ep, data_at),
 	STATE_BUFFER(struct xhci, data),
+	{.name = "slot.route",
+	 .offset = offsetof(struct xhci, slot[0].route),
+	 .elem_size = sizeof(uint32_t),
+	 .kind = STATE_UINT,
+	 .count = XHCI_SLOTS,
+	 .stride = sizeof(struct xhci_slot),
+	 .since = 2},
 	STATE_END,
 };
 
 static const struct device_class xhci_class = {
 	.name = "qemu-xhci",
-	.version = 1,
+	.version = 2,
 	.reset = xhci_reset,
 	.fields = xhci_fields,
 	.post_load = xhci_post_load,

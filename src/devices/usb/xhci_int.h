@@ -89,6 +89,7 @@ struct xhci_ep {
 
 struct xhci_slot {
 	uint8_t on, state, port; /* port: of the root hub, from 1 on; 0: none */
+	uint32_t route;		 /* ports of the hubs behind that, four bits each */
 };
 
 struct xhci {
@@ -119,8 +120,8 @@ static inline struct xhci_ep *xhci_ep(struct xhci *x, unsigned slot, unsigned dc
 }
 
 bool xhci_running(const struct xhci *x);
-/* Does a packet reach whatever is at that port, from 1 on? */
-bool xhci_port_open(const struct xhci *x, unsigned port);
+/* The device at that port of the root hub, from 1 on, and behind it; NULL: there is none, or no packet reaches it. */
+struct usb_device *xhci_device_at(const struct xhci *x, unsigned port, uint32_t route);
 
 /* ---- xhci_ring.c -------------------------------------------------------------------------------- */
 

@@ -14,9 +14,7 @@
 
 struct usb_device *xhci_slot_device(struct xhci *x, unsigned slot)
 {
-	unsigned port = x->slot[slot - 1].port;
-
-	return port >= 1 && port <= XHCI_USB2_PORTS ? x->at[port - 1] : NULL;
+	return xhci_device_at(x, x->slot[slot - 1].port, x->slot[slot - 1].route);
 }
 
 /* `left`: bytes of the TRB that were not moved; `ed`: the event is of event data, whose length it is. */
@@ -282,7 +280,7 @@ void xhci_transfer(struct xhci *x, unsigned slot, unsigned dci)
 	struct xhci_ep *ep = xhci_ep(x, slot, dci);
 
 	if (!xhci_running(x) || !x->slot[slot - 1].on || ep->state != EP_RUNNING ||
-	    !xhci_port_open(x, x->slot[slot - 1].port))
+	    !xhci_slot_device(x, slot))
 		return;
 	if (ep->type == EP_TYPE_CONTROL)
 		control(x, slot);
