@@ -21,6 +21,7 @@
 #define GET_INTERFACE 0x810au
 #define SET_INTERFACE 0x010bu
 
+#define ATTRIBUTES 7u /* in a configuration's descriptor; bit 6: powered by itself */
 #define ENDPOINT 0x81u
 #define PACKET 64u /* of endpoint 0 */
 
@@ -94,12 +95,12 @@ static int feature(struct usb_std *u, struct usb_device *d, const struct usb_set
 }
 
 static int status(const struct usb_std *u, const struct usb_device *d, const struct usb_setup *s,
-		  uint8_t *data)
+		  uint8_t *data, uint8_t attributes)
 {
 	uint8_t out[2] = {0};
 
 	if (s->type == 0x80)
-		out[0] = (uint8_t)(d->remote_wakeup << 1);
+		out[0] = (uint8_t)(d->remote_wakeup << 1 | (attributes >> 6 & 1));
 	else if (s->type == 0x82 && s->index == ENDPOINT)
 		out[0] = u->halted;
 	return usb_give(s, data, out, sizeof(out));
@@ -113,7 +114,7 @@ int usb_std_control(struct usb_std *u, struct usb_device *d, const struct usb_se
 	case GET_STATUS_DEVICE:
 	case GET_STATUS_INTERFACE:
 	case GET_STATUS_ENDPOINT:
-		return status(u, d, s, data);
+		return status(u, d, s, data, config[ATTRIBUTES]);
 	case CLEAR_FEATURE_DEVICE:
 	case CLEAR_FEATURE_ENDPOINT:
 		return feature(u, d, s, false);

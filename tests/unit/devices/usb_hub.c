@@ -78,6 +78,9 @@ static void port_when_powered_and_reset_expect_the_device_behind_it(void **state
 	assert_int_equal(ask(0x8006, 0x0100, 0, 18, r), 18);
 	assert_int_equal(r[4], 9);
 	assert_int_equal(r[6], 0);
+	/* Powered by itself: else no hub may be behind it. */
+	assert_int_equal(ask(0x8000, 0, 0, 2, r), 2);
+	assert_int_equal(r[0], 1);
 	assert_int_equal(ask(0x0009, 1, 0, 0, NULL), 0);
 	assert_int_equal(port(3), 0);
 	assert_int_equal(d->ops->in(d, 1, r, 2), USB_NAK);
