@@ -309,6 +309,8 @@ const struct run_opt run_opts_console[] = {
 	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
 	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]",
 	 "one more device, also as a JSON object; 'help' lists them", set_device},
+	{"usb", NULL, "the PIIX3's USB controller (UHCI), usb-bus.0", run_opts_set_usb},
+	{"usbdevice", "tablet|mouse|keyboard", "the same, and such a device", run_opts_set_usbdevice},
 	{"virtfs", "local,path=FOLDER,mount_tag=TAG[,readonly=off][,security_model=MODEL]",
 	 "a folder for the guest by virtio-9p, read-only unless asked; models: none, passthrough, "
 	 "mapped-xattr",

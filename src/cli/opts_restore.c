@@ -517,7 +517,8 @@ int run_restore_said(struct run_opts *o, int argc, char **argv, struct lodge_err
 	if (!r)
 		r = split(all, (const char *const *)argv + 1, (unsigned)argc - 1, err);
 	if (!r)
-		o->said = calloc(2 * (size_t)argc + 3, sizeof(*o->said));
+		/* And what defaults add: -vga, a USB controller, a tablet. */
+		o->said = calloc(2 * (size_t)argc + 9, sizeof(*o->said));
 	for (unsigned i = 0; all && i < all->n && o->said; i++) {
 		const struct arg *a = &all->a[i];
 		const char *key = key_of(a), *val = a->val;

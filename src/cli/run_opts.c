@@ -320,6 +320,8 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 		r = default_vga(o, err);
 	if (!r)
 		r = add_vga(o, err);
+	if (!r)
+		r = run_opts_add_usb(o, err);
 	return r ? r : check(o, err);
 }
 

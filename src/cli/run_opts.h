@@ -19,6 +19,7 @@ struct run_opts {
 	struct vm_config vm;
 	struct vm_engine_wish accel; /* what -accel and -machine named */
 	bool nographic, nodefaults, no_display, vga_std, vga_virtio, vga_said;
+	bool usb; /* -usb: the PIIX3's controller */
 	struct props *vnc, *web; /* -vnc, -display vnc=; -display web=; or NULL */
 	unsigned serials;	    /* -serial options so far */
 	bool nic_said;		    /* there was a -nic or -net: no card of its own accord */
@@ -77,6 +78,13 @@ int run_opts_add(struct vm_options *list, const char *what, const char *text, co
 /* The same; `text` may be a JSON object instead. */
 int run_opts_add_json(struct vm_options *list, const char *what, const char *text,
 		      const char *implied, struct lodge_err *err) MUST_CHECK;
+
+/* ---- opts_usb.c --------------------------------------------------------------------------------- */
+
+int run_opts_set_usb(struct run_opts *o, const char *val, struct lodge_err *err);
+int run_opts_set_usbdevice(struct run_opts *o, const char *val, struct lodge_err *err);
+/* The controller of -usb, and the tablet of its own accord. Once, when all options were read. */
+int run_opts_add_usb(struct run_opts *o, struct lodge_err *err) MUST_CHECK;
 
 /* Is there such an option, with an argument? Without dashes. */
 bool run_opts_takes_value(const char *name);
