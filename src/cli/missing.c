@@ -4,7 +4,10 @@
 
 #include "cli/run_opts.h"
 
-#define DISPLAYS "this display is not there yet; -display vnc=:0 and -display web=127.0.0.1:6080 are"
+#define DISPLAYS                                                                 \
+	"this display is not there; -display sdl, -display vnc=:0 and -display " \
+	"web=127.0.0.1:6080 "                                                    \
+	"are"
 #define USB "USB is not there yet"
 #define SOUND "sound is not there yet"
 #define TABLES "firmware tables of your own are not there yet"
@@ -21,9 +24,7 @@ static const struct {
 	{"sdl", DISPLAYS},
 	{"gtk", DISPLAYS},
 	{"curses", DISPLAYS},
-	{"full-screen", DISPLAYS},
 	{"g", DISPLAYS},
-	{"k", DISPLAYS},
 	{"singlestep", "blocks are not cut into single instructions; -gdb steps"},
 	{"usb", USB},
 	{"usbdevice", USB},
