@@ -42,12 +42,13 @@ static const struct {
 
 /* ---- The library -------------------------------------------------------------------------------- */
 
-#define FUNCTIONS(X)                                                                       \
-	X(context_new)                                                                     \
-	X(context_unref) X(context_set_log_level) X(keymap_new_from_names) X(keymap_unref) \
-		X(keymap_min_keycode) X(keymap_max_keycode) X(keymap_num_levels_for_key)   \
-			X(keymap_key_get_syms_by_level) X(keymap_key_get_mods_for_level)   \
-				X(keymap_mod_get_index) X(keysym_to_utf32)
+#define FUNCTIONS(X)                                                                               \
+	X(context_new)                                                                             \
+	X(context_unref)                                                                           \
+	X(context_set_log_level) X(keymap_new_from_names) X(keymap_unref) X(keymap_min_keycode)    \
+		X(keymap_max_keycode) X(keymap_num_levels_for_key) X(keymap_key_get_syms_by_level) \
+			X(keymap_key_get_mods_for_level) X(keymap_mod_get_index)                   \
+				X(keysym_to_utf32)
 
 #define MEMBER(name) __typeof__(&xkb_##name) name;
 struct xkb {
@@ -66,6 +67,12 @@ static int load(struct xkb *x, void *so, struct lodge_err *err)
 			       "; version 1.0 or later is needed");
 	FUNCTIONS(FIND)
 	return 0;
+}
+
+/* Function keys, the keypad, Return and the like. */
+static bool is_same_everywhere(uint32_t sym)
+{
+	return sym >= 0xff00 && sym <= 0xffff;
 }
 
 /* ---- Reading a layout --------------------------------------------------------------------------- */
@@ -101,7 +108,8 @@ static void read_key(struct input_layout *l, const struct xkb *x, xkb_keycode_t 
 		    !held_for(x, code, i, &e.held))
 			continue;
 		e.sym = syms[0];
-		e.ucs = x->keysym_to_utf32(e.sym);
+		/* The keypad's characters are others', too. */
+		e.ucs = is_same_everywhere(e.sym) ? 0 : x->keysym_to_utf32(e.sym);
 		l->entry[l->n++] = e;
 	}
 }
@@ -240,7 +248,12 @@ static uint32_t ucs_of(uint32_t sym)
 	return sym >= 0x20 && sym < 0x100 ? sym : 0;
 }
 
-/* The one for which least is held. */
+/* The one for which least is held; the key that only some keyboards have, beside the left Shift, comes last. */
+static unsigned cost(const struct entry *e)
+{
+	return e->held + (e->key == INPUT_KEY_less ? 4u : 0u);
+}
+
 static const struct entry *find(const struct input_layout *l, uint32_t sym, uint32_t ucs)
 {
 	const struct entry *best = NULL;
@@ -248,7 +261,7 @@ static const struct entry *find(const struct input_layout *l, uint32_t sym, uint
 	for (unsigned i = 0; i < l->n; i++) {
 		const struct entry *e = &l->entry[i];
 
-		if ((e->sym == sym || (ucs && e->ucs == ucs)) && (!best || e->held < best->held))
+		if ((e->sym == sym || (ucs && e->ucs == ucs)) && (!best || cost(e) < cost(best)))
 			best = e;
 	}
 	return best;
@@ -269,12 +282,13 @@ enum input_key input_layout_key(const struct input_layout *l, uint32_t sym)
 	const struct entry *e;
 
 	/* Keys that write nothing are where they are on every keyboard. */
-	if (l->us || !sym || (sym >= 0xff00 && sym <= 0xffff))
+	if (l->us || !sym || is_same_everywhere(sym))
 		return input_key_of_keysym(sym);
 	e = find(l, sym, ucs);
 	if (!e && dead_of(ucs))
 		e = find(l, dead_of(ucs), 0);
-	if (!e && !ucs)
+	/* Latin letters of a keyboard that also has others: where most have them. */
+	if (!e && ucs < 0x80)
 		return input_key_of_keysym(sym);
 	return e ? (enum input_key)e->key : INPUT_KEY_unmapped;
 }

@@ -34,16 +34,20 @@
 /* SDL tells of a lost focus when some time has passed, and has to be called for that. */
 #define LINGER_NS (400 * 1000000ull)
 #define LINGER_MS 50
+#define FULL_NS (200 * 1000000ull)
 #define WHEEL_MAX 16
 
 #define FUNCTIONS(X)                                                                           \
 	X(Init)                                                                                \
-	X(SetHint) X(GetError) X(CreateWindow) X(GetWindowWMInfo) X(GetWindowSurface)          \
-		X(UpdateWindowSurfaceRects) X(FillRect) X(SetWindowTitle) X(SetWindowSize)     \
-			X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab)         \
-				X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) X(ShowCursor) \
-					X(PollEvent) X(GetModState) X(GetDisplayUsableBounds)  \
-						X(GetWindowDisplayIndex) X(StopTextInput)
+	X(SetHint)                                                                             \
+	X(GetError)                                                                            \
+	X(CreateWindow)                                                                        \
+	X(GetWindowWMInfo) X(GetWindowSurface) X(UpdateWindowSurfaceRects) X(FillRect)         \
+		X(SetWindowTitle) X(SetWindowSize) X(GetWindowFlags) X(SetWindowFullscreen)    \
+			X(SetWindowMouseGrab) X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) \
+				X(ShowCursor) X(PollEvent) X(GetModState)                      \
+					X(GetDisplayUsableBounds) X(GetWindowDisplayIndex)     \
+						X(StopTextInput)
 
 /* What is used of the library. */
 #define MEMBER(name) __typeof__(&SDL_##name) name;
@@ -71,6 +75,7 @@ static struct {
 	bool key[INPUT_KEYS]; /* those that the guest was told of */
 	char state[sizeof(((struct vnc_msg *)0)->text)];
 	uint64_t linger_ns;
+	uint64_t full_ns; /* when it gets as large as the screen; 0: it does not by itself */
 } w;
 
 /* ---- To the VM ---------------------------------------------------------------------------------- */
@@ -138,6 +143,21 @@ static void grab(bool on)
 	set_title();
 }
 
+/* As large as the picture; smaller, in its shape, where the screen is. */
+static void fit_window(void)
+{
+	struct vnc_scale s = {.w = w.seen.width, .h = w.seen.height};
+	int screen = sdl.GetWindowDisplayIndex(w.win);
+	SDL_Rect room;
+
+	if (w.full || (sdl.GetWindowFlags(w.win) & SDL_WINDOW_MAXIMIZED))
+		return;
+	if (!sdl.GetDisplayUsableBounds(screen < 0 ? 0 : screen, &room) && room.w > 0 &&
+	    room.h > 0 && ((uint32_t)room.w < s.w || (uint32_t)room.h < s.h))
+		vnc_scale_fit(&s, s.w, s.h, (uint32_t)room.w, (uint32_t)room.h);
+	sdl.SetWindowSize(w.win, (int)s.w, (int)s.h);
+}
+
 /* An absolute pointer is the guest's, which draws it. */
 static void set_cursor(void)
 {
@@ -160,22 +180,10 @@ static void set_full(bool on)
 {
 	w.full = on;
 	sdl.SetWindowFullscreen(w.win, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+	/* The mode may have changed meanwhile; and without a window manager SDL keeps the large size. */
+	fit_window();
+	w.all = true;
 	grab(on);
-}
-
-/* As large as the picture; smaller, in its shape, where the screen is. */
-static void fit_window(void)
-{
-	struct vnc_scale s = {.w = w.seen.width, .h = w.seen.height};
-	int screen = sdl.GetWindowDisplayIndex(w.win);
-	SDL_Rect room;
-
-	if (w.full || (sdl.GetWindowFlags(w.win) & SDL_WINDOW_MAXIMIZED))
-		return;
-	if (!sdl.GetDisplayUsableBounds(screen < 0 ? 0 : screen, &room) && room.w > 0 &&
-	    room.h > 0 && ((uint32_t)room.w < s.w || (uint32_t)room.h < s.h))
-		vnc_scale_fit(&s, s.w, s.h, (uint32_t)room.w, (uint32_t)room.h);
-	sdl.SetWindowSize(w.win, (int)s.w, (int)s.h);
 }
 
 /* ---- The picture -------------------------------------------------------------------------------- */
@@ -449,7 +457,7 @@ static bool take_events(void)
 		on_event(&e);
 	}
 	flush_moves();
-	if (n)
+	if (n || w.full_ns)
 		w.linger_ns = clock_mono_ns() + LINGER_NS;
 	return n == EVENTS_MAX;
 }
@@ -484,6 +492,10 @@ static void turn(void)
 
 	/* Drawing reads events into Xlib's row, of which poll() knows nothing: events come last. */
 	do {
+		if (w.full_ns && clock_mono_ns() > w.full_ns) {
+			w.full_ns = 0;
+			set_full(true);
+		}
 		if (w.visible && (w.changed || w.all))
 			draw();
 		more = take_events();
@@ -515,7 +527,7 @@ static void load(void)
 	*(void **)&sdl.name = dlsym(so, "SDL_" #name);                                      \
 	if (!sdl.name)                                                                      \
 		refuse("the host's SDL 2 has no SDL_" #name "; version 2.0.18 or later is " \
-							    "needed");
+		       "needed");
 	FUNCTIONS(FIND)
 	*(void **)&sdl.connection = dlsym(x11, "XConnectionNumber");
 	if (!sdl.connection)
@@ -570,13 +582,18 @@ void vnc_window_run(void)
 	load();
 	open_window();
 	set_title();
+	/* Cursors come from files, which are looked for when they are first used. */
+	sdl.SetRelativeMouseMode(SDL_TRUE);
+	sdl.SetRelativeMouseMode(SDL_FALSE);
+	set_cursor();
 	if (vnc_confine_window(&err))
 		refuse(err.msg);
 	vnc_helper_ready(0, "");
 	w.all = true;
 	show(true);
+	/* SDL makes nothing of that before the X server and it have agreed that the window is there. */
 	if (w.setup.window.full_screen)
-		set_full(true);
+		w.full_ns = clock_mono_ns() + FULL_NS;
 	for (;;)
 		turn();
 }

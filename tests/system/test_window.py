@@ -33,6 +33,14 @@ def x(tmp_path):
         yield server
 
 
+@pytest.fixture
+def desktop(tmp_path):
+    d = tmp_path / "x"
+    d.mkdir()
+    with Xserver(d, manager=True) as server:
+        yield server
+
+
 class Machine:
     def __init__(self, tmp_path, x, *args, display="sdl"):
         self.log, self.x = tmp_path / "log", x
@@ -160,9 +168,11 @@ def test_window_when_the_mode_changes_expect_its_size_and_when_a_person_sizes_it
         until_same(m, tmp_path)
 
 
-def test_window_when_it_is_full_screen_expect_all_of_the_screen(x, tmp_path):
+def test_window_when_it_is_full_screen_expect_all_of_the_screen(desktop, tmp_path):
+    x = desktop
     with Machine(tmp_path, x, *GRUB) as m:
         wait_text("Press enter to boot")
+        until_same(m, tmp_path)
         x.do("key", "ctrl+alt+f")
         end = time.monotonic() + WAIT
         # 1280 by 711 in the middle.
@@ -181,7 +191,8 @@ def test_window_when_it_is_full_screen_expect_all_of_the_screen(x, tmp_path):
         wait_text("Press enter to boot")
 
 
-def test_option_full_screen_when_given_expect_it_so_at_once(x, tmp_path):
+def test_option_full_screen_when_given_expect_it_so_at_once(desktop, tmp_path):
+    x = desktop
     with Machine(tmp_path, x, "-S", "-full-screen") as m:
         end = time.monotonic() + WAIT
         while x.geometry(m.window) != (0, 0, 1280, 1024):

@@ -11,11 +11,13 @@ TIMEOUT = 60
 
 
 class Xserver:
-    def __init__(self, folder, width=1280, height=1024):
+    def __init__(self, folder, width=1280, height=1024, manager=False):
+        """manager: with a window manager (openbox)."""
         self.size = width, height
         self.folder = str(folder)
+        self.manager = manager
         self.args = ["Xvfb", "-screen", "0", "%dx%dx24" % (width, height), "-fbdir", self.folder,
-                     "-nolisten", "tcp", "-noreset"]
+                     "-nolisten", "tcp", "-noreset", "-nocursor"]
 
     def __enter__(self):
         r, w = os.pipe()
@@ -28,9 +30,20 @@ class Xserver:
         assert self.display != ":"
         self.env = {**os.environ, "DISPLAY": self.display}
         self.env.pop("XAUTHORITY", None)
+        if self.manager:
+            self.manager = subprocess.Popen(["openbox"], env={**self.env, "HOME": self.folder},
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL)
+            end = time.monotonic() + TIMEOUT
+            while not self.do("get_desktop", ok=False):
+                assert time.monotonic() < end
+                time.sleep(0.05)
         return self
 
     def __exit__(self, *_):
+        if self.manager:
+            self.manager.terminate()
+            self.manager.wait(TIMEOUT)
         self.child.terminate()
         self.child.wait(TIMEOUT)
 

@@ -99,7 +99,8 @@ static void layout_when_named_as_qemu_does_expect_it_there(void **state)
 		struct input_layout *l = layout(names[i]);
 
 		assert_int_equal(input_layout_key(l, 0xff1b), INPUT_KEY_esc);
-		assert_true(input_layout_key(l, '1') != INPUT_KEY_unmapped || !strcmp(names[i], "ar"));
+		assert_int_not_equal(input_layout_key(l, '1'), INPUT_KEY_unmapped);
+		assert_int_not_equal(input_layout_key(l, 'a'), INPUT_KEY_unmapped);
 		input_layout_free(l);
 	}
 }
