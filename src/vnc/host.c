@@ -43,10 +43,11 @@
 
 enum { NET, WINDOW, HELPERS };
 
-/* A helper process; the socket is -1 when there is none, or none any more. */
+/* A helper process; the socket is -1 when there is none. It stays open until the end: monitors write to it. */
 struct vnc_peer {
 	pid_t pid;
 	int sock;
+	_Atomic bool lives;
 };
 
 struct vnc {
@@ -65,7 +66,6 @@ struct vnc {
 	bool started;
 	_Atomic bool stop;
 	_Atomic uint32_t lookers; /* of told, for vnc_info() */
-	_Atomic bool running;	  /* the helper for viewers lives */
 	/* the thread's */
 	struct vnc_told told;
 	struct display_picture pic;
@@ -81,7 +81,7 @@ struct vnc {
 static bool tell(struct vnc *v, unsigned helper, const struct vnc_msg *m)
 {
 	/* A helper that does not read has a frame to read about anyway. */
-	return v->peer[helper].sock >= 0 &&
+	return atomic_load(&v->peer[helper].lives) &&
 	       send(v->peer[helper].sock, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*m);
 }
 
@@ -91,7 +91,7 @@ static void tell_state(struct vnc *v, uint64_t now)
 	const struct vnc_screen *s = v->screen;
 	struct vnc_msg m = {.kind = VNC_STATE};
 
-	if (v->peer[WINDOW].sock < 0 || !s->state || now - v->state_ns < STATE_NS)
+	if (!atomic_load(&v->peer[WINDOW].lives) || !s->state || now - v->state_ns < STATE_NS)
 		return;
 	v->state_ns = now;
 	m.value = s->absolute(s->opaque);
@@ -136,12 +136,9 @@ static void lost(struct vnc *v, unsigned helper)
 		"the machine goes on without a window"};
 	int status = 0;
 
-	close(v->peer[helper].sock);
-	v->peer[helper].sock = -1;
+	atomic_store(&v->peer[helper].lives, false);
 	waitpid(v->peer[helper].pid, &status, 0);
 	v->peer[helper].pid = 0;
-	if (helper == NET)
-		atomic_store(&v->running, false);
 	vnc_told_gone(&v->told, helper == WINDOW, v->screen);
 	atomic_store(&v->lookers, v->told.lookers);
 	if (atomic_load(&v->stop))
@@ -180,13 +177,19 @@ static bool read_messages(struct vnc *v, unsigned helper)
 	return true;
 }
 
+/* -1, which poll() leaves out: it does not live. */
+static int sock_of(const struct vnc *v, unsigned helper)
+{
+	return atomic_load(&v->peer[helper].lives) ? v->peer[helper].sock : -1;
+}
+
 static void *run(void *opaque)
 {
 	struct vnc *v = opaque;
 
 	while (!atomic_load(&v->stop)) {
-		struct pollfd p[3] = {{.fd = v->peer[NET].sock, .events = POLLIN},
-				      {.fd = v->peer[WINDOW].sock, .events = POLLIN},
+		struct pollfd p[3] = {{.fd = sock_of(v, NET), .events = POLLIN},
+				      {.fd = sock_of(v, WINDOW), .events = POLLIN},
 				      {.fd = v->wake, .events = POLLIN}};
 		bool looked_at = vnc_told_looked_at(&v->told);
 		uint64_t now = clock_mono_ns();
@@ -337,6 +340,7 @@ static int start_helper(struct vnc *v, unsigned helper, const char *what, struct
 	    m.kind != VNC_READY)
 		return err_set(err, -EIO, "the %s does not start", what);
 	m.text[sizeof(m.text) - 1] = '\0';
+	atomic_store(&peer->lives, !m.x);
 	return m.x ? err_set(err, -EINVAL, "%s", m.text) : 0;
 }
 
@@ -349,10 +353,8 @@ static int start_helpers(struct vnc *v, bool window, struct lodge_err *err)
 	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->wake < 0)
 		return err_set(err, -errno, "cannot start a display: %s", strerror(errno));
-	if (v->setup.vnc || v->setup.web) {
+	if (v->setup.vnc || v->setup.web)
 		r = start_helper(v, NET, "VNC process", err);
-		atomic_store(&v->running, !r);
-	}
 	for (unsigned i = 0; i < 2; i++)
 		vnc_addr_given(&v->addr[i]);
 	return r || !window ? r : start_helper(v, WINDOW, "window's process", err);
@@ -537,7 +539,7 @@ void vnc_info(struct vnc *v, struct vnc_info *out)
 	*out = (struct vnc_info){
 		.vnc = v->setup.vnc,
 		.web = v->setup.web,
-		.running = atomic_load(&v->running),
+		.running = atomic_load(&v->peer[NET].lives),
 		.has_password = v->setup.has_password,
 		.auth = vnc_tls_auth_name(&v->setup),
 		.viewers = atomic_load(&v->lookers),

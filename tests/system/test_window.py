@@ -14,7 +14,7 @@ from test_usb import event, linux
 from vm import LODGE, kernel
 from xserver import Xserver
 
-WAIT = 120
+WAIT = 60
 
 
 @pytest.fixture(autouse=True)

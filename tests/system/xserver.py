@@ -10,6 +10,13 @@ import time
 TIMEOUT = 60
 
 
+# No frames around windows, which would be in the picture.
+PLAIN = """<openbox_config xmlns="http://openbox.org/3.4/rc">
+<applications><application class="*"><decor>no</decor></application></applications>
+</openbox_config>
+"""
+
+
 class Xserver:
     def __init__(self, folder, width=1280, height=1024, manager=False):
         """manager: with a window manager (openbox)."""
@@ -31,7 +38,10 @@ class Xserver:
         self.env = {**os.environ, "DISPLAY": self.display}
         self.env.pop("XAUTHORITY", None)
         if self.manager:
-            self.manager = subprocess.Popen(["openbox"], env={**self.env, "HOME": self.folder},
+            config = os.path.join(self.folder, "openbox.xml")
+            with open(config, "w") as f:
+                f.write(PLAIN)
+            self.manager = subprocess.Popen(["openbox", "--config-file", config], env={**self.env, "HOME": self.folder},
                                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                             stderr=subprocess.DEVNULL)
             end = time.monotonic() + TIMEOUT
