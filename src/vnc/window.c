@@ -31,23 +31,23 @@
 
 #define RECTS 64u
 #define EVENTS_MAX 512u
-/* SDL tells of a lost focus when some time has passed, and has to be called for that. */
+/* SDL believes in a focus when some time has passed, and has to be called for that. */
 #define LINGER_NS (400 * 1000000ull)
 #define LINGER_MS 50
 #define FULL_NS (200 * 1000000ull)
 #define WHEEL_MAX 16
 
-#define FUNCTIONS(X)                                                                           \
-	X(Init)                                                                                \
-	X(SetHint)                                                                             \
-	X(GetError)                                                                            \
-	X(CreateWindow)                                                                        \
-	X(GetWindowWMInfo) X(GetWindowSurface) X(UpdateWindowSurfaceRects) X(FillRect)         \
-		X(SetWindowTitle) X(SetWindowSize) X(GetWindowFlags) X(SetWindowFullscreen)    \
-			X(SetWindowMouseGrab) X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) \
-				X(ShowCursor) X(PollEvent) X(GetModState)                      \
-					X(GetDisplayUsableBounds) X(GetWindowDisplayIndex)     \
-						X(StopTextInput)
+#define FUNCTIONS(X)                                                                            \
+	X(Init)                                                                                 \
+	X(SetHint)                                                                              \
+	X(GetError)                                                                             \
+	X(CreateWindow)                                                                         \
+	X(GetWindowWMInfo)                                                                      \
+	X(GetWindowSurface) X(UpdateWindowSurfaceRects) X(FillRect) X(SetWindowTitle)           \
+		X(SetWindowSize) X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab) \
+			X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) X(ShowCursor)          \
+				X(PollEvent) X(GetModState) X(GetDisplayUsableBounds)           \
+					X(GetWindowDisplayIndex) X(StopTextInput)
 
 /* What is used of the library. */
 #define MEMBER(name) __typeof__(&SDL_##name) name;
@@ -457,7 +457,7 @@ static bool take_events(void)
 		on_event(&e);
 	}
 	flush_moves();
-	if (n || w.full_ns)
+	if (w.full_ns)
 		w.linger_ns = clock_mono_ns() + LINGER_NS;
 	return n == EVENTS_MAX;
 }
@@ -503,6 +503,8 @@ static void turn(void)
 	} while (more || (w.visible && (w.changed || w.all)));
 	if (poll(p, 2, clock_mono_ns() < w.linger_ns ? LINGER_MS : -1) < 0 && errno != EINTR)
 		_exit(1);
+	if (p[0].revents)
+		w.linger_ns = clock_mono_ns() + LINGER_NS;
 }
 
 /* ---- Set-up ------------------------------------------------------------------------------------- */
@@ -590,6 +592,7 @@ void vnc_window_run(void)
 		refuse(err.msg);
 	vnc_helper_ready(0, "");
 	w.all = true;
+	w.linger_ns = clock_mono_ns() + LINGER_NS;
 	show(true);
 	/* SDL makes nothing of that before the X server and it have agreed that the window is there. */
 	if (w.setup.window.full_screen)

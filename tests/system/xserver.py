@@ -12,6 +12,7 @@ TIMEOUT = 60
 
 # No frames around windows, which would be in the picture.
 PLAIN = """<openbox_config xmlns="http://openbox.org/3.4/rc">
+<theme><keepBorder>no</keepBorder></theme>
 <applications><application class="*"><decor>no</decor></application></applications>
 </openbox_config>
 """
@@ -70,7 +71,7 @@ class Xserver:
             out = self.do("search", "--onlyvisible", "--name", name, ok=False)
             if out:
                 return int(out.split()[0])
-            assert time.monotonic() < end
+            assert time.monotonic() < end, self.do("search", "--name", ".", ok=False)
             time.sleep(0.05)
 
     def title(self, window):
