@@ -104,7 +104,8 @@ void run_opts_free_display(struct run_opts *o)
 }
 
 const struct run_opt run_opts_display[] = {
-	{"display", "none|sdl[,...]|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER]",
+	{"display",
+	 "none|sdl[,...]|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER][,xterm=FOLDER]",
 	 "no display; a window (full-screen=on, window-close=off, show-cursor=on, "
 	 "grab-mod=rctrl|lshift-lctrl-lalt); for VNC viewers, as -vnc; for a browser, whose "
 	 "address is printed",

@@ -22,6 +22,11 @@ static void size(void *opaque, uint32_t width, uint32_t height)
 	vm_ctl_input_screen(opaque, width, height);
 }
 
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	(void)!vm_screen_resize(opaque, width, height, NULL);
+}
+
 /* What finds no room is lost, as on a keyboard whose buffer is full. */
 static void input(void *opaque, const struct input_event *ev, unsigned n)
 {
@@ -64,6 +69,12 @@ static const char *state(void *opaque)
 	return words[vm_ctl_state(opaque)];
 }
 
+/* Whoever is refused finds the socket closed. */
+static void console(void *opaque, int fd)
+{
+	(void)!vm_ctl_console(opaque, fd);
+}
+
 int run_display_open(struct run_display *d, const struct run_opts *o, struct vm *vm,
 		     struct lodge_err *err)
 {
@@ -91,6 +102,7 @@ int run_display_start(struct run_display *d, struct lodge_err *err)
 		.draw = draw,
 		.changed = changed,
 		.size = size,
+		.resize = vm_screen_resizes(d->vm) ? resize : NULL,
 		.input = input,
 		.power_button = power_button,
 		.reset = reset,
@@ -98,6 +110,7 @@ int run_display_start(struct run_display *d, struct lodge_err *err)
 		.absolute = absolute,
 		.state = state,
 		.layout = d->layout,
+		.console = console,
 	};
 
 	return d->vnc ? vnc_start(d->vnc, &screen, err) : 0;

@@ -18,7 +18,7 @@
 struct run_opts {
 	struct vm_config vm;
 	struct vm_engine_wish accel; /* what -accel and -machine named */
-	bool nographic, nodefaults, no_display, vga_std, vga_said;
+	bool nographic, nodefaults, no_display, vga_std, vga_virtio, vga_said;
 	struct props *vnc, *web; /* -vnc, -display vnc=; -display web=; or NULL */
 	struct props *window;	 /* -display sdl; or NULL */
 	struct props *tls;	 /* the -object of vnc's tls-creds, of `objects`; or NULL */

@@ -154,6 +154,48 @@ static void lost(struct vnc *v, unsigned helper)
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), loss[helper]);
 }
 
+/* A descriptor that came along, or -1; of those a viewer could hand over, a stream socket of this host alone is one. */
+static int take_socket(struct msghdr *h)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(h);
+	int fd, domain = 0, type = 0;
+	socklen_t dl = sizeof(domain), tl = sizeof(type);
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(fd)))
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &dl) && domain == AF_UNIX &&
+	    !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tl) && type == SOCK_STREAM)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* One message: its bytes, as recv() counts them. */
+static ssize_t read_message(struct vnc *v, unsigned helper, struct vnc_msg *m)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))]; /* the kernel closes what is more */
+	} control;
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(v->peer[helper].sock, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int fd = n > 0 ? take_socket(&h) : -1;
+
+	if (fd < 0)
+		return n;
+	if (n == (ssize_t)sizeof(*m) && m->kind == VNC_CONSOLE && helper == NET)
+		v->screen->console(v->screen->opaque, fd);
+	else
+		close(fd);
+	return n;
+}
+
 /* What has come; false when the helper is gone. */
 static bool read_messages(struct vnc *v, unsigned helper)
 {
@@ -161,7 +203,7 @@ static bool read_messages(struct vnc *v, unsigned helper)
 	struct vnc_msg m;
 
 	for (unsigned i = 0; i < MESSAGES; i++) {
-		ssize_t n = recv(v->peer[helper].sock, &m, sizeof(m), MSG_DONTWAIT);
+		ssize_t n = read_message(v, helper, &m);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
@@ -222,6 +264,7 @@ int vnc_start(struct vnc *v, const struct vnc_screen *screen, struct lodge_err *
 
 	v->screen_copy = *screen;
 	v->screen = &v->screen_copy;
+	atomic_store(&v->shared->resizes, screen->resize != NULL);
 	r = thread_create(&v->thread, THREAD_DISPLAY, "display", 0, run, v);
 	if (r)
 		return err_set(err, r, "cannot start the display's thread: %s", strerror(-r));
@@ -448,7 +491,7 @@ static int open_vnc(struct vnc *v, struct props *p, struct props *tls, struct lo
 
 static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 {
-	const char *folder = props_get(p, "novnc");
+	const char *novnc = props_get(p, "novnc"), *xterm = props_get(p, "xterm");
 	int r = vnc_addr_open(&v->addr[1], props_get(p, "web"), "-display web", 0, err);
 
 	if (r)
@@ -459,8 +502,12 @@ static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 			       "write 127.0.0.1:PORT, and 'ssh -L' brings it elsewhere",
 			       v->addr[1].text);
 	v->setup.web = true;
-	snprintf(v->setup.novnc, sizeof(v->setup.novnc), "%s",
-		 folder ? folder : "/usr/share/novnc");
+	if ((novnc && strlen(novnc) >= sizeof(v->setup.novnc)) ||
+	    (xterm && strlen(xterm) >= sizeof(v->setup.xterm)))
+		return err_set(err, -EINVAL, "-display web: a folder's path of more than %zu bytes",
+			       sizeof(v->setup.novnc) - 1);
+	snprintf(v->setup.novnc, sizeof(v->setup.novnc), "%s", novnc ? novnc : "");
+	snprintf(v->setup.xterm, sizeof(v->setup.xterm), "%s", xterm ? xterm : "");
 	for (unsigned i = 0; i < TOKENS; i++)
 		make_token(v->tokens[i], VNC_TOKEN_BYTES * 2, "0123456789abcdef", 16);
 	memcpy(v->setup.token, v->tokens[0], sizeof(v->setup.token));

@@ -35,18 +35,19 @@
 #define FD_CLIENT VNC_FD_SOCKET
 #define FD_INSIDE VNC_FD_MEMORY
 
-#define FUNCTIONS(X)                                                                               \
-	X(certificate_allocate_credentials)                                                        \
-	X(certificate_free_credentials)                                                            \
-	X(certificate_set_x509_trust_file) X(certificate_set_x509_crl_file) X(                     \
-		certificate_set_x509_key_file) X(certificate_set_known_dh_params)                  \
-		X(certificate_server_set_request) X(session_set_verify_cert2) X(                   \
-			anon_allocate_server_credentials) X(anon_set_server_known_dh_params)       \
-			X(priority_init) X(priority_set) X(credentials_set) X(init) X(deinit)      \
-				X(handshake) X(record_recv) X(record_send) X(record_check_pending) \
-					X(bye) X(strerror) X(error_is_fatal) X(transport_set_ptr)  \
-						X(transport_set_pull_function)                     \
-							X(transport_set_push_function)
+#define FUNCTIONS(X)                                                                              \
+	X(certificate_allocate_credentials)                                                       \
+	X(certificate_free_credentials)                                                           \
+	X(certificate_set_x509_trust_file)                                                        \
+	X(certificate_set_x509_crl_file) X(certificate_set_x509_key_file)                         \
+		X(certificate_set_known_dh_params) X(certificate_server_set_request)              \
+			X(session_set_verify_cert2) X(anon_allocate_server_credentials) X(        \
+				anon_set_server_known_dh_params) X(priority_init) X(priority_set) \
+				X(credentials_set) X(init) X(deinit) X(handshake) X(record_recv)  \
+					X(record_send) X(record_check_pending) X(bye) X(strerror) \
+						X(error_is_fatal) X(transport_set_ptr)            \
+							X(transport_set_pull_function)            \
+								X(transport_set_push_function)
 
 #define MEMBER(name) __typeof__(&gnutls_##name) name;
 static struct {
@@ -351,11 +352,10 @@ static void turn(void)
 
 static void __attribute__((noreturn)) run(bool password)
 {
-	struct lodge_err err;
 	unsigned minor;
 
 	signal(SIGALRM, SIG_DFL);
-	if (vnc_confine_viewer(&err))
+	if (vnc_confine_viewer())
 		_exit(VNC_EXIT_SHUT_IN);
 	alarm(HANDSHAKE_S);
 	minor = agree_with_client(password);

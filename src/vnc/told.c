@@ -176,6 +176,12 @@ bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len, bool wi
 	case VNC_POWER:
 		power(&m, screen);
 		return true;
+	case VNC_SIZE:
+		if (!screen->resize || m.x < 1 || m.y < 1 || m.x > (int32_t)DISPLAY_SIZE_MAX ||
+		    m.y > (int32_t)DISPLAY_SIZE_MAX)
+			return false;
+		screen->resize(screen->opaque, (uint32_t)m.x, (uint32_t)m.y);
+		return true;
 	case VNC_GONE:
 		let_go(t, m.slot, screen);
 		return true;

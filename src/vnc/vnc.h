@@ -25,6 +25,8 @@ struct vnc_screen {
 	int (*draw)(void *opaque, struct display_picture *pic);
 	struct display_lines (*changed)(void *opaque);
 	void (*size)(void *opaque, uint32_t width, uint32_t height);
+	/* A viewer would like another size; NULL: there is none to be had. */
+	void (*resize)(void *opaque, uint32_t width, uint32_t height);
 	/* Events that belong together. */
 	void (*input)(void *opaque, const struct input_event *ev, unsigned n);
 	void (*power_button)(void *opaque);
@@ -35,6 +37,8 @@ struct vnc_screen {
 	const char *(*state)(void *opaque);
 	/* What the keys of viewers write that say nothing else of them; NULL: a US keyboard. Borrowed. */
 	const struct input_layout *layout;
+	/* Somebody wants to be at the first serial line, by this stream socket (taken; not trusted). */
+	void (*console)(void *opaque, int fd);
 };
 
 /* What shows it: options, of which each may be NULL, borrowed. */

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "input/keys.h"
+#include "sandbox/child.h"
 #include "vnc/frame.h"
 #include "vnc/scale.h"
 #include "vnc/vnc_int.h"
@@ -37,16 +38,17 @@
 #define FULL_NS (200 * 1000000ull)
 #define WHEEL_MAX 16
 
-#define FUNCTIONS(X)                                                                            \
-	X(Init)                                                                                 \
-	X(SetHint)                                                                              \
-	X(GetError)                                                                             \
-	X(CreateWindow)                                                                         \
-	X(GetWindowWMInfo)                                                                      \
-	X(GetWindowSurface) X(UpdateWindowSurfaceRects) X(FillRect) X(SetWindowTitle)           \
-		X(SetWindowSize) X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab) \
-			X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) X(ShowCursor)          \
-				X(PollEvent) X(GetModState) X(GetDisplayUsableBounds)           \
+#define FUNCTIONS(X)                                                                   \
+	X(Init)                                                                        \
+	X(SetHint)                                                                     \
+	X(GetError)                                                                    \
+	X(CreateWindow)                                                                \
+	X(GetWindowWMInfo)                                                             \
+	X(GetWindowSurface)                                                            \
+	X(UpdateWindowSurfaceRects) X(FillRect) X(SetWindowTitle) X(SetWindowSize)     \
+		X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab)         \
+			X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) X(ShowCursor) \
+				X(PollEvent) X(GetModState) X(GetDisplayUsableBounds)  \
 					X(GetWindowDisplayIndex) X(StopTextInput)
 
 /* What is used of the library. */
@@ -575,7 +577,7 @@ void vnc_window_run(void)
 {
 	struct lodge_err err = {""};
 
-	vnc_leave_everything("lodge-window");
+	child_leave_everything(VNC_FD_WEB + 1, "lodge-window");
 	if (recv(VNC_FD_SOCKET, &w.setup, sizeof(w.setup), 0) != sizeof(w.setup))
 		_exit(1);
 	w.shared = vnc_map_shared(&err);

@@ -71,7 +71,7 @@ _lodge_run_value() {
 		compopt -o nospace 2>/dev/null
 		;;
 	-vnc | --vnc) _lodge_words ":0 unix: none" ;;
-	-vga | --vga) _lodge_words "std none" ;;
+	-vga | --vga) _lodge_words "std virtio none" ;;
 	-display | --display) _lodge_words "none sdl vnc=:0 web=127.0.0.1:6080" ;;
 	-k | --k)
 		_lodge_words "en-us en-gb de de-ch fr fr-be fr-ca fr-ch da es et fi hr hu is it ja lt lv nl no pl pt pt-br ru sl sv tr"
