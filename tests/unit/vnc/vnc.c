@@ -617,7 +617,7 @@ static void size_when_wished_expect_it_within_bounds(void **state)
 	assert_false(say(m));
 	assert_int_equal(wished[0], 1024);
 	m.y = 8192;
-	assert_false(vnc_told_message(&told, &m, sizeof(m), &fixed));
+	assert_false(vnc_told_message(&told, &m, sizeof(m), false, &fixed));
 	assert_true(say(m));
 }
 
