@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "sandbox/child.h"
+#include "vnc/tls.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_int.h"
 
@@ -55,7 +56,7 @@ static void tell(const struct vnc_msg *m)
 		_exit(0); /* the VM is gone */
 }
 
-static void answer(int error, const char *text)
+void vnc_helper_ready(int error, const char *text)
 {
 	struct vnc_msg m = {.kind = VNC_READY, .x = error};
 
@@ -80,6 +81,8 @@ become_viewer(struct helper *h, unsigned slot, int client, int wake, bool web)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, web ? "lodge-web" : "lodge-vnc");
+	if (h->setup.tls.on && !web)
+		client = vnc_tls_split(client, h->setup.has_password);
 	/* Both are above; the numbers are the listening sockets', which a viewer has not. */
 	if (dup2(client, CHILD_CLIENT) < 0 || dup2(wake, CHILD_WAKE) < 0)
 		_exit(1);
@@ -268,26 +271,32 @@ static void turn(struct helper *h)
 
 static void __attribute__((noreturn)) refuse(const struct lodge_err *err)
 {
-	answer(EINVAL, err->msg);
+	vnc_helper_ready(EINVAL, err->msg);
 	_exit(1);
+}
+
+const struct vnc_shared *vnc_map_shared(struct lodge_err *err)
+{
+	void *p = mmap(NULL, VNC_SHARED_BYTES, PROT_READ, MAP_SHARED, VNC_FD_MEMORY, 0);
+
+	if (p != MAP_FAILED)
+		return p;
+	err_set(err, -errno, "no memory for a picture of the screen: %s", strerror(errno));
+	return NULL;
 }
 
 static void __attribute__((noreturn)) helper_run(void)
 {
 	static struct helper h;
 	struct lodge_err err = {""};
-	void *p;
 
 	child_leave_everything(FIRST_FREE, "lodge-vnc");
 	if (recv(VNC_FD_SOCKET, &h.setup, sizeof(h.setup), 0) != sizeof(h.setup))
 		_exit(1);
-	p = mmap(NULL, VNC_SHARED_BYTES, PROT_READ, MAP_SHARED, VNC_FD_MEMORY, 0);
-	if (p == MAP_FAILED) {
-		err_set(&err, -errno, "no memory for a picture of the screen: %s", strerror(errno));
+	h.shared = vnc_map_shared(&err);
+	if (!h.shared || vnc_viewer_load(&err))
 		refuse(&err);
-	}
-	h.shared = p;
-	if (vnc_viewer_load(&err))
+	if (h.setup.tls.on && vnc_tls_load(&h.setup.tls, &err))
 		refuse(&err);
 	if (h.setup.web) {
 		h.web = vnc_web_new(&h.setup, &err);
@@ -296,7 +305,7 @@ static void __attribute__((noreturn)) helper_run(void)
 	}
 	if (vnc_confine_helper(&err))
 		refuse(&err);
-	answer(0, "");
+	vnc_helper_ready(0, "");
 	for (;;)
 		turn(&h);
 }
@@ -305,4 +314,6 @@ void vnc_helper_main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[1], VNC_HELPER_ROLE))
 		helper_run();
+	if (argc >= 2 && !strcmp(argv[1], VNC_WINDOW_ROLE))
+		vnc_window_run();
 }

@@ -614,10 +614,10 @@ static void every_option_when_argument_is_odd_expect_no_crash(void **state)
 	static const char *const odd[] = {",",	   "=",	   ",,", "a=,b=", "=x",
 					  "none,", "%s%n", "no", "nono",  "help,help"};
 	const struct run_opt *groups[] = {run_opts_machine, run_opts_boot, run_opts_console,
-					  run_opts_process};
+					  run_opts_display, run_opts_process};
 	char line[128];
 
-	for (unsigned g = 0; g < 4; g++) {
+	for (unsigned g = 0; g < 5; g++) {
 		for (const struct run_opt *opt = groups[g]; opt->name; opt++) {
 			if (!strcmp(opt->name, "D"))
 				continue; /* creates files */
