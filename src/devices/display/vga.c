@@ -4,7 +4,7 @@
  * Source: IBM PS/2 Hardware Interface Technical Reference, Video Subsystem; QEMU documentation,
  * docs/specs/standard-vga.rst.
  * Threads: with the VM lock held.
- * Saved state: version 1; the memory is guest memory and is saved as such.
+ * Saved state: version 2 (1 had no folded memory); the memory is guest memory and is saved as such.
  */
 #include "devices/display/vga.h"
 
@@ -24,7 +24,8 @@
 #define DISPI_PORT 0x1ceu
 #define DISPI_PORTS 4u			/* index, data at 0x1cf and 0x1d0 */
 #define BLINK_NS (NS_PER_SEC * 16 / 60) /* 16 frames of 60 Hz */
-#define REGIONS 7u
+#define REGIONS 8u
+#define REGION_FRONT 7u /* of BAR 0, while the memory is folded */
 
 struct vga {
 	struct pci_dev pci;
@@ -37,6 +38,10 @@ struct vga {
 	struct display_source source;
 	struct bus_region *region[REGIONS];
 	struct bus_shortcut late; /* writes to the window below 1 MiB */
+	uint64_t fb_base;
+	bool fb_on;
+	bool hands_off; /* the guest has used BAR 0 in this mode: not to be folded */
+	uint8_t *scratch;
 };
 
 static const struct pci_ident ident = {
@@ -48,16 +53,40 @@ static const struct pci_ident ident = {
 	.subsys = 0x1100,
 };
 
+/* BAR 0 shows the memory as it is, but for what is folded. */
+static void show_bar(struct vga *s)
+{
+	uint64_t skip = s->core.folded ? VGA_FOLD_BYTES : 0;
+	bool seen = vram_show(&s->vram, VRAM_WINDOW_BAR, s->fb_base + skip, skip,
+			      s->fb_on ? s->vram.bytes - skip : 0);
+
+	if (seen && skip)
+		bus_region_move(s->region[REGION_FRONT], s->fb_base);
+	bus_region_enable(s->region[REGION_FRONT], seen && skip);
+}
+
+static void fold(struct vga *s, bool on)
+{
+	vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, 0, 0);
+	vga_fold(&s->core, on, s->scratch);
+	vram_wrote(&s->vram, 0, VGA_FOLD_BYTES);
+	show_bar(s);
+}
+
 /* After any register was written: is the window below 1 MiB plain memory now? */
 static void update(struct vga *s)
 {
-	uint64_t at, len;
+	struct vga_linear w;
 
 	vram_log_all(&s->log);
-	if (vga_mem_linear(&s->core, &at, &len))
-		vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, at, len);
-	else
-		vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, 0, 0);
+	vga_mem_linear(&s->core, &w);
+	if (!w.folded)
+		s->hands_off = false;
+	if ((w.folded && !s->hands_off) != s->core.folded)
+		fold(s, !s->core.folded);
+	if (w.folded != s->core.folded)
+		w.len = 0;
+	vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START + w.off, w.at, w.len);
 }
 
 static void dispi_written(void *opaque, bool clear)
@@ -65,9 +94,9 @@ static void dispi_written(void *opaque, bool clear)
 	struct vga *s = opaque;
 	uint64_t len = clear ? dispi_clear_bytes(&s->core.dispi) : 0;
 
+	update(s);
 	memset(s->core.vram, 0, len);
 	vram_wrote(&s->vram, 0, len);
-	update(s);
 }
 
 /* ---- Ports -------------------------------------------------------------------------------------- */
@@ -166,12 +195,45 @@ static void mem_write_ops(void *opaque, uint64_t off, uint64_t val, unsigned siz
 
 static const struct bus_ops mem_ops = {mem_read_ops, mem_write_ops, 1, 8};
 
+/* BAR 0 where it is folded: from now on the memory lies as BAR 0 has it, and text goes the slow way. */
+static void unfold(struct vga *s)
+{
+	s->hands_off = true;
+	update(s);
+}
+
+static uint64_t front_read(void *opaque, uint64_t off, unsigned size)
+{
+	struct vga *s = opaque;
+	uint64_t v = 0;
+
+	unfold(s);
+	for (unsigned i = 0; i < size; i++)
+		v |= (uint64_t)s->core.vram[off + i] << 8 * i;
+	return v;
+}
+
+static void front_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
+{
+	struct vga *s = opaque;
+
+	unfold(s);
+	for (unsigned i = 0; i < size; i++)
+		s->core.vram[off + i] = (uint8_t)(val >> 8 * i);
+	vram_wrote(&s->vram, off, size);
+}
+
+static const struct bus_ops front_ops = {front_read, front_write, 1, 8};
+
 static void bar_moved(struct pci_dev *d, unsigned bar, bool on, uint64_t base)
 {
 	struct vga *s = container_of(d, struct vga, pci);
 
-	if (bar == BAR_FB)
-		vram_show(&s->vram, VRAM_WINDOW_BAR, base, 0, on ? s->vram.bytes : 0);
+	if (bar != BAR_FB)
+		return;
+	s->fb_on = on;
+	s->fb_base = base;
+	show_bar(s);
 }
 
 /* ---- Picture ------------------------------------------------------------------------------------ */
@@ -235,8 +297,10 @@ static int vga_post_load(struct device *dev)
 {
 	struct vga *s = container_of(dev, struct vga, pci.dev);
 
-	if (vga_regs_check(&s->core.r) || dispi_check(&s->core.dispi) || pci_dev_loaded(&s->pci))
+	if (s->core.folded > 1 || vga_regs_check(&s->core.r) || dispi_check(&s->core.dispi) ||
+	    pci_dev_loaded(&s->pci))
 		return -EINVAL;
+	show_bar(s);
 	update(s);
 	return 0;
 }
@@ -265,12 +329,13 @@ static const struct state_field fields[] = {
 	STATE_ARRAY(struct vga, core.dispi.reg),
 	STATE_FIELD(struct vga, dispi_index),
 	STATE_FIELD(struct vga, core.dispi.big_endian),
+	STATE_FIELD_SINCE(struct vga, core.folded, 2),
 	STATE_END,
 };
 
 static const struct device_class vga_class = {
 	.name = "VGA",
-	.version = 1,
+	.version = 2,
 	.reset = vga_reset,
 	.fields = fields,
 	.post_load = vga_post_load,
@@ -290,10 +355,12 @@ static bool map_legacy(struct vga *s)
 	s->region[4] = bus_map_pio(bus, 0x3da, 1, &color_status_ops, s, "vga");
 	s->region[5] = bus_map_pio(bus, DISPI_PORT, DISPI_PORTS, &dispi_port_ops, s, "dispi");
 	s->region[6] = bus_map_mmio(bus, VGA_MEM_START, VGA_MEM_BYTES, &mem_ops, s, "vga");
+	s->region[REGION_FRONT] = bus_map_mmio(bus, 0, VGA_FOLD_BYTES, &front_ops, s, "vga");
 	for (unsigned i = 0; i < REGIONS; i++)
 		ok = ok && s->region[i];
 	if (!ok)
 		return false;
+	bus_region_enable(s->region[REGION_FRONT], false);
 	/* They change memory alone, by registers that are accessed before or after. */
 	bus_shortcut_init(&s->late, s->region[6], BUS_SHORTCUT_LATE, 0, VGA_MEM_BYTES);
 	bus_shortcut_arm(&s->late, true);
@@ -335,7 +402,8 @@ struct vga *vga_new(struct pci_bus *pb, const struct vga_config *cfg, struct lod
 		free(s);
 		return NULL;
 	}
-	if (vram_log_init(&s->log, &s->vram) ||
+	s->scratch = malloc(VGA_FOLD_BYTES);
+	if (!s->scratch || vram_log_init(&s->log, &s->vram) ||
 	    pci_dev_add_bar(&s->pci, BAR_FB, PCI_BAR_MEM32, true, s->vram.bytes, NULL, NULL,
 			    "vga") ||
 	    pci_dev_add_bar(&s->pci, BAR_REGS, PCI_BAR_MEM32, false, BOCHS_BAR_BYTES,
@@ -359,6 +427,7 @@ void vga_free(struct vga *s)
 	}
 	pci_dev_remove(&s->pci);
 	vram_log_free(&s->log);
+	free(s->scratch);
 	free(s);
 }
 

@@ -490,6 +490,15 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 	return pg.host;
 }
 
+bool soft_device_at(struct soft_cpu *cpu, gva_t lin, unsigned size, enum soft_access access,
+		    gpa_t *gpa)
+{
+	struct soft_page pg = soft_translate(cpu, (enum soft_view)cpu->view, lin, access);
+
+	*gpa = pg.gpa;
+	return pg.kind == MEM_MMIO && !(pg.gpa & (size - 1)) && !page_watched(cpu, lin);
+}
+
 /* ---- Segmentation --------------------------------------------------------------------------- */
 
 static bool seg_limit_ok(const struct x86_seg *sg, uint64_t off, unsigned size)

@@ -116,6 +116,7 @@ struct thunk_cache {
 	uint32_t used;
 	uint32_t count;
 	bool avx;
+	bool in_use; /* XGETBV says which components are not in their initial state */
 	uint64_t xmask; /* XSAVE components we keep: 7 or 3; 0 without XSAVE */
 	uint32_t mxcsr_mask;
 	bool saves_pointers; /* FXSAVE stores FOP, FIP and FDP without a pending exception too */
