@@ -6,6 +6,7 @@
  *
  * 't' text mode   's' scroll by REP MOVS   'w' scroll word by word
  * 'g' 1024x768, 32 bits   'f' frames, 25 a second, as many seconds as the next byte says
+ * 'p' ports   'm' four planes, byte by byte   'c' copied by latches, REP MOVS
  * 'b' spin until the next byte
  */
 #include "guest.h"
@@ -18,6 +19,7 @@
 #define FRAMES 8u
 #define TICKS_HZ 100u
 #define SCROLLS 2000u
+#define ACCESSES 400000u
 #define COLS 80u
 #define ROWS 25u
 
@@ -188,6 +190,49 @@ static void scroll(bool by_words)
 	}
 }
 
+/* ---- Accesses ----------------------------------------------------------------------------------- */
+
+static void ports(void)
+{
+	for (unsigned i = 0; i < ACCESSES; i++)
+		outb(0x3d4, (uint8_t)(i & 15));
+}
+
+static void planes_on(unsigned write_mode)
+{
+	dispi(4, 0);
+	outb(0x3c2, 0x63);
+	outx(0x3c4, 2, 15);
+	outx(0x3c4, 4, 6);
+	for (unsigned i = 0; i < 5; i++)
+		outx(0x3ce, i, 0);
+	outx(0x3ce, 5, write_mode);
+	outx(0x3ce, 6, 5);
+	outx(0x3ce, 8, 0xff);
+}
+
+static void planes(void)
+{
+	volatile uint8_t *to = (volatile uint8_t *)0xa0000;
+
+	planes_on(0);
+	for (unsigned i = 0; i < ACCESSES; i++)
+		to[i & 0xffff] = (uint8_t)i;
+}
+
+/* Each byte is a read and a write. */
+static void latches(void)
+{
+	planes_on(1);
+	for (unsigned i = 0; i < ACCESSES / 2 / 0x4000; i++) {
+		const volatile uint8_t *from = (const volatile uint8_t *)0xa0000;
+		volatile uint8_t *to = (volatile uint8_t *)0xa8000;
+		word n = 0x4000;
+
+		asm volatile("rep movsb" : "+S"(from), "+D"(to), "+c"(n)::"memory");
+	}
+}
+
 /* ---- Frames ------------------------------------------------------------------------------------- */
 
 static uint32_t pci_read(unsigned slot, unsigned off)
@@ -291,6 +336,15 @@ void guest_test(void)
 			break;
 		case 'w':
 			scroll(true);
+			break;
+		case 'p':
+			ports();
+			break;
+		case 'm':
+			planes();
+			break;
+		case 'c':
+			latches();
 			break;
 		case 'g':
 			graphics_mode();

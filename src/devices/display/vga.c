@@ -114,7 +114,20 @@ static uint8_t port_read(struct vga *s, unsigned port)
 static void port_write(struct vga *s, unsigned port, uint8_t val)
 {
 	vga_port_write(&s->core, port, val);
-	update(s);
+	switch (port) {
+	case 0x3c2: /* what memory accesses depend on, too */
+	case 0x3c5:
+	case 0x3cf:
+		update(s);
+		break;
+	case 0x3c4: /* an index changes nothing */
+	case 0x3ce:
+	case 0x3b4:
+	case 0x3d4:
+		break;
+	default:
+		vram_log_all(&s->log);
+	}
 }
 
 /* A group of ports begins at `first`. */

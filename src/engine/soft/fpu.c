@@ -108,6 +108,7 @@ enum soft_aside soft_fpu_aside(struct soft_cpu *cpu)
 
 	if (!cpu->fpu_live)
 		return SOFT_ASIDE_NONE;
+	__asm__ volatile("stmxcsr %0" : "=m"(cpu->aside_mxcsr));
 	if (upper_halves(tc)) {
 		what = SOFT_ASIDE_YMM;
 		__asm__ volatile(EACH16("vmovdqa %%ymm\\n, 32 * \\n(%0)") "\n\tvzeroupper"
@@ -120,7 +121,6 @@ enum soft_aside soft_fpu_aside(struct soft_cpu *cpu)
 				 : "r"(cpu->aside)
 				 : "memory");
 	}
-	__asm__ volatile("stmxcsr %0" : "=m"(cpu->aside_mxcsr));
 	if (cpu->aside_mxcsr != HOST_MXCSR)
 		__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
 	return what;

@@ -594,6 +594,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 	int raised = _setjmp(cpu->unwind);
 
 	atomic_store(&cpu->jit_in, false);
+	cpu->walked.is = false;
 	if (raised == 1)
 		deliver_raised(cpu);
 	if (raised == 4) {

@@ -356,6 +356,21 @@ struct soft_cpu {
 	struct soft_build *built;		 /* the block built last */
 	char error[256];
 	struct soft_stats stats;
+	/* Device memory found last, as `ram`. */
+	struct {
+		gpa_t gpa;
+		uint64_t len;
+	} device;
+	/*
+	 * A walk that generated code's lookup has ended in device memory, for the operation that it is of: the next
+	 * soft_translate() need not walk again. Empty when that operation is done.
+	 */
+	struct {
+		gva_t lin;
+		gpa_t gpa;
+		uint8_t access, view;
+		bool is;
+	} walked;
 	_Alignas(32) uint8_t aside[16 * 32]; /* soft_fpu_aside() */
 	uint32_t aside_mxcsr;
 };
