@@ -4,7 +4,7 @@
  * first serial port; each is answered with 'd' when it is done, and every IRQ 1 with 'K' as the handler's first act.
  * Source: IBM VGA reference (mode 3's registers), Bochs VBE Display API.
  *
- * 't' text mode   's' scroll by REP MOVS   'w' scroll word by word
+ * 't' text mode   's' scroll by REP MOVS   'w' scroll word by word   'S' 100 times a second, as many seconds as the next byte says
  * 'g' 1024x768, 32 bits   'f' frames, 25 a second, as many seconds as the next byte says
  * 'p' ports   'm' four planes, byte by byte   'c' copied by latches, REP MOVS
  * 'b' spin until the next byte
@@ -125,6 +125,9 @@ static void load_font(void)
 	volatile uint8_t *to = (volatile uint8_t *)0xa0000;
 	uint32_t x = 1;
 
+	for (unsigned i = 0; i < 5; i++)
+		outx(0x3ce, i, 0);
+	outx(0x3ce, 8, 0xff);
 	outx(0x3c4, 2, 4);
 	outx(0x3c4, 4, 6);
 	outx(0x3ce, 5, 0);
@@ -169,11 +172,11 @@ static void last_row(volatile uint16_t *at, unsigned n)
 		at[x] = (uint16_t)(0x0700 | (x < 60 ? ' ' + 1 + (n * 7 + x) % 90 : ' '));
 }
 
-static void scroll(bool by_words)
+static void scroll(bool by_words, unsigned first, unsigned end)
 {
 	volatile uint16_t *screen = (volatile uint16_t *)0xb8000;
 
-	for (unsigned i = 0; i < SCROLLS; i++) {
+	for (unsigned i = first; i < end; i++) {
 		if (by_words) {
 			for (unsigned n = 0; n < COLS * (ROWS - 1); n++)
 				screen[n] = screen[n + COLS];
@@ -188,6 +191,20 @@ static void scroll(bool by_words)
 		outx(0x3d4, 0x0e, (COLS * 24) >> 8);
 		outx(0x3d4, 0x0f, (COLS * 24 + i % COLS) & 0xff);
 	}
+}
+
+static void scroll_slowly(unsigned seconds)
+{
+	unsigned start;
+
+	set_ticks(true);
+	start = ticks;
+	for (unsigned i = 0; i < seconds * TICKS_HZ; i++) {
+		while (ticks - start < i)
+			asm volatile("hlt");
+		scroll(false, i, i + 1);
+	}
+	set_ticks(false);
 }
 
 /* ---- Accesses ----------------------------------------------------------------------------------- */
@@ -317,6 +334,10 @@ void guest_test(void)
 {
 	bool there = find_fb();
 
+	outb(COM1 + 3, 0x83); /* 115200 baud: some emulate the time a byte takes */
+	outb(COM1, 1);
+	outb(COM1 + 1, 0);
+	outb(COM1 + 3, 3);
 	outb(COM1 + 4, 0x0b);
 	set_handler(0x20, on_tick);
 	set_handler(0x21, on_key);
@@ -332,10 +353,13 @@ void guest_test(void)
 			text_mode();
 			break;
 		case 's':
-			scroll(false);
+			scroll(false, 0, SCROLLS);
 			break;
 		case 'w':
-			scroll(true);
+			scroll(true, 0, SCROLLS);
+			break;
+		case 'S':
+			scroll_slowly(next_order());
 			break;
 		case 'p':
 			ports();
