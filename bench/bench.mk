@@ -64,3 +64,16 @@ BENCH_WEB_ARGS ?=
 .PHONY: bench-web
 bench-web: all
 	$(PYTHON) bench/web.py $(BENCH_WEB_ARGS)
+
+# A screen's cost and a key's way, some minutes: bench/screen.py --help lists the options.
+build/bench/screen.elf: bench/guest/screen.c $(G_LIB64) tests/guest/lib/guest.ld
+	@mkdir -p $(@D)
+	$(GCC) $(G_FLAGS64) $(G_LINK) -o $@.64 $< $(G_LIB64)
+	objcopy -O elf32-i386 $@.64 $@
+build/bench/viewer: bench/viewer.c
+	@mkdir -p $(@D)
+	gcc $(BENCH_CFLAGS) -o $@ $< -lvncclient
+BENCH_SCREEN_ARGS ?=
+.PHONY: bench-screen
+bench-screen: all build/bench/screen.elf build/bench/viewer
+	$(PYTHON) bench/screen.py $(BENCH_SCREEN_ARGS)

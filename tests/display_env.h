@@ -24,7 +24,7 @@ struct display_env {
 	} window[VRAM_WINDOWS];
 };
 
-static inline void display_env_show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at,
+static inline bool display_env_show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at,
 				    uint64_t len)
 {
 	struct display_env *e = opaque;
@@ -35,6 +35,7 @@ static inline void display_env_show(void *opaque, enum vram_window n, gpa_t gpa,
 	e->window[n].changes++;
 	if (at > e->vram.bytes || len > e->vram.bytes - at)
 		abort();
+	return len;
 }
 
 /* `mem`: of an earlier one, or NULL. */

@@ -143,6 +143,9 @@ def check_jobs():
     objs = [o for f in nosimd for o in sorted(glob.glob("%s/src/%s/*.o" % (BUILD, f)))]
     jobs.append(Job("check/nosimd", [sys.executable, "tools/check_nosimd.py"] + objs,
                     TIMEOUTS["check"], parse_exit, cost=5))
+    rest = sorted(set(glob.glob("%s/src/**/*.o" % BUILD, recursive=True)) - set(objs))
+    jobs.append(Job("check/nox87", [sys.executable, "tools/check_nosimd.py", "--x87"] + rest,
+                    TIMEOUTS["check"], parse_exit, cost=10))
     return jobs
 
 

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Code that runs while the guest's SIMD registers are live must not touch them.
 
-usage: check_nosimd.py OBJECT…     (all objects of the folders in the Makefile's NOSIMD)
+usage: check_nosimd.py OBJECT…         (all objects of the folders in the Makefile's NOSIMD)
+       check_nosimd.py --x87 OBJECT…   (the others)
 Disassembles each object and fails on any x87, MMX, SSE or AVX instruction, and on undefined
 symbols of libc functions that are known to use SIMD. tools/nosimd_allow.txt lists the exceptions:
 "insn OBJECT FUNCTION reason" and "sym OBJECT SYMBOL reason", both with shell wildcards.
+With --x87: x87 and MMX alone, since those registers stay the guest's while devices are called (soft_fpu_aside).
 """
 import fnmatch
 import os
@@ -16,6 +18,7 @@ import sys
 SIMD = re.compile(r"%[xyz]mm\d|%mm\d|%st\b|\bf(?:ld|st|ist|ild|add|sub|mul|div|com|ucom|chs|abs|"
                   r"init|ninit|ldcw|nstcw|nstsw|xsave|xrstor|nsave|rstor|nclex|wait)\w*\s|"
                   r"\b(?:emms|fxsave|fxrstor|xsave\w*|xrstor\w*|(?:v?)(?:ld|st)mxcsr|vzero\w+)\b")
+X87 = re.compile(r"%mm\d|%st\b|\bemms\b|\bf(?:ld|st|ild|init|ninit|ldcw)\w*\s")
 FUNC = re.compile(r"^[0-9a-f]+ <([^>]+)>:")
 # libc functions whose implementations use SIMD, or may.
 LIBC = re.compile(r"^_*(mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|str\w+|stpcpy|\w*printf|\w*printf_chk|"
@@ -42,7 +45,7 @@ def allowed(rules, kind, obj, name):
                for k, o, n in rules)
 
 
-def simd_insns(obj):
+def simd_insns(obj, kind):
     """(function, instruction) for each SIMD instruction."""
     p = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", obj], stdout=subprocess.PIPE,
                        text=True, check=True)
@@ -51,7 +54,7 @@ def simd_insns(obj):
         m = FUNC.match(line)
         if m:
             func = m.group(1)
-        elif "\t" in line and SIMD.search(line.split("\t", 1)[1] + " "):
+        elif "\t" in line and kind.search(line.split("\t", 1)[1] + " "):
             yield func, line.split("\t", 1)[1].strip()
 
 
@@ -69,16 +72,18 @@ def main():
     if len(sys.argv) < 2:
         print("check_nosimd: no objects named", file=sys.stderr)
         return 1
-    for obj in sys.argv[1:]:
-        for func, insn in simd_insns(obj):
+    x87 = sys.argv[1] == "--x87"
+    objs = sys.argv[2 if x87 else 1:]
+    for obj in objs:
+        for func, insn in simd_insns(obj, X87 if x87 else SIMD):
             if not allowed(rules, "insn", obj, func):
                 print("%s: %s: %s" % (obj, func, insn), file=sys.stderr)
                 bad += 1
-        for sym in libc_symbols(obj):
+        for sym in () if x87 else libc_symbols(obj):
             if not allowed(rules, "sym", obj, sym):
                 print("%s: calls %s, which may use SIMD" % (obj, sym), file=sys.stderr)
                 bad += 1
-    print("nosimd: %d objects, %d uses of SIMD" % (len(sys.argv) - 1, bad))
+    print("nosimd: %d objects, %d uses of %s" % (len(objs), bad, "x87" if x87 else "SIMD"))
     return 1 if bad else 0
 
 

@@ -64,7 +64,7 @@ static int default_tablet(struct run_opts *o, struct lodge_err *err)
 	static const char *const controllers[] = {"qemu-xhci", "nec-usb-xhci", "piix3-usb-uhci"};
 	int r = 0;
 
-	if ((!o->vnc && !o->web) || o->nodefaults || o->restore ||
+	if (!run_opts_looked_at(o) || o->nodefaults || o->restore ||
 	    has_device(o, pointers, ARRAY_SIZE(pointers)))
 		return 0;
 	if (!o->usb && !has_device(o, controllers, ARRAY_SIZE(controllers)))

@@ -24,6 +24,17 @@
 struct engine;
 struct vcpu;
 
+/* A run of MOVS or STOS in a page (two, for MOVS) with device memory at one end at least. */
+struct engine_string {
+	uint8_t *to, *from; /* host addresses of RAM; NULL: device memory */
+	gpa_t to_gpa, from_gpa;
+	bool reads;	/* MOVS */
+	uint64_t value; /* what STOS stores */
+	unsigned size;	/* of an element, 1, 2, 4 or 8; device memory is aligned to it */
+	int64_t step;
+	uint64_t n;
+};
+
 /*
  * What the machine provides. Called on the vCPU's thread, without the VM lock (the machine takes
  * it). Sizes are 1, 2, 4, 8; ports 1, 2, 4.
@@ -34,6 +45,8 @@ struct engine_host {
 	void (*pio_write)(void *opaque, uint16_t port, uint64_t val, unsigned size);
 	uint64_t (*mmio_read)(void *opaque, unsigned cpu, gpa_t gpa, unsigned size);
 	void (*mmio_write)(void *opaque, unsigned cpu, gpa_t gpa, uint64_t val, unsigned size);
+	/* As if each element came alone. How many were done; 0: they must come alone. NULL: they always must. */
+	uint64_t (*mmio_string)(void *opaque, unsigned cpu, const struct engine_string *s);
 	/* The processor acknowledges INTR: the vector, or -1 when the request has gone. */
 	int (*irq_ack)(void *opaque, unsigned cpu);
 	/* MSRs that belong to the local APIC: 0x1b, 0x6e0, 0x800–0x8ff. 0, or -1 for #GP. */

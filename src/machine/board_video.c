@@ -67,7 +67,7 @@ static void map_others(struct board *b)
 	}
 }
 
-static void show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at, uint64_t len)
+static bool show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at, uint64_t len)
 {
 	struct board_video *v = opaque;
 	struct mem_range old = v->window[n], *now = &v->window[n];
@@ -76,7 +76,7 @@ static void show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at, uint6
 	if (!may_be_seen(v->b, n, &w))
 		w.len = 0;
 	if (old.len == w.len && (!w.len || (old.gpa == w.gpa && old.ram_off == w.ram_off)))
-		return;
+		return w.len;
 	*now = w;
 	/* Another bank at the same place takes one change of the map. */
 	if (old.len && (old.len != w.len || old.gpa != w.gpa)) {
@@ -85,6 +85,7 @@ static void show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at, uint6
 	} else if (w.len) {
 		map(v->b, now, MEM_RAM);
 	}
+	return w.len;
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------- */

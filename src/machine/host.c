@@ -60,6 +60,69 @@ static void mmio_write(void *opaque, unsigned cpu, gpa_t gpa, uint64_t val, unsi
 	pthread_mutex_unlock(&vm->lock);
 }
 
+static uint64_t element_load(const uint8_t *p, unsigned size)
+{
+	switch (size) {
+	case 1:
+		return *p;
+	case 2:
+		return *(const volatile uint16_t *)p;
+	case 4:
+		return *(const volatile uint32_t *)p;
+	default:
+		return *(const volatile uint64_t *)p;
+	}
+}
+
+static void element_store(uint8_t *p, uint64_t v, unsigned size)
+{
+	switch (size) {
+	case 1:
+		*(volatile uint8_t *)p = (uint8_t)v;
+		break;
+	case 2:
+		*(volatile uint16_t *)p = (uint16_t)v;
+		break;
+	case 4:
+		*(volatile uint32_t *)p = (uint32_t)v;
+		break;
+	default:
+		*(volatile uint64_t *)p = v;
+	}
+}
+
+/* One lock for all. What a device does to the memory map ends it: host addresses may be others then. */
+static uint64_t mmio_string(void *opaque, unsigned cpu, const struct engine_string *s)
+{
+	struct vm *vm = opaque;
+	uint64_t done = 0, v = s->value;
+	struct lapic *lapic;
+	uint32_t version;
+
+	pthread_mutex_lock(&vm->lock);
+	vm_drain_locked(vm);
+	version = mem_version(vm->mem);
+	lapic = board_lapic(vm->board, cpu);
+	if ((!s->to && lapic_claims(lapic, s->to_gpa)) ||
+	    (s->reads && !s->from && lapic_claims(lapic, s->from_gpa))) {
+		pthread_mutex_unlock(&vm->lock);
+		return 0;
+	}
+	while (done < s->n && mem_version(vm->mem) == version) {
+		int64_t off = (int64_t)done++ * s->step;
+
+		if (s->reads)
+			v = s->from ? element_load(s->from + off, s->size)
+				    : bus_mmio_read(vm->bus, s->from_gpa + (uint64_t)off, s->size);
+		if (s->to)
+			element_store(s->to + off, v, s->size);
+		else
+			bus_mmio_write(vm->bus, s->to_gpa + (uint64_t)off, v, s->size);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return done;
+}
+
 static int irq_ack(void *opaque, unsigned cpu)
 {
 	struct vm *vm = opaque;
@@ -139,6 +202,7 @@ struct engine_host vm_engine_host(struct vm *vm)
 		.pio_write = pio_write,
 		.mmio_read = mmio_read,
 		.mmio_write = mmio_write,
+		.mmio_string = mmio_string,
 		.irq_ack = irq_ack,
 		.apic_msr_read = apic_msr_read,
 		.apic_msr_write = apic_msr_write,

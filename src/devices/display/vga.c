@@ -6,6 +6,7 @@
  * Threads: with the VM lock held.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,18 +15,43 @@
 
 #define DISPI_PORT 0x1ceu
 #define DISPI_PORTS 4u			/* index, data at 0x1cf and 0x1d0 */
+#define REGION_FRONT 7u /* of BAR 0, while the memory is folded */
 #define BLINK_NS (NS_PER_SEC * 16 / 60) /* 16 frames of 60 Hz */
+
+/* BAR 0 shows the memory as it is, but for what is folded. */
+static void show_bar(struct vga_unit *s)
+{
+	uint64_t skip = s->core.folded ? VGA_FOLD_BYTES : 0;
+	bool seen = vram_show(&s->vram, VRAM_WINDOW_BAR, s->fb_base + skip, skip,
+			      s->fb_on ? s->vram.bytes - skip : 0);
+
+	if (seen && skip)
+		bus_region_move(s->region[REGION_FRONT], s->fb_base);
+	bus_region_enable(s->region[REGION_FRONT], seen && skip);
+}
+
+static void fold(struct vga_unit *s, bool on)
+{
+	vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, 0, 0);
+	vga_fold(&s->core, on, s->scratch);
+	vram_wrote(&s->vram, 0, VGA_FOLD_BYTES);
+	show_bar(s);
+}
 
 /* After any register was written: is the window below 1 MiB plain memory now? */
 static void update(struct vga_unit *s)
 {
-	uint64_t at, len;
+	struct vga_linear w;
 
 	vram_log_all(&s->log);
-	if (vga_mem_linear(&s->core, &at, &len))
-		vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, at, len);
-	else
-		vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START, 0, 0);
+	vga_mem_linear(&s->core, &w);
+	if (!w.folded)
+		s->hands_off = false;
+	if ((w.folded && !s->hands_off) != s->core.folded)
+		fold(s, !s->core.folded);
+	if (w.folded != s->core.folded)
+		w.len = 0;
+	vram_show(&s->vram, VRAM_WINDOW_LEGACY, VGA_MEM_START + w.off, w.at, w.len);
 }
 
 static void dispi_written(void *opaque, bool clear)
@@ -33,9 +59,9 @@ static void dispi_written(void *opaque, bool clear)
 	struct vga_unit *s = opaque;
 	uint64_t len = clear ? dispi_clear_bytes(&s->core.dispi) : 0;
 
+	update(s);
 	memset(s->core.vram, 0, len);
 	vram_wrote(&s->vram, 0, len);
-	update(s);
 }
 
 /* ---- Ports -------------------------------------------------------------------------------------- */
@@ -53,7 +79,20 @@ static uint8_t port_read(struct vga_unit *s, unsigned port)
 static void port_write(struct vga_unit *s, unsigned port, uint8_t val)
 {
 	vga_port_write(&s->core, port, val);
-	update(s);
+	switch (port) {
+	case 0x3c2: /* what memory accesses depend on, too */
+	case 0x3c5:
+	case 0x3cf:
+		update(s);
+		break;
+	case 0x3c4: /* an index changes nothing */
+	case 0x3ce:
+	case 0x3b4:
+	case 0x3d4:
+		break;
+	default:
+		vram_log_all(&s->log);
+	}
 }
 
 /* A group of ports begins at `first`. */
@@ -134,6 +173,36 @@ static void mem_write_ops(void *opaque, uint64_t off, uint64_t val, unsigned siz
 
 static const struct bus_ops mem_ops = {mem_read_ops, mem_write_ops, 1, 8};
 
+/* BAR 0 where it is folded: from now on the memory lies as BAR 0 has it, and text goes the slow way. */
+static void unfold(struct vga_unit *s)
+{
+	s->hands_off = true;
+	update(s);
+}
+
+static uint64_t front_read(void *opaque, uint64_t off, unsigned size)
+{
+	struct vga_unit *s = opaque;
+	uint64_t v = 0;
+
+	unfold(s);
+	for (unsigned i = 0; i < size; i++)
+		v |= (uint64_t)s->core.vram[off + i] << 8 * i;
+	return v;
+}
+
+static void front_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
+{
+	struct vga_unit *s = opaque;
+
+	unfold(s);
+	for (unsigned i = 0; i < size; i++)
+		s->core.vram[off + i] = (uint8_t)(val >> 8 * i);
+	vram_wrote(&s->vram, off, size);
+}
+
+static const struct bus_ops front_ops = {front_read, front_write, 1, 8};
+
 /* ---- Picture ------------------------------------------------------------------------------------ */
 
 static bool dark_now(void)
@@ -181,7 +250,9 @@ static int text(void *opaque, struct display_text *t)
 
 void vga_unit_show(struct vga_unit *s, bool on, uint64_t base)
 {
-	vram_show(&s->vram, VRAM_WINDOW_BAR, base, 0, on ? s->vram.bytes : 0);
+	s->fb_on = on;
+	s->fb_base = base;
+	show_bar(s);
 }
 
 void vga_unit_reset(struct vga_unit *s)
@@ -195,11 +266,14 @@ void vga_unit_reset(struct vga_unit *s)
 
 int vga_unit_check(const struct vga_unit *s)
 {
-	return vga_regs_check(&s->core.r) || dispi_check(&s->core.dispi) ? -EINVAL : 0;
+	return s->core.folded > 1 || vga_regs_check(&s->core.r) || dispi_check(&s->core.dispi)
+		       ? -EINVAL
+		       : 0;
 }
 
 void vga_unit_loaded(struct vga_unit *s)
 {
+	show_bar(s);
 	update(s);
 }
 
@@ -214,10 +288,12 @@ static bool map_legacy(struct vga_unit *s, struct bus *bus)
 	s->region[4] = bus_map_pio(bus, 0x3da, 1, &color_status_ops, s, "vga");
 	s->region[5] = bus_map_pio(bus, DISPI_PORT, DISPI_PORTS, &dispi_port_ops, s, "dispi");
 	s->region[6] = bus_map_mmio(bus, VGA_MEM_START, VGA_MEM_BYTES, &mem_ops, s, "vga");
+	s->region[REGION_FRONT] = bus_map_mmio(bus, 0, VGA_FOLD_BYTES, &front_ops, s, "vga");
 	for (unsigned i = 0; i < VGA_UNIT_REGIONS; i++)
 		ok = ok && s->region[i];
 	if (!ok)
 		return false;
+	bus_region_enable(s->region[REGION_FRONT], false);
 	/* They change memory alone, by registers that are accessed before or after. */
 	bus_shortcut_init(&s->late, s->region[6], BUS_SHORTCUT_LATE, 0, VGA_MEM_BYTES);
 	bus_shortcut_arm(&s->late, true);
@@ -244,7 +320,8 @@ int vga_unit_init(struct vga_unit *s, struct bus *bus, const struct vga_config *
 					    .draw = draw,
 					    .text = text,
 					    .opaque = s};
-	if (vram_log_init(&s->log, &s->vram) || !map_legacy(s, bus)) {
+	s->scratch = malloc(VGA_FOLD_BYTES);
+	if (!s->scratch || vram_log_init(&s->log, &s->vram) || !map_legacy(s, bus)) {
 		vga_unit_free(s);
 		return -ENOMEM;
 	}
@@ -260,4 +337,5 @@ void vga_unit_free(struct vga_unit *s)
 			bus_region_enable(s->region[i], false);
 	}
 	vram_log_free(&s->log);
+	free(s->scratch);
 }

@@ -64,8 +64,8 @@ static void load_colors(struct raster *s)
 
 /* ---- Addresses ---------------------------------------------------------------------------------- */
 
-/* The byte of every plane that the CRTC fetches for its counter. Chain 4 is packed: see vga_regs.h. */
-static const uint8_t *fetch(const struct raster *s, uint32_t counter)
+/* The byte of every plane that the CRTC fetches for its counter, plane 0 lowest. Chain 4 is packed: see vga_regs.h. */
+static uint32_t fetch(const struct raster *s, uint32_t counter)
 {
 	const struct vga_regs *r = s->r;
 	unsigned mode = r->crtc[CRTC_MODE];
@@ -82,7 +82,7 @@ static const uint8_t *fetch(const struct raster *s, uint32_t counter)
 		a = (a & ~0x2000u) | (s->scan & 1) << 13;
 	if (!(mode & CRTC_MODE_ROW_A14))
 		a = (a & ~0x4000u) | (s->scan & 2) << 13;
-	return s->c->vram + (a & 0xffff) * 4;
+	return vga_planes(s->c, (a & 0xffff) * 4);
 }
 
 static uint32_t start_address(const struct vga_regs *r)
@@ -116,10 +116,10 @@ static bool cursor_at(const struct raster *s, uint32_t counter)
 static void draw_cell(const struct raster *s, uint32_t counter, uint32_t *out)
 {
 	const struct vga_regs *r = s->r;
-	const uint8_t *p = fetch(s, counter);
-	unsigned code = p[0], attr = p[1], mode = r->attr[ATTR_MODE];
+	uint32_t planes = fetch(s, counter);
+	unsigned code = planes & 0xff, attr = planes >> 8 & 0xff, mode = r->attr[ATTR_MODE];
 	unsigned font = font_offset(r, attr & 8) + code * 32 + s->scan;
-	unsigned bits = (unsigned)s->c->vram[(font & 0xffff) * 4 + FONT_PLANE] << 1;
+	unsigned bits = vga_planes(s->c, (font & 0xffff) * 4) >> 8 * FONT_PLANE << 1 & 0x1fe;
 	unsigned fg = attr & 15, bg = attr >> 4;
 
 	/* The ninth dot: the eighth again for line graphics. */
@@ -140,31 +140,31 @@ static void draw_cell(const struct raster *s, uint32_t counter, uint32_t *out)
 
 /* ---- Graphics ----------------------------------------------------------------------------------- */
 
-static void draw_16(const struct raster *s, const uint8_t *p, uint32_t *out)
+static void draw_16(const struct raster *s, uint32_t planes, uint32_t *out)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		unsigned b = 7 - i;
 
-		out[i] = s->palette[(p[0] >> b & 1) | (p[1] >> b & 1) << 1 | (p[2] >> b & 1) << 2 |
-				    (p[3] >> b & 1) << 3];
+		out[i] = s->palette[(planes >> b & 1) | (planes >> (b + 8) & 1) << 1 |
+				    (planes >> (b + 16) & 1) << 2 | (planes >> (b + 24) & 1) << 3];
 	}
 }
 
 /* Two bits of planes 0 and 2 make four pixels, then of planes 1 and 3. */
-static void draw_interleaved(const struct raster *s, const uint8_t *p, uint32_t *out)
+static void draw_interleaved(const struct raster *s, uint32_t planes, uint32_t *out)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		unsigned b = 6 - 2 * (i & 3);
-		const uint8_t *q = p + (i >> 2);
+		uint32_t pair = planes >> (i >> 2) * 8 >> b;
 
-		out[i] = s->palette[(q[0] >> b & 3) | (q[2] >> b & 3) << 2];
+		out[i] = s->palette[(pair & 3) | (pair >> 16 & 3) << 2];
 	}
 }
 
-static void draw_256(const struct raster *s, const uint8_t *p, uint32_t *out)
+static void draw_256(const struct raster *s, uint32_t planes, uint32_t *out)
 {
 	for (unsigned i = 0; i < 8; i++)
-		out[i] = s->color[p[i / 2]];
+		out[i] = s->color[planes >> i / 2 * 8 & 0xff];
 }
 
 /* ---- Lines -------------------------------------------------------------------------------------- */
@@ -321,7 +321,7 @@ int vga_text(const struct vga_core *c, struct display_text *text)
 	cursor = (unsigned)(r->crtc[CRTC_CURSOR_HIGH] << 8 | r->crtc[CRTC_CURSOR_LOW]);
 	for (unsigned y = 0; y < text->rows; y++) {
 		for (unsigned x = 0; x < text->cols; x++) {
-			text->cell[y * text->cols + x] = fetch(&s, s.row + x)[0];
+			text->cell[y * text->cols + x] = (uint8_t)fetch(&s, s.row + x);
 			if (((s.row + x) & 0xffff) != cursor ||
 			    r->crtc[CRTC_CURSOR_START] & CRTC_CURSOR_OFF)
 				continue;

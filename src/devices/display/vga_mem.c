@@ -5,8 +5,9 @@
  * Organization", "Graphics Controller Registers", "Sequencer Registers".
  * Threads: with the VM lock held.
  */
-#include "base/bytes.h"
 #include "devices/display/vga_regs.h"
+
+#include <string.h>
 
 #define NOWHERE UINT64_MAX
 
@@ -22,12 +23,14 @@ static uint32_t spread(unsigned bits)
 	return table[bits & 15];
 }
 
+/* Of the memory map register. */
+static const struct {
+	uint32_t start, len;
+} maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
+
 /* Where in the 64 or 128 KiB of the memory map register an access lies, with VBE's bank. False: nowhere. */
 static bool address(const struct vga_core *c, uint32_t off, uint32_t *a)
 {
-	static const struct {
-		uint32_t start, len;
-	} maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
 	unsigned map = vga_packed(c) ? 1 : c->r.gfx[GFX_MISC] >> 2 & 3;
 
 	if (!(c->r.misc & MISC_RAM) && !dispi_enabled(&c->dispi))
@@ -87,7 +90,7 @@ uint8_t vga_mem_read(struct vga_core *c, uint32_t off)
 	if (!address(c, off, &a))
 		return 0xff;
 	p = find(c, a);
-	r->latch = ld_le32(c->vram + p.at);
+	r->latch = vga_planes(c, p.at);
 	if (r->gfx[GFX_MODE] & GFX_MODE_READ_1 && !vga_packed(c))
 		return compare(r);
 	return (uint8_t)(r->latch >> 8 * p.plane);
@@ -156,25 +159,60 @@ uint64_t vga_mem_write(struct vga_core *c, uint32_t off, uint8_t val)
 	/* Byte by byte, where the mask says so: the guest may write the rest by another window. */
 	for (unsigned i = 0; i < 4; i++) {
 		if (mask >> 8 * i & 1)
-			c->vram[p.at + i] = (uint8_t)(v >> 8 * i);
+			c->vram[vga_place(c, p.at + i)] = (uint8_t)(v >> 8 * i);
 	}
-	return mask ? p.at : NOWHERE;
+	return mask ? vga_place(c, p.at) : NOWHERE;
 }
 
-bool vga_mem_linear(const struct vga_core *c, uint64_t *at, uint64_t *len)
-{
-	const struct vga_regs *r = &c->r;
+/* ---- Plain memory ------------------------------------------------------------------------------- */
 
-	*at = 0;
-	*len = VGA_PLANE_BYTES;
-	if (vga_packed(c)) {
-		*at = (uint64_t)c->dispi.reg[DISPI_BANK] * DISPI_BANK_BYTES & (c->vram_bytes - 1);
-		return true;
-	}
-	return !dispi_enabled(&c->dispi) && r->misc & MISC_RAM &&
-	       (r->gfx[GFX_MISC] >> 2 & 3) == 1 && r->seq[SEQ_MEMORY] & SEQ_MEMORY_CHAIN_4 &&
-	       r->seq[SEQ_MAP_MASK] == 15 && !r->gfx[GFX_ENABLE_SET_RESET] &&
-	       !r->gfx[GFX_DATA_ROTATE] &&
+/* Bytes go to one plane each and come back from there, unchanged. */
+static bool plain_bytes(const struct vga_regs *r, unsigned planes)
+{
+	return r->misc & MISC_RAM && r->seq[SEQ_MAP_MASK] == planes &&
+	       !(r->gfx[GFX_ENABLE_SET_RESET] & planes) && !r->gfx[GFX_DATA_ROTATE] &&
 	       !(r->gfx[GFX_MODE] & (GFX_MODE_WRITE | GFX_MODE_READ_1)) &&
 	       r->gfx[GFX_BIT_MASK] == 0xff;
+}
+
+/* Character and attribute: planes 0 and 1 at even addresses. */
+static bool odd_even(const struct vga_regs *r)
+{
+	return !(r->seq[SEQ_MEMORY] & (SEQ_MEMORY_CHAIN_4 | SEQ_MEMORY_SEQUENTIAL)) &&
+	       r->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN && r->gfx[GFX_MISC] & GFX_MISC_CHAIN_ODD_EVEN &&
+	       !(r->gfx[GFX_READ_MAP] & 2);
+}
+
+bool vga_mem_linear(const struct vga_core *c, struct vga_linear *w)
+{
+	const struct vga_regs *r = &c->r;
+	unsigned map = r->gfx[GFX_MISC] >> 2 & 3;
+
+	*w = (struct vga_linear){0};
+	if (vga_packed(c)) {
+		w->at = (uint64_t)c->dispi.reg[DISPI_BANK] * DISPI_BANK_BYTES & (c->vram_bytes - 1);
+		w->len = VGA_PLANE_BYTES;
+	} else if (dispi_enabled(&c->dispi)) {
+		return false;
+	} else if (map == 1 && r->seq[SEQ_MEMORY] & SEQ_MEMORY_CHAIN_4 && plain_bytes(r, 15)) {
+		w->len = VGA_PLANE_BYTES;
+	} else if (map >= 2 && odd_even(r) && plain_bytes(r, 3)) {
+		w->off = maps[map].start;
+		w->len = maps[map].len;
+		w->folded = true;
+	}
+	return w->len;
+}
+
+void vga_fold(struct vga_core *c, bool on, uint8_t *scratch)
+{
+	memcpy(scratch, c->vram, VGA_FOLD_BYTES);
+	for (unsigned i = 0; i < VGA_FOLD_PART; i += 2) {
+		for (unsigned part = 0; part < 4; part++) {
+			unsigned folded = part * VGA_FOLD_PART + i, flat = 4 * i + 2 * part;
+
+			memcpy(c->vram + (on ? folded : flat), scratch + (on ? flat : folded), 2);
+		}
+	}
+	c->folded = on;
 }

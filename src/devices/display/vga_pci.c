@@ -3,7 +3,7 @@
  * QEMU's "VGA" on PCI: the BARs around a VGA (vga_unit.h). See vga.h.
  * Source: QEMU documentation, docs/specs/standard-vga.rst.
  * Threads: with the VM lock held.
- * Saved state: version 1; the memory is guest memory and is saved as such.
+ * Saved state: version 2 (1 had no folded memory); the memory is guest memory and is saved as such.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static const struct state_field fields[] = {
 
 static const struct device_class vga_class = {
 	.name = "VGA",
-	.version = 1,
+	.version = 2,
 	.reset = vga_reset,
 	.fields = fields,
 	.post_load = vga_post_load,

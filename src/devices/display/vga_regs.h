@@ -5,6 +5,8 @@
  *
  * Memory: byte `n` of plane `p` lies at 4 * n + p. With chain 4, address a of the guest is byte a of it, as on
  * the adapters that came after IBM's: mode 13h is linear and can be shown to the guest as it is.
+ * So that text can be as well, the first 128 KiB are *folded* while registers are as text modes have them: character
+ * and attribute of even addresses, which are 8 bytes apart, come to lie one behind the other (vga_place()).
  *
  * Source: IBM PS/2 Hardware Interface Technical Reference, Video Subsystem; "VGA" with a section there.
  * Threads: the owner's.
@@ -15,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "devices/display/dispi.h"
 #include "display/source.h"
 
@@ -113,7 +116,32 @@ struct vga_core {
 	struct dispi dispi;
 	uint8_t *vram;
 	uint64_t vram_bytes; /* a power of two, 256 KiB or more */
+	uint8_t folded;	     /* 0 or 1: see vga_place() */
 };
+
+#define VGA_FOLD_BYTES 0x20000u
+#define VGA_FOLD_PART (VGA_FOLD_BYTES / 4)
+
+/*
+ * Where byte `at` of the memory lies. Folded, pairs of planes at even addresses are together, then those of the other
+ * planes, then odd addresses likewise: a part each.
+ */
+static inline uint64_t vga_place(const struct vga_core *c, uint64_t at)
+{
+	if (!c->folded || at >= VGA_FOLD_BYTES)
+		return at;
+	return (at >> 1 & 3) * VGA_FOLD_PART + (at >> 3) * 2 + (at & 1);
+}
+
+/* The bytes of all planes, plane 0 in the low one; `at` is a multiple of 4. */
+static inline uint32_t vga_planes(const struct vga_core *c, uint64_t at)
+{
+	const uint8_t *p = c->vram + vga_place(c, at);
+
+	if (!c->folded || at >= VGA_FOLD_BYTES)
+		return ld_le32(p);
+	return ld_le16(p) | (uint32_t)ld_le16(p + VGA_FOLD_PART) << 16;
+}
 
 /* ---- vga_ports.c: registers ---- */
 
@@ -141,8 +169,17 @@ int vga_regs_check(const struct vga_regs *r);
 uint8_t vga_mem_read(struct vga_core *c, uint32_t off);
 /* Returns where in the memory it wrote (4 bytes, aligned), or UINT64_MAX: nothing. */
 uint64_t vga_mem_write(struct vga_core *c, uint32_t off, uint8_t val);
-/* Is [VGA_MEM_START, + *len) the memory from *at on, as plain bytes? */
-bool vga_mem_linear(const struct vga_core *c, uint64_t *at, uint64_t *len);
+
+/* What is plain memory: [off, off + len) from VGA_MEM_START is what lies `at`. */
+struct vga_linear {
+	uint32_t off;
+	uint64_t at, len;
+	bool folded; /* it is when the memory is folded */
+};
+/* False: nothing is; *w is zeros. */
+bool vga_mem_linear(const struct vga_core *c, struct vga_linear *w);
+/* Fold the memory, or unfold it. `scratch`: VGA_FOLD_BYTES. */
+void vga_fold(struct vga_core *c, bool on, uint8_t *scratch);
 
 /* ---- vga_draw.c: the picture ---- */
 

@@ -4,7 +4,7 @@
  * device has the BARs: frame buffer (vga_unit_show()) and registers (bochs_bar_ops with `bar`).
  *
  * Source: IBM PS/2 Hardware Interface Technical Reference, Video Subsystem (October 1992). Threads: with the VM
- * lock held. Saved state: VGA_UNIT_STATE_FIELDS in the owner's; the memory is guest memory and is saved as such.
+ * lock held. Saved state: VGA_UNIT_STATE_FIELDS in the owner's (version 2; 1 had no folded memory); the memory is guest memory and is saved as such.
  */
 #ifndef LODGE_DEVICES_DISPLAY_VGA_UNIT_H
 #define LODGE_DEVICES_DISPLAY_VGA_UNIT_H
@@ -16,7 +16,7 @@
 #include "devices/display/vga_regs.h"
 #include "devices/display/vram_log.h"
 
-#define VGA_UNIT_REGIONS 7u
+#define VGA_UNIT_REGIONS 8u
 
 struct vga_unit {
 	struct vram vram;
@@ -28,6 +28,10 @@ struct vga_unit {
 	struct display_source source;
 	struct bus_region *region[VGA_UNIT_REGIONS];
 	struct bus_shortcut late; /* writes to the window below 1 MiB */
+	uint64_t fb_base;
+	bool fb_on;
+	bool hands_off; /* the guest has used BAR 0 in this mode: not to be folded */
+	uint8_t *scratch;
 };
 
 /* `s` is zeroed; `cfg` is copied, but for devfn, which is the owner's. -ENOMEM, and nothing is left behind. */
@@ -45,6 +49,11 @@ void vga_unit_show(struct vga_unit *s, bool on, uint64_t base);
 	{                                                                                         \
 		.name = #f, .offset = offsetof(type, m.f), .elem_size = sizeof(((type *)0)->m.f), \
 		.kind = STATE_UINT, .count = 1, .since = 1                                        \
+	}
+#define VGA_UNIT_FIELD_SINCE(type, m, f, v)                                                       \
+	{                                                                                         \
+		.name = #f, .offset = offsetof(type, m.f), .elem_size = sizeof(((type *)0)->m.f), \
+		.kind = STATE_UINT, .count = 1, .since = (v)                                      \
 	}
 #define VGA_UNIT_BUFFER(type, m, f)                                                             \
 	{                                                                                       \
@@ -72,6 +81,7 @@ void vga_unit_show(struct vga_unit *s, bool on, uint64_t base);
 		VGA_UNIT_BUFFER(type, m, core.r.dac_latch), VGA_UNIT_BUFFER(type, m, core.r.dac),  \
 		VGA_UNIT_FIELD(type, m, core.r.latch), VGA_UNIT_ARRAY(type, m, core.dispi.reg),    \
 		VGA_UNIT_FIELD(type, m, dispi_index),                                              \
-		VGA_UNIT_FIELD(type, m, core.dispi.big_endian)
+		VGA_UNIT_FIELD(type, m, core.dispi.big_endian),                                    \
+		VGA_UNIT_FIELD_SINCE(type, m, core.folded, 2)
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef LODGE_DEVICES_DISPLAY_VRAM_H
 #define LODGE_DEVICES_DISPLAY_VRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mem/mem.h"
@@ -26,8 +27,11 @@ struct vram {
 	struct mem *mem;
 	uint64_t off;	/* in its backing */
 	uint64_t bytes; /* a power of two */
-	/* Show [at, at + len) of it at `gpa` by this window, and no longer what it showed; len 0: nothing. */
-	void (*show)(void *opaque, enum vram_window window, gpa_t gpa, uint64_t at, uint64_t len);
+	/*
+	 * Show [at, at + len) of it at `gpa` by this window, and no longer what it showed; len 0: nothing. False:
+	 * nothing is seen.
+	 */
+	bool (*show)(void *opaque, enum vram_window window, gpa_t gpa, uint64_t at, uint64_t len);
 	void *opaque;
 };
 
@@ -42,11 +46,10 @@ static inline void vram_wrote(const struct vram *v, uint64_t at, uint64_t len)
 	mem_wrote_backing(v->mem, v->off + at, len);
 }
 
-static inline void vram_show(const struct vram *v, enum vram_window window, gpa_t gpa, uint64_t at,
+static inline bool vram_show(const struct vram *v, enum vram_window window, gpa_t gpa, uint64_t at,
 			     uint64_t len)
 {
-	if (v->show)
-		v->show(v->opaque, window, gpa, at, len);
+	return v->show && v->show(v->opaque, window, gpa, at, len);
 }
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * virtio-gpu: queues, commands, configuration space. See virtio_gpu.h and virtio_gpu_int.h.
  * Source: virtio 1.2 §5.7. Threads: with the VM lock held.
- * Saved state: version 1. No chain is ever out; pixels are memory (`vram`) and are saved as such.
+ * Saved state: version 1, with a VGA 2. No chain is ever out; pixels are memory (`vram`) and are saved as such.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -388,7 +388,7 @@ static const struct device_class gpu_class = {
 };
 static const struct device_class vga_class = {
 	.name = "virtio-vga",
-	.version = 1,
+	.version = 2,
 	.reset = device_reset,
 	.fields = vga_fields,
 	.post_load = post_load,

@@ -10,6 +10,7 @@
 
 #define HOST_FCW 0x037f
 #define HOST_MXCSR 0x1f80u
+#define IN_USE_AVX 4u
 
 _Static_assert(_Alignof(struct x86_state) >= 64, "XSAVE areas are aligned to 64 bytes");
 
@@ -80,6 +81,67 @@ void soft_fpu_leave(struct soft_cpu *cpu)
 	st_le64(x + FX_FDP, fdp);
 	cpu->fpu_live = false;
 	host_defaults(tc, x);
+}
+
+/* ---- Aside -------------------------------------------------------------------------------------- */
+
+/* For each of 16 registers, by the assembler. */
+#define EACH16(insn) \
+	".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n\t" insn "\n\t.endr"
+
+/* Upper halves that nobody uses stay as they are: written, they would slow down SSE code on some processors. */
+static bool upper_halves(const struct thunk_cache *tc)
+{
+	uint32_t lo, hi;
+
+	if (!tc->avx || !tc->in_use)
+		return tc->avx;
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(1));
+	return lo & IN_USE_AVX;
+}
+
+enum soft_aside soft_fpu_aside(struct soft_cpu *cpu)
+{
+	static const uint32_t mxcsr = HOST_MXCSR;
+	const struct thunk_cache *tc = cpu->e->thunks;
+	enum soft_aside what = SOFT_ASIDE_XMM;
+
+	if (!cpu->fpu_live)
+		return SOFT_ASIDE_NONE;
+	__asm__ volatile("stmxcsr %0" : "=m"(cpu->aside_mxcsr));
+	if (upper_halves(tc)) {
+		what = SOFT_ASIDE_YMM;
+		__asm__ volatile(EACH16("vmovdqa %%ymm\\n, 32 * \\n(%0)") "\n\tvzeroupper"
+				 :
+				 : "r"(cpu->aside)
+				 : "memory");
+	} else {
+		__asm__ volatile(EACH16("movdqa %%xmm\\n, 32 * \\n(%0)")
+				 :
+				 : "r"(cpu->aside)
+				 : "memory");
+	}
+	if (cpu->aside_mxcsr != HOST_MXCSR)
+		__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+	return what;
+}
+
+void soft_fpu_back(struct soft_cpu *cpu, enum soft_aside what)
+{
+	if (what == SOFT_ASIDE_NONE)
+		return;
+	__asm__ volatile("ldmxcsr %0" : : "m"(cpu->aside_mxcsr));
+	if (what == SOFT_ASIDE_YMM) {
+		__asm__ volatile(EACH16("vmovdqa 32 * \\n(%0), %%ymm\\n")
+				 :
+				 : "r"(cpu->aside)
+				 : "memory");
+		return;
+	}
+	/* What was called may have left upper halves. */
+	if (cpu->e->thunks->avx)
+		__asm__ volatile("vzeroupper");
+	__asm__ volatile(EACH16("movdqa 32 * \\n(%0), %%xmm\\n") : : "r"(cpu->aside) : "memory");
 }
 
 /* ---- Checks --------------------------------------------------------------------------------- */

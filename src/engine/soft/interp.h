@@ -59,6 +59,13 @@ uint64_t soft_ld_slow(struct soft_cpu *cpu, gva_t lin, unsigned size);
 void soft_st_slow(struct soft_cpu *cpu, gva_t lin, uint64_t val, unsigned size);
 uint64_t soft_mmio_read(struct soft_cpu *cpu, gpa_t gpa, unsigned size);
 void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned size);
+/* engine_host.mmio_string */
+uint64_t soft_mmio_string(struct soft_cpu *cpu, const struct engine_string *s);
+/*
+ * Is what lies at `lin` device memory that nobody watches, and aligned? May raise the fault of an access there.
+ */
+bool soft_device_at(struct soft_cpu *cpu, gva_t lin, unsigned size, enum soft_access access,
+		    gpa_t *gpa);
 
 static inline bool soft_canonical(gva_t lin)
 {

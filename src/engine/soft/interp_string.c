@@ -370,6 +370,50 @@ static uint64_t host_run(struct soft_cpu *cpu, const struct soft_op *op, const s
 	return n;
 }
 
+/* ---- Runs with device memory ------------------------------------------------------------------ */
+
+#define DEVICE_RUN 256u /* elements; the VM lock is held meanwhile */
+
+/* Where a run begins: a host address, or device memory. False: neither. */
+static bool run_at(struct soft_cpu *cpu, gva_t lin, uint64_t n, const struct str *st, bool write,
+		   uint8_t **host, gpa_t *gpa)
+{
+	*host = run_ptr(cpu, lin, n, st, write);
+	return *host || soft_device_at(cpu, lin, st->size, write ? SOFT_WRITE : SOFT_READ, gpa);
+}
+
+/* As host_run(), where a device is at one end of MOVS or STOS. */
+static uint64_t device_run(struct soft_cpu *cpu, const struct soft_op *op, const struct str *st,
+			   uint64_t count)
+{
+	bool src = op->aux == OP(MOVS);
+	uint64_t di = index_get(cpu, R_RDI, st), si = index_get(cpu, R_RSI, st);
+	gva_t d = cpu->segbase[SEG_ES] + di, s = cpu->segbase[op->seg] + si;
+	uint64_t n = min_u64(min_u64(count, DEVICE_RUN), run_length(d, di, st, op->cc));
+	struct engine_string es = {.reads = src,
+				   .value = cpu->s.gpr[R_RAX],
+				   .size = st->size,
+				   .step = (int64_t)st->step};
+
+	if ((!src && op->aux != OP(STOS)) || (op->flags & SOFT_OP_SEGCHECK) ||
+	    (cpu->mode & (SOFT_MODE_STEP | SOFT_MODE_AC)) || cpu->check)
+		return 0;
+	if (src)
+		n = min_u64(n, run_length(s, si, st, op->cc));
+	if (n < 2)
+		return 0;
+	if (src && !run_at(cpu, s, n, st, false, &es.from, &es.from_gpa))
+		return 0;
+	if (!run_at(cpu, d, n, st, true, &es.to, &es.to_gpa) || (es.to && (es.from || !src)))
+		return 0;
+	es.n = n;
+	n = soft_mmio_string(cpu, &es);
+	if (src)
+		index_add(cpu, R_RSI, n * st->step, st);
+	index_add(cpu, R_RDI, n * st->step, st);
+	return n;
+}
+
 /* ---- Repetition ----------------------------------------------------------------------------- */
 
 static bool ends_on_compare(const struct soft_op *op, uint64_t a, uint64_t b)
@@ -392,6 +436,8 @@ static SOFT_APART bool repeat(struct soft_cpu *cpu, const struct soft_op *op)
 	while (count) {
 		uint64_t n = host_run(cpu, op, &st, count, &a, &b);
 
+		if (!n)
+			n = device_run(cpu, op, &st, count);
 		if (!n) {
 			element(cpu, op, &st, &a, &b);
 			n = 1;

@@ -429,7 +429,8 @@ static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum so
 	struct jit_block *jb = jit_block_of(cpu->e->jit, pc);
 	unsigned i = op_at(cpu->e->jit, jb, pc);
 	bool crosses = (lin & ~PAGE_MASK) + cpu->jit_miss_size >= PAGE_BYTES;
-	struct soft_page pg;
+	struct soft_page pg = {0};
+	const void *code;
 
 	/* A run may be checked for writing at an operation that only reads. */
 	if (!crosses && !cpu->check && !jb->dead && !(jb->off[i] & JIT_OFF_RUN) &&
@@ -445,11 +446,20 @@ static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum so
 			return again(cpu, jb, i,
 				     (uint32_t)(pc - (uint64_t)(uintptr_t)cpu->e->jit->rx));
 		}
+		if (pg.gpa && pg.kind == MEM_MMIO) {
+			cpu->walked.lin = lin;
+			cpu->walked.gpa = pg.gpa;
+			cpu->walked.access = (uint8_t)access;
+			cpu->walked.view = (uint8_t)cpu->view;
+			cpu->walked.is = true;
+		}
 	}
 	if (crosses && i + 1 < jb->nops && (jb->off[i + 1] & (JIT_OFF_RUN | JIT_OFF_GROUPED)) &&
 	    ++jb->crossings == JIT_MAX_CROSSINGS)
 		give_up_run(cpu, jb, i);
-	return on_op(cpu, jb, i);
+	code = on_op(cpu, jb, i);
+	cpu->walked.is = false;
+	return code;
 }
 
 static const void *on_miss_read(struct soft_cpu *cpu, uint64_t pc, uint64_t unused, uint64_t lin)

@@ -43,10 +43,11 @@ static bool page_watched(const struct soft_cpu *cpu, gva_t lin)
 static struct soft_page enter_page(struct soft_cpu *cpu, enum soft_view view, gva_t lin,
 				   enum soft_access access, const struct mmu_walk *w)
 {
-	struct soft_page pg = {0};
+	bool a20 = mem_a20(cpu->e->mem);
+	struct soft_page pg = {.gpa = a20 ? w->gpa : w->gpa & ~(1ull << 20), .kind = MEM_MMIO};
 
-	pg.gpa = mem_a20(cpu->e->mem) ? w->gpa : w->gpa & ~(1ull << 20);
-
+	if (pg.gpa - cpu->device.gpa < cpu->device.len)
+		return pg;
 	pg.host = mmu_ram(cpu, pg.gpa);
 	if (likely(pg.host)) {
 		pg.kind = MEM_RAM;
@@ -55,8 +56,11 @@ static struct soft_page enter_page(struct soft_cpu *cpu, enum soft_view view, gv
 		struct mem_range r = mem_lookup(cpu->e->mem, pg.gpa);
 
 		pg.kind = r.kind;
-		if (r.kind == MEM_MMIO)
+		if (r.kind == MEM_MMIO) {
+			cpu->device.gpa = r.gpa;
+			cpu->device.len = a20 ? r.len : 0;
 			return pg;
+		}
 		pg.backing = r.ram_off + (pg.gpa - r.gpa);
 		pg.host = cpu->e->ram + pg.backing;
 	}
@@ -70,6 +74,12 @@ struct soft_page soft_translate(struct soft_cpu *cpu, enum soft_view view, gva_t
 {
 	struct mmu_walk w;
 
+	if (cpu->walked.is) {
+		cpu->walked.is = false;
+		if (cpu->walked.lin == lin && cpu->walked.access == access &&
+		    cpu->walked.view == view)
+			return (struct soft_page){.gpa = cpu->walked.gpa, .kind = MEM_MMIO};
+	}
 	SOFT_COUNT_WALK(cpu, access);
 	if (!mmu_walk(cpu, lin, view, access, &w))
 		raise_pf(cpu, lin, w.error);
@@ -278,6 +288,8 @@ static uint64_t load_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, 
 		return v;
 	}
 	if (pg.kind == MEM_MMIO) {
+		if (likely(soft_mmio_chunk(pg.gpa, size) == size))
+			return soft_mmio_read(cpu, pg.gpa, size);
 		piece_read(cpu, &pg, (uint8_t *)&v, size);
 		return v;
 	}
@@ -292,7 +304,10 @@ static void store_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, uin
 	if (!value_in_ram(cpu, view, lin, size, SOFT_WRITE, &pg)) {
 		access_slow(cpu, view, lin, (uint8_t *)&val, size, SOFT_WRITE);
 	} else if (pg.kind != MEM_RAM) {
-		piece_write(cpu, &pg, (const uint8_t *)&val, size);
+		if (likely(soft_mmio_chunk(pg.gpa, size) == size))
+			soft_mmio_write(cpu, pg.gpa, val, size);
+		else
+			piece_write(cpu, &pg, (const uint8_t *)&val, size);
 	} else {
 		soft_check_write(cpu, pg.host, size);
 		soft_host_store(pg.host, val, size);
@@ -488,6 +503,15 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 	if (write)
 		soft_check_write(cpu, pg.host, len);
 	return pg.host;
+}
+
+bool soft_device_at(struct soft_cpu *cpu, gva_t lin, unsigned size, enum soft_access access,
+		    gpa_t *gpa)
+{
+	struct soft_page pg = soft_translate(cpu, (enum soft_view)cpu->view, lin, access);
+
+	*gpa = pg.gpa;
+	return pg.kind == MEM_MMIO && !(pg.gpa & (size - 1)) && !page_watched(cpu, lin);
 }
 
 /* ---- Segmentation --------------------------------------------------------------------------- */

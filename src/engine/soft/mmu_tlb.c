@@ -155,6 +155,7 @@ void soft_tlb_flush(struct soft_cpu *cpu)
 	gp_memset(cpu->global_seen, 0, sizeof(cpu->global_seen));
 	gp_memset(cpu->large_seen, 0, sizeof(cpu->large_seen));
 	gp_memset(cpu->ram, 0, sizeof(cpu->ram));
+	cpu->device.len = 0;
 	use_generations(cpu);
 }
 

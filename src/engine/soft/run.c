@@ -211,41 +211,72 @@ static void device(struct soft_cpu *cpu)
 uint64_t soft_pio_read(struct soft_cpu *cpu, uint16_t port, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
+	enum soft_aside simd;
+	uint64_t val;
 
 	device(cpu);
 	SOFT_COUNT(cpu, pio_read);
-	soft_fpu_leave(cpu);
-	return h->pio_read(h->opaque, port, size);
+	simd = soft_fpu_aside(cpu);
+	val = h->pio_read(h->opaque, port, size);
+	soft_fpu_back(cpu, simd);
+	return val;
 }
 
 void soft_pio_write(struct soft_cpu *cpu, uint16_t port, uint64_t val, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
+	enum soft_aside simd;
 
 	device(cpu);
 	SOFT_COUNT(cpu, pio_write);
-	soft_fpu_leave(cpu);
+	simd = soft_fpu_aside(cpu);
 	h->pio_write(h->opaque, port, val, size);
+	soft_fpu_back(cpu, simd);
 }
 
 uint64_t soft_mmio_read(struct soft_cpu *cpu, gpa_t gpa, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
+	enum soft_aside simd;
+	uint64_t val;
 
 	device(cpu);
 	SOFT_COUNT(cpu, mmio_read);
-	soft_fpu_leave(cpu);
-	return h->mmio_read(h->opaque, cpu->index, gpa, size);
+	simd = soft_fpu_aside(cpu);
+	val = h->mmio_read(h->opaque, cpu->index, gpa, size);
+	soft_fpu_back(cpu, simd);
+	return val;
 }
 
 void soft_mmio_write(struct soft_cpu *cpu, gpa_t gpa, uint64_t val, unsigned size)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
+	enum soft_aside simd;
 
 	device(cpu);
 	SOFT_COUNT(cpu, mmio_write);
-	soft_fpu_leave(cpu);
+	simd = soft_fpu_aside(cpu);
 	h->mmio_write(h->opaque, cpu->index, gpa, val, size);
+	soft_fpu_back(cpu, simd);
+}
+
+uint64_t soft_mmio_string(struct soft_cpu *cpu, const struct engine_string *s)
+{
+	const struct engine_host *h = &cpu->e->cfg.host;
+	enum soft_aside simd;
+	uint64_t n;
+
+	if (!h->mmio_string)
+		return 0;
+	device(cpu);
+	if (s->reads && !s->from)
+		SOFT_COUNT(cpu, mmio_read);
+	if (!s->to)
+		SOFT_COUNT(cpu, mmio_write);
+	simd = soft_fpu_aside(cpu);
+	n = h->mmio_string(h->opaque, cpu->index, s);
+	soft_fpu_back(cpu, simd);
+	return n;
 }
 
 /* ---- PAUSE ---------------------------------------------------------------------------------- */
@@ -322,10 +353,10 @@ static void take_nmi(struct soft_cpu *cpu)
 static void take_interrupt(struct soft_cpu *cpu)
 {
 	const struct engine_host *h = &cpu->e->cfg.host;
-	int vector;
+	enum soft_aside simd = soft_fpu_aside(cpu);
+	int vector = h->irq_ack(h->opaque, cpu->index);
 
-	soft_fpu_leave(cpu);
-	vector = h->irq_ack(h->opaque, cpu->index);
+	soft_fpu_back(cpu, simd);
 	if (vector < 0) {
 		return;
 	}
@@ -563,6 +594,7 @@ static enum engine_exit soft_run(struct vcpu *v)
 	int raised = _setjmp(cpu->unwind);
 
 	atomic_store(&cpu->jit_in, false);
+	cpu->walked.is = false;
 	if (raised == 1)
 		deliver_raised(cpu);
 	if (raised == 4) {

@@ -6,7 +6,8 @@
  * RULES OF THIS FOLDER
  * 1. While a vCPU runs, the guest's x87/SSE/AVX registers may be live in the host's. Everything
  *    here is built with -mgeneral-regs-only and calls nothing outside base/, mem/ and x86/ without
- *    soft_fpu_leave(). soft_fpu_enter() makes them live again, on demand (cpu->fpu_live).
+ *    soft_fpu_leave(), or between soft_fpu_aside() and soft_fpu_back(). soft_fpu_enter() makes them live again, on
+ *    demand (cpu->fpu_live).
  * 2. A guest exception is raised by soft_raise*(), which does not return: it unwinds to the run
  *    loop, which delivers it with the state of the current instruction's start (cpu->op). So an
  *    operation checks everything that can fault first and commits once, at its end.
@@ -355,6 +356,23 @@ struct soft_cpu {
 	struct soft_build *built;		 /* the block built last */
 	char error[256];
 	struct soft_stats stats;
+	/* Device memory found last, as `ram`. */
+	struct {
+		gpa_t gpa;
+		uint64_t len;
+	} device;
+	/*
+	 * A walk that generated code's lookup has ended in device memory, for the operation that it is of: the next
+	 * soft_translate() need not walk again. Empty when that operation is done.
+	 */
+	struct {
+		gva_t lin;
+		gpa_t gpa;
+		uint8_t access, view;
+		bool is;
+	} walked;
+	_Alignas(32) uint8_t aside[16 * 32]; /* soft_fpu_aside() */
+	uint32_t aside_mxcsr;
 };
 
 struct soft_engine {
@@ -531,6 +549,13 @@ bool soft_thunk_build(struct soft_cpu *cpu, struct soft_op *op, const struct x86
 bool soft_thunk_describe(struct soft_cpu *cpu, struct soft_op *op, const struct x86_insn *insn);
 void soft_fpu_enter(struct soft_cpu *cpu); /* s.xsave -> host registers */
 void soft_fpu_leave(struct soft_cpu *cpu); /* host registers -> s.xsave, host defaults restored */
+/*
+ * Around a call of compiled code that keeps away from x87 and MMX registers, as all of ours does (tools/check_nosimd.py):
+ * a fifth of the price of leaving and entering. What aside() returns is for back().
+ */
+enum soft_aside { SOFT_ASIDE_NONE, SOFT_ASIDE_XMM, SOFT_ASIDE_YMM };
+enum soft_aside soft_fpu_aside(struct soft_cpu *cpu);
+void soft_fpu_back(struct soft_cpu *cpu, enum soft_aside what);
 /* Install SIGFPE/SIGSEGV/SIGBUS/SIGILL handlers (once a process) that turn faults inside thunks
  * into guest exceptions; an alternate stack and gs for the calling thread, false if it gets none. */
 int soft_signals_init(struct lodge_err *err);

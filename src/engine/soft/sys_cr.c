@@ -166,11 +166,13 @@ static void set_cr4(struct soft_cpu *cpu, uint64_t new)
 static void set_cr8(struct soft_cpu *cpu, uint64_t val)
 {
 	const struct engine_host *host = &cpu->e->cfg.host;
+	enum soft_aside simd;
 
 	if (val > 15)
 		soft_raise_err(cpu, VEC_GP, 0);
-	soft_fpu_leave(cpu);
+	simd = soft_fpu_aside(cpu);
 	host->cr8_write(host->opaque, cpu->index, (uint8_t)val);
+	soft_fpu_back(cpu, simd);
 }
 
 static void need_cr(struct soft_cpu *cpu, unsigned n)
@@ -191,8 +193,10 @@ void sys_mov_from_cr(struct soft_cpu *cpu, const struct soft_op *op)
 
 	need_cr(cpu, n);
 	if (n == 8) {
-		soft_fpu_leave(cpu);
+		enum soft_aside simd = soft_fpu_aside(cpu);
+
 		val = host->cr8_read(host->opaque, cpu->index);
+		soft_fpu_back(cpu, simd);
 	} else {
 		val = n == 0 ? s->cr0 : n == 2 ? s->cr2 : n == 3 ? s->cr3 : s->cr4;
 	}

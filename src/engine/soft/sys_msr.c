@@ -395,8 +395,11 @@ bool sys_rdmsr(struct soft_cpu *cpu, uint32_t msr, uint64_t *val)
 	const struct msr_desc *m;
 
 	if (apic_owned(msr)) {
-		soft_fpu_leave(cpu);
-		return host->apic_msr_read(host->opaque, cpu->index, msr, val) == 0;
+		enum soft_aside simd = soft_fpu_aside(cpu);
+		int r = host->apic_msr_read(host->opaque, cpu->index, msr, val);
+
+		soft_fpu_back(cpu, simd);
+		return r == 0;
 	}
 	if (is_mtrr(cpu, msr)) {
 		int slot = mtrr_fixed_slot(msr);
@@ -446,8 +449,11 @@ bool sys_wrmsr(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	const struct msr_desc *m;
 
 	if (apic_owned(msr)) {
-		soft_fpu_leave(cpu);
-		return host->apic_msr_write(host->opaque, cpu->index, msr, val) == 0;
+		enum soft_aside simd = soft_fpu_aside(cpu);
+		int r = host->apic_msr_write(host->opaque, cpu->index, msr, val);
+
+		soft_fpu_back(cpu, simd);
+		return r == 0;
 	}
 	if (is_mtrr(cpu, msr))
 		return mtrr_write(cpu, msr, val);

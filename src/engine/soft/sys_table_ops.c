@@ -233,8 +233,8 @@ void sys_arpl(struct soft_cpu *cpu, const struct soft_op *op)
 
 	sys_need_protected(cpu);
 	/* Memory is only asked for write permission when it is written. */
-	dst = mem ? (uint16_t)soft_ld(cpu, soft_ea_lin(cpu, op, 2, false), 2) :
-		    (uint16_t)cpu->s.gpr[sys_reg(op, 0)];
+	dst = mem ? (uint16_t)soft_ld(cpu, soft_ea_lin(cpu, op, 2, false), 2)
+		  : (uint16_t)cpu->s.gpr[sys_reg(op, 0)];
 	raise_rpl = (dst & 3) < (src & 3);
 	if (raise_rpl) {
 		dst = (uint16_t)((dst & 0xfffcu) | (src & 3u));

@@ -13,6 +13,8 @@
 #include "engine/soft/codemem.h"
 #include "engine/soft/perfmap.h"
 
+#define XGETBV_1 4u /* CPUID leaf 0xd, 1: EAX */
+
 /* In front of each thunk. */
 struct thunk_head {
 	uint64_t key;
@@ -35,6 +37,8 @@ static void probe_host(struct thunk_cache *tc)
 		__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 		tc->xmask = lo & 7;
 		tc->avx = (c & bit_AVX) && (lo & 7) == 7;
+		tc->in_use = __get_cpuid_count(0xd, 1, &a, &b, &c, &d) && (a & XGETBV_1) &&
+			     __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
 	}
 	__asm__ volatile("fxsave64 %0" : "+m"(fx));
 	tc->mxcsr_mask = ld_le32(fx + FX_MXCSR_MASK);

@@ -116,6 +116,7 @@ struct thunk_cache {
 	uint32_t used;
 	uint32_t count;
 	bool avx;
+	bool in_use; /* XGETBV says whether upper halves are used, and it pays to ask: on Intel's */
 	uint64_t xmask; /* XSAVE components we keep: 7 or 3; 0 without XSAVE */
 	uint32_t mxcsr_mask;
 	bool saves_pointers; /* FXSAVE stores FOP, FIP and FDP without a pending exception too */
@@ -190,7 +191,7 @@ enum thunk_shape {
 	SHAPE_MASKMOV_LOAD,
 	SHAPE_MASKMOV_STORE,
 	SHAPE_MASKMOV_BYTES,
-	SHAPE_GATHER, /* op->src: the index register */
+	SHAPE_GATHER,	/* op->src: the index register */
 	SHAPE_ZERO_LOW, /* VZEROALL, VZEROUPPER outside 64-bit mode: registers 0 to 7 */
 	SHAPES
 };

@@ -188,6 +188,65 @@ static void frame_buffer_moves(void)
 	check_eq(*(volatile uint32_t *)0x700000, 0xfeedbeef, "RAM stays");
 }
 
+static void text_mode(void)
+{
+	outb(0x3c2, 0x67);
+	seq(2, 3);
+	seq(4, 2);
+	for (unsigned i = 0; i < 5; i++)
+		gfx(i, 0);
+	gfx(5, 0x10);
+	gfx(6, 0x0e);
+	gfx(8, 0xff);
+}
+
+/* Text is plain memory while nobody looks at it otherwise. */
+static void text_lies_in_planes(void)
+{
+	volatile uint16_t *text = (volatile uint16_t *)0xb8000;
+	bool good = true;
+
+	memory_mode(false);
+	for (unsigned i = 0; i < 0x8000; i++)
+		*(volatile uint32_t *)(fb + 4 * i) = i * 0x01030507u;
+	text_mode();
+	for (unsigned i = 0; i < 0x4000; i++)
+		good = good && text[i] == (uint16_t)(2 * i * 0x01030507u);
+	check(good, "text is planes 0 and 1 of even addresses");
+	for (unsigned round = 0; round < 100; round++) {
+		const volatile uint16_t *from = text + 80;
+		volatile uint16_t *to = text;
+		word n = 0x4000 - 80;
+
+		text_mode();
+		text[0] = (uint16_t)(text[0] + round);
+		asm volatile("rep movsw" : "+S"(from), "+D"(to), "+c"(n)::"memory");
+		if (round % 10 == 9) /* a font */
+			memory_mode(false);
+	}
+	text_mode();
+	for (unsigned i = 0; i < 0x4000 - 8000; i++)
+		good = good && text[i] == (uint16_t)(2 * (i + 8000) * 0x01030507u);
+	check(good, "scrolled 100 times");
+	good = true;
+	text[5] = 0x1e41;
+	check_eq(*(volatile uint32_t *)(fb + 40), 0x1e41 | ((10 * 0x01030507u) & 0xffff0000),
+		 "a look by the frame buffer");
+	for (unsigned i = 0; i < 0x8000; i++)
+		good = good &&
+		       *(volatile uint32_t *)(fb + 4 * i) >> 16 == i * 0x01030507u >> 16;
+	check(good, "planes 2 and 3 are as they were");
+	for (unsigned i = 0; i < 50; i++) {
+		text_mode();
+		text[0x3fff] = (uint16_t)i;
+		good = good && *(volatile uint16_t *)(fb + 8 * 0x3fff) == i;
+		*(volatile uint16_t *)(fb + 8 * 0x3ffe) = (uint16_t)(i + 1);
+		good = good && text[0x3ffe] == i + 1;
+		seq(2, 15);
+	}
+	check(good, "text and frame buffer in turns");
+}
+
 typedef word (*code_fn)(void);
 
 /* mov $imm32, %eax; ret: by the frame buffer, by 0xa0000, by planes, by VBE's clearing. */
@@ -258,6 +317,7 @@ void guest_test(void)
 	}
 	same_bytes_in_both();
 	modes_change_under_hot_code();
+	text_lies_in_planes();
 	latches_copy_planes();
 	banks_show_all_memory();
 	frame_buffer_moves();

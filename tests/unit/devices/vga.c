@@ -257,8 +257,6 @@ static void text_when_written_expect_planes_0_and_1(void **state)
 {
 	vga_set_mode(MODE_TEXT_80, out, in);
 	bus_mmio_write(e.bus, TEXT + 4, 0x1e42, 2);
-	assert_int_equal(vram[4 * 4 + 0], 0x42);
-	assert_int_equal(vram[4 * 4 + 1], 0x1e);
 	assert_int_equal(bus_mmio_read(e.bus, TEXT + 4, 4), 0x1e42);
 	assert_int_equal(bus_mmio_read(e.bus, MEM, 2), 0xffff);
 	/* A font, as BIOSes load it: plane 2, one byte after another. */
@@ -271,6 +269,127 @@ static void text_when_written_expect_planes_0_and_1(void **state)
 	assert_int_equal(vram[33 * 4 + 2], 0x99);
 	assert_int_equal(ld(MEM + 33), 0x99);
 	assert_int_equal(ld_le32(vram + 4 * 4), 0x1e42);
+}
+
+/* Is text plain memory, with the rest of BAR 0 where it was? */
+static bool folded(const struct display_env *env)
+{
+	const uint64_t front = env->window[VRAM_WINDOW_BAR].at;
+
+	assert_int_equal(env->window[VRAM_WINDOW_BAR].gpa, FB + front);
+	assert_int_equal(env->window[VRAM_WINDOW_BAR].len, VRAM - front);
+	assert_true(front == 0 || front == VGA_FOLD_BYTES);
+	if (!front)
+		return false;
+	assert_int_equal(env->window[VRAM_WINDOW_LEGACY].gpa, TEXT);
+	assert_int_equal(env->window[VRAM_WINDOW_LEGACY].at, 0);
+	assert_int_equal(env->window[VRAM_WINDOW_LEGACY].len, 0x8000);
+	return true;
+}
+
+static void fill_memory(void)
+{
+	uint32_t x = 1;
+
+	for (unsigned i = 0; i < VRAM; i++) {
+		x = x * 1103515245 + 12345;
+		vram[i] = (uint8_t)(x >> 16);
+	}
+}
+
+static void text_when_registers_are_usual_expect_plain_memory(void **state)
+{
+	static uint8_t planes[VGA_FOLD_BYTES], text[0x8000];
+
+	fill_memory();
+	memcpy(planes, vram, sizeof(planes));
+	vga_set_mode(MODE_TEXT_80, out, in);
+	assert_true(folded(&e));
+	for (unsigned i = 0; i < sizeof(text); i++) {
+		text[i] = planes[4 * (i & ~1u) + (i & 1)];
+		assert_int_equal(ld(TEXT + i), text[i]);
+	}
+	assert_memory_equal(vram, text, sizeof(text));
+	/* Each register that asks for more than bytes of two planes. */
+	for (unsigned i = 0; i < 9; i++) {
+		static const struct {
+			uint16_t port;
+			uint8_t index, val;
+		} other[9] = {{0x3c4, SEQ_MAP_MASK, 7},	   {0x3c4, SEQ_MEMORY, 6},
+			      {0x3ce, GFX_MODE, 0},	   {0x3ce, GFX_MODE, 0x11},
+			      {0x3ce, GFX_MISC, 0x06},	   {0x3ce, GFX_BIT_MASK, 0xfe},
+			      {0x3ce, GFX_DATA_ROTATE, 1}, {0x3ce, GFX_ENABLE_SET_RESET, 1},
+			      {0x3ce, GFX_READ_MAP, 2}};
+		uint8_t was = inx(other[i].port, other[i].index);
+
+		outx(other[i].port, other[i].index, other[i].val);
+		assert_false(folded(&e));
+		assert_int_equal(e.window[VRAM_WINDOW_LEGACY].len, 0);
+		assert_memory_equal(vram, planes, sizeof(planes));
+		outx(other[i].port, other[i].index, was);
+		assert_true(folded(&e));
+		assert_memory_equal(vram, text, sizeof(text));
+	}
+	/* By the slow way it is the same. */
+	st(TEXT + 0x7fff, (uint8_t)(text[0x7fff] + 1));
+	assert_int_equal(vram[0x7fff], (uint8_t)(text[0x7fff] + 1));
+	dispi(DISPI_ENABLE, DISPI_ENABLED | DISPI_NOCLEARMEM);
+	assert_false(folded(&e));
+	planes[0x7ffe * 4 + 1]++;
+	assert_memory_equal(vram, planes, sizeof(planes));
+}
+
+static void text_when_the_frame_buffer_is_used_expect_its_bytes(void **state)
+{
+	static uint8_t planes[VGA_FOLD_BYTES];
+
+	fill_memory();
+	memcpy(planes, vram, sizeof(planes));
+	vga_set_mode(MODE_TEXT_80, out, in);
+	assert_true(folded(&e));
+	assert_int_equal(bus_mmio_read(e.bus, FB + 0x1233, 8), ld_le64(planes + 0x1233));
+	assert_false(folded(&e));
+	assert_memory_equal(vram, planes, sizeof(planes));
+	/* Text goes the slow way until the next mode. */
+	bus_mmio_write(e.bus, TEXT + 6, 0x5678, 2);
+	assert_int_equal(ld_le16(vram + 24), 0x5678);
+	outx(0x3d4, CRTC_START_HIGH, 1);
+	assert_false(folded(&e));
+	outx(0x3c4, SEQ_MAP_MASK, 15);
+	outx(0x3c4, SEQ_MAP_MASK, 3);
+	assert_true(folded(&e));
+	memset(mem_page_flags(e.mem), 0, (ENV_RAM + VRAM) >> 12);
+	bus_mmio_write(e.bus, FB + 0x1fffd, 0x123456, 2);
+	assert_false(folded(&e));
+	assert_int_equal(ld_le16(vram + 0x1fffd), 0x3456);
+	assert_int_equal(mem_page_flags(e.mem)[(ENV_RAM + 0x1fffd) >> 12], MEM_PAGE_DIRTY);
+	/* Where BAR 0 is not, nobody answers. */
+	vga_set_mode(MODE_16, out, in);
+	vga_set_mode(MODE_TEXT_80, out, in);
+	assert_true(folded(&e));
+	pci_config_write(e.pb, DEVFN, PCI_BAR0, FB - 0x1000000, 4);
+	assert_int_equal(bus_mmio_read(e.bus, FB, 1), 0xff);
+	pci_config_write(e.pb, DEVFN, PCI_COMMAND, 0, 2);
+	assert_int_equal(bus_mmio_read(e.bus, FB - 0x1000000, 1), 0xff);
+	pci_config_write(e.pb, DEVFN, PCI_COMMAND, PCI_COMMAND_MEM, 2);
+	pci_config_write(e.pb, DEVFN, PCI_BAR0, FB, 4);
+	assert_true(folded(&e));
+	assert_int_equal(bus_mmio_read(e.bus, FB + 24, 2), 0x5678);
+}
+
+static void text_when_vbe_clears_expect_the_picture_cleared_alone(void **state)
+{
+	static uint8_t planes[VGA_FOLD_BYTES];
+
+	fill_memory();
+	memcpy(planes, vram, sizeof(planes));
+	vga_set_mode(MODE_TEXT_80, out, in);
+	dispi(DISPI_XRES, 128);
+	dispi(DISPI_YRES, 64);
+	dispi(DISPI_BPP, 8);
+	dispi(DISPI_ENABLE, DISPI_ENABLED);
+	memset(planes, 0, 128 * 64);
+	assert_memory_equal(vram, planes, sizeof(planes));
 }
 
 static void write_when_mode_0_expect_rotate_set_logic_and_mask(void **state)
@@ -502,6 +621,14 @@ static void load_when_saved_expect_registers_and_windows(void **state)
 	bus_pio_write(f.bus, 0x3d4, 0x13, 1);
 	assert_int_equal(bus_pio_read(f.bus, 0x3d5, 1), 0x28);
 	assert_int_equal(bus_pio_read(f.bus, 0x3c9, 1), 9);
+	/* Folded memory is saved as it is. */
+	vga_set_mode(MODE_TEXT_80, out, in);
+	bus_mmio_write(e.bus, TEXT + 2, 0x1234, 2);
+	memcpy(vram_host(&f.vram), vram, VRAM);
+	wire_transfer(vga_device(s), vga_device(v));
+	assert_true(folded(&f));
+	assert_int_equal(bus_mmio_read(f.bus, TEXT + 2, 2), 0x1234);
+	assert_int_equal(bus_mmio_read(f.bus, FB + 8, 2), 0x1234);
 	vga_free(v);
 	display_env_free(&f);
 }
@@ -509,7 +636,8 @@ static void load_when_saved_expect_registers_and_windows(void **state)
 static void load_when_no_guest_can_make_it_expect_refusal(void **state)
 {
 	static const char *const names[] = {"core.r.gfx_index", "core.r.attr_second",
-					    "core.r.dac_part", "core.r.seq", "core.r.misc"};
+					    "core.r.dac_part",	"core.r.seq",
+					    "core.r.misc",	"core.folded"};
 	struct device *d = vga_device(s);
 	static uint8_t buf[16384];
 	long n = device_save(d, buf, sizeof(buf));
@@ -541,6 +669,9 @@ int main(void)
 		T(status_when_time_passes_expect_70_frames_a_second),
 		T(window_when_mapped_expect_only_there),
 		T(text_when_written_expect_planes_0_and_1),
+		T(text_when_registers_are_usual_expect_plain_memory),
+		T(text_when_the_frame_buffer_is_used_expect_its_bytes),
+		T(text_when_vbe_clears_expect_the_picture_cleared_alone),
 		T(write_when_mode_0_expect_rotate_set_logic_and_mask),
 		T(write_when_modes_1_to_3_expect_latches_colour_and_masked_set),
 		T(read_when_mode_1_expect_pixels_of_that_colour),

@@ -417,6 +417,41 @@ static void registers_when_absurd_expect_a_picture(void **state)
 	assert_int_equal(t.rows, 1);
 }
 
+static void memory_when_folded_expect_the_same_picture(void **state)
+{
+	static const unsigned modes[] = {MODE_TEXT_80, MODE_TEXT_40, MODE_CGA_4};
+	static uint8_t scratch[VGA_FOLD_BYTES];
+	static struct display_text before, after;
+	uint32_t x = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < VRAM; i++) {
+		x = x * 1103515245 + 12345;
+		c.vram[i] = (uint8_t)(x >> 16);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t *px;
+		size_t bytes;
+		int r;
+
+		draw(modes[i]);
+		bytes = (size_t)pic.width * pic.height * 4;
+		px = malloc(bytes);
+		assert_non_null(px);
+		memcpy(px, pic.px, bytes);
+		r = vga_text(&c, &before);
+		vga_fold(&c, true, scratch);
+		redraw();
+		assert_memory_equal(px, pic.px, bytes);
+		assert_int_equal(vga_text(&c, &after), r);
+		assert_memory_equal(&before, &after, sizeof(before));
+		vga_fold(&c, false, scratch);
+		redraw();
+		assert_memory_equal(px, pic.px, bytes);
+		free(px);
+	}
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -436,6 +471,7 @@ int main(void)
 		T(vbe_when_enabled_expect_its_picture),
 		T(text_when_asked_for_expect_codes_and_cursor),
 		T(registers_when_absurd_expect_a_picture),
+		T(memory_when_folded_expect_the_same_picture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
