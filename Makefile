@@ -74,7 +74,7 @@ $(B)/src/%.o: src/%.c
 	$(if $(filter -mgeneral-regs-only,$(GPFLAGS)),objcopy $(GPMEM) $@)
 
 $(B)/src/cli/new.o: src/cli/new_debian.sh
-$(B)/src/vnc/web.o: src/vnc/page.html src/vnc/page.js
+$(B)/src/vnc/files.o: src/vnc/page.html src/vnc/page.js
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

@@ -58,3 +58,9 @@ BENCH_NET_ARGS ?=
 .PHONY: bench-net
 bench-net: all
 	$(PYTHON) bench/net.py $(BENCH_NET_ARGS)
+
+# The page for browsers, half a minute: bench/web.py --help lists the options.
+BENCH_WEB_ARGS ?=
+.PHONY: bench-web
+bench-web: all
+	$(PYTHON) bench/web.py $(BENCH_WEB_ARGS)

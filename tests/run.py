@@ -206,7 +206,7 @@ def guest_jobs():
 
 
 # Of the long ones, which begin first.
-LONGEST = {"kvm/svm": 2, "kvm/vmx": 2, "kvm/state": 1}
+LONGEST = {"kvm/svm": 2, "kvm/vmx": 3, "kvm/state": 1, "kvm/state_off": 1}
 
 
 def pytest_jobs():

@@ -38,7 +38,8 @@ struct drv {
 	unsigned msis;
 	uint32_t msi_data[DRV_MSI_LOG];
 	struct drv_queue q[VIRTIO_QUEUES_MAX];
-	gpa_t heap; /* the next free guest memory */
+	gpa_t heap;	 /* the next free guest memory */
+	unsigned common; /* where in BAR 4 the common block is */
 };
 
 static inline void drv_msi(void *opaque, uint64_t addr, uint32_t data)
@@ -106,11 +107,13 @@ static inline void drv_set_cfg(struct drv *d, unsigned off, uint32_t val, unsign
 
 static inline uint32_t drv_rd(struct drv *d, unsigned off, unsigned size)
 {
+	off += off < 0x1000 ? d->common : 0;
 	return (uint32_t)bus_mmio_read(d->bus, DRV_BAR4 + off, size);
 }
 
 static inline void drv_wr(struct drv *d, unsigned off, uint32_t val, unsigned size)
 {
+	off += off < 0x1000 ? d->common : 0;
 	bus_mmio_write(d->bus, DRV_BAR4 + off, val, size);
 }
 

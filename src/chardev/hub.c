@@ -145,25 +145,21 @@ static bool may_attach(int fd, uid_t uid)
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) && (who.uid == uid || !who.uid);
 }
 
-static void accept_client(void *opaque, uint32_t events)
+/* Nothing here waits, whatever the descriptor's flags say. */
+int chardev_hub_add(struct chardev *hub, int fd)
 {
 	static const struct outq_ops out_ops = {.want_write = want_write, .failed = failed};
-	struct hub *h = opaque;
-	int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct hub *h = (struct hub *)hub;
 	struct hub_client *cl;
 
-	(void)events;
 	sweep(h);
-	cl = fd >= 0 && may_attach(fd, h->uid) && h->n_clients < HUB_CLIENTS_MAX
-		     ? calloc(1, sizeof(*cl))
-		     : NULL;
+	cl = h->n_clients < HUB_CLIENTS_MAX ? calloc(1, sizeof(*cl)) : NULL;
 	if (cl)
 		cl->watch = io_watch_add(h->loop, fd, EPOLLIN, client_ready, cl);
 	if (!cl || !cl->watch) {
 		free(cl);
-		if (fd >= 0)
-			close(fd);
-		return;
+		close(fd);
+		return -EBUSY;
 	}
 	cl->hub = h;
 	cl->fd = fd;
@@ -172,6 +168,19 @@ static void accept_client(void *opaque, uint32_t events)
 	list_add_tail(&h->clients, &cl->link);
 	h->n_clients++;
 	show_recent(h, cl);
+	return 0;
+}
+
+static void accept_client(void *opaque, uint32_t events)
+{
+	struct hub *h = opaque;
+	int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd >= 0 && may_attach(fd, h->uid))
+		(void)!chardev_hub_add(&h->c, fd);
+	else if (fd >= 0)
+		close(fd);
 }
 
 int chardev_hub_listen(struct chardev *hub, int fd, struct lodge_err *err)

@@ -217,11 +217,12 @@ static int set_mon(struct run_opts *o, const char *val, struct lodge_err *err)
 /* The last one counts; the adapter is made when all options are known. */
 static int set_vga(struct run_opts *o, const char *val, struct lodge_err *err)
 {
-	if (strcmp(val, "std") && strcmp(val, "none"))
+	if (strcmp(val, "std") && strcmp(val, "virtio") && strcmp(val, "none"))
 		return err_set(err, -EINVAL,
-			       "-vga %s: this adapter is not there yet; there are std and none",
+			       "-vga %s: this adapter is not there; there are std, virtio and none",
 			       val);
 	o->vga_std = !strcmp(val, "std");
+	o->vga_virtio = !strcmp(val, "virtio");
 	o->vga_said = true;
 	return 0;
 }
@@ -320,14 +321,16 @@ const struct run_opt run_opts_console[] = {
 	 set_share},
 	{"fsdev", "local,id=ID,path=FOLDER[,...]", "the same for -device virtio-9p-pci,fsdev=ID",
 	 set_fsdev},
-	{"display", "none|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER]",
+	{"display", "none|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER][,xterm=FOLDER]",
 	 "no display; or for VNC viewers, as -vnc; or for a browser, whose address is printed",
 	 set_display},
 	{"vnc", "[HOST]:N|unix:PATH[,password=on|off][,password-file=FILE]",
 	 "the screen for VNC viewers, at port 5900 + N of this host alone unless HOST says "
 	 "otherwise; a password is made and printed if none is named",
 	 set_vnc},
-	{"vga", "std|none", "a VGA, or no video adapter (the default)", set_vga},
+	{"vga", "std|virtio|none",
+	 "a VGA; virtio-gpu with a VGA for what has no driver; or no video adapter (the default)",
+	 set_vga},
 	{"monitor", "DEV",
 	 "a monitor for people, on what -serial can name; 'none' (Ctrl-A c of mon:stdio has one "
 	 "always)",

@@ -5,11 +5,11 @@
 #include "machine/ctl.h"
 #include "machine/ctl_input.h"
 
-static int draw(void *opaque, struct display_picture *pic)
+static int draw(void *opaque, struct display_picture *pic, struct display_lines lines)
 {
 	struct lodge_err err;
 
-	return vm_screen_draw(opaque, pic, &err);
+	return vm_screen_draw_lines(opaque, pic, lines, &err);
 }
 
 static struct display_lines changed(void *opaque)
@@ -20,6 +20,11 @@ static struct display_lines changed(void *opaque)
 static void size(void *opaque, uint32_t width, uint32_t height)
 {
 	vm_ctl_input_screen(opaque, width, height);
+}
+
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	(void)!vm_screen_resize(opaque, width, height, NULL);
 }
 
 /* What finds no room is lost, as on a keyboard whose buffer is full. */
@@ -40,6 +45,12 @@ static void reset(void *opaque)
 	vm_ctl_reset(opaque);
 }
 
+/* Whoever is refused finds the socket closed. */
+static void console(void *opaque, int fd)
+{
+	(void)!vm_ctl_console(opaque, fd);
+}
+
 int run_display_open(struct run_display *d, const struct run_opts *o, struct vm *vm,
 		     struct lodge_err *err)
 {
@@ -58,9 +69,11 @@ int run_display_start(struct run_display *d, struct lodge_err *err)
 		.draw = draw,
 		.changed = changed,
 		.size = size,
+		.resize = vm_screen_resizes(d->vm) ? resize : NULL,
 		.input = input,
 		.power_button = power_button,
 		.reset = reset,
+		.console = console,
 	};
 
 	return d->vnc ? vnc_start(d->vnc, &screen, err) : 0;

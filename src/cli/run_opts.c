@@ -186,9 +186,13 @@ static int add_vga(struct run_opts *o, struct lodge_err *err)
 {
 	struct vm_options *d = &o->vm.devices;
 	struct props *vga;
-	int r = o->vga_std ? run_opts_add(d, "-vga std", "VGA", "driver", err) : 0;
+	int r = 0;
 
-	if (r || !o->vga_std)
+	if (o->vga_virtio)
+		r = run_opts_add(d, "-vga virtio", "virtio-vga", "driver", err);
+	else if (o->vga_std)
+		r = run_opts_add(d, "-vga std", "VGA", "driver", err);
+	if (r || !(o->vga_std || o->vga_virtio))
 		return r;
 	vga = d->p[d->n - 1];
 	memmove(d->p + 1, d->p, (d->n - 1) * sizeof(d->p[0]));
@@ -199,7 +203,8 @@ static int add_vga(struct run_opts *o, struct lodge_err *err)
 /* A screen that is looked at needs an adapter: QEMU's, unless another was asked for. */
 static int default_vga(struct run_opts *o, struct lodge_err *err)
 {
-	static const char *const adapters[] = {"VGA", "bochs-display"};
+	static const char *const adapters[] = {"VGA", "bochs-display", "virtio-gpu-pci",
+					       "virtio-gpu", "virtio-vga"};
 
 	if (!o->vnc && !o->web)
 		return 0;
@@ -211,7 +216,7 @@ static int default_vga(struct run_opts *o, struct lodge_err *err)
 				return 0;
 		}
 	}
-	if (o->vga_std)
+	if (o->vga_std || o->vga_virtio)
 		return 0;
 	if (o->vga_said || o->nodefaults)
 		return err_set(err, -EINVAL,

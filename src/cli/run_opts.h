@@ -18,7 +18,7 @@
 struct run_opts {
 	struct vm_config vm;
 	struct vm_engine_wish accel; /* what -accel and -machine named */
-	bool nographic, nodefaults, no_display, vga_std, vga_said;
+	bool nographic, nodefaults, no_display, vga_std, vga_virtio, vga_said;
 	bool usb; /* -usb: the PIIX3's controller */
 	struct props *vnc, *web; /* -vnc, -display vnc=; -display web=; or NULL */
 	unsigned serials;	    /* -serial options so far */

@@ -183,9 +183,9 @@ void cli_wait_help(void)
 	     "\n"
 	     "Wait until a running machine's screen shows something: text in one line of a text "
 	     "mode,\n"
-	     "exactly or by an extended regular expression; or a picture (PNG, PPM: a screenshot "
-	     "or\n"
-	     "a part of one), dot for dot anywhere on it. With --gone, until it does not any "
-	     "more.\n"
+	     "or of a console in a frame buffer whose letters have 8 by 16 dots, exactly or by an\n"
+	     "extended regular expression; or a picture (PNG, PPM: a screenshot or a part of "
+	     "one),\n"
+	     "dot for dot anywhere on it. With --gone, until it does not any more.\n"
 	     "Exit code 0 when it does; 1 after 60 seconds or as many as were given.");
 }

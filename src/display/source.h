@@ -6,6 +6,7 @@
 #ifndef LODGE_DISPLAY_SOURCE_H
 #define LODGE_DISPLAY_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "display/picture.h"
@@ -28,6 +29,20 @@ struct display_lines {
 #define DISPLAY_ALL_LINES ((struct display_lines){0, UINT32_MAX})
 #define DISPLAY_NO_LINES ((struct display_lines){1, 0})
 
+#define DISPLAY_CURSOR_SIZE 64u
+
+/* A pointer that the adapter lays over its picture. */
+struct display_cursor {
+	int32_t x, y;	       /* of its upper left corner in the picture; may lie outside */
+	uint32_t hot_x, hot_y; /* the dot of it that points, within */
+	uint32_t
+		px[DISPLAY_CURSOR_SIZE * DISPLAY_CURSOR_SIZE]; /* 0xAARRGGBB, colours times alpha */
+};
+
+/* Lay it over those lines of a picture. */
+void display_cursor_lay(const struct display_cursor *c, struct display_picture *pic,
+			struct display_lines lines);
+
 struct display_source {
 	/*
 	 * What may have changed since the last time, in two steps: `look`, without the VM lock, since it waits for
@@ -38,8 +53,20 @@ struct display_source {
 	struct display_lines (*changed)(void *opaque);
 	/* Draw what is to be seen now; gives the picture its size. -ENOMEM. */
 	int (*draw)(void *opaque, struct display_picture *pic);
+	/*
+	 * The same of some lines, where the others of *pic are as they were drawn before; of all, and *lines says so, where
+	 * the picture has another size. May be NULL: `draw` does it.
+	 */
+	int (*draw_lines)(void *opaque, struct display_picture *pic, struct display_lines *lines);
 	/* The text, exactly. -ENODATA where what is shown is no text; may be NULL: it never is. */
 	int (*text)(void *opaque, struct display_text *text);
+	/*
+	 * The pointer, which `draw` leaves out; lines of it are told by `changed`. False: none is shown. May be NULL: the
+	 * adapter never has one.
+	 */
+	bool (*cursor)(void *opaque, struct display_cursor *c);
+	/* Whoever looks would like a picture of that size: the guest is told. May be NULL: it cannot be. */
+	void (*resize)(void *opaque, uint32_t width, uint32_t height);
 	void *opaque;
 };
 

@@ -256,6 +256,8 @@ static const struct board_kind *const kinds[] = {
 	&board_virtio_balloon,
 	&board_vga,
 	&board_bochs_display,
+	&board_virtio_gpu,
+	&board_virtio_vga,
 	&board_ahci,
 	&board_nvme,
 	&board_floppy,

@@ -332,6 +332,24 @@ extern const struct board_kind board_kind_e1000, board_kind_rtl8139, board_virti
 void board_free_videos(struct board *b);
 extern const struct board_kind board_bochs_display, board_vga;
 
+/* A piece of an adapter's memory, of what board_video_bytes() said there would be; the board's. NULL: no memory. */
+struct board_video;
+struct board_video *board_video_new(struct board *b, uint64_t bytes);
+const struct vram *board_video_vram(const struct board_video *v);
+void board_video_shows(struct board_video *v, const struct display_source *source);
+/* vgamem_mb=, and edid=, xres=, yres= of `p`. */
+int board_vga_bytes(struct props *p, uint64_t usual_mib, uint64_t *bytes,
+		    struct lodge_err *err) MUST_CHECK;
+int board_read_monitor(struct props *p, bool *no_edid, unsigned *width, unsigned *height,
+		       struct lodge_err *err) MUST_CHECK;
+
+/* ---- board_gpu.c: virtio-gpu -------------------------------------------------------------------- */
+
+/* Memory of one: for resources, and for a VGA. */
+int board_gpu_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
+int board_virtio_vga_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err) MUST_CHECK;
+extern const struct board_kind board_virtio_gpu, board_virtio_vga;
+
 /* ---- board_usb.c -------------------------------------------------------------------------------- */
 
 extern const struct board_kind board_xhci, board_uhci, board_usb_tablet, board_usb_mouse,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "machine/board_int.h"
 
 _Static_assert(ENGINE_LAPIC_PAGE == LAPIC_PAGE_BYTES, "one layout");
@@ -232,13 +233,13 @@ int board_irqchip_put(struct board *b, struct lodge_err *err)
 	return 0;
 }
 
-int board_irqchip_get(struct board *b, struct lodge_err *err)
+/* `held`: the sum of their IRR and ISR, Intel SDM 3A §10.8.4. */
+static int get_lapics(struct board *b, uint32_t held[8], struct lodge_err *err)
 {
 	struct vm *vm = b->vm;
 
-	if (b->apics_remote)
-		chip_ops(vm)->ways_settle(vm->engine);
-	for (unsigned i = 0; b->apics_remote && i < vm->cfg.cpus; i++) {
+	memset(held, 0, 8 * sizeof(*held));
+	for (unsigned i = 0; i < vm->cfg.cpus; i++) {
 		struct engine_lapic l;
 		int r = chip_ops(vm)->lapic_get(vm->cpus[i].vcpu, &l);
 
@@ -247,9 +248,33 @@ int board_irqchip_get(struct board *b, struct lodge_err *err)
 				       "KVM does not give the registers of local APIC %u: %s", i,
 				       strerror(-r));
 		lapic_set_page(b->lapics[i], l.base, l.page, l.deadline_tsc);
+		for (unsigned k = 0; k < 8; k++)
+			held[k] |= ld_le32(l.page + 0x100 + 16 * k) |
+				   ld_le32(l.page + 0x200 + 16 * k);
+	}
+	return 0;
+}
+
+int board_irqchip_get(struct board *b, struct lodge_err *err)
+{
+	struct vm *vm = b->vm;
+	uint32_t held[8];
+	int r;
+
+	if (b->apics_remote) {
+		chip_ops(vm)->ways_settle(vm->engine);
+		r = get_lapics(b, held, err);
+		if (r)
+			return r;
+		/* The kernel says that an interrupt has ended at the next entry only, which is not in this state. */
+		if (!b->chips_remote && apic_bus_end_unheld(b->apics, held)) {
+			r = get_lapics(b, held, err);
+			if (r)
+				return r;
+		}
 	}
 	if (b->chips_remote) {
-		int r = get_chips(b);
+		r = get_chips(b);
 
 		if (r)
 			return err_set(

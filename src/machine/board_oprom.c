@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/range.h"
+#include "display/letters.h"
 #include "machine/board_int.h"
 #include "machine/datafile.h"
 
@@ -190,6 +191,19 @@ int board_pci_rom(struct board *b, struct props *p, struct pci_dev *d, const cha
 		return err_set(err, -ENOMEM, "no memory for an option ROM");
 	r = pci_dev_add_bar(d, PCI_BAR_ROM, PCI_BAR_MEM32, false, size, &rom_ops, rom, "pci rom");
 	return r ? err_set(err, r, "%s: the device has no place for a ROM", props_what(p)) : 0;
+}
+
+const uint8_t *board_font(struct board *b)
+{
+	struct pci_rom *rom;
+
+	list_for_each_entry (rom, &b->roms, link) {
+		const uint8_t *font = display_font_in(rom->bytes, rom->size);
+
+		if (font)
+			return font;
+	}
+	return NULL;
 }
 
 void board_free_roms(struct board *b)

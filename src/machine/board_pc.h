@@ -52,6 +52,8 @@ void board_print_kinds(FILE *out);
 
 /* What the first display adapter shows, or NULL: there is none. */
 const struct display_source *board_display(const struct board *b);
+/* The letters of a video BIOS among the devices' ROMs (display/letters.h), or NULL. With the VM lock held. */
+const uint8_t *board_font(struct board *b);
 
 /* The way of keys and pointers to the guest. */
 struct input *board_input(struct board *b);

@@ -104,9 +104,9 @@ static int read_bochs_bytes(struct props *p, uint64_t *bytes, struct lodge_err *
 	return 0;
 }
 
-static int read_vga_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err)
+int board_vga_bytes(struct props *p, uint64_t usual_mib, uint64_t *bytes, struct lodge_err *err)
 {
-	uint64_t mib = VIDEO_BYTES_DEFAULT >> 20;
+	uint64_t mib = usual_mib;
 	int r = props_u64(p, "vgamem_mb", UINT32_MAX, &mib, err);
 
 	if (r)
@@ -119,6 +119,11 @@ static int read_vga_bytes(struct props *p, uint64_t *bytes, struct lodge_err *er
 	return 0;
 }
 
+static int read_vga_bytes(struct props *p, uint64_t *bytes, struct lodge_err *err)
+{
+	return board_vga_bytes(p, VIDEO_BYTES_DEFAULT >> 20, bytes, err);
+}
+
 /* How much memory each kind of adapter has. */
 static const struct {
 	const struct board_kind *kind;
@@ -126,6 +131,8 @@ static const struct {
 } adapters[] = {
 	{&board_bochs_display, read_bochs_bytes},
 	{&board_vga, read_vga_bytes},
+	{&board_virtio_gpu, board_gpu_bytes},
+	{&board_virtio_vga, board_virtio_vga_bytes},
 };
 
 int board_video_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge_err *err)
@@ -139,7 +146,7 @@ int board_video_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge
 			uint64_t n;
 			int r;
 
-			if (strcmp(adapters[k].kind->name, name))
+			if (board_kind_called(name) != adapters[k].kind)
 				continue;
 			r = adapters[k].bytes(p, &n, err);
 			if (r)
@@ -150,7 +157,7 @@ int board_video_bytes(const struct vm_config *cfg, uint64_t *bytes, struct lodge
 	return 0;
 }
 
-static struct board_video *new_video(struct board *b, uint64_t bytes)
+struct board_video *board_video_new(struct board *b, uint64_t bytes)
 {
 	struct board_video *v = calloc(1, sizeof(*v));
 
@@ -169,6 +176,16 @@ static struct board_video *new_video(struct board *b, uint64_t bytes)
 	return v;
 }
 
+const struct vram *board_video_vram(const struct board_video *v)
+{
+	return &v->vram;
+}
+
+void board_video_shows(struct board_video *v, const struct display_source *source)
+{
+	v->source = source;
+}
+
 void board_free_videos(struct board *b)
 {
 	while (!list_empty(&b->videos)) {
@@ -182,15 +199,19 @@ void board_free_videos(struct board *b)
 /* The first adapter is the one that is looked at. */
 const struct display_source *board_display(const struct board *b)
 {
-	if (list_empty(&b->videos))
-		return NULL;
-	return container_of(b->videos.next, struct board_video, link)->source;
+	const struct board_video *v;
+
+	list_for_each_entry (v, &b->videos, link) {
+		if (v->source)
+			return v->source;
+	}
+	return NULL;
 }
 
 /* ---- -device ------------------------------------------------------------------------------------ */
 
-static int read_monitor(struct props *p, bool *no_edid, unsigned *width, unsigned *height,
-			struct lodge_err *err)
+int board_read_monitor(struct props *p, bool *no_edid, unsigned *width, unsigned *height,
+		       struct lodge_err *err)
 {
 	uint64_t x = 1280, y = 800;
 	bool edid = true;
@@ -225,10 +246,10 @@ static int make_bochs(struct board *b, struct props *p, struct lodge_err *err)
 	if (!r)
 		r = board_pci_place(b, p, &cfg.devfn, err);
 	if (!r)
-		r = read_monitor(p, &cfg.no_edid, &cfg.width, &cfg.height, err);
+		r = board_read_monitor(p, &cfg.no_edid, &cfg.width, &cfg.height, err);
 	if (r)
 		return r;
-	v = new_video(b, bytes);
+	v = board_video_new(b, bytes);
 	if (!v)
 		return err_set(err, -ENOMEM, "no memory for a display");
 	cfg.vram = v->vram;
@@ -261,13 +282,13 @@ static int make_vga(struct board *b, struct props *p, struct lodge_err *err)
 	if (!r)
 		r = board_pci_place(b, p, &cfg.devfn, err);
 	if (!r)
-		r = read_monitor(p, &cfg.no_edid, &cfg.width, &cfg.height, err);
+		r = board_read_monitor(p, &cfg.no_edid, &cfg.width, &cfg.height, err);
 	if (r)
 		return r;
 	if (b->has_vga)
 		return err_set(err, -EBUSY, "%s: there is a VGA already, and ports for one only",
 			       props_what(p));
-	v = new_video(b, bytes);
+	v = board_video_new(b, bytes);
 	if (!v)
 		return err_set(err, -ENOMEM, "no memory for a display");
 	cfg.vram = v->vram;

@@ -62,6 +62,11 @@ int vm_ctl_stop(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 int vm_ctl_cont(struct vm *vm, struct lodge_err *err) MUST_CHECK;
 void vm_ctl_power_button(struct vm *vm);
 void vm_ctl_reset(struct vm *vm);
+/*
+ * One more at the first serial line, by a stream socket as chardev_hub_add() has it (taken). -ENODEV: there is no
+ * such line; -EBUSY: too many are at it.
+ */
+int vm_ctl_console(struct vm *vm, int fd) MUST_CHECK;
 void vm_ctl_quit(struct vm *vm);
 /* The machine is about to end: what waits for a disk to become idle gives up. Any thread. */
 void vm_ctl_hurry(struct vm *vm);

@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "base/clock.h"
+#include "chardev/hub.h"
 #include "machine/board_int.h"
 #include "machine/drive.h"
 #include "machine/vm_int.h"
@@ -179,6 +181,19 @@ void vm_ctl_reset(struct vm *vm)
 {
 	atomic_store(&vm->reset_cause, VM_CAUSE_CONTROL_RESET);
 	vm_request(vm, VM_REQ_RESET);
+}
+
+int vm_ctl_console(struct vm *vm, int fd)
+{
+	int r = -ENODEV;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->console)
+		r = chardev_hub_add(vm->console, fd);
+	else
+		close(fd);
+	pthread_mutex_unlock(&vm->lock);
+	return r;
 }
 
 void vm_ctl_quit(struct vm *vm)

@@ -219,13 +219,24 @@ enum vm_save_state vm_ctl_saved(struct vm *vm, struct vm_saved *out, struct lodg
 void vm_continue(struct vm *vm);
 
 /*
- * What the first display adapter shows: as a picture, as text (-ENODATA and a sentence when what it shows is
- * none), as a file (display_picture_save). -ENODEV without an adapter. Any thread, without the VM lock.
+ * What the first display adapter shows: as a picture; as text, where letters of a console in a frame buffer are
+ * read from its picture (-ENODATA and a sentence when what it shows is none); as a file (display_picture_save).
+ * -ENODEV without an adapter. Any thread, without the VM lock.
  */
 int vm_screen_draw(struct vm *vm, struct display_picture *pic, struct lodge_err *err) MUST_CHECK;
+/* The same, where only those lines (of vm_screen_changed()) of the picture in *pic are to be drawn again. */
+int vm_screen_draw_lines(struct vm *vm, struct display_picture *pic, struct display_lines lines,
+			 struct lodge_err *err) MUST_CHECK;
 int vm_screen_text(struct vm *vm, struct display_text *text, struct lodge_err *err) MUST_CHECK;
 /* Which lines of the picture may have changed since the last call (display/source.h); none without an adapter. */
 struct display_lines vm_screen_changed(struct vm *vm);
+/*
+ * Somebody would like a picture of that size, which is possible with some adapters. The guest is told, and takes it or not. -ENODEV, -ENOTSUP with a
+ * sentence. Any thread, without the VM lock.
+ */
+bool vm_screen_resizes(struct vm *vm);
+int vm_screen_resize(struct vm *vm, uint32_t width, uint32_t height,
+		     struct lodge_err *err) MUST_CHECK;
 int vm_screenshot(struct vm *vm, const char *path, struct lodge_err *err) MUST_CHECK;
 
 /* Stop and join all threads: nothing runs any more. vm_free is due. */

@@ -484,6 +484,18 @@ uint64_t mem_take_dirty(struct mem *mem, uint64_t off, uint64_t len, uint64_t *b
 	return count;
 }
 
+/* Whole pages of the backing: zeros from now on. */
+static bool discard(struct mem *mem, uint64_t off, uint64_t len)
+{
+	if (mem->fd < 0)
+		mem_discard_private(mem, off, len);
+	else if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+			   (off_t)len))
+		return false;
+	mem_wrote_backing(mem, off, len);
+	return true;
+}
+
 uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len)
 {
 	uint64_t end, sum = 0;
@@ -499,19 +511,20 @@ uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len)
 		if (skip >= r.len)
 			break;
 		part = min_u64(r.len - skip, end - gpa);
-		if (r.kind == MEM_RAM && mem->fd < 0) {
-			mem_discard_private(mem, r.ram_off + skip, part);
-			mem_wrote(mem, gpa, part);
+		if (r.kind == MEM_RAM && discard(mem, r.ram_off + skip, part))
 			sum += part;
-		} else if (r.kind == MEM_RAM &&
-			   !fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				      (off_t)(r.ram_off + skip), (off_t)part)) {
-			mem_wrote(mem, gpa, part);
-			sum += part;
-		}
 		gpa += part;
 	}
 	return sum;
+}
+
+void mem_discard_backing(struct mem *mem, uint64_t off, uint64_t len)
+{
+	if (!len || (off | len) & ~PAGE_MASK || !range_ok(off, len, mem->backing_bytes) ||
+	    discard(mem, off, len))
+		return;
+	memset(mem->base + off, 0, len);
+	mem_wrote_backing(mem, off, len);
 }
 
 int mem_read(const struct mem *mem, gpa_t gpa, void *buf, uint64_t len)

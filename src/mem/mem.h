@@ -124,6 +124,8 @@ void mem_note_writes(struct mem *mem, uint64_t *bits);
  * zeros from now on. The mapping stays as it is. With the VM lock. How many bytes went.
  */
 uint64_t mem_discard(struct mem *mem, gpa_t gpa, uint64_t len);
+/* The same for whole pages of the backing that are a device's own memory, where they are mapped or not. */
+void mem_discard_backing(struct mem *mem, uint64_t off, uint64_t len);
 
 /*
  * Checked copies for DMA and loaders: any length, across ranges. -EFAULT where the guest named no

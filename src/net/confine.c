@@ -21,7 +21,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,6 +30,7 @@
 
 #include "base/range.h"
 #include "net/user_int.h"
+#include "sandbox/child.h"
 #include "sandbox/filter.h"
 
 #define RESOLV "/etc/resolv.conf"
@@ -184,17 +184,6 @@ static void drop_rights(void)
 	syscall(SYS_capset, &head, cap);
 }
 
-static void limit(__rlimit_resource_t what, rlim_t most)
-{
-	struct rlimit now;
-
-	if (getrlimit(what, &now))
-		return;
-	now.rlim_max = min_u64(now.rlim_max, most);
-	now.rlim_cur = now.rlim_max;
-	setrlimit(what, &now);
-}
-
 /* The folder, or -1 without one. */
 static int open_folder(const char *tftp, struct lodge_err *err)
 {
@@ -234,13 +223,8 @@ int net_confine_files(const char *tftp, struct lodge_err *err)
 			       strerror(-root), strerror(-landlock));
 	drop_rights();
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	limit(RLIMIT_NOFILE, FILES_MAX);
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_FSIZE, 0);
-	limit(RLIMIT_NPROC, 0);
-#ifndef __SANITIZE_ADDRESS__
-	limit(RLIMIT_AS, MEMORY_MAX);
-#endif
+	child_limit(FILES_MAX, MEMORY_MAX);
+	child_limit_alone();
 	return root ? 1 : 0;
 }
 

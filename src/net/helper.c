@@ -13,16 +13,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <slirp/libslirp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,6 +27,7 @@
 #include "net/gro.h"
 #include "net/offload.h"
 #include "net/user_int.h"
+#include "sandbox/child.h"
 
 #define BATCH 32u
 #define POLL_MAX 4096u
@@ -521,23 +519,6 @@ static void start_slirp(struct helper *h, const struct net_user_config *c, const
 		refuse("libslirp does not start with these settings");
 }
 
-/* Nothing but the two sockets stays open, and nobody's terminal is in reach. */
-static void leave_everything(void)
-{
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR);
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
-	syscall(SYS_close_range, NET_HELPER_CTL + 1, ~0u, 0);
-	setsid();
-	prctl(PR_SET_NAME, "lodge-net");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
 static void __attribute__((noreturn)) helper_run(void)
 {
 	static struct helper h;
@@ -545,7 +526,7 @@ static void __attribute__((noreturn)) helper_run(void)
 	struct lodge_err err = {""};
 	int r;
 
-	leave_everything();
+	child_leave_everything(NET_HELPER_CTL + 1, "lodge-net");
 	if (recv(NET_HELPER_CTL, &c, sizeof(c), 0) != sizeof(c))
 		_exit(1);
 	load_library(&h.api);

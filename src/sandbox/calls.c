@@ -110,7 +110,7 @@ static const struct sandbox_call calls[] = {
 	CALL(writev, I | V),
 	CALL(close, ALL),
 	CALL(recvfrom, DEVICES),
-	CALL(recvmsg, M | C | I | V), /* control: a new network's descriptors */
+	CALL(recvmsg, M | C | I | V | S), /* control: a new network's descriptors */
 	CALL(recvmmsg, I | V),
 	CALL(sendto, DEVICES),
 	CALL(sendmsg, M | I | V),
@@ -129,7 +129,7 @@ static const struct sandbox_call calls[] = {
 	IF2(socket, VSOCK, 0, LOW, AF_UNIX, 1, 0xf, SOCK_STREAM),
 	CALL(connect, VSOCK | DGRAM),
 	IF(setsockopt, I, 1, LOW, IPPROTO_TCP),
-	IF(getsockopt, C | I, 1, LOW, SOL_SOCKET),
+	IF(getsockopt, C | I | S, 1, LOW, SOL_SOCKET),
 	IF(fcntl, ALL & ~P, 1, LOW, F_GETFL),
 	IF(fcntl, ALL & ~P, 1, LOW, F_SETFL),
 	IF(fcntl, IMAGES | I, 1, LOW, F_SETFD),
@@ -156,7 +156,7 @@ static const struct sandbox_call calls[] = {
 	CALL(pwritev, IMAGES | V),
 	CALL(fsync, P),
 	CALL(fdatasync, IMAGES | P),
-	CALL(fallocate, IMAGES | V | I), /* and memory that the balloon takes */
+	CALL(fallocate, IMAGES | V | I), /* and memory that a balloon or a screen gives back */
 	CALL(ftruncate, IMAGES | V | P),
 	/* files by name: those that Landlock leaves */
 	CALL(newfstatat, M | C | P),

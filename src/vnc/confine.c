@@ -18,12 +18,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/range.h"
+#include "sandbox/child.h"
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
 #include "sandbox/rights.h"
@@ -52,6 +52,8 @@ static const struct sandbox_call calls[] = {
 	CALL(shutdown),
 	CALL(getsockname),
 	CALL(getpeername),
+	CALL(sendmsg), /* the serial line's socket */
+	IF(socketpair, 0, LOW, AF_UNIX),
 	CALL(pipe2), /* libvncserver makes one for each client */
 	IF(setsockopt, 1, LOW, IPPROTO_TCP),
 	IF(fcntl, 1, LOW, F_GETFL),
@@ -87,7 +89,6 @@ static const struct sandbox_call calls[] = {
 	SANDBOX_REFUSE(sched_getaffinity, BOTH, ENOSYS),
 	/* processes of viewers */
 	SANDBOX_CALL(accept4, H),
-	SANDBOX_IF(socketpair, H, 0, LOW, AF_UNIX),
 	SANDBOX_IF(clone, H, 0,
 		   CLONE_VM | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET, 0),
 	SANDBOX_REFUSE(clone3, H, ENOSYS),
@@ -108,28 +109,27 @@ unsigned vnc_confine_count(bool viewer)
 	return sandbox_filter_count(calls, ARRAY_SIZE(calls), viewer ? V : H);
 }
 
-static int load(unsigned who, struct lodge_err *err)
+/* Built while that is still cheap: a viewer only takes it on. */
+static struct sandbox_filter of_viewer;
+
+static int build(struct sandbox_filter *f, unsigned who, struct lodge_err *err)
+{
+	return sandbox_filter_build(f, calls, ARRAY_SIZE(calls), who, SANDBOX_KILL, err);
+}
+
+static int load_helper(struct lodge_err *err)
 {
 	struct sandbox_filter f;
-	int r = sandbox_filter_build(&f, calls, ARRAY_SIZE(calls), who, SANDBOX_KILL, err);
+	int r = build(&of_viewer, V, err);
 
+	if (!r)
+		r = build(&f, H, err);
 	if (r)
 		return r;
 	r = sandbox_filter_load(&f);
 	sandbox_filter_free(&f);
 	return r ? err_set(err, r, "cannot filter the VNC process's system calls: %s", strerror(-r))
 		 : 0;
-}
-
-static void limit(__rlimit_resource_t what, rlim_t most)
-{
-	struct rlimit now;
-
-	if (getrlimit(what, &now))
-		return;
-	now.rlim_max = min_u64(now.rlim_max, most);
-	now.rlim_cur = now.rlim_max;
-	setrlimit(what, &now);
 }
 
 /* No names of files: as far as the kernel goes along. The list of system calls has none anyway. */
@@ -157,16 +157,11 @@ int vnc_confine_helper(struct lodge_err *err)
 	rights_bound();
 	(void)!rights_drop(0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	limit(RLIMIT_NOFILE, FILES_MAX);
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_FSIZE, 0);
-#ifndef __SANITIZE_ADDRESS__
-	limit(RLIMIT_AS, MEMORY_MAX);
-#endif
-	return load(H, err);
+	child_limit(FILES_MAX, MEMORY_MAX);
+	return load_helper(err);
 }
 
-int vnc_confine_viewer(struct lodge_err *err)
+int vnc_confine_viewer(void)
 {
-	return load(V, err);
+	return sandbox_filter_load(&of_viewer);
 }

@@ -17,17 +17,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/range.h"
+#include "sandbox/child.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_int.h"
 
 #define FIRST_FREE (VNC_FD_WEB + 1)
 #define CHILD_CLIENT VNC_FD_VNC
 #define CHILD_WAKE VNC_FD_WEB
+#define DYING_MS 5
+#define SOON_NS 20000000ull
+#define EVICT_NS 500000000ull
+#define GRACE_NS NS_PER_SEC
 
 struct slot {
-	pid_t pid; /* 0: free */
-	int wake;  /* our end */
+	pid_t pid;  /* 0: free */
+	int wake;   /* our end; -1: its process is about to end */
+	int client; /* while it has to make room for others; else -1 */
+	uint64_t since_ns;
+	bool looks;   /* shows the screen */
+	bool evicted; /* was told to make room */
 };
 
 struct helper {
@@ -35,7 +45,8 @@ struct helper {
 	const struct vnc_shared *shared;
 	struct vnc_web *web;
 	struct slot slot[VNC_VIEWERS_MAX];
-	unsigned viewers;
+	unsigned looking;	 /* slots that do */
+	uint64_t evict_until_ns; /* somebody makes room */
 };
 
 static void tell(const struct vnc_msg *m)
@@ -79,57 +90,122 @@ become_viewer(struct helper *h, unsigned slot, int client, int wake, bool web)
 	vnc_viewer_run(&v);
 }
 
-static void tell_lookers(const struct helper *h)
+static void set_looks(struct helper *h, struct slot *s, bool on)
 {
-	tell(&(struct vnc_msg){.kind = VNC_LOOKERS, .value = h->viewers});
+	if (s->looks == on)
+		return;
+	s->looks = on;
+	h->looking += on ? 1u : -1u;
+	tell(&(struct vnc_msg){.kind = VNC_LOOKERS, .value = h->looking});
 }
 
-/* A connection; one more than may be is closed. */
+/*
+ * All slots are taken, and somebody waits: the oldest one goes that has shown no password, or only fetches files
+ * of the page (browsers ask again). False: there is none such.
+ */
+static bool evict(struct helper *h)
+{
+	uint64_t now = clock_mono_ns();
+	struct slot *oldest = NULL;
+
+	for (unsigned i = 0; i < VNC_VIEWERS_MAX; i++) {
+		struct slot *s = &h->slot[i];
+
+		if (s->pid && s->client >= 0 && !s->evicted &&
+		    (!oldest || s->since_ns < oldest->since_ns))
+			oldest = s;
+	}
+	if (!oldest)
+		return false;
+	h->evict_until_ns = now + SOON_NS;
+	if (now - oldest->since_ns < GRACE_NS)
+		return true; /* it may be about to */
+	h->evict_until_ns = now + EVICT_NS;
+	oldest->evicted = true;
+	shutdown(oldest->client, SHUT_RDWR); /* it finds its connection closed */
+	return true;
+}
+
+/* A connection; one more than may be makes one go, or is closed. */
 static void take(struct helper *h, int listener, bool web)
 {
-	int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC), pair[2] = {-1, -1};
+	int client, pair[2] = {-1, -1};
 	unsigned slot = 0;
 	pid_t pid = -1;
 
-	if (client < 0)
-		return;
 	while (slot < VNC_VIEWERS_MAX && h->slot[slot].pid)
 		slot++;
+	if (slot == VNC_VIEWERS_MAX && evict(h))
+		return; /* it is taken when there is room */
+	client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (client < 0)
+		return;
 	if (slot < VNC_VIEWERS_MAX && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		pid = fork();
 	if (pid == 0)
 		become_viewer(h, slot, client, pair[1], web);
-	close(client);
 	if (pair[1] >= 0)
 		close(pair[1]);
 	if (pid < 0) {
+		close(client);
 		if (pair[0] >= 0)
 			close(pair[0]);
 		return;
 	}
-	h->slot[slot] = (struct slot){.pid = pid, .wake = pair[0]};
-	h->viewers++;
-	tell_lookers(h);
+	h->slot[slot] = (struct slot){.pid = pid,
+				      .wake = pair[0],
+				      .client = client,
+				      .since_ns = clock_mono_ns()};
+	/* A viewer's first picture is then a new one. */
+	set_looks(h, &h->slot[slot], !web);
 }
 
-/* Its end of the pair is closed: it has ended. */
+/* It has ended, or is about to: nothing here waits for that. */
 static void bury(struct helper *h, unsigned slot)
 {
 	struct slot *s = &h->slot[slot];
 
-	waitpid(s->pid, NULL, 0);
-	close(s->wake);
-	*s = (struct slot){0};
-	h->viewers--;
-	tell(&(struct vnc_msg){.kind = VNC_GONE, .slot = (uint8_t)slot});
-	tell_lookers(h);
+	if (s->wake >= 0) {
+		close(s->wake);
+		s->wake = -1;
+		if (s->client >= 0)
+			close(s->client);
+		s->client = -1;
+		set_looks(h, s, false);
+		tell(&(struct vnc_msg){.kind = VNC_GONE, .slot = (uint8_t)slot});
+	}
+	if (waitpid(s->pid, NULL, WNOHANG) == s->pid) {
+		*s = (struct slot){0};
+		h->evict_until_ns = 0;
+	}
+}
+
+/* Its end of the pair is closed, or it says what it is. */
+static void hear(struct helper *h, unsigned slot)
+{
+	struct slot *s = &h->slot[slot];
+	char marks[16];
+	ssize_t n = recv(s->wake, marks, sizeof(marks), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		bury(h, slot);
+		return;
+	}
+	if (s->client >= 0 && memchr(marks, VNC_MARK_IN, (size_t)n)) {
+		close(s->client);
+		s->client = -1;
+	}
+	if (memchr(marks, VNC_MARK_LOOKS, (size_t)n))
+		set_looks(h, s, true);
 }
 
 /* One that has not read the last word needs no other. */
 static void wake_all(const struct helper *h)
 {
 	for (unsigned i = 0; i < VNC_VIEWERS_MAX; i++) {
-		if (h->slot[i].pid)
+		if (h->slot[i].pid && h->slot[i].wake >= 0)
 			(void)!send(h->slot[i].wake, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 }
@@ -157,22 +233,28 @@ static void take_message(struct helper *h)
 static void turn(struct helper *h)
 {
 	struct pollfd p[3 + VNC_VIEWERS_MAX];
+	bool full = clock_mono_ns() < h->evict_until_ns, dying = false;
 	unsigned slot_of[VNC_VIEWERS_MAX], n = 3;
 
 	p[0] = (struct pollfd){.fd = VNC_FD_SOCKET, .events = POLLIN};
-	p[1] = (struct pollfd){.fd = h->setup.vnc ? VNC_FD_VNC : -1, .events = POLLIN};
-	p[2] = (struct pollfd){.fd = h->setup.web ? VNC_FD_WEB : -1, .events = POLLIN};
+	p[1] = (struct pollfd){.fd = h->setup.vnc && !full ? VNC_FD_VNC : -1, .events = POLLIN};
+	p[2] = (struct pollfd){.fd = h->setup.web && !full ? VNC_FD_WEB : -1, .events = POLLIN};
 	for (unsigned i = 0; i < VNC_VIEWERS_MAX; i++) {
 		if (!h->slot[i].pid)
 			continue;
+		if (h->slot[i].wake < 0)
+			bury(h, i);
+		if (!h->slot[i].pid)
+			continue;
+		dying |= h->slot[i].wake < 0;
 		slot_of[n - 3] = i;
 		p[n++] = (struct pollfd){.fd = h->slot[i].wake, .events = POLLIN};
 	}
-	if (poll(p, n, -1) < 0)
+	if (poll(p, n, full || dying ? DYING_MS : -1) < 0)
 		return;
 	for (unsigned i = 3; i < n; i++) {
 		if (p[i].revents)
-			bury(h, slot_of[i - 3]);
+			hear(h, slot_of[i - 3]);
 	}
 	if (p[0].revents)
 		take_message(h);
@@ -190,29 +272,13 @@ static void __attribute__((noreturn)) refuse(const struct lodge_err *err)
 	_exit(1);
 }
 
-static void leave_everything(void)
-{
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR);
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
-	syscall(SYS_close_range, FIRST_FREE, ~0u, 0);
-	setsid();
-	prctl(PR_SET_NAME, "lodge-vnc");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
 static void __attribute__((noreturn)) helper_run(void)
 {
 	static struct helper h;
 	struct lodge_err err = {""};
 	void *p;
 
-	leave_everything();
+	child_leave_everything(FIRST_FREE, "lodge-vnc");
 	if (recv(VNC_FD_SOCKET, &h.setup, sizeof(h.setup), 0) != sizeof(h.setup))
 		_exit(1);
 	p = mmap(NULL, VNC_SHARED_BYTES, PROT_READ, MAP_SHARED, VNC_FD_MEMORY, 0);

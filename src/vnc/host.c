@@ -81,7 +81,7 @@ static void look(struct vnc *v, uint64_t now)
 
 	if (v->look_all)
 		lines = DISPLAY_ALL_LINES;
-	if (lines.first <= lines.last && !s->draw(s->opaque, &v->pic)) {
+	if (lines.first <= lines.last && !s->draw(s->opaque, &v->pic, lines)) {
 		if (v->pic.width != v->told.width || v->pic.height != v->told.height)
 			s->size(s->opaque, v->pic.width, v->pic.height);
 		v->told.width = v->pic.width;
@@ -128,8 +128,11 @@ static bool read_messages(struct vnc *v)
 	struct vnc_msg m;
 
 	for (unsigned i = 0; i < MESSAGES; i++) {
-		ssize_t n = recv(v->sock, &m, sizeof(m), MSG_DONTWAIT);
+		int fd = -1;
+		ssize_t n = vnc_told_receive(v->sock, &m, &fd);
 
+		if (fd >= 0)
+			v->screen->console(v->screen->opaque, fd);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (n <= 0)
@@ -179,6 +182,7 @@ int vnc_start(struct vnc *v, const struct vnc_screen *screen, struct lodge_err *
 
 	v->screen_copy = *screen;
 	v->screen = &v->screen_copy;
+	atomic_store(&v->shared->resizes, screen->resize != NULL);
 	r = thread_create(&v->thread, THREAD_DISPLAY, "display", 0, run, v);
 	if (r)
 		return err_set(err, r, "cannot start the display's thread: %s", strerror(-r));
@@ -381,7 +385,7 @@ static int open_vnc(struct vnc *v, struct props *p, struct lodge_err *err)
 
 static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 {
-	const char *folder = props_get(p, "novnc");
+	const char *novnc = props_get(p, "novnc"), *xterm = props_get(p, "xterm");
 	int r = vnc_addr_open(&v->addr[1], props_get(p, "web"), "-display web", 0, err);
 
 	if (r)
@@ -392,8 +396,12 @@ static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 			       "write 127.0.0.1:PORT, and 'ssh -L' brings it elsewhere",
 			       v->addr[1].text);
 	v->setup.web = true;
-	snprintf(v->setup.novnc, sizeof(v->setup.novnc), "%s",
-		 folder ? folder : "/usr/share/novnc");
+	if ((novnc && strlen(novnc) >= sizeof(v->setup.novnc)) ||
+	    (xterm && strlen(xterm) >= sizeof(v->setup.xterm)))
+		return err_set(err, -EINVAL, "-display web: a folder's path of more than %zu bytes",
+			       sizeof(v->setup.novnc) - 1);
+	snprintf(v->setup.novnc, sizeof(v->setup.novnc), "%s", novnc ? novnc : "");
+	snprintf(v->setup.xterm, sizeof(v->setup.xterm), "%s", xterm ? xterm : "");
 	for (unsigned i = 0; i < TOKENS; i++)
 		make_token(v->tokens[i], VNC_TOKEN_BYTES * 2, "0123456789abcdef", 16);
 	memcpy(v->setup.token, v->tokens[0], sizeof(v->setup.token));

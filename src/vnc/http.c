@@ -61,6 +61,7 @@ static bool request_line(const char *line, size_t len, struct http_request *r)
 	end = memchr(target, ' ', len - (size_t)(target - line));
 	if (!end || (size_t)(line + len - end) < 6 || memcmp(end, " HTTP/", 6) != 0)
 		return false;
+	r->keep = (size_t)(line + len - end) == 9 && !memcmp(end, " HTTP/1.1", 9);
 	query = memchr(target, '?', (size_t)(end - target));
 	n = (size_t)((query ? query : end) - target);
 	if (!n || target[0] != '/' || !copy(r->path, sizeof(r->path), target, n))
@@ -88,6 +89,18 @@ static bool is_field(const char *line, size_t len, const char *name, const char 
 	return true;
 }
 
+/* The words of a list, without case. */
+static bool has_word(const char *val, size_t n, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t at = 0; at + len <= n; at++) {
+		if (!strncasecmp(val + at, word, len))
+			return true;
+	}
+	return false;
+}
+
 static void field(const char *line, size_t len, struct http_request *r)
 {
 	const char *val;
@@ -101,6 +114,15 @@ static void field(const char *line, size_t len, struct http_request *r)
 		find_value(val, n, ';', "lodge", r->session, sizeof(r->session));
 	else if (is_field(line, len, "Upgrade", &val, &n))
 		r->upgrade = n == 9 && !strncasecmp(val, "websocket", 9);
+	else if (is_field(line, len, "Sec-WebSocket-Key", &val, &n))
+		(void)!(n == WS_KEY_CHARS && copy(r->key, sizeof(r->key), val, n));
+	else if (is_field(line, len, "Sec-WebSocket-Version", &val, &n))
+		r->version13 = n == 2 && !memcmp(val, "13", 2);
+	else if (is_field(line, len, "Connection", &val, &n))
+		r->keep &= !has_word(val, n, "close");
+	else if (is_field(line, len, "Content-Length", &val, &n) ||
+		 is_field(line, len, "Transfer-Encoding", &val, &n))
+		r->keep = false; /* a body, which nobody reads */
 }
 
 enum http_verdict http_parse(const char *text, size_t len, struct http_request *out)
@@ -119,5 +141,8 @@ enum http_verdict http_parse(const char *text, size_t len, struct http_request *
 			return HTTP_BAD;
 		field(line, (size_t)(next - line), out);
 	}
+	if (!out->version13)
+		out->key[0] = '\0';
+	out->len = (size_t)(end + 4 - text);
 	return HTTP_OK;
 }

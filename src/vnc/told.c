@@ -3,6 +3,8 @@
 #include "vnc/told.h"
 
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/range.h"
 
@@ -77,6 +79,44 @@ static void let_go(struct vnc_told *t, unsigned slot, const struct vnc_screen *s
 	press(t, slot, 0, screen);
 }
 
+/* Of the descriptors that a viewer could hand over, a stream socket of this host alone is one. */
+static bool is_line(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t dl = sizeof(domain), tl = sizeof(type);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &dl) && domain == AF_UNIX &&
+	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tl) && type == SOCK_STREAM;
+}
+
+ssize_t vnc_told_receive(int sock, struct vnc_msg *m, int *fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	/* Room for one: the kernel closes what is more. CMSG_SPACE would be room for two. */
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = CMSG_LEN(sizeof(int))};
+	ssize_t n = recvmsg(sock, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	int got;
+
+	*fd = -1;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(got)))
+		return n;
+	memcpy(&got, CMSG_DATA(c), sizeof(got));
+	if (n == (ssize_t)sizeof(*m) && m->kind == VNC_CONSOLE && is_line(got))
+		*fd = got;
+	else
+		close(got);
+	return n;
+}
+
 bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
 		      const struct vnc_screen *screen)
 {
@@ -105,6 +145,12 @@ bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
 			screen->power_button(screen->opaque);
 		else if (m.value == VNC_POWER_RESET)
 			screen->reset(screen->opaque);
+		return true;
+	case VNC_SIZE:
+		if (!screen->resize || m.x < 1 || m.y < 1 || m.x > (int32_t)DISPLAY_SIZE_MAX ||
+		    m.y > (int32_t)DISPLAY_SIZE_MAX)
+			return false;
+		screen->resize(screen->opaque, (uint32_t)m.x, (uint32_t)m.y);
 		return true;
 	case VNC_GONE:
 		let_go(t, m.slot, screen);

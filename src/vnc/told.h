@@ -7,6 +7,8 @@
 #ifndef LODGE_VNC_TOLD_H
 #define LODGE_VNC_TOLD_H
 
+#include <sys/types.h>
+
 #include "vnc/vnc.h"
 #include "vnc/vnc_int.h"
 
@@ -21,6 +23,11 @@ struct vnc_told {
 	uint32_t lookers;
 };
 
+/*
+ * The next message of the helper's socket, as recv() without waiting has it. `*fd`: the stream socket that a
+ * VNC_CONSOLE brought, which is the caller's; else -1, and whatever else came along is closed.
+ */
+ssize_t vnc_told_receive(int sock, struct vnc_msg *m, int *fd);
 /* `len` bytes came. False: it is no message, and nothing was done. */
 bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
 		      const struct vnc_screen *screen);

@@ -56,6 +56,14 @@ static struct {
 	char *passwords[2];
 } me;
 
+/* The helper need not hear it: then one that may be here makes room for others. */
+void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark)
+{
+	char c = (char)mark;
+
+	(void)!send(v->wake, &c, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* ---- To the VM ---------------------------------------------------------------------------------- */
 
 static void tell(const struct vnc_msg *m)
@@ -93,6 +101,19 @@ static rfbBool on_power(rfbClientPtr cl, uint8_t version, uint8_t code)
 		return FALSE;
 	tell(&(struct vnc_msg){.kind = VNC_POWER, .value = what});
 	return TRUE;
+}
+
+/* ExtendedDesktopSize: the guest is asked, and viewers hear of its new size when it has taken one. */
+static int on_size(int width, int height, int screens, struct rfbExtDesktopScreen *screen,
+		   rfbClientPtr cl)
+{
+	(void)screens;
+	(void)screen;
+	(void)cl;
+	if (!atomic_load_explicit(&me.v->shared->resizes, memory_order_relaxed))
+		return rfbExtDesktopSize_ResizeProhibited;
+	tell(&(struct vnc_msg){.kind = VNC_SIZE, .x = width, .y = height});
+	return rfbExtDesktopSize_Success;
 }
 
 /* Clipboards are not the guest's. */
@@ -187,6 +208,7 @@ int vnc_viewer_load(struct lodge_err *err)
 	lib.screen->ptrAddEvent = on_pointer;
 	lib.screen->setXCutText = on_text;
 	lib.screen->xvpHook = on_power;
+	lib.screen->setDesktopSizeHook = on_size;
 	lib.screen->permitFileTransfer = FALSE;
 	set_colours();
 	lib.init(lib.screen);
@@ -230,8 +252,6 @@ static void look(void)
 
 static void begin(struct vnc_viewer *v)
 {
-	struct lodge_err err;
-
 	me.v = v;
 	if (v->has_password) {
 		/* Without one nobody gets in: no answer is right. */
@@ -243,7 +263,7 @@ static void begin(struct vnc_viewer *v)
 	vnc_frame_size(v->shared, &me.seen.width, &me.seen.height);
 	lib.new_buffer(lib.screen, pixels(), (int)me.seen.width, (int)me.seen.height, 8, 3, 4);
 	set_colours();
-	if (vnc_confine_viewer(&err))
+	if (!v->web && vnc_confine_viewer())
 		_exit(VNC_EXIT_SHUT_IN);
 	signal(SIGALRM, SIG_DFL);
 	alarm(HANDSHAKE_S);
@@ -275,6 +295,7 @@ static void turn(void)
 	}
 	if (!me.normal && me.client && me.client->state == RFB_NORMAL) {
 		me.normal = true;
+		vnc_viewer_mark(me.v, VNC_MARK_IN);
 		alarm(0);
 	}
 }

@@ -21,13 +21,18 @@ struct vnc;
 /* What a viewer sees and reaches. */
 struct vnc_screen {
 	void *opaque;
-	int (*draw)(void *opaque, struct display_picture *pic);
+	/* Those lines of *pic again, as vm_screen_draw_lines(). */
+	int (*draw)(void *opaque, struct display_picture *pic, struct display_lines lines);
 	struct display_lines (*changed)(void *opaque);
 	void (*size)(void *opaque, uint32_t width, uint32_t height);
+	/* A viewer would like another size; NULL: there is none to be had. */
+	void (*resize)(void *opaque, uint32_t width, uint32_t height);
 	/* Events that belong together. */
 	void (*input)(void *opaque, const struct input_event *ev, unsigned n);
 	void (*power_button)(void *opaque);
 	void (*reset)(void *opaque);
+	/* Somebody wants to be at the first serial line, by this stream socket (taken; not trusted). */
+	void (*console)(void *opaque, int fd);
 };
 
 /*

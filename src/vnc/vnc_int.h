@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "display/picture.h"
+#include "vnc/ws.h"
 
 /* Descriptors of the helper. */
 #define VNC_FD_SOCKET 3
@@ -43,8 +44,8 @@
 struct vnc_shared {
 	/* Grows with each change, and is never 0. Partner: viewers, which read it first. */
 	_Atomic uint32_t seq;
-	uint32_t pad;
-	_Atomic uint64_t size; /* width << 32 | height */
+	_Atomic uint32_t resizes; /* 1: viewers may wish for another size */
+	_Atomic uint64_t size;	  /* width << 32 | height */
 	/* `seq` of a tile's last change. */
 	_Atomic uint32_t tile[VNC_ROWS * VNC_COLS];
 };
@@ -64,6 +65,8 @@ enum vnc_kind {
 	VNC_POINTER,   /* value: buttons, bit 0 left, as RFB has them; x, y: where, in dots */
 	VNC_POWER,     /* value: enum vnc_power */
 	VNC_GONE,      /* a viewer has ended: what it holds is let go */
+	VNC_SIZE,      /* x, y: the size it would like */
+	VNC_CONSOLE,   /* with a descriptor (SCM_RIGHTS): a stream socket for the serial line */
 	/* to the helper */
 	VNC_FRAME,    /* `seq` has grown */
 	VNC_PASSWORD, /* text: the password from now on */
@@ -88,15 +91,15 @@ struct vnc_setup {
 	bool has_password;		     /* else anybody may look who can connect */
 	char password[VNC_PASSWORD_MAX + 1]; /* empty: nobody may, until one is set */
 	char token[VNC_TOKEN_BYTES * 2 + 1];
-	char novnc[256]; /* folder of the page's files */
+	char novnc[256], xterm[256]; /* folders of the page's files; empty: the usual ones */
 };
 
 /* ---- confine.c ---------------------------------------------------------------------------------- */
 
 /* The helper: no files, no rights, no network but its sockets. -errno and a sentence. */
 int vnc_confine_helper(struct lodge_err *err) MUST_CHECK;
-/* A process of one viewer: no more processes either. */
-int vnc_confine_viewer(struct lodge_err *err) MUST_CHECK;
+/* A process of one viewer, once: no more processes either. -errno. */
+int vnc_confine_viewer(void) MUST_CHECK;
 unsigned vnc_confine_count(bool viewer);
 
 /* ---- viewer.c ----------------------------------------------------------------------------------- */
@@ -119,7 +122,11 @@ void __attribute__((noreturn)) vnc_viewer_run(struct vnc_viewer *v);
 /* Exit codes of a viewer's process that the helper looks at. */
 #define VNC_EXIT_SHUT_IN 4
 
-/* ---- web.c, http.c ------------------------------------------------------------------------------ */
+/* To the helper, over `wake`: this viewer may be here, and makes no room for others; it shows the screen. */
+enum vnc_mark { VNC_MARK_IN = 'i', VNC_MARK_LOOKS = 'l' };
+void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark);
+
+/* ---- web.c, http.c, serial.c ------------------------------------------------------------------------------ */
 
 struct vnc_web; /* files, tokens, sessions */
 
@@ -128,6 +135,9 @@ struct vnc_web *vnc_web_new(const struct vnc_setup *s, struct lodge_err *err);
 void vnc_web_token(struct vnc_web *w, const char *token);
 /* Answer one request, or become a viewer. */
 void __attribute__((noreturn)) vnc_web_run(struct vnc_web *w, struct vnc_viewer *v);
+
+/* The first serial line for a browser whose Sec-WebSocket-Key is `key`. */
+void __attribute__((noreturn)) vnc_serial_run(const struct vnc_viewer *v, const char *key);
 
 enum http_verdict {
 	HTTP_MORE, /* the head has not come whole */
@@ -140,7 +150,11 @@ struct http_request {
 	char token[VNC_TOKEN_BYTES * 2 + 1];   /* of the query; or empty */
 	char session[VNC_TOKEN_BYTES * 2 + 1]; /* of the cookie; or empty */
 	char host[128], origin[160];
+	char key[WS_KEY_CHARS + 1]; /* of a WebSocket of version 13; or empty */
 	bool get, head, upgrade;
+	bool version13;
+	bool keep;  /* another request may follow */
+	size_t len; /* of the head, in bytes */
 };
 
 #define HTTP_HEAD_MAX 4096u

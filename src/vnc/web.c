@@ -1,46 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The page for browsers: its files, and who may have them. A token opens one session, which is a cookie from then
- * on; a websocket needs it, too, and must come from the page.
+ * The page for browsers: who may have it, and its answers. A token opens one session, which is a cookie from then on,
+ * under a path of the machine's own; a websocket needs it, too, and must come from the page.
  *
- * All files are read before the helper is shut in. Each request is answered by a process of its own.
+ * The path is as hard to guess as the cookie: browsers send cookies to all ports of a host, but not to other paths,
+ * so servers of other people on this host do not get it, and two machines do not take each other's.
+ *
+ * Each connection has a process of its own, and may ask for one file after the other.
  * Source: RFC 9110, RFC 9112; RFC 6265; noVNC's docs/LIBRARY.md. Threads: the process's only one.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/range.h"
+#include "vnc/files.h"
 #include "vnc/vnc_int.h"
 
-#define FILES_MAX 256u
-#define FILE_BYTES_MAX (4u << 20)
 #define TOKENS_MAX 16u
 #define REQUEST_S 20u
+#define IDLE_MS 5000 /* between two requests */
+#define REQUESTS_MAX 1000u
 #define LOOK_MS 20
-
-/* page.html and page.js, as they are in the source. */
-extern const char vnc_page_html[], vnc_page_html_end[], vnc_page_js[], vnc_page_js_end[];
-#define EMBED(name, file)                                                            \
-	__asm__(".section .rodata\n.global " #name "\n.global " #name "_end\n" #name \
-		":\n.incbin \"" file "\"\n" #name "_end:\n.byte 0\n.previous\n")
-EMBED(vnc_page_html, "src/vnc/page.html");
-EMBED(vnc_page_js, "src/vnc/page.js");
-
-struct page_file {
-	char path[192]; /* as a browser asks for it */
-	uint8_t *bytes;
-	size_t len;
-};
+#define ROOM_DIGITS 32u
 
 /* Seen by the helper and all its children. */
 struct shared_tokens {
@@ -48,90 +39,45 @@ struct shared_tokens {
 };
 
 struct vnc_web {
-	struct page_file files[FILES_MAX];
-	unsigned n;
+	struct vnc_files files;
+	char room[ROOM_DIGITS + 3]; /* "/…/": where the page is */
 	char session[VNC_TOKEN_BYTES * 2 + 1];
 	char tokens[TOKENS_MAX][VNC_TOKEN_BYTES * 2 + 1];
 	unsigned next_token;
 	struct shared_tokens *shared;
 };
 
-/* ---- Files -------------------------------------------------------------------------------------- */
-
-static int read_file(struct vnc_web *w, int dir, const char *name, const char *path,
-		     struct lodge_err *err)
+static bool make_secret(char *out, size_t digits)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	struct page_file *f = &w->files[w->n];
-	struct stat st;
-	ssize_t n = -1;
+	uint8_t bytes[VNC_TOKEN_BYTES];
 
-	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= FILE_BYTES_MAX &&
-	    w->n < FILES_MAX && strlen(path) < sizeof(f->path)) {
-		f->bytes = malloc((size_t)st.st_size + 1);
-		n = f->bytes ? read(fd, f->bytes, (size_t)st.st_size) : -1;
-	}
-	if (fd >= 0)
-		close(fd);
-	if (n < 0 || n != st.st_size)
-		return err_set(err, -EIO, "cannot read the page's file '%s'", path);
-	f->len = (size_t)n;
-	snprintf(f->path, sizeof(f->path), "%s", path);
-	w->n++;
-	return 0;
-}
-
-static int read_folder(struct vnc_web *w, int at, const char *name, const char *path, unsigned deep,
-		       struct lodge_err *err)
-{
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-	char sub[512];
-
-	if (!d)
-		return err_set(err, -ENOENT,
-			       "there is no '%s' of noVNC: install Debian's package novnc "
-			       "(--no-install-recommends), or name a folder with novnc=",
-			       path);
-	while (!r && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, e->d_name);
-		if (e->d_type == DT_DIR && deep)
-			r = read_folder(w, dirfd(d), e->d_name, sub, deep - 1, err);
-		else if (e->d_type == DT_REG)
-			r = read_file(w, dirfd(d), e->d_name, sub, err);
-	}
-	closedir(d);
-	return r;
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return false;
+	for (size_t i = 0; i < digits / 2; i++)
+		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	return true;
 }
 
 struct vnc_web *vnc_web_new(const struct vnc_setup *s, struct lodge_err *err)
 {
 	struct vnc_web *w = calloc(1, sizeof(*w));
-	uint8_t bytes[VNC_TOKEN_BYTES];
-	int dir, r;
+	char room[ROOM_DIGITS + 1];
 
 	if (!w) {
 		err_set(err, -ENOMEM, "no memory for the page");
 		return NULL;
 	}
-	dir = open(s->novnc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = read_folder(w, dir, "core", "/novnc/core", 3, err);
-	if (!r)
-		r = read_folder(w, dir, "vendor", "/novnc/vendor", 5, err);
-	if (dir >= 0)
-		close(dir);
+	if (vnc_files_read(&w->files, s->novnc[0] ? s->novnc : NULL, s->xterm[0] ? s->xterm : NULL,
+			   err))
+		return NULL;
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!r && (w->shared == MAP_FAILED ||
-		   getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)))
-		r = err_set(err, -ENOMEM, "no memory for the page");
-	if (r)
+	if (w->shared == MAP_FAILED || !make_secret(w->session, VNC_TOKEN_BYTES * 2) ||
+	    !make_secret(room, ROOM_DIGITS)) {
+		err_set(err, -ENOMEM, "no memory for the page");
 		return NULL;
-	for (unsigned i = 0; i < sizeof(bytes); i++)
-		snprintf(w->session + 2 * i, 3, "%02x", bytes[i]);
+	}
+	snprintf(w->room, sizeof(w->room), "/%s/", room);
 	vnc_web_token(w, s->token);
 	return w;
 }
@@ -178,13 +124,22 @@ static bool is_own_page(const struct http_request *r)
 
 /* ---- Answers ------------------------------------------------------------------------------------ */
 
-static void send_all(int fd, const void *p, size_t len)
+/* One connection at work. */
+struct conn {
+	struct vnc_web *web;
+	struct vnc_viewer *v;
+	struct http_request r;
+	unsigned requests;
+	bool looks; /* the helper was told */
+};
+
+static void send_all(int fd, const void *p, size_t len, int flags)
 {
 	const char *at = p;
 
 	while (len) {
 		struct pollfd wait = {.fd = fd, .events = POLLOUT};
-		ssize_t n = send(fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
 
 		if (n < 0 && errno == EAGAIN) {
 			(void)!poll(&wait, 1, -1); /* the alarm ends it */
@@ -199,23 +154,10 @@ static void send_all(int fd, const void *p, size_t len)
 	}
 }
 
-static void __attribute__((noreturn))
-answer(int fd, const struct http_request *r, const char *status, const char *type, const char *more,
-       const void *body, size_t len)
+static void __attribute__((noreturn)) hang_up(int fd)
 {
-	char head[1024], bytes[512];
-	int n = snprintf(head, sizeof(head),
-			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-			 "Connection: close\r\nX-Content-Type-Options: nosniff\r\n"
-			 "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n"
-			 "Content-Security-Policy: default-src 'none'; script-src 'self'; "
-			 "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-			 "connect-src 'self'\r\n%s\r\n",
-			 status, type, len, more);
+	char bytes[512];
 
-	send_all(fd, head, (size_t)n);
-	if (!r || !r->head)
-		send_all(fd, body, len);
 	/* What was not read would make the kernel take the answer back. */
 	shutdown(fd, SHUT_WR);
 	while (recv(fd, bytes, sizeof(bytes), 0) > 0)
@@ -223,103 +165,152 @@ answer(int fd, const struct http_request *r, const char *status, const char *typ
 	_exit(0);
 }
 
-static void __attribute__((noreturn)) say(int fd, const char *status, const char *text)
+/* Returns when the connection goes on. */
+static void answer(struct conn *c, const char *status, const char *type, const char *more,
+		   const void *body, size_t len)
 {
-	answer(fd, NULL, status, "text/plain; charset=utf-8", "", text, strlen(text));
+	bool keep = c->r.keep && c->requests < REQUESTS_MAX, bare = c->r.head || !len;
+	int fd = c->v->client;
+	char head[1024];
+	int n = snprintf(head, sizeof(head),
+			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+			 "Connection: %s\r\nX-Content-Type-Options: nosniff\r\n"
+			 "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n"
+			 "Content-Security-Policy: default-src 'none'; script-src 'self'; "
+			 "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+			 "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+			 "frame-ancestors 'none'\r\n%s\r\n",
+			 status, type, len, keep ? "keep-alive" : "close", more);
+
+	send_all(fd, head, (size_t)n, bare ? 0 : MSG_MORE);
+	if (!bare)
+		send_all(fd, body, len, 0);
+	if (!keep)
+		hang_up(fd);
 }
 
-static const char *type_of(const char *path)
+static void __attribute__((noreturn)) refuse(struct conn *c, const char *status, const char *text)
 {
-	static const struct {
-		const char *end, *type;
-	} types[] = {
-		{".js", "text/javascript; charset=utf-8"},
-		{".css", "text/css"},
-		{".html", "text/html; charset=utf-8"},
-		{".svg", "image/svg+xml"},
-		{".png", "image/png"},
-		{".json", "application/json"},
-	};
-	size_t n = strlen(path);
-
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-		size_t e = strlen(types[i].end);
-
-		if (n > e && !strcmp(path + n - e, types[i].end))
-			return types[i].type;
-	}
-	return "application/octet-stream";
+	c->r.keep = false;
+	answer(c, status, "text/plain; charset=utf-8", "", text, strlen(text));
+	_exit(0);
 }
 
-static void open_session(const struct vnc_web *w, int fd, const struct http_request *r)
+/* The screen is about to be looked at, and drawn from now on. */
+static void tell_looks(struct conn *c)
+{
+	if (!c->looks)
+		vnc_viewer_mark(c->v, VNC_MARK_LOOKS);
+	c->looks = true;
+}
+
+static void open_session(struct conn *c)
 {
 	char more[256];
 
 	snprintf(more, sizeof(more),
-		 "Location: /\r\nSet-Cookie: lodge=%s; HttpOnly; SameSite=Strict; Path=/\r\n"
+		 "Location: %s\r\nSet-Cookie: lodge=%s; HttpOnly; SameSite=Strict; Path=%s\r\n"
 		 "Cache-Control: no-store\r\n",
-		 w->session);
-	answer(fd, r, "303 See Other", "text/plain", more, "", 0);
+		 c->web->room, c->web->session, c->web->room);
+	tell_looks(c);
+	answer(c, "303 See Other", "text/plain", more, "", 0);
 }
 
-static void serve(struct vnc_web *w, struct vnc_viewer *v, const struct http_request *r)
+static void __attribute__((noreturn)) serve_websocket(struct conn *c, bool screen)
 {
-	int fd = v->client;
+	if (!c->r.upgrade || !c->r.get || !is_own_page(&c->r))
+		refuse(c, "403 Forbidden", "Only the page may connect here.\n");
+	vnc_viewer_mark(c->v, VNC_MARK_IN);
+	if (screen)
+		tell_looks(c);
+	alarm(0);
+	if (screen) {
+		/* libvncserver reads the head again, and answers. */
+		c->v->web = true;
+		c->v->has_password = false;
+		vnc_viewer_run(c->v);
+	}
+	if (!c->r.key[0])
+		refuse(c, "400 Bad Request", "This is no WebSocket of version 13.\n");
+	(void)!recv(c->v->client, (char[HTTP_HEAD_MAX]){0}, c->r.len, 0);
+	vnc_serial_run(c->v, c->r.key);
+}
 
-	if (r->token[0] && r->get && !strcmp(r->path, "/") && take_token(w, r->token))
-		open_session(w, fd, r);
-	if (!same(r->session, w->session))
-		say(fd, "403 Forbidden",
-		    "This needs the address that was printed when the machine started; it works "
-		    "once, in one browser. A monitor's command 'x-web-address' gives another.\n");
-	if (!strcmp(r->path, "/websockify")) {
-		if (!r->upgrade || !r->get || !is_own_page(r))
-			say(fd, "403 Forbidden", "Only the page may connect here.\n");
-		v->web = true;
-		v->has_password = false;
-		alarm(0);
-		vnc_viewer_run(v);
+static void serve(struct conn *c)
+{
+	const struct http_request *r = &c->r;
+	size_t n = strlen(c->web->room);
+	const struct vnc_file *f;
+	const char *path;
+
+	if (r->token[0] && r->get && !strcmp(r->path, "/") && take_token(c->web, r->token)) {
+		open_session(c);
+		return;
 	}
-	if (!strcmp(r->path, "/"))
-		answer(fd, r, "200 OK", "text/html; charset=utf-8", "Cache-Control: no-store\r\n",
-		       vnc_page_html, (size_t)(vnc_page_html_end - vnc_page_html));
-	if (!strcmp(r->path, "/page.js"))
-		answer(fd, r, "200 OK", type_of(r->path), "Cache-Control: no-store\r\n",
-		       vnc_page_js, (size_t)(vnc_page_js_end - vnc_page_js));
-	for (unsigned i = 0; i < w->n; i++) {
-		if (!strcmp(w->files[i].path, r->path))
-			answer(fd, r, "200 OK", type_of(r->path),
-			       "Cache-Control: private, max-age=3600\r\n", w->files[i].bytes,
-			       w->files[i].len);
+	if (strncmp(r->path, c->web->room, n) != 0 || !same(r->session, c->web->session))
+		refuse(c, "403 Forbidden",
+		       "This needs the address that was printed when the machine started; it works "
+		       "once, in one browser. A monitor's command 'x-web-address' gives "
+		       "another.\n");
+	path = r->path + n;
+	if (!strcmp(path, "websockify") || !strcmp(path, "serial"))
+		serve_websocket(c, path[0] == 'w');
+	f = vnc_files_find(&c->web->files, path);
+	if (!f)
+		refuse(c, "404 Not Found", "There is no such file.\n");
+	if (!path[0])
+		tell_looks(c);
+	/* What the page itself is may change with the program; the rest is one machine's, as its folder is. */
+	answer(c, "200 OK", f->type,
+	       strchr(path, '/') ? "Cache-Control: private, max-age=3600\r\n"
+				 : "Cache-Control: no-store\r\n",
+	       f->bytes, f->len);
+}
+
+/* A whole head in the socket, where it stays: libvncserver reads that of a websocket itself. */
+static void read_head(struct conn *c)
+{
+	static char text[HTTP_HEAD_MAX];
+	size_t before = 0;
+
+	for (;;) {
+		ssize_t n = recv(c->v->client, text, sizeof(text), MSG_PEEK);
+		enum http_verdict is = n > 0 ? http_parse(text, (size_t)n, &c->r) : HTTP_BAD;
+
+		if (n <= 0)
+			_exit(0);
+		if (is == HTTP_BAD)
+			refuse(c, "400 Bad Request", "This is no request for a page.\n");
+		if (is == HTTP_OK)
+			return;
+		/* What is there hides that more has come, but not that no more will. */
+		if ((size_t)n == before) {
+			struct pollfd p = {.fd = c->v->client, .events = POLLRDHUP};
+
+			if (poll(&p, 1, LOOK_MS) > 0)
+				refuse(c, "400 Bad Request", "This request is not whole.\n");
+		}
+		before = (size_t)n;
 	}
-	say(fd, "404 Not Found", "There is no such file.\n");
 }
 
 void vnc_web_run(struct vnc_web *w, struct vnc_viewer *v)
 {
 	static char text[HTTP_HEAD_MAX];
-	struct http_request r;
-	size_t before = 0;
+	struct conn c = {.web = w, .v = v};
+	struct pollfd p = {.fd = v->client, .events = POLLIN};
+	int on = 1;
 
-	alarm(REQUEST_S);
+	if (vnc_confine_viewer())
+		_exit(VNC_EXIT_SHUT_IN);
+	setsockopt(v->client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	for (;;) {
-		/* Left in the socket: libvncserver reads the head of a websocket itself. */
-		ssize_t n = recv(v->client, text, sizeof(text), MSG_PEEK);
-		enum http_verdict is = n > 0 ? http_parse(text, (size_t)n, &r) : HTTP_BAD;
-
-		if (n <= 0)
+		alarm(REQUEST_S);
+		read_head(&c);
+		c.requests++;
+		serve(&c);
+		(void)!recv(v->client, text, c.r.len, 0);
+		if (poll(&p, 1, IDLE_MS) <= 0)
 			_exit(0);
-		if (is == HTTP_BAD)
-			say(v->client, "400 Bad Request", "This is no request for a page.\n");
-		if (is == HTTP_OK)
-			serve(w, v, &r);
-		/* What is there hides that more has come, but not that no more will. */
-		if ((size_t)n == before) {
-			struct pollfd p = {.fd = v->client, .events = POLLRDHUP};
-
-			if (poll(&p, 1, LOOK_MS) > 0)
-				say(v->client, "400 Bad Request", "This request is not whole.\n");
-		}
-		before = (size_t)n;
 	}
 }

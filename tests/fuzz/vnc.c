@@ -18,7 +18,8 @@ static void input(void *opaque, const struct input_event *ev, unsigned n)
 	(void)opaque;
 	for (unsigned i = 0; i < n; i++) {
 		if (ev[i].kind == INPUT_KEY) {
-			if (!ev[i].code || ev[i].code >= INPUT_KEYS || (!ev[i].down && !down[ev[i].code]))
+			if (!ev[i].code || ev[i].code >= INPUT_KEYS ||
+			    (!ev[i].down && !down[ev[i].code]))
 				abort();
 			down[ev[i].code] = ev[i].down;
 		} else if (ev[i].kind == INPUT_BUTTON) {
@@ -37,10 +38,19 @@ static void nothing(void *opaque)
 	(void)opaque;
 }
 
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	(void)opaque;
+	if (!width || !height || width > DISPLAY_SIZE_MAX || height > DISPLAY_SIZE_MAX)
+		abort();
+}
+
 static void messages(const uint8_t *data, size_t size)
 {
-	static const struct vnc_screen screen = {
-		.input = input, .power_button = nothing, .reset = nothing};
+	static const struct vnc_screen screen = {.input = input,
+						 .power_button = nothing,
+						 .reset = nothing,
+						 .resize = resize};
 	struct vnc_told t = {.width = 640, .height = 480};
 
 	if (size > 4) {
@@ -96,7 +106,8 @@ static void memory(const uint8_t *data, size_t size)
 		atomic_store(&s.size, data[at] & 1 ? word : (word & 0x3fff00003fffull));
 		memcpy(&word, data + at + 8, 8);
 		atomic_store(&s.seq, (uint32_t)word);
-		atomic_store(&s.tile[(word >> 32) % (VNC_ROWS * VNC_COLS)], (uint32_t)word ^ data[at]);
+		atomic_store(&s.tile[(word >> 32) % (VNC_ROWS * VNC_COLS)],
+			     (uint32_t)word ^ data[at]);
 		vnc_frame_size(&s, &seen.width, &seen.height);
 		if (!seen.width || !seen.height || seen.width > DISPLAY_SIZE_MAX ||
 		    seen.height > DISPLAY_SIZE_MAX)
@@ -113,21 +124,69 @@ static void request(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	if (http_parse(text, size, &r) == HTTP_OK &&
 	    (r.path[0] != '/' || strlen(r.path) >= sizeof(r.path) ||
-	     strlen(r.token) >= sizeof(r.token) || strlen(r.session) >= sizeof(r.session)))
+	     strlen(r.token) >= sizeof(r.token) || strlen(r.session) >= sizeof(r.session) ||
+	     (r.key[0] && strlen(r.key) != WS_KEY_CHARS) || r.len > size))
 		abort();
 	free(text);
+}
+
+/* Frames in pieces give the same as frames at once, and no byte that was not sent. */
+static size_t frames(const uint8_t *data, size_t size, size_t piece, uint8_t *out)
+{
+	uint8_t *copy = malloc(size ? size : 1), *got;
+	struct ws_in in = {0};
+	size_t n = 0, at = 0, used, got_len;
+	unsigned code = 0;
+
+	memcpy(copy, data, size);
+	while (at < size) {
+		size_t len = size - at < piece ? size - at : piece;
+		enum ws_what what = ws_next(&in, copy + at, len, &used, &got, &got_len, &code);
+
+		if (used > len || in.control_len > WS_CONTROL_MAX || in.left > WS_FRAME_MAX)
+			abort();
+		if (what == WS_GOT_DATA) {
+			if (!got_len || got < copy + at || got + got_len > copy + at + used)
+				abort();
+			memcpy(out + n, got, got_len);
+			n += got_len;
+		}
+		if (what == WS_GOT_BAD && code != WS_PROTOCOL && code != WS_TOO_BIG)
+			abort();
+		if (what == WS_GOT_BAD || what == WS_GOT_CLOSE)
+			break;
+		if (!used)
+			abort();
+		at += used;
+	}
+	free(copy);
+	return n;
+}
+
+static void websocket(const uint8_t *data, size_t size)
+{
+	uint8_t *one = malloc(size + 1), *two = malloc(size + 1);
+	size_t n = frames(data, size, size + 1, one);
+
+	if (n != frames(data, size, 1 + size % 7, two) || memcmp(one, two, n) != 0)
+		abort();
+	free(one);
+	free(two);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!size)
 		return 0;
-	switch (data[0] % 3) {
+	switch (data[0] % 4) {
 	case 0:
 		messages(data + 1, size - 1);
 		break;
 	case 1:
 		memory(data + 1, size - 1);
+		break;
+	case 2:
+		websocket(data + 1, size - 1);
 		break;
 	default:
 		request(data + 1, size - 1);

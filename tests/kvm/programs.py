@@ -34,6 +34,10 @@ echo "@@exit guests 0"
 """
 
 
+# With shadow paging, those that have to do with memory.
+PAGING = ("paging", "paging32", "paging_pae", "tlb", "kernel_hot", "modes", "real", "vm86", "task_paging", "selfmod", "vga", "copies",
+          "crossing", "restart", "copy_loop", "sysfault", "syscall", "smp", "smp_lock", "basics")
+
 # Several processors that wait for each other, where all of them take turns on one.
 SLOW = ("pm64-smp_code", "pm64-smp_order", "pm64-virtio_hostile")
 
@@ -141,13 +145,16 @@ def on_software(p):
     return ok_names(r.stdout.decode(errors="replace"))
 
 
+on_software_known = {}  # of each program, once a run
+
+
 def compare(where, text, ran):
     """Sentences about what is otherwise than on the software engine, and is not known to be."""
     m = re.search(r"@@oklog\n(.*?)@@end of oklog", text, re.S)
     assert m, "the first level did not come to the end of the programs"
     log = zlib.decompress(base64.b64decode(m.group(1)), 31).decode(errors="replace")
     said = dict(re.findall(r"^== (\S+)\n(.*?)(?=^== |\Z)", log, re.M | re.S))
-    known, wrong, soft = differs(where, "any"), [], {}
+    known, wrong, soft = differs(where, "any"), [], on_software_known
     for p in ran:
         if p.name not in soft:
             soft[p.name] = on_software(p)

@@ -90,7 +90,7 @@ def l2_files(*more):
 def boot(npt):
     files, md5, folder = l2_files()
     script = SCRIPT % (nested.second_level("auto", 1, CPU), nested.second_level("kvm", 2, CPU))
-    ran = programs.chosen("svm")
+    ran = programs.chosen("svm", () if npt else tuple("-" + n for n in programs.PAGING))
     files.update(programs.files(ran, folder))
     files["bin/kvm_probe"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_probe")
     if npt:

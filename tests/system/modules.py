@@ -19,7 +19,8 @@ KEEP = ("drivers/ata", "drivers/virtio", "drivers/net", "drivers/nvme", "drivers
         "drivers/usb/storage", "drivers/usb/core", "drivers/usb/common", "block",
         "drivers/gpu/drm/drm.ko", "drivers/gpu/drm/drm_kms_helper.ko",
         "drivers/gpu/drm/drm_vram_helper.ko", "drivers/gpu/drm/drm_ttm_helper.ko",
-        "drivers/gpu/drm/ttm", "drivers/gpu/drm/tiny/bochs.ko", "drivers/media/cec/core",
+        "drivers/gpu/drm/ttm", "drivers/gpu/drm/tiny/bochs.ko",
+        "drivers/gpu/drm/drm_shmem_helper.ko", "drivers/gpu/drm/virtio", "drivers/media/cec/core",
         "drivers/media/rc/rc-core.ko", "drivers/acpi/button.ko", "drivers/input", "drivers/hid", "drivers/usb/host", "drivers/char/hw_random", "drivers/char/virtio_console.ko", "fs/9p", "fs/netfs",
         "fs/fscache", "fs/fuse", "arch/x86/kvm", "virt/lib", "net/9p", "net/vmw_vsock", "net/core")
 

@@ -7,7 +7,7 @@ import zlib
 
 TIMEOUT = 60
 RAW, COPYRECT, ZRLE, TIGHT, ZLIB = 0, 1, 16, 7, 6
-NEW_SIZE, XVP = -223, -309
+NEW_SIZE, XVP, EXT_SIZE = -223, -309, -308
 
 
 class Closed(Exception):
@@ -30,6 +30,7 @@ class Rfb:
         self.sock.connect(address)
         self.encodings, self.password = encodings, password
         self.z = {}
+        self.ext_size = None
 
     def __enter__(self):
         self.handshake()
@@ -161,6 +162,13 @@ class Rfb:
             if enc == NEW_SIZE:
                 self.width, self.height = w, h
                 self.pixels = bytearray(4 * w * h)
+            elif enc == EXT_SIZE:
+                screens = self.take(4)[0]
+                self.take(16 * screens)
+                self.ext_size = (x, y)  # who wished for it; 0, or why not
+                if y == 0 and (w, h) != (self.width, self.height):
+                    self.width, self.height = w, h
+                    self.pixels = bytearray(4 * w * h)
             elif enc == RAW:
                 self.put(x, y, w, h, self.take(4 * w * h))
             elif enc == ZRLE:
@@ -175,6 +183,9 @@ class Rfb:
         return [b"".join(bytes((p[i + 2], p[i + 1], p[i]))
                          for i in range(4 * self.width * y, 4 * self.width * (y + 1), 4))
                 for y in range(self.height)]
+
+    def wish_size(self, width, height):
+        self.send(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0, 0, 0, width, height, 0))
 
     def key(self, sym, down=None):
         for d in (1, 0) if down is None else (down,):
@@ -191,3 +202,37 @@ class Rfb:
 
     def point(self, x, y, buttons=0):
         self.send(struct.pack(">BBHH", 5, buttons, x, y))
+
+
+KEYS = {"ret": 0xff0d, "tab": 0xff09, "esc": 0xff1b, "up": 0xff52, "down": 0xff54}
+
+
+def main(address, *words):
+    """ADDRESS (a path, or HOST:PORT), then: move X Y, click X Y [N] (button N), type TEXT, key NAME."""
+    import time  # noqa: PLC0415
+    where = address if "/" in address else (address.split(":")[0], int(address.split(":")[1]))
+    words = list(words)
+    with Rfb(where) as r:
+        r.update(False)
+        while words:
+            what = words.pop(0)
+            if what in ("move", "click"):
+                x, y = int(words.pop(0)), int(words.pop(0))
+                button = 1 << (int(words.pop(0)) - 1 if words and words[0].isdigit() else 0)
+                for state in (0, button, 0) if what == "click" else (0,):
+                    r.point(x, y, state)
+                    time.sleep(0.1)
+            elif what == "type":
+                for c in words.pop(0).encode().decode("unicode_escape"):
+                    r.type(c)
+                    time.sleep(0.03)
+            elif what == "key":
+                r.key(KEYS[words.pop(0)])
+            else:
+                raise SystemExit("rfb: '%s' is not understood" % what)
+        r.update(False)  # all before it has been taken
+
+
+if __name__ == "__main__":
+    import sys
+    main(*sys.argv[1:])

@@ -113,7 +113,8 @@ def same(a, b):
     (),
     ("-smp", "2", "-vga", "std", "-drive", "file=DISK,format=raw,if=virtio", "-nic",
      "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci"),
-    ("-hda", "DISK", "-cdrom", "DISK2", "-nic", "user,model=e1000", "-device", "virtio-serial-pci"),
+    ("-hda", "DISK", "-cdrom", "DISK2", "-nic", "user,model=e1000", "-device", "virtio-serial-pci",
+     "-vga", "virtio"),
     ("-device", "ahci,id=a", "-drive", "file=DISK,format=raw,if=none,id=d", "-device",
      "ide-hd,bus=a.0,drive=d", "-drive", "file=DISK2,format=raw,if=none,id=n", "-device",
      "nvme,drive=n,serial=x", "-nic", "user,model=rtl8139", "-device", "bochs-display"),
@@ -141,6 +142,55 @@ def test_state_when_saved_again_expect_the_same_bytes(tmp_path, args):
     assert a.memory[1] == b.memory[1]
     # Memory, by its sums.
     assert a.all("memory") == b.all("memory")
+
+
+def test_screen_when_restored_on_virtio_gpu_expect_its_picture_and_a_driver_that_goes_on(tmp_path):
+    state, mods = tmp_path / "state", modules("amd64", "virtio_pci", "virtio_gpu")
+    job = tmp_path / "job"
+    job.write_text("#!/bin/sh\n%secho 0 >/sys/class/vtconsole/vtcon1/bind\nsh -i\n" %
+                   "".join("insmod /bin/%s\n" % os.path.basename(m) for m in mods))
+    job.chmod(0o755)
+    draw = "yes %s | tr -d '\\n' | head -c 1228800 >/dev/fb0; echo DR''AWN\n"
+
+    def picture():
+        path = str(tmp_path / "now.ppm")
+        lodge("screenshot", "saved", path)
+        with open(path, "rb") as f:
+            return f.read()
+
+    def shows(text):
+        """Dots of four letters each: blue, green, red, and one that is not seen."""
+        dots = (text.encode() * 4)[:4 * len(text)]
+        row = b"".join(dots[i + 2:i + 3] + dots[i + 1:i + 2] + dots[i:i + 1]
+                       for i in range(0, len(dots), 4))
+        return b"P6\n640 480\n255\n" + row * (640 * 480 // len(text))
+
+    vm = linux("amd64", "cryptomgr.notests lodge.cmd=job", str(job), *mods,
+               args=("-name", "saved", *MAY, "-device", "virtio-gpu-pci,xres=640,yres=480"))
+    vm.files = []
+    with vm:
+        vm.expect("# ")
+        vm.send(draw % "abcdefgh")
+        vm.expect("DRAWN\r")
+        end = time.monotonic() + 60
+        while picture() != shows("abcdefgh"):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        lodge("save", "saved", str(state))
+        assert vm.wait_exit() == 0
+    with restored(state) as vm:
+        lodge_wait("saved")
+        assert picture() == shows("abcdefgh")
+        vm.send(draw % "mnop")
+        vm.expect("DRAWN\r")
+        end = time.monotonic() + 60
+        while picture() != shows("mnop"):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        vm.send("dmesg | tail -n 30; poweroff -f\n")
+        vm.expect("reboot: Power down")
+        assert vm.wait_exit() == 0
+        assert bad_lines(vm.text) == []
 
 
 def lodge_wait(name):

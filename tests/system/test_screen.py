@@ -145,8 +145,9 @@ def test_bios_when_it_draws_text_in_graphics_expect_its_letters(mode, tmp_path):
     assert len({str(c) for c in cells}) == 5
 
 
-def test_grub_when_it_has_a_vga_expect_its_menu_in_a_box():
-    with Screen("-vga", "std", "-cdrom", kernel("grub-cd")) as vm:
+@pytest.mark.parametrize("vga", ["std", "virtio"])
+def test_grub_when_it_has_a_vga_expect_its_menu_in_a_box(vga):
+    with Screen("-vga", vga, "-cdrom", kernel("grub-cd")) as vm:
         vm.wait_text(r"GNU GRUB  version 2\.06")
         vm.wait_text(r"(?m)^ ┌─{76}┐$")
         vm.wait_text(r"(?m)^ │\*GNU/Linux {66}│$")
@@ -170,9 +171,11 @@ def test_memtest_by_efi_expect_it_draws_in_the_frame_buffer(adapter, tmp_path):
                 0.5 < share(vm.picture(path), (0, 0, 0xaa)), "a blue screen")
 
 
-def test_ovmf_when_it_has_a_vga_expect_the_monitors_size_and_the_shells_colours(tmp_path):
+@pytest.mark.parametrize("adapter", ["VGA", "virtio-gpu-pci", "virtio-vga"])
+def test_ovmf_when_it_has_an_adapter_expect_the_monitors_size_and_the_shells_colours(adapter,
+                                                                                     tmp_path):
     path = str(tmp_path / "a.png")
-    with Screen("-device", "VGA,xres=1024,yres=768", "-bios", "OVMF.fd") as vm:
+    with Screen("-device", adapter + ",xres=1024,yres=768", "-bios", "OVMF.fd") as vm:
         vm.wait(lambda: vm.ask("size") == "1024 768\n", "1024x768")
         # The prompt is yellow on black.
         vm.wait(lambda: share(vm.picture(path), (0xff, 0xff, 0)) > 0, "a yellow prompt")
@@ -227,6 +230,16 @@ def test_linux_when_vga_says_so_expect_vesa_mode_of_the_bios(tmp_path):
     with Screen("-vga", "std", *LINUX_BIOS,
                 *linux_args(tmp_path, "console=tty0 vga=0x318", SAY)) as vm:
         wait_console(vm, tmp_path, (1024, 768))
+        vm.wait_text(r"\AReady 1234\.\n\Z")
+
+
+def test_linux_when_its_console_is_a_picture_expect_every_letter_read(tmp_path):
+    """The kernel's font is not quite the BIOS' (src/display/letters.c)."""
+    line = "".join(map(chr, range(33, 127)))
+    say = SAY.replace("Ready 1234.", line.replace("'", "'\\''"))
+    with Screen("-vga", "std", *LINUX_BIOS,
+                *linux_args(tmp_path, "console=tty0 vga=0x318", say)) as vm:
+        vm.wait_text(r"\A%s\n\Z" % re.escape(line))
 
 
 @pytest.mark.parametrize("adapter", ["VGA", "bochs-display"])
@@ -240,6 +253,89 @@ def test_linux_when_its_driver_runs_expect_the_monitors_size(adapter, tmp_path):
         wait_console(vm, tmp_path, (1152, 864))
 
 
+def virtio_gpu_job(then):
+    """The script that loads virtio_gpu and its like, and what it needs."""
+    mods = modules.modules("amd64", "virtio_pci", "virtio_gpu")
+    names = "".join("insmod /bin/%s\n" % os.path.basename(m) for m in mods)
+    return "#!/bin/sh\n%ssleep 2\n%s\nsleep 1000\n" % (names, then), mods
+
+
+@pytest.mark.parametrize("adapter", ["virtio-gpu-pci", "virtio-vga"])
+def test_linux_when_virtio_gpu_runs_expect_its_console_in_the_monitors_size(adapter, tmp_path):
+    job, mods = virtio_gpu_job("clear >/dev/tty0; echo 'Ready 1234.' >/dev/tty0")
+    with Screen("-device", adapter + ",xres=1152,yres=864",
+                *linux_args(tmp_path, "console=tty0", job, *mods)) as vm:
+        wait_console(vm, tmp_path, (1152, 864))
+
+
+def test_linux_when_virtio_vga_has_no_driver_expect_its_console_as_text(tmp_path):
+    with Screen("-vga", "virtio", *LINUX_BIOS, *linux_args(tmp_path, "console=tty0", SAY)) as vm:
+        vm.wait_text(r"\AReady 1234\.\n\Z")
+
+
+def noise(width, height):
+    """Lines of BGRX that are different everywhere."""
+    return [b"".join(struct.pack("<I", (i * 2654435761 >> 3) & 0xffffff)
+                     for i in range(y * width, (y + 1) * width)) for y in range(height)]
+
+
+def as_rgb(line):
+    out = bytearray(len(line) // 4 * 3)
+    out[0::3], out[1::3], out[2::3] = line[2::4], line[1::4], line[0::4]
+    return bytes(out)
+
+
+def differing(want, got):
+    """The first dot that is another, or nothing."""
+    for y, (a, b) in enumerate(zip(want, got)):
+        if a != b:
+            x = next(i for i in range(len(a)) if a[i] != b[i]) // 3
+            return "%d, %d: %s, not %s" % (x, y, b[3 * x:3 * x + 3].hex(), a[3 * x:3 * x + 3].hex())
+    return None
+
+
+def run_on_virtio_gpu(tmp_path, then, want, *files):
+    """Draw noise into /dev/fb0, run `then`; the screen is `want`, dot for dot."""
+    pattern = tmp_path / "pattern"
+    pattern.write_bytes(b"".join(noise(640, 480)))
+    job, mods = virtio_gpu_job("echo 0 >/sys/class/vtconsole/vtcon1/bind\n"
+                               "cat /bin/pattern >/dev/fb0\n" + then)
+    path, got = str(tmp_path / "a.png"), [None]
+
+    def look():
+        picture = vm.picture(path)
+        got[0] = picture[:2] != (640, 480) or differing(want, picture[2])
+        return not got[0]
+
+    with Screen("-device", "virtio-gpu-pci,xres=640,yres=480",
+                *linux_args(tmp_path, "console=ttyS0", job, *mods, str(pattern), *files)) as vm:
+        try:
+            vm.wait(look, "the pattern")
+        except AssertionError:
+            pytest.fail("the picture differs: %s" % got[0])
+
+
+def test_linux_when_it_draws_on_virtio_gpu_expect_every_dot(tmp_path):
+    run_on_virtio_gpu(tmp_path, "", [as_rgb(line) for line in noise(640, 480)])
+
+
+def test_linux_when_it_has_a_pointer_on_virtio_gpu_expect_it_mixed_in(tmp_path):
+    tool = str(tmp_path / "drmcursor")
+    subprocess.run(["gcc", "-O2", "-static", "-o", tool,
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "drmcursor.c")],
+                   check=True)
+    want = [bytearray(as_rgb(line)) for line in noise(640, 480)]
+    for row in range(64):
+        alpha = row * 4
+        for col in range(10, 64):
+            over = (alpha * col // 64, alpha // 2, alpha // 4)
+            at = 3 * (col - 10)
+            for i in range(3):
+                under = want[20 + row][at + i]
+                want[20 + row][at + i] = min(255, over[i] + (under * (255 - alpha) + 127) // 255)
+    run_on_virtio_gpu(tmp_path, "drmcursor", [bytes(line) for line in want], tool)
+
+
 GRUB_CFG = """
 insmod %s
 loadfont unicode
@@ -251,7 +347,8 @@ menuentry "one" { true }
 """
 
 
-def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(tmp_path):
+@pytest.mark.parametrize("adapter", ["VGA", "virtio-vga"])
+def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(adapter, tmp_path):
     tree = tmp_path / "cd"
     (tree / "boot/grub").mkdir(parents=True)
     (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG % ("vbe", "auto"))
@@ -259,7 +356,7 @@ def test_grub_when_it_draws_letters_by_vbe_expect_the_monitors_size(tmp_path):
     subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
     path = str(tmp_path / "a.png")
-    with Screen("-device", "VGA,xres=800,yres=600", "-boot", "d", "-cdrom", iso) as vm:
+    with Screen("-device", adapter + ",xres=800,yres=600", "-boot", "d", "-cdrom", iso) as vm:
         vm.wait(lambda: vm.ask("size") == "800 600\n", "800x600")
         # The chosen entry is a bar, a row of letters high and nearly as wide as the screen.
         vm.wait(lambda: sum(row.count(row[3 * 600:3 * 601]) > 600 and any(row[3 * 600:3 * 601])

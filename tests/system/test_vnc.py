@@ -12,10 +12,11 @@ import struct
 import subprocess
 import time
 
+import modules
 import pytest
 from qmp import Error, Qmp, lodge, wait_for
-from rfb import NEW_SIZE, RAW, XVP, ZRLE, Closed, Rfb
-from vm import LODGE, kernel
+from rfb import EXT_SIZE, NEW_SIZE, RAW, XVP, ZRLE, Closed, Rfb
+from vm import LODGE, TOP, kernel
 
 WAIT = 120
 
@@ -158,6 +159,43 @@ def test_viewer_when_the_mode_changes_expect_the_new_size_and_its_picture(tmp_pa
                     assert time.monotonic() < end
                     r.update()
                 until_same(r, tmp_path)
+
+
+def test_viewer_when_it_wishes_another_size_expect_virtio_gpu_to_tell_the_guest(tmp_path):
+    mods = modules.modules("amd64", "virtio_pci", "virtio_gpu")
+    job = tmp_path / "job"
+    job.write_text("#!/bin/sh\n%secho loaded\nsleep 1000\n" %
+                   "".join("insmod /bin/%s\n" % os.path.basename(m) for m in mods))
+    job.chmod(0o755)
+    out = str(tmp_path / "initrd")
+    subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), out, kernel("busybox-amd64"),
+                    os.path.join(TOP, "tools/guest_init.sh"), str(job), *mods], check=True)
+    with Machine(tmp_path, "-m", "256M", "-kernel", kernel("amd64"), "-initrd", out, "-append",
+                 "cryptomgr.notests quiet console=tty0 lodge.cmd=job", "-device",
+                 "virtio-gpu-pci,xres=1280,yres=800", vnc=OPEN, media=False) as m:
+        with Rfb(m.address, encodings=(ZRLE, NEW_SIZE, EXT_SIZE)) as r:
+            r.update(False)
+            # A console cannot grow, but shrink.
+            for size in ((1280, 800), (1024, 768), (1152, 640)):
+                if size != (1280, 800):
+                    r.wish_size(*size)
+                end = time.monotonic() + WAIT
+                while (r.width, r.height) != size:
+                    assert time.monotonic() < end, (r.width, r.height)
+                    r.update()
+            until_same(r, tmp_path)
+
+
+def test_viewer_when_it_wishes_another_size_of_a_vga_expect_refusal(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        with Rfb(m.address, encodings=(ZRLE, NEW_SIZE, EXT_SIZE)) as r:
+            r.update(False)
+            r.wish_size(1024, 768)
+            end = time.monotonic() + WAIT
+            while r.ext_size != (1, 1):
+                assert time.monotonic() < end, r.ext_size
+                r.update()
+            until_same(r, tmp_path)
 
 
 def test_viewer_when_nothing_changes_expect_no_update_and_no_work(tmp_path):

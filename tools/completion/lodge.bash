@@ -71,7 +71,7 @@ _lodge_run_value() {
 		compopt -o nospace 2>/dev/null
 		;;
 	-vnc | --vnc) _lodge_words ":0 unix: none" ;;
-	-vga | --vga) _lodge_words "std none" ;;
+	-vga | --vga) _lodge_words "std virtio none" ;;
 	-usbdevice | --usbdevice) _lodge_words "tablet mouse keyboard" ;;
 	-display | --display) _lodge_words "none vnc=:0 web=127.0.0.1:6080" ;;
 	-parallel | --parallel | -net | --net) _lodge_words "none" ;;

@@ -1,55 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * QEMU's "VGA" on PCI: ports, memory and BARs of what vga_regs.h describes. See vga.h.
+ * A VGA: ports and memory of what vga_regs.h describes. See vga_unit.h.
  * Source: IBM PS/2 Hardware Interface Technical Reference, Video Subsystem; QEMU documentation,
  * docs/specs/standard-vga.rst.
  * Threads: with the VM lock held.
- * Saved state: version 1; the memory is guest memory and is saved as such.
  */
-#include "devices/display/vga.h"
-
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/range.h"
-#include "bus/shortcut.h"
-#include "devices/display/bochs_bar.h"
-#include "devices/display/vga_regs.h"
-#include "devices/display/vram_log.h"
+#include "devices/display/vga_unit.h"
 
-#define BAR_FB 0u
-#define BAR_REGS 2u
 #define DISPI_PORT 0x1ceu
 #define DISPI_PORTS 4u			/* index, data at 0x1cf and 0x1d0 */
 #define BLINK_NS (NS_PER_SEC * 16 / 60) /* 16 frames of 60 Hz */
-#define REGIONS 7u
-
-struct vga {
-	struct pci_dev pci;
-	struct vram vram;
-	struct vga_core core;
-	uint16_t dispi_index;
-	struct bochs_bar bar;
-	struct vram_log log;
-	bool dark; /* what blinks was not seen in the last picture; no state */
-	struct display_source source;
-	struct bus_region *region[REGIONS];
-	struct bus_shortcut late; /* writes to the window below 1 MiB */
-};
-
-static const struct pci_ident ident = {
-	.vendor = 0x1234,
-	.device = 0x1111,
-	.class_code = 0x0300,
-	.revision = 2,
-	.subsys_vendor = 0x1af4,
-	.subsys = 0x1100,
-};
 
 /* After any register was written: is the window below 1 MiB plain memory now? */
-static void update(struct vga *s)
+static void update(struct vga_unit *s)
 {
 	uint64_t at, len;
 
@@ -62,7 +30,7 @@ static void update(struct vga *s)
 
 static void dispi_written(void *opaque, bool clear)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 	uint64_t len = clear ? dispi_clear_bytes(&s->core.dispi) : 0;
 
 	memset(s->core.vram, 0, len);
@@ -72,7 +40,7 @@ static void dispi_written(void *opaque, bool clear)
 
 /* ---- Ports -------------------------------------------------------------------------------------- */
 
-static uint8_t port_read(struct vga *s, unsigned port)
+static uint8_t port_read(struct vga_unit *s, unsigned port)
 {
 	if (port != 0x3ba && port != 0x3da)
 		return vga_port_read(&s->core, port);
@@ -82,7 +50,7 @@ static uint8_t port_read(struct vga *s, unsigned port)
 	return vga_status(&s->core, clock_mono_ns());
 }
 
-static void port_write(struct vga *s, unsigned port, uint8_t val)
+static void port_write(struct vga_unit *s, unsigned port, uint8_t val)
 {
 	vga_port_write(&s->core, port, val);
 	update(s);
@@ -110,7 +78,7 @@ PORT_GROUP(color_status, 0x3da);
 
 static uint64_t dispi_port_read(void *opaque, uint64_t off, unsigned size)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 
 	(void)size;
 	return off ? dispi_read(&s->core.dispi, s->dispi_index) : s->dispi_index;
@@ -118,7 +86,7 @@ static uint64_t dispi_port_read(void *opaque, uint64_t off, unsigned size)
 
 static void dispi_port_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 
 	(void)size;
 	if (!off)
@@ -144,7 +112,7 @@ static void bar_port_write(void *opaque, unsigned port, uint8_t val)
 
 static uint64_t mem_read_ops(void *opaque, uint64_t off, unsigned size)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 	uint64_t v = 0;
 
 	for (unsigned i = 0; i < size; i++)
@@ -154,7 +122,7 @@ static uint64_t mem_read_ops(void *opaque, uint64_t off, unsigned size)
 
 static void mem_write_ops(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 
 	for (unsigned i = 0; i < size; i++) {
 		uint64_t at = vga_mem_write(&s->core, (uint32_t)off + i, (uint8_t)(val >> 8 * i));
@@ -166,14 +134,6 @@ static void mem_write_ops(void *opaque, uint64_t off, uint64_t val, unsigned siz
 
 static const struct bus_ops mem_ops = {mem_read_ops, mem_write_ops, 1, 8};
 
-static void bar_moved(struct pci_dev *d, unsigned bar, bool on, uint64_t base)
-{
-	struct vga *s = container_of(d, struct vga, pci);
-
-	if (bar == BAR_FB)
-		vram_show(&s->vram, VRAM_WINDOW_BAR, base, 0, on ? s->vram.bytes : 0);
-}
-
 /* ---- Picture ------------------------------------------------------------------------------------ */
 
 static bool dark_now(void)
@@ -183,14 +143,14 @@ static bool dark_now(void)
 
 static void look(void *opaque)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 
 	vram_log_look(&s->log);
 }
 
 static struct display_lines changed(void *opaque)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 	bool vbe = dispi_enabled(&s->core.dispi);
 	struct dispi_mode m;
 
@@ -204,7 +164,7 @@ static struct display_lines changed(void *opaque)
 
 static int draw(void *opaque, struct display_picture *pic)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 
 	s->dark = dark_now();
 	return vga_draw(&s->core, s->dark, pic);
@@ -212,18 +172,20 @@ static int draw(void *opaque, struct display_picture *pic)
 
 static int text(void *opaque, struct display_text *t)
 {
-	struct vga *s = opaque;
+	struct vga_unit *s = opaque;
 
 	return vga_text(&s->core, t);
 }
 
 /* ---- Life --------------------------------------------------------------------------------------- */
 
-static void vga_reset(struct device *dev)
+void vga_unit_show(struct vga_unit *s, bool on, uint64_t base)
 {
-	struct vga *s = container_of(dev, struct vga, pci.dev);
+	vram_show(&s->vram, VRAM_WINDOW_BAR, base, 0, on ? s->vram.bytes : 0);
+}
 
-	pci_dev_reset(&s->pci);
+void vga_unit_reset(struct vga_unit *s)
+{
 	memset(&s->core.r, 0, sizeof(s->core.r));
 	dispi_reset(&s->core.dispi);
 	s->core.r.pel_mask = 0xff;
@@ -231,56 +193,18 @@ static void vga_reset(struct device *dev)
 	update(s);
 }
 
-static int vga_post_load(struct device *dev)
+int vga_unit_check(const struct vga_unit *s)
 {
-	struct vga *s = container_of(dev, struct vga, pci.dev);
-
-	if (vga_regs_check(&s->core.r) || dispi_check(&s->core.dispi) || pci_dev_loaded(&s->pci))
-		return -EINVAL;
-	update(s);
-	return 0;
+	return vga_regs_check(&s->core.r) || dispi_check(&s->core.dispi) ? -EINVAL : 0;
 }
 
-static const struct state_field fields[] = {
-	PCI_STATE_FIELDS(struct vga, pci),
-	STATE_FIELD(struct vga, core.r.misc),
-	STATE_FIELD(struct vga, core.r.feature),
-	STATE_FIELD(struct vga, core.r.seq_index),
-	STATE_BUFFER(struct vga, core.r.seq),
-	STATE_FIELD(struct vga, core.r.gfx_index),
-	STATE_BUFFER(struct vga, core.r.gfx),
-	STATE_FIELD(struct vga, core.r.crtc_index),
-	STATE_BUFFER(struct vga, core.r.crtc),
-	STATE_FIELD(struct vga, core.r.attr_index),
-	STATE_FIELD(struct vga, core.r.attr_second),
-	STATE_BUFFER(struct vga, core.r.attr),
-	STATE_FIELD(struct vga, core.r.pel_mask),
-	STATE_FIELD(struct vga, core.r.dac_read),
-	STATE_FIELD(struct vga, core.r.dac_write),
-	STATE_FIELD(struct vga, core.r.dac_part),
-	STATE_FIELD(struct vga, core.r.dac_reading),
-	STATE_BUFFER(struct vga, core.r.dac_latch),
-	STATE_BUFFER(struct vga, core.r.dac),
-	STATE_FIELD(struct vga, core.r.latch),
-	STATE_ARRAY(struct vga, core.dispi.reg),
-	STATE_FIELD(struct vga, dispi_index),
-	STATE_FIELD(struct vga, core.dispi.big_endian),
-	STATE_END,
-};
-
-static const struct device_class vga_class = {
-	.name = "VGA",
-	.version = 1,
-	.reset = vga_reset,
-	.fields = fields,
-	.post_load = vga_post_load,
-};
-
-static const struct pci_dev_ops pci_ops = {.bar_moved = bar_moved};
-
-static bool map_legacy(struct vga *s)
+void vga_unit_loaded(struct vga_unit *s)
 {
-	struct bus *bus = pci_bus_space(s->pci.bus);
+	update(s);
+}
+
+static bool map_legacy(struct vga_unit *s, struct bus *bus)
+{
 	bool ok = true;
 
 	s->region[0] = bus_map_pio(bus, 0x3b4, 2, &mono_ops, s, "vga");
@@ -290,7 +214,7 @@ static bool map_legacy(struct vga *s)
 	s->region[4] = bus_map_pio(bus, 0x3da, 1, &color_status_ops, s, "vga");
 	s->region[5] = bus_map_pio(bus, DISPI_PORT, DISPI_PORTS, &dispi_port_ops, s, "dispi");
 	s->region[6] = bus_map_mmio(bus, VGA_MEM_START, VGA_MEM_BYTES, &mem_ops, s, "vga");
-	for (unsigned i = 0; i < REGIONS; i++)
+	for (unsigned i = 0; i < VGA_UNIT_REGIONS; i++)
 		ok = ok && s->region[i];
 	if (!ok)
 		return false;
@@ -300,7 +224,7 @@ static bool map_legacy(struct vga *s)
 	return true;
 }
 
-static void fill(struct vga *s, const struct vga_config *cfg)
+int vga_unit_init(struct vga_unit *s, struct bus *bus, const struct vga_config *cfg)
 {
 	s->vram = cfg->vram;
 	s->core.vram = vram_host(&cfg->vram);
@@ -320,59 +244,20 @@ static void fill(struct vga *s, const struct vga_config *cfg)
 					    .draw = draw,
 					    .text = text,
 					    .opaque = s};
+	if (vram_log_init(&s->log, &s->vram) || !map_legacy(s, bus)) {
+		vga_unit_free(s);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
-struct vga *vga_new(struct pci_bus *pb, const struct vga_config *cfg, struct lodge_err *err)
+void vga_unit_free(struct vga_unit *s)
 {
-	struct vga *s = calloc(1, sizeof(*s));
-
-	if (!s) {
-		err_set(err, -ENOMEM, "no memory for a display");
-		return NULL;
-	}
-	fill(s, cfg);
-	if (pci_dev_init(&s->pci, pb, cfg->devfn, &ident, &vga_class, &pci_ops, err)) {
-		free(s);
-		return NULL;
-	}
-	if (vram_log_init(&s->log, &s->vram) ||
-	    pci_dev_add_bar(&s->pci, BAR_FB, PCI_BAR_MEM32, true, s->vram.bytes, NULL, NULL,
-			    "vga") ||
-	    pci_dev_add_bar(&s->pci, BAR_REGS, PCI_BAR_MEM32, false, BOCHS_BAR_BYTES,
-			    &bochs_bar_ops, &s->bar, "vga") ||
-	    !map_legacy(s)) {
-		err_set(err, -ENOMEM, "no memory for a display");
-		vga_free(s);
-		return NULL;
-	}
-	return s;
-}
-
-void vga_free(struct vga *s)
-{
-	if (!s)
-		return;
-	bus_shortcut_arm(&s->late, false);
-	for (unsigned i = 0; i < REGIONS; i++) {
+	if (s->late.region)
+		bus_shortcut_arm(&s->late, false);
+	for (unsigned i = 0; i < VGA_UNIT_REGIONS; i++) {
 		if (s->region[i])
 			bus_region_enable(s->region[i], false);
 	}
-	pci_dev_remove(&s->pci);
 	vram_log_free(&s->log);
-	free(s);
-}
-
-struct device *vga_device(struct vga *s)
-{
-	return &s->pci.dev;
-}
-
-struct pci_dev *vga_pci(struct vga *s)
-{
-	return &s->pci;
-}
-
-const struct display_source *vga_source(struct vga *s)
-{
-	return &s->source;
 }

@@ -255,6 +255,15 @@ void apic_bus_eoi(struct apic_bus *ab, uint8_t vector)
 	}
 }
 
+bool apic_bus_end_unheld(struct apic_bus *ab, const uint32_t held[8])
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < IOAPICS_MAX; i++)
+		any |= ab->ioapic[i] && ioapic_end_unheld(ab->ioapic[i], held);
+	return any;
+}
+
 void apic_bus_retry(struct apic_bus *ab)
 {
 	for (unsigned i = 0; i < IOAPICS_MAX; i++) {

@@ -110,6 +110,8 @@ void apic_bus_del_ioapic(struct apic_bus *ab, struct ioapic *io);
 void apic_bus_route(struct apic_bus *ab, unsigned pin, const struct apic_msg *msg);
 /* A local APIC finished a level-triggered `vector`. */
 void apic_bus_eoi(struct apic_bus *ab, uint8_t vector);
+/* ioapic_end_unheld() of all. */
+bool apic_bus_end_unheld(struct apic_bus *ab, const uint32_t held[8]);
 /* A local APIC began to accept interrupts: level requests nobody took are sent again. */
 void apic_bus_retry(struct apic_bus *ab);
 /* An IPI to all but `self` (SDM 3A §10.6.1, shorthand 11), or all with self = NULL. */

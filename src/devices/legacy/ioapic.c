@@ -236,6 +236,22 @@ void ioapic_set_regs(struct ioapic *io, const struct ioapic_regs *in)
 		io->redir[n] = in->redir[n] & (RTE_WRITABLE | RTE_REMOTE_IRR);
 }
 
+bool ioapic_end_unheld(struct ioapic *io, const uint32_t held[8])
+{
+	bool any = false;
+
+	for (unsigned n = 0; n < IOAPIC_PINS; n++) {
+		uint8_t v = io->redir[n] & RTE_VECTOR;
+
+		if (!(io->redir[n] & RTE_REMOTE_IRR) || held[v / 32] >> v % 32 & 1)
+			continue;
+		io->redir[n] &= ~RTE_REMOTE_IRR;
+		ioapic_service(io, n);
+		any = true;
+	}
+	return any;
+}
+
 static void ioapic_reset(struct device *dev)
 {
 	struct ioapic *io = container_of(dev, struct ioapic, dev);

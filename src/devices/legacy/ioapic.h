@@ -44,6 +44,11 @@ void ioapic_set_regs(struct ioapic *io, const struct ioapic_regs *in);
 
 /* For the APIC bus. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
+/*
+ * The same for each level request that no local APIC has in `held`, the sum of their IRR and ISR: the end of an interrupt
+ * may still have been on its way when the machine stopped. True: there was one.
+ */
+bool ioapic_end_unheld(struct ioapic *io, const uint32_t held[8]);
 void ioapic_retry(struct ioapic *io);
 
 #endif

@@ -35,6 +35,7 @@
 #define VIRTIO_ALL_QUEUES (~0u)
 #define VIRTIO_BATCH 256u /* chains a kick may take before others get the VM lock */
 #define VIRTIO_PCI_VENDOR 0x1af4u
+#define VIRTIO_FRONT_BYTES 0x1000u
 
 /* Device types (§5). */
 enum virtio_id {
@@ -44,6 +45,7 @@ enum virtio_id {
 	VIRTIO_ID_RNG = 4,
 	VIRTIO_ID_BALLOON = 5,
 	VIRTIO_ID_9P = 9,
+	VIRTIO_ID_GPU = 16,
 	VIRTIO_ID_INPUT = 18,
 	VIRTIO_ID_VSOCK = 19,
 	VIRTIO_ID_FS = 26,
@@ -108,6 +110,8 @@ struct virtio_ops {
 	 * which does not stop their processor. NULL: none.
 	 */
 	bool (*patient)(const struct virtio_dev *v, unsigned q);
+	/* A BAR that the device itself has added began (on) or ceased to decode at `base`. */
+	void (*bar_moved)(struct virtio_dev *v, unsigned bar, bool on, uint64_t base);
 };
 
 /* Which queues have bells (virtio_bell.c), if the bus can: the patient ones, all, none. */
@@ -128,7 +132,10 @@ struct virtio_dev {
 	struct io_timer again;
 	uint64_t again_map[(VIRTIO_QUEUES_MAX + 63) / 64];
 	bool resetting;	    /* the driver has reset it; it is one as soon as ops->busy() is over */
-	uint8_t cap_window; /* offset of the capability that is a window into BAR 4; 0: none */
+	uint8_t cap_window; /* offset of the capability that is a window into modern_bar; 0: none */
+	uint8_t modern_bar, msix_bar;
+	const struct bus_ops *front; /* as in virtio_config; NULL: none */
+	void *front_opaque;
 	struct virtio_bell *bells; /* one a queue; NULL: there are none */
 	/* Saved state. */
 	uint64_t accepted; /* features the driver has written */
@@ -169,6 +176,12 @@ struct virtio_config {
 	unsigned vectors;   /* of MSI-X; 0: one a queue and one for the configuration */
 	bool no_msix;
 	enum virtio_bells bells;
+	/*
+	 * Registers of something else that the function is too, VIRTIO_FRONT_BYTES of them: they come first in the BAR of the
+	 * modern interface, which is then BAR 2, with MSI-X in BAR 4; 0 and 1 are the device's own. NULL: none.
+	 */
+	const struct bus_ops *front;
+	void *front_opaque;
 };
 
 /*
@@ -240,6 +253,9 @@ void virtio_config_write(struct virtio_dev *v, uint64_t off, uint64_t val, unsig
 #define VIRTIO_BAR_LEGACY 0u
 #define VIRTIO_BAR_MSIX 1u
 #define VIRTIO_BAR_MODERN 4u
+/* Where there is something in front: QEMU's places of virtio-vga. */
+#define VIRTIO_BAR_MODERN_BEHIND 2u
+#define VIRTIO_BAR_MSIX_BEHIND 4u
 #define VIRTIO_NOTIFY_BASE 0x3000u
 #define VIRTIO_NOTIFY_MULTIPLIER 4u
 #define VIRTIO_NOTIFY_MODERN(q) (VIRTIO_NOTIFY_BASE + (q)*VIRTIO_NOTIFY_MULTIPLIER)

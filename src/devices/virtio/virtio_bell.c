@@ -39,7 +39,7 @@ static bool worth_it(const struct virtio_dev *v, enum virtio_bells bells, unsign
 
 static int bell_init(struct virtio_bell *b, struct virtio_dev *v, unsigned q)
 {
-	struct bus_region *modern = v->pci.bar[VIRTIO_BAR_MODERN].region;
+	struct bus_region *modern = v->pci.bar[v->modern_bar].region;
 	struct bus_region *legacy = v->has_legacy ? v->pci.bar[VIRTIO_BAR_LEGACY].region : NULL;
 
 	b->v = v;

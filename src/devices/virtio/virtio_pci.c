@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The PCI transport of virtio: capabilities and the modern register blocks in BAR 4, the legacy block in
- * I/O BAR 0, MSI-X in BAR 1. Register table: docs/devices/virtio.md.
+ * I/O BAR 0, MSI-X in BAR 1; of a device with something in front, in BAR 2 and 4. Register table: docs/devices/virtio.md.
  * Source: virtio 1.2 §4.1 (PCI), §4.1.4.8 (legacy interface); §2.7.2 (legacy queue layout).
  * Threads: with the VM lock held. Saved state: VIRTIO_STATE_FIELDS.
  */
@@ -12,11 +12,15 @@
 #include "base/range.h"
 #include "devices/virtio/virtio.h"
 
-#define BLOCK_BYTES 0x1000u /* each register block has a page of BAR 4 */
+#define BLOCK_BYTES 0x1000u /* each register block has a page of the BAR */
 #define BLOCK_COMMON 0x0000u
 #define BLOCK_ISR 0x1000u
 #define BLOCK_DEVICE 0x2000u
 #define BLOCK_NOTIFY VIRTIO_NOTIFY_BASE
+/* Behind VIRTIO_FRONT_BYTES of something else these two share a page. */
+#define BEHIND_COMMON 0x1000u
+#define BEHIND_ISR 0x1800u
+#define BEHIND_BYTES 0x800u
 #define MODERN_BYTES 0x4000u
 
 /* struct virtio_pci_cap (§4.1.4). */
@@ -307,20 +311,36 @@ static void common_write(struct virtio_dev *v, unsigned off, uint32_t val, unsig
 	}
 }
 
-/* ---- BAR 4 --------------------------------------------------------------------------------------- */
+/* ---- The modern BAR ------------------------------------------------------------------------------ */
+
+/* Its block, and where in it; VIRTIO_FRONT_BYTES and more: what is in front. */
+static unsigned block_of(const struct virtio_dev *v, uint64_t off, unsigned *in)
+{
+	unsigned block = (unsigned)off & ~(BLOCK_BYTES - 1);
+
+	*in = (unsigned)off & (BLOCK_BYTES - 1);
+	if (!v->front || block > BEHIND_COMMON)
+		return block;
+	if (block != BEHIND_COMMON)
+		return MODERN_BYTES;
+	*in &= BEHIND_BYTES - 1;
+	return off < BEHIND_ISR ? BLOCK_COMMON : BLOCK_ISR;
+}
 
 static uint64_t modern_read(void *dev, uint64_t off, unsigned size)
 {
 	struct virtio_dev *v = dev;
-	unsigned in = (unsigned)(off & (BLOCK_BYTES - 1));
+	unsigned in;
 
-	switch (off & ~(uint64_t)(BLOCK_BYTES - 1)) {
+	switch (block_of(v, off, &in)) {
 	case BLOCK_COMMON:
 		return common_read(v, in, size);
 	case BLOCK_ISR:
 		return in ? 0 : isr_read(v);
 	case BLOCK_DEVICE:
 		return virtio_config_read(v, in, size);
+	case MODERN_BYTES:
+		return v->front->read(v->front_opaque, in, size);
 	default:
 		return 0;
 	}
@@ -329,9 +349,9 @@ static uint64_t modern_read(void *dev, uint64_t off, unsigned size)
 static void modern_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
 	struct virtio_dev *v = dev;
-	unsigned in = (unsigned)(off & (BLOCK_BYTES - 1));
+	unsigned in;
 
-	switch (off & ~(uint64_t)(BLOCK_BYTES - 1)) {
+	switch (block_of(v, off, &in)) {
 	case BLOCK_COMMON:
 		common_write(v, in, (uint32_t)val, size);
 		break;
@@ -340,6 +360,9 @@ static void modern_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 		break;
 	case BLOCK_NOTIFY:
 		virtio_queue_kick(v, in / VIRTIO_NOTIFY_MULTIPLIER);
+		break;
+	case MODERN_BYTES:
+		v->front->write(v->front_opaque, in, val, size);
 		break;
 	}
 }
@@ -462,14 +485,14 @@ static const struct bus_ops legacy_ops = {legacy_read, legacy_write, 1, 4};
 
 /* ---- Configuration space ------------------------------------------------------------------------- */
 
-/* The window into BAR 4 (§4.1.4.9): what it is set to, if that is possible. */
+/* The window into the modern BAR (§4.1.4.9): what it is set to, if that is possible. */
 static bool window(const struct virtio_dev *v, uint32_t *off, uint32_t *len)
 {
 	const struct reg_file *cfg = &v->pci.cfg;
 
 	*off = reg_get32(cfg, v->cap_window + CAP_OFFSET);
 	*len = reg_get32(cfg, v->cap_window + CAP_LENGTH);
-	return reg_get8(cfg, v->cap_window + CAP_BAR) == VIRTIO_BAR_MODERN &&
+	return reg_get8(cfg, v->cap_window + CAP_BAR) == v->modern_bar &&
 	       (*len == 1 || *len == 2 || *len == 4) && *off % *len == 0 &&
 	       range_ok(*off, *len, MODERN_BYTES);
 }
@@ -499,7 +522,16 @@ static void config_written(struct pci_dev *d, unsigned off, unsigned size)
 		modern_write(v, at, reg_get32(&d->cfg, v->cap_window + CAP_EXTRA), len);
 }
 
+static void bar_moved(struct pci_dev *d, unsigned bar, bool on, uint64_t base)
+{
+	struct virtio_dev *v = container_of(d, struct virtio_dev, pci);
+
+	if (v->ops->bar_moved)
+		v->ops->bar_moved(v, bar, on, base);
+}
+
 static const struct pci_dev_ops pci_ops = {
+	.bar_moved = bar_moved,
 	.config_reading = config_reading,
 	.config_written = config_written,
 };
@@ -508,6 +540,8 @@ static const struct pci_dev_ops pci_ops = {
 static int add_cap(struct virtio_dev *v, unsigned type, unsigned off, unsigned extra)
 {
 	bool is_window = type == CAP_PCI_CFG;
+	bool small = v->front && (type == CAP_COMMON || type == CAP_ISR);
+	unsigned bytes = small ? BEHIND_BYTES : BLOCK_BYTES;
 	unsigned len = CAP_LEN + (extra || is_window ? 4 : 0);
 	int cap = pci_dev_add_cap(&v->pci, CAP_VENDOR, (uint8_t)len);
 	uint16_t at = (uint16_t)cap;
@@ -518,10 +552,10 @@ static int add_cap(struct virtio_dev *v, unsigned type, unsigned off, unsigned e
 	const struct reg_desc regs[] = {
 		{"cap_len", (uint16_t)(at + 2), 1, len, 0, 0, 0},
 		{"cfg_type", (uint16_t)(at + CAP_TYPE), 1, type, 0, 0, 0},
-		{"bar", (uint16_t)(at + CAP_BAR), 1, is_window ? 0 : VIRTIO_BAR_MODERN,
+		{"bar", (uint16_t)(at + CAP_BAR), 1, is_window ? 0 : v->modern_bar,
 		 is_window ? 0xff : 0, 0, 0},
 		{"offset", (uint16_t)(at + CAP_OFFSET), 4, off, is_window ? 0xffffffff : 0, 0, 0},
-		{"length", (uint16_t)(at + CAP_LENGTH), 4, is_window ? 0 : BLOCK_BYTES,
+		{"length", (uint16_t)(at + CAP_LENGTH), 4, is_window ? 0 : bytes,
 		 is_window ? 0xffffffff : 0, 0, 0},
 		{"data", (uint16_t)(at + CAP_EXTRA), 4, extra, is_window ? 0xffffffff : 0, 0, 0},
 	};
@@ -534,7 +568,7 @@ static int add_cap(struct virtio_dev *v, unsigned type, unsigned off, unsigned e
 
 static int add_modern(struct virtio_dev *v)
 {
-	int r = pci_dev_add_bar(&v->pci, VIRTIO_BAR_MODERN, PCI_BAR_MEM64, true, MODERN_BYTES,
+	int r = pci_dev_add_bar(&v->pci, v->modern_bar, PCI_BAR_MEM64, true, MODERN_BYTES,
 				&modern_ops, v, v->pci.dev.cls->name);
 
 	if (!r)
@@ -544,9 +578,9 @@ static int add_modern(struct virtio_dev *v)
 	if (!r && v->ops->config_size)
 		r = add_cap(v, CAP_DEVICE, BLOCK_DEVICE, 0);
 	if (!r)
-		r = add_cap(v, CAP_ISR, BLOCK_ISR, 0);
+		r = add_cap(v, CAP_ISR, v->front ? BEHIND_ISR : BLOCK_ISR, 0);
 	if (!r)
-		r = add_cap(v, CAP_COMMON, BLOCK_COMMON, 0);
+		r = add_cap(v, CAP_COMMON, v->front ? BEHIND_COMMON : BLOCK_COMMON, 0);
 	return r;
 }
 
@@ -581,6 +615,10 @@ int virtio_pci_init(struct virtio_dev *v, const struct virtio_config *cfg,
 
 	if (r)
 		return r;
+	v->front = cfg->front;
+	v->front_opaque = cfg->front_opaque;
+	v->modern_bar = cfg->front ? VIRTIO_BAR_MODERN_BEHIND : VIRTIO_BAR_MODERN;
+	v->msix_bar = cfg->front ? VIRTIO_BAR_MSIX_BEHIND : VIRTIO_BAR_MSIX;
 	if (err)
 		err->msg[0] = '\0';
 	if (!cfg->no_modern)
@@ -588,7 +626,7 @@ int virtio_pci_init(struct virtio_dev *v, const struct virtio_config *cfg,
 	if (!r && legacy)
 		r = add_legacy(v);
 	if (!r && !cfg->no_msix)
-		r = msix_init(&v->msix, &v->pci, VIRTIO_BAR_MSIX, vectors, err);
+		r = msix_init(&v->msix, &v->pci, v->msix_bar, vectors, err);
 	else
 		v->msix.pci = &v->pci;
 	if (!r)

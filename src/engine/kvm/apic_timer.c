@@ -16,7 +16,12 @@
 #include "x86/msr.h"
 
 #define LVTT 0x320u
+#define LVTT_VECTOR 0xffu
+#define LVTT_MASKED 0x10000u
 #define LVTT_PERIODIC 0x20000u
+#define LVTT_DEADLINE 0x40000u
+#define ISR 0x100u
+#define IRR 0x200u
 #define TMICT 0x380u
 #define TMCCT 0x390u
 
@@ -57,6 +62,27 @@ void kvm_timer_take(struct kvm_cpu *cpu, struct engine_lapic *l)
 		l->deadline_tsc = 0;
 }
 
+/* Is `vector` in ISR or IRR, of which a register has 32 bits at every 16 bytes? */
+static bool asked(struct kvm_lapic_state *l, unsigned vector)
+{
+	unsigned reg = vector / 32 * 16;
+
+	return (ld_le32(at(l, ISR + reg)) | ld_le32(at(l, IRR + reg))) >> vector % 32 & 1;
+}
+
+/*
+ * A one-shot timer that was over before it was held: its interrupt is in IRR, or was served, or the kernel keeps it
+ * until the vCPU is entered and shows it nowhere. So it is over once more: who has it twice finds nothing to do.
+ */
+static bool may_be_kept_back(struct kvm_lapic_state *l)
+{
+	uint32_t lvt = ld_le32(at(l, LVTT));
+
+	return ld_le32(at(l, TMICT)) && !ld_le32(at(l, TMCCT)) &&
+	       !(lvt & (LVTT_MASKED | LVTT_PERIODIC | LVTT_DEADLINE)) &&
+	       !asked(l, lvt & LVTT_VECTOR);
+}
+
 static void hold(struct kvm_cpu *cpu)
 {
 	struct kvm_lapic_state l;
@@ -69,7 +95,7 @@ static void hold(struct kvm_cpu *cpu)
 	cpu->held = (struct kvm_held_timer){
 		.on = true,
 		.initial = ld_le32(at(&l, TMICT)),
-		.current = ld_le32(at(&l, TMCCT)),
+		.current = may_be_kept_back(&l) ? 1 : ld_le32(at(&l, TMCCT)),
 		.deadline = cpu->deadline ? cpu->deadline : m.entry.data,
 	};
 	cpu->deadline = 0;

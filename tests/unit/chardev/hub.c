@@ -2,6 +2,7 @@
 /* A console that more may attach to. Run: make t T=chardev/hub */
 #include "chr_env.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -153,6 +154,34 @@ static void clients_when_too_many_expect_places_free_after_some_left(void **stat
 
 #define T(name) cmocka_unit_test_setup_teardown(name, env_setup, env_teardown)
 
+static void socket_when_handed_over_expect_one_more_client_and_no_more_than_may_be(void **state)
+{
+	struct chr_env *e = *state;
+	struct chardev *c = open_hub(e);
+	int pair[HUB_CLIENTS_MAX + 1][2], r = 0;
+	char byte;
+
+	assert_int_equal(env_write(e, c, "before\n", 7), 7);
+	for (unsigned i = 0; i <= HUB_CLIENTS_MAX; i++) {
+		/* Blocking ones: their flags are not relied on. */
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair[i]), 0);
+		pthread_mutex_lock(&e->lock);
+		r = chardev_hub_add(c, pair[i][1]);
+		pthread_mutex_unlock(&e->lock);
+		assert_int_equal(r, i < HUB_CLIENTS_MAX ? 0 : -EBUSY);
+	}
+	assert_int_equal(recv(pair[HUB_CLIENTS_MAX][0], &byte, 1, 0), 0);
+	expect_text(pair[0][0], "before\n");
+	assert_int_equal(send(pair[1][0], "key", 3, 0), 3);
+	ENV_WAIT(e, e->got_len == 3);
+	/* One that is full holds nobody. */
+	for (unsigned i = 0; i < 500; i++)
+		assert_int_equal(env_write(e, c, "0123456789abcdef0123456789abcdef\n", 33), 33);
+	for (unsigned i = 0; i <= HUB_CLIENTS_MAX; i++)
+		close(pair[i][0]);
+	close_hub(e, c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +189,7 @@ int main(void)
 		T(keys_when_typed_anywhere_expect_them_at_the_device),
 		T(client_when_it_reads_nothing_expect_the_guest_not_held),
 		T(clients_when_too_many_expect_places_free_after_some_left),
+		T(socket_when_handed_over_expect_one_more_client_and_no_more_than_may_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

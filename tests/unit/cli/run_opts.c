@@ -551,6 +551,14 @@ static void vga_when_std_expect_first_device(void **state)
 	assert_string_equal(props_get(o.vm.devices.p[1], "driver"), "virtio-rng-pci");
 	assert_string_equal(props_get(o.vm.devices.p[2], "driver"), "ahci");
 	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -device ahci -vga std -vga virtio");
+	assert_int_equal(o.vm.devices.n, 2);
+	assert_string_equal(props_get(o.vm.devices.p[0], "driver"), "virtio-vga");
+	run_opts_free(&o);
+	/* A virtio-gpu is something to look at. */
+	expect_ok(&o, "-kernel k -vnc :0,password=off -device virtio-gpu-pci");
+	assert_int_equal(o.vm.devices.n, 1);
+	run_opts_free(&o);
 	expect_ok(&o, "-kernel k -vga std -vga none");
 	assert_int_equal(o.vm.devices.n, 0);
 	run_opts_free(&o);

@@ -133,6 +133,23 @@ static void level_when_asserted_expect_redelivery_after_eoi(void **state)
 	assert_false(e->cpu[0].intr);
 }
 
+static void level_when_no_apic_holds_it_expect_it_has_ended(void **state)
+{
+	struct apic_env *e = *state;
+	uint32_t held[8] = {[0x41 / 32] = 1u << 0x41 % 32};
+
+	route(e, 10, 0x41 | LEVEL, 0);
+	ioapic_set_pin(e->ioapic, 10, true);
+	assert_int_equal(lapic_ack(e->lapic[0]), 0x41);
+	ioapic_set_pin(e->ioapic, 10, false);
+	assert_false(ioapic_end_unheld(e->ioapic, held));
+	assert_int_equal(rd(e, 0x24), 0x41 | LEVEL | 0x4000);
+	memset(held, 0, sizeof(held));
+	assert_true(ioapic_end_unheld(e->ioapic, held));
+	assert_int_equal(rd(e, 0x24), 0x41 | LEVEL);
+	assert_false(ioapic_end_unheld(e->ioapic, held));
+}
+
 static void level_when_masked_while_asserted_expect_delivery_at_unmask(void **state)
 {
 	struct apic_env *e = *state;
@@ -313,6 +330,7 @@ int main(void)
 		T(edge_when_unmasked_expect_one_interrupt_a_rise),
 		T(edge_when_masked_expect_lost),
 		T(level_when_asserted_expect_redelivery_after_eoi),
+		T(level_when_no_apic_holds_it_expect_it_has_ended),
 		T(level_when_masked_while_asserted_expect_delivery_at_unmask),
 		T(level_when_nobody_accepts_expect_delivery_when_somebody_does),
 		T(entry_when_made_edge_expect_remote_irr_cleared),

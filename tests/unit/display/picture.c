@@ -136,7 +136,8 @@ static void save_when_it_cannot_expect_sentence_and_no_file(void **state)
 	struct display_picture pic = noise(400, 400);
 	struct lodge_err err;
 
-	assert_int_equal(display_picture_save(&pic, "/nonexistent/a.png", DISPLAY_BY_NAME, &err), -ENOENT);
+	assert_int_equal(display_picture_save(&pic, "/nonexistent/a.png", DISPLAY_BY_NAME, &err),
+			 -ENOENT);
 	assert_non_null(strstr(err.msg, "/nonexistent/a.png"));
 	assert_int_equal(display_picture_save(&pic, "/dev/full", DISPLAY_BY_NAME, &err), -ENOSPC);
 	assert_int_equal(access("/dev/full", W_OK), 0);
@@ -160,9 +161,53 @@ static void text_when_of_code_page_437_expect_utf8_without_end(void **state)
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void cursor_when_laid_over_expect_mixed_and_cut(void **state)
+{
+	static struct display_cursor c = {.x = -2, .y = 3};
+	struct display_picture pic = {0};
+
+	assert_int_equal(display_picture_size(&pic, 40, 10), 0);
+	for (unsigned i = 0; i < 400; i++)
+		pic.px[i] = 0x8040ff;
+	c.px[2] = 0xff010203;	       /* at 0, 3: covers */
+	c.px[3] = 0;		       /* at 1, 3: clear */
+	c.px[4] = 0x80402010;	       /* at 2, 3: half */
+	c.px[5] = 0x00ffffff;	       /* at 3, 3: adds, and stops at the brightest */
+	c.px[1] = 0xffffffff;	       /* to the left of the picture */
+	c.px[42] = 0xffffffff;	       /* to the right of it */
+	c.px[7 * 64 + 2] = ~0u;	       /* below it */
+	c.px[6 * 64 + 2] = 0xff112233; /* its last line */
+	display_cursor_lay(&c, &pic, DISPLAY_ALL_LINES);
+	assert_int_equal(pic.px[3 * 40], 0x010203);
+	assert_int_equal(pic.px[3 * 40 + 1], 0x8040ff);
+	assert_int_equal(pic.px[3 * 40 + 2], 0x80408f);
+	assert_int_equal(pic.px[3 * 40 + 3], 0xffffff);
+	assert_int_equal(pic.px[3 * 40 + 39], 0x8040ff);
+	assert_int_equal(pic.px[4 * 40], 0x8040ff);
+	assert_int_equal(pic.px[2 * 40 + 39], 0x8040ff);
+	assert_int_equal(pic.px[9 * 40], 0x112233);
+	/* Of some lines. */
+	pic.px[9 * 40] = pic.px[3 * 40] = 5;
+	display_cursor_lay(&c, &pic, (struct display_lines){4, 8});
+	assert_int_equal(pic.px[3 * 40] | pic.px[9 * 40], 5);
+	display_cursor_lay(&c, &pic, (struct display_lines){9, 100});
+	assert_int_equal(pic.px[3 * 40], 5);
+	assert_int_equal(pic.px[9 * 40], 0x112233);
+	display_cursor_lay(&c, &pic, DISPLAY_NO_LINES);
+	/* Far away. */
+	c.x = INT32_MAX;
+	display_cursor_lay(&c, &pic, DISPLAY_ALL_LINES);
+	c.x = 0;
+	c.y = INT32_MIN;
+	display_cursor_lay(&c, &pic, DISPLAY_ALL_LINES);
+	assert_int_equal(pic.px[0], 0x8040ff);
+	display_picture_free(&pic);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cursor_when_laid_over_expect_mixed_and_cut),
 		T(size_when_absurd_expect_refusal),
 		T(ppm_when_saved_expect_the_pixels),
 		T(png_when_saved_expect_the_pixels),

@@ -369,6 +369,34 @@ static void timer_when_held_expect_it_stands_still(void **state)
 	assert_true(timer_left() < 2995000000u);
 }
 
+/* Over while nobody was in the guest: the kernel keeps the interrupt to itself, so the state has to say so. */
+static void timer_when_over_before_it_is_held_expect_it_is_not_lost(void **state)
+{
+	struct engine_lapic l, out;
+
+	NEED_CHIP();
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &l), 0);
+	st_le32(l.page + 0x320, VECTOR); /* one-shot */
+	st_le32(l.page + 0x3e0, 0xb);
+	st_le32(l.page + 0x380, 4000000000u);
+	st_le32(l.page + 0x390, 1000000u);
+	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[0], &l), 0);
+	usleep(20000);
+	engine_kvm.irqchip->hold(engine, true);
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &out), 0);
+	assert_int_equal(ld_le32(out.page + 0x380), 4000000000u);
+	assert_int_equal(ld_le32(out.page + 0x390), 1);
+	/* Masked, or asked for already, it has nothing to say. */
+	engine_kvm.irqchip->hold(engine, false);
+	st_le32(l.page + 0x320, 0x10000 | VECTOR);
+	assert_int_equal(engine_kvm.irqchip->lapic_set(cpu[0], &l), 0);
+	usleep(20000);
+	engine_kvm.irqchip->hold(engine, true);
+	assert_int_equal(engine_kvm.irqchip->lapic_get(cpu[0], &out), 0);
+	assert_int_equal(ld_le32(out.page + 0x390), 0);
+	engine_kvm.irqchip->hold(engine, false);
+}
+
 /* The second processor waits for INIT and SIPI, which the kernel's APICs carry; a kick brings it out. */
 static void second_cpu_when_never_started_expect_it_waits(void **state)
 {
@@ -685,6 +713,7 @@ int main(void)
 		T(nmi_when_lint1_is_masked_expect_none),
 		T(registers_when_written_and_read_expect_the_same),
 		T(timer_when_held_expect_it_stands_still),
+		T(timer_when_over_before_it_is_held_expect_it_is_not_lost),
 		T(way_when_the_message_stays_expect_the_kernel_sends_it),
 		T(bell_when_rung_expect_it_counted_and_no_exit),
 		T(late_when_written_expect_no_exit_and_their_order),

@@ -595,6 +595,13 @@ static void new_when_display_is_wrong_expect_sentence(void **state)
 		{"bochs-display,vgamem=1M", "4 MiB"},	     {"bochs-display,vgamem=1G", "256"},
 		{"bochs-display,xres=10", "xres="},	     {"bochs-display,yres=5000", "yres"},
 		{"bochs-display,vgamem_mb=16", "vgamem_mb"}, {"VGA,edid=perhaps", "edid"},
+		{"virtio-gpu-pci,max_outputs=2", "max_outputs"},
+		{"virtio-gpu-pci,max_hostmem=4k", "1 MiB"},
+		{"virtio-gpu,max_hostmem=5G", "4096"},
+		{"virtio-vga,vgamem_mb=0", "vgamem_mb"},
+		{"virtio-vga,disable-modern=on", "legacy"},
+		{"virtio-gpu-pci,blob=on", "blob"},
+		{"virtio-gpu-pci,vgamem_mb=8", "vgamem_mb"},
 	};
 	struct env *t = *state;
 	struct lodge_err err;

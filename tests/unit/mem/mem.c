@@ -318,6 +318,14 @@ static void writes_when_noted_expect_pages_of_devices_and_discards(void **state)
 	assert_int_equal(bits[1], 1ull << 6);
 	assert_int_equal(bits[2], 3);
 	assert_int_equal(bits[16], 1);
+	/* A device's own pages, wherever they are mapped. */
+	mem_base(m)[0x90000] = 1;
+	mem_discard_backing(m, 0x90000, 0x1000);
+	assert_int_equal(mem_base(m)[0x90000], 0);
+	assert_int_equal(bits[2], 3 | 1 << 16);
+	bits[2] = 3;
+	mem_discard_backing(m, 0x90001, 0x1000);
+	mem_discard_backing(m, UINT64_MAX & PAGE_MASK, 0x2000);
 	/* What is no memory is nobody's page. */
 	old = bits[0];
 	mem_wrote(m, 0xa0000, 4096);

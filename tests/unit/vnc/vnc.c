@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Viewers: shared pictures, what they say, browsers' requests, addresses. Run: make t T=vnc/vnc */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -136,7 +138,16 @@ static void reset(void *opaque)
 	resets++;
 }
 
-static const struct vnc_screen screen = {.input = input, .power_button = power, .reset = reset};
+static uint32_t wished[2];
+
+static void resize(void *opaque, uint32_t width, uint32_t height)
+{
+	wished[0] = width;
+	wished[1] = height;
+}
+
+static const struct vnc_screen screen = {
+	.input = input, .power_button = power, .reset = reset, .resize = resize};
 
 static bool say(struct vnc_msg m)
 {
@@ -205,6 +216,75 @@ static void message_when_it_is_none_expect_it_left_out(void **state)
 	assert_int_equal(resets, 1);
 }
 
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* `n` descriptors with a message; what is taken of them. */
+static int hand_over(int pair[2], uint8_t kind, size_t len, const int *fds, size_t n)
+{
+	struct vnc_msg m = {.kind = kind};
+	struct iovec iov = {.iov_base = &m, .iov_len = len};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(8 * sizeof(int))];
+	} control = {0};
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	int fd = 99;
+
+	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
+					.cmsg_level = SOL_SOCKET,
+					.cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
+	assert_int_equal(sendmsg(pair[0], &h, 0), len);
+	assert_int_equal(vnc_told_receive(pair[1], &m, &fd), len);
+	return fd;
+}
+
+static void descriptor_when_it_is_no_line_expect_it_closed(void **state)
+{
+	int pair[2], stream[2], packet[2], file = open("/dev/null", O_RDWR), fd, many[8];
+	struct vnc_msg m;
+	unsigned before;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packet), 0);
+	for (unsigned i = 0; i < 8; i++)
+		many[i] = stream[0];
+	before = open_descriptors();
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m), &file, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m), packet, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_KEY, sizeof(m), stream, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m) - 1, stream, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_KEY, sizeof(m), many, 8), -1);
+	assert_int_equal(open_descriptors(), before);
+	/* One of many is taken, the others are closed. */
+	for (unsigned n = 1; n <= 8; n++) {
+		fd = hand_over(pair, VNC_CONSOLE, sizeof(m), many, n);
+		assert_true(fd >= 0);
+		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		assert_int_equal(open_descriptors(), before + 1);
+		close(fd);
+	}
+	assert_int_equal(vnc_told_receive(pair[1], &m, &fd), -1);
+	assert_int_equal(fd, -1);
+	for (unsigned i = 0; i < 2; i++) {
+		close(pair[i]);
+		close(stream[i]);
+		close(packet[i]);
+	}
+	close(file);
+}
+
 /* ---- Requests ----------------------------------------------------------------------------------- */
 
 static enum http_verdict parse(const char *text, struct http_request *r)
@@ -217,7 +297,8 @@ static void request_when_whole_expect_what_the_page_needs(void **state)
 	struct http_request r;
 
 	assert_int_equal(parse("GET /websockify?a=1&token=abc HTTP/1.1\r\nHost: h:1\r\n"
-			       "cookie: x=y; lodge=123; z=1\r\nOrigin: http://h:1\r\nUPGRADE:  WebSocket \r\n\r\n",
+			       "cookie: x=y; lodge=123; z=1\r\nOrigin: http://h:1\r\nUPGRADE:  "
+			       "WebSocket \r\n\r\n",
 			       &r),
 			 HTTP_OK);
 	assert_string_equal(r.path, "/websockify");
@@ -244,9 +325,89 @@ static void request_when_bad_or_half_expect_so(void **state)
 	memset(big, 'a', HTTP_HEAD_MAX);
 	assert_int_equal(parse(big, &r), HTTP_BAD);
 	/* What is too long to be one of ours is none. */
-	snprintf(big, sizeof(big), "GET /?token=%0100d HTTP/1.1\r\nCookie: lodge=%0100d\r\n\r\n", 1, 1);
+	snprintf(big, sizeof(big), "GET /?token=%0100d HTTP/1.1\r\nCookie: lodge=%0100d\r\n\r\n", 1,
+		 1);
 	assert_int_equal(parse(big, &r), HTTP_OK);
 	assert_true(!r.token[0] && !r.session[0]);
+}
+
+static void request_when_it_is_a_websocket_expect_its_key_and_whether_more_may_follow(void **state)
+{
+	struct http_request r;
+	const char *text = "GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\n"
+			   "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ== \r\n\r\nmore";
+
+	assert_int_equal(parse(text, &r), HTTP_OK);
+	assert_string_equal(r.key, "dGhlIHNhbXBsZSBub25jZQ==");
+	assert_true(r.keep);
+	assert_int_equal(r.len, strlen(text) - 4);
+	parse("GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", &r);
+	assert_string_equal(r.key, ""); /* of no version */
+	parse("GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n", &r);
+	assert_string_equal(r.key, "");
+	parse("GET / HTTP/1.0\r\n\r\n", &r);
+	assert_false(r.keep);
+	parse("GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n", &r);
+	assert_false(r.keep);
+	parse("GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", &r);
+	assert_false(r.keep);
+}
+
+/* ---- WebSockets --------------------------------------------------------------------------------- */
+
+static void greeting_when_answered_expect_the_examples_of_the_specification(void **state)
+{
+	char out[WS_ACCEPT_CHARS + 1];
+
+	ws_accept("dGhlIHNhbXBsZSBub25jZQ==", out);
+	assert_string_equal(out, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+static enum ws_what next(struct ws_in *w, const char *bytes, size_t len, const char *data)
+{
+	uint8_t buf[256], *got = NULL;
+	size_t used, n = 0;
+	unsigned code = 0;
+	enum ws_what what;
+
+	memcpy(buf, bytes, len);
+	what = ws_next(w, buf, len, &used, &got, &n, &code);
+	if (what == WS_GOT_DATA) {
+		assert_int_equal(n, strlen(data));
+		assert_memory_equal(got, data, n);
+	}
+	return what;
+}
+
+static void frame_when_it_comes_in_pieces_expect_its_bytes(void **state)
+{
+	static const char hello[] = "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; /* RFC 6455 5.7 */
+	struct ws_in w = {0};
+
+	assert_int_equal(next(&w, hello, 11, "Hello"), WS_GOT_DATA);
+	assert_int_equal(next(&w, hello, 3, ""), WS_GOT_NOTHING);
+	assert_int_equal(next(&w, hello + 3, 5, "He"), WS_GOT_DATA);
+	assert_int_equal(next(&w, hello + 8, 3, "llo"), WS_GOT_DATA);
+	assert_int_equal(next(&w, "\x89\x81mask\x0c", 7, ""), WS_GOT_PING);
+	assert_int_equal(w.control_len, 1);
+	assert_int_equal(w.control[0], 'a');
+	assert_int_equal(next(&w, "\x82\x80mask", 6, ""), WS_GOT_NOTHING);
+	assert_int_equal(next(&w, "\x88\x80mask", 6, ""), WS_GOT_CLOSE);
+	/* Not masked, as a server's are. */
+	w = (struct ws_in){0};
+	assert_int_equal(next(&w, "\x81\x05Hello", 7, ""), WS_GOT_BAD);
+}
+
+static void frame_when_sent_expect_the_shortest_length(void **state)
+{
+	uint8_t head[WS_HEAD_MAX];
+
+	assert_int_equal(ws_head(head, WS_BINARY, 125), 2);
+	assert_int_equal(head[1], 125);
+	assert_int_equal(ws_head(head, WS_BINARY, 126), 4);
+	assert_int_equal(ws_head(head, WS_BINARY, 65535), 4);
+	assert_int_equal(ws_head(head, WS_BINARY, 65536), 10);
+	assert_memory_equal(head, "\x82\x7f\0\0\0\0\0\x01\0\0", 10);
 }
 
 /* ---- Addresses ---------------------------------------------------------------------------------- */
@@ -268,8 +429,8 @@ static void address_when_host_is_left_out_expect_this_host_alone(void **state)
 
 static void address_when_wrong_expect_sentences(void **state)
 {
-	static const char *const wrong[] = {"",	  "5",	  ":x",	     "host",	 ":65000",
-					    ":-1", "unix:", "unix:rel"};
+	static const char *const wrong[] = {"",	      "5",   ":x",    "host",
+					    ":65000", ":-1", "unix:", "unix:rel"};
 	struct lodge_err err;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -285,6 +446,27 @@ static void address_when_wrong_expect_sentences(void **state)
 
 #define PICTURE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void size_when_wished_expect_it_within_bounds(void **state)
+{
+	const struct vnc_screen fixed = {0};
+	struct vnc_msg m = {.kind = VNC_SIZE, .x = 1024, .y = 700};
+
+	assert_true(say(m));
+	assert_int_equal(wished[0], 1024);
+	assert_int_equal(wished[1], 700);
+	m.x = 0;
+	assert_false(say(m));
+	m.x = INT32_MIN;
+	assert_false(say(m));
+	m.x = 8192;
+	m.y = 8193;
+	assert_false(say(m));
+	assert_int_equal(wished[0], 1024);
+	m.y = 8192;
+	assert_false(vnc_told_message(&told, &m, sizeof(m), &fixed));
+	assert_true(say(m));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,11 +474,18 @@ int main(void)
 		PICTURE(picture_when_dots_change_expect_their_tiles_joined),
 		PICTURE(memory_when_its_size_is_absurd_expect_another),
 		cmocka_unit_test_setup(key_when_two_hold_it_expect_it_up_with_the_last, clear),
-		cmocka_unit_test_setup(pointer_when_it_moves_and_clicks_expect_positions_and_buttons,
-				       clear),
+		cmocka_unit_test_setup(
+			pointer_when_it_moves_and_clicks_expect_positions_and_buttons, clear),
 		cmocka_unit_test_setup(message_when_it_is_none_expect_it_left_out, clear),
+		cmocka_unit_test(descriptor_when_it_is_no_line_expect_it_closed),
+		cmocka_unit_test_setup(size_when_wished_expect_it_within_bounds, clear),
 		cmocka_unit_test(request_when_whole_expect_what_the_page_needs),
 		cmocka_unit_test(request_when_bad_or_half_expect_so),
+		cmocka_unit_test(
+			request_when_it_is_a_websocket_expect_its_key_and_whether_more_may_follow),
+		cmocka_unit_test(greeting_when_answered_expect_the_examples_of_the_specification),
+		cmocka_unit_test(frame_when_it_comes_in_pieces_expect_its_bytes),
+		cmocka_unit_test(frame_when_sent_expect_the_shortest_length),
 		cmocka_unit_test(address_when_host_is_left_out_expect_this_host_alone),
 		cmocka_unit_test(address_when_wrong_expect_sentences),
 	};
