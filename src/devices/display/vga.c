@@ -15,7 +15,7 @@
 
 #define DISPI_PORT 0x1ceu
 #define DISPI_PORTS 4u			/* index, data at 0x1cf and 0x1d0 */
-#define REGION_FRONT 7u /* of BAR 0, while the memory is folded */
+#define REGION_FRONT 7u			/* of BAR 0, while the memory is folded */
 #define BLINK_NS (NS_PER_SEC * 16 / 60) /* 16 frames of 60 Hz */
 
 /* BAR 0 shows the memory as it is, but for what is folded. */
