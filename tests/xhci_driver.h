@@ -13,6 +13,7 @@
 #include "devices/usb/usb_tablet.h"
 #include "devices/usb/xhci.h"
 #include "devices/usb/xhci_int.h"
+#include "fake_time.h"
 #include "wire.h"
 
 #define XD_RAM (1u << 20)
@@ -35,7 +36,7 @@ struct xd {
 	struct pci_bus *pb;
 	struct mem *mem;
 	struct xhci *x;
-	struct usb_tablet *t;
+	struct usb_hid *t;
 	struct wire pirq[4];
 	unsigned cmd, ep0, ep1, event; /* next TRBs */
 	uint8_t event_cycle;
@@ -77,8 +78,8 @@ static inline void xd_init(struct xd *d)
 		pirq[i] = wire_line(&d->pirq[i]);
 	pci_bus_set_pirq(d->pb, pirq);
 	d->x = xhci_new(d->pb, XD_DEVFN, d->mem, NULL);
-	d->t = usb_tablet_new();
-	if (!d->x || !d->t || xhci_plug(d->x, usb_tablet_device(d->t)) != 1)
+	d->t = usb_tablet_new(fake_begin());
+	if (!d->x || !d->t || xhci_plug(d->x, &d->t->usb, 0) != 1)
 		abort();
 	xhci_device(d->x)->cls->reset(xhci_device(d->x));
 	xd_place(d);
@@ -241,7 +242,7 @@ static inline void xd_queue(struct xd *d, uint32_t len)
 
 static inline void xd_point(struct xd *d, int x, int y, int button, bool down)
 {
-	struct input_sink *s = usb_tablet_sink(d->t);
+	struct input_sink *s = &d->t->sink;
 	const struct input_event ev[3] = {
 		{.kind = INPUT_ABS, .code = INPUT_X, .value = x},
 		{.kind = INPUT_ABS, .code = INPUT_Y, .value = y},

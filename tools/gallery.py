@@ -3,6 +3,7 @@
 """Make docs/gallery: run each scene's machine and commands, and keep the pictures that they take.
 
 usage: tools/gallery.py [--out DIR] [--list | --readme] [SCENE...]
+       tools/gallery.py --cut PICTURE X Y WIDTH HEIGHT PART
 
 Without names, all scenes. The commands are run as they are written in docs/gallery/README.md, which --readme makes
 anew from them. tests/systems/test_gallery.py runs them again and compares.
@@ -26,9 +27,9 @@ from systems import WORK  # noqa: E402
 from vm import kernel  # noqa: E402
 
 STEP_TIMEOUT = 900
-SEABIOS = "/usr/share/seabios/bios-256k.bin"
-DESKTOP_PACKAGES = ("xserver-xorg-core,xserver-xorg-input-libinput,xinit,icewm,xterm,"
-                    "fonts-dejavu-core,libpam-systemd,x11-xserver-utils")
+NEW = ("new debian --size 5G --user guest --password guest --hostname lodge --packages "
+       "xserver-xorg-core,xserver-xorg-input-libinput,xinit,icewm,xterm,fonts-dejavu-core,"
+       "libpam-systemd,x11-xserver-utils")
 
 
 # ---- Files that machines need ---------------------------------------------------------------------
@@ -48,13 +49,8 @@ def desktop_image():
     """A Debian with Xorg and a window manager, in cache/, made once."""
     out = os.path.join(TOP, "cache/desktop.qcow2")
     if not os.path.exists(out):
-        subprocess.run([os.path.join(TOP, "build/lodge"), *shlex_new(out)], check=True)
+        subprocess.run([os.path.join(TOP, "build/lodge"), *NEW.split(), out], check=True)
     return out
-
-
-def shlex_new(out):
-    return ("new debian --size 5G --user guest --password guest --hostname lodge --packages %s" %
-            DESKTOP_PACKAGES).split() + [out]
 
 
 def novnc(work):
@@ -123,9 +119,10 @@ CLICKED = [
     "lodge screenshot m {0}.png"]
 BROWSED = [
     Browser("open the machine's address; click on Terminal in the menu", {"do": "open"},
-            {"do": "size", "width": 1360, "height": 920}, {"do": "mouse", "x": 690, "y": 512}),
+            {"do": "size", "width": 1280, "height": 880}, {"do": "mouse", "x": 690, "y": 512}),
     "lodge wait m --picture parts/prompt-2.png",
-    Browser("type", {"do": "type", "text": "echo $((6*7)) in a browser\n"}),
+    Browser("type: echo $((6*7)) in a browser",
+            {"do": "type", "text": "echo $((6*7)) in a browser\n"}),
     "lodge wait m --picture parts/answer-browser.png",
     Browser("click on the desktop with the right button", {"do": "mouse", "x": 900, "y": 500,
                                                           "button": "right"}),
@@ -160,7 +157,8 @@ SCENES = {
     "grub": Scene(
         "GRUB's menu from a CD (grub-rescue-pc)", [GRUB],
         "lodge run -name m -display none -vga std -m 64M -cdrom grub.iso",
-        ["lodge wait m --text 'Press enter to boot'", "lodge screenshot m grub.png"]),
+        ["lodge wait m --text 'will be executed automatically in'", "lodge screenshot m grub.png"],
+        {"grub.png": [(0, 0, 720, 350), (0, 350, 500, 50)]}),
     "memtest": Scene(
         "memtest86+, started by SeaBIOS", [MEMTEST],
         "lodge run -name m -display none -vga std -m 64M -bios bios-256k.bin -kernel memtest86+x64.bin",
@@ -201,13 +199,17 @@ SCENES = {
     "desktop": desktop(
         "A Debian desktop (Xorg, icewm) on `-vga std`, used by VNC and in a browser", "desktop",
         "-vga std", "-device qemu-xhci -device usb-tablet"),
+    "desktop-virtio": desktop(
+        "The same on `-vga virtio`, with virtio's tablet and keyboard", "desktop-virtio",
+        "-vga virtio", "-device virtio-tablet-pci -device virtio-keyboard-pci"),
     "browser": Scene(
         "GRUB in a browser: headless Chromium, its own picture", [GRUB, novnc],
         "lodge run -name m -m 64M -cdrom grub.iso -display web=127.0.0.1:0,novnc=novnc",
         ["lodge wait m --text 'Press enter to boot'",
          Browser("open the machine's address; type c", {"do": "open"}, {"do": "keys", "keys": ["c"]}),
          "lodge wait m --text 'grub>'",
-         Browser("type", {"do": "text", "text": "echo Hello_World! 'a|b~'\n"}),
+         Browser("write into its box for text: echo Hello_World! 'a|b~'",
+                 {"do": "text", "text": "echo Hello_World! 'a|b~'\n"}),
          "lodge wait m --regex '^Hello_World! a.b~$'",
          Browser("its screen is the machine's; take the page's picture", {"do": "same"},
                  {"do": "picture", "path": "browser.png"})],
@@ -323,12 +325,20 @@ HEAD = """# Gallery
 
 What guests show. Each picture was made by `lodge screenshot` after the commands that are with it (a browser's by the browser);
 `tools/gallery.py` makes them anew and writes this page, `make check-systems` compares (`tests/systems/test_gallery.py`). Firmware,
-kernels and systems are Debian's; pictures in `parts` are cut from these.
+kernels and systems are Debian's; pictures in `parts` are cut from such (`tools/gallery.py --cut`), as waits want them.
+
+| file | what it is |
+|---|---|
+| `grub.iso`, `memtest86+x64.bin`, `memtest86+x64.efi` | packages grub-rescue-pc and memtest86+ (`tools/fetch_kernels.py`) |
+| `linux`, `initrd.gz` | package debian-installer-12-netboot-amd64, folder `gtk` |
+| `debian.qcow2` | `lodge %s debian.qcow2` |
+| `rfb.py` | a small VNC client, `tests/system/rfb.py` |
+| `novnc` | package novnc, `/usr/share/novnc` |
 """
 
 
 def readme():
-    out = [HEAD]
+    out = [HEAD % NEW]
     for scene in SCENES.values():
         out.append("\n## %s\n\n" % scene.about)
         out.append("    %s &\n" % scene.run)
@@ -345,10 +355,15 @@ def main():
     p.add_argument("--out", default=GALLERY)
     p.add_argument("--list", action="store_true")
     p.add_argument("--readme", action="store_true")
+    p.add_argument("--cut", nargs=6, help=argparse.SUPPRESS)
     p.add_argument("scene", nargs="*")
     a = p.parse_args()
     if a.list:
         print("\n".join(SCENES))
+        return
+    if a.cut:
+        with open(a.cut[5], "wb") as f:
+            f.write(picture.read(a.cut[0]).cut(tuple(map(int, a.cut[1:5]))).file())
         return
     if a.readme:
         with open(os.path.join(a.out, "README.md"), "w", encoding="utf-8") as f:

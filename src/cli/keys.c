@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/ctl.h"
 #include "input/keys.h"
+#include "input/layout.h"
 
 #define HOLD_MS 20
 #define LOOK_MS 20
@@ -74,6 +75,26 @@ static json_t *key_json(enum input_key key)
 static int press(struct ctl *ctl, json_t *keys, int hold_ms)
 {
 	return call(ctl, "send-key", json_pack("{s:o, s:i}", "keys", keys, "hold-time", hold_ms));
+}
+
+/* -k LAYOUT and --hold MS, in any order; returns where the other arguments begin. */
+static int take_type_options(int argc, char **argv, int *hold, const char **layout)
+{
+	int i = 1;
+
+	*hold = HOLD_MS;
+	*layout = "en-us";
+	for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
+		const char *o = argv[i] + (argv[i][1] == '-' ? 2 : 1);
+
+		if (!strcmp(o, "hold"))
+			*hold = atoi(argv[i + 1]);
+		else if (!strcmp(o, "k"))
+			*layout = argv[i + 1];
+		else
+			break;
+	}
+	return i;
 }
 
 /* ---- lodge key ------------------------------------------------------------------------------------ */
@@ -164,40 +185,70 @@ void cli_key_help(void)
 
 /* ---- lodge type ----------------------------------------------------------------------------------- */
 
+/* One character of UTF-8; a byte that is none stands for itself, and no key has it. */
+static uint32_t take_utf8(const char **at)
+{
+	const unsigned char *p = (const unsigned char *)*at;
+	unsigned more = p[0] >= 0xf0 && p[0] < 0xf8 ? 3 : p[0] >= 0xe0 ? 2 : p[0] >= 0xc2 ? 1 : 0;
+	uint32_t c = more ? p[0] & (0x3fu >> more) : p[0];
+
+	for (unsigned i = 1; i <= more; i++) {
+		if ((p[i] & 0xc0) != 0x80) {
+			*at += 1;
+			return p[0] | 0x80000000u;
+		}
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	*at += more + 1;
+	return !more && c >= 0x80 ? c | 0x80000000u : c;
+}
+
 /* The next character; \n, \t, \e, \b and \\ stand for keys. */
-static unsigned char next_char(const char **at)
+static uint32_t next_char(const char **at)
 {
 	static const char names[] = "nrteb\\", chars[] = "\n\r\t\033\b\\";
 	const char *p = *at;
 	const char *name = p[0] == '\\' && p[1] ? strchr(names, p[1]) : NULL;
 
-	*at += name ? 2 : 1;
-	return (unsigned char)(name ? chars[name - names] : *p);
+	if (!name)
+		return take_utf8(at);
+	*at += 2;
+	return (unsigned char)chars[name - names];
 }
 
-static int type_char(struct ctl *ctl, unsigned char c, int hold)
+static int type_char(struct ctl *ctl, const struct input_layout *layout, uint32_t c, int hold)
 {
-	bool shift;
-	enum input_key key = input_key_of_char(c, &shift);
-	json_t *keys = json_array();
+	struct input_stroke stroke[INPUT_STROKES];
+	unsigned n = input_layout_write(layout, c, stroke);
+	int r = 0;
 
-	if (!key) {
-		json_decref(keys);
-		return cli_error("type: a US keyboard has no key for the byte 0x%02x", c);
+	if (!n && c >> 31)
+		return cli_error("type: the byte 0x%02x is no UTF-8", c & 0xff);
+	if (!n)
+		return cli_error(
+			"type: the keyboard has no key for the character U+%04X; -k LAYOUT "
+			"names another one",
+			c);
+	for (unsigned i = 0; i < n && !r; i++) {
+		json_t *keys = json_array();
+
+		if (stroke[i].held & INPUT_SHIFT)
+			json_array_append_new(keys, key_json(INPUT_KEY_shift));
+		if (stroke[i].held & INPUT_ALTGR)
+			json_array_append_new(keys, key_json(INPUT_KEY_alt_r));
+		json_array_append_new(keys, key_json(stroke[i].key));
+		r = press(ctl, keys, hold);
 	}
-	if (shift)
-		json_array_append_new(keys, key_json(INPUT_KEY_shift));
-	json_array_append_new(keys, key_json(key));
-	return press(ctl, keys, hold);
+	return r;
 }
 
-static int type(struct ctl *ctl, const char *text, int hold)
+static int type(struct ctl *ctl, const struct input_layout *layout, const char *text, int hold)
 {
 	unsigned n = 0;
 	int r = 0;
 
 	while (*text && !r) {
-		r = type_char(ctl, next_char(&text), hold);
+		r = type_char(ctl, layout, next_char(&text), hold);
 		if (!r && ++n % 16 == 0)
 			r = wait_taken(ctl, WAITING_MAX);
 	}
@@ -206,25 +257,36 @@ static int type(struct ctl *ctl, const char *text, int hold)
 
 int cli_type(int argc, char **argv)
 {
-	int hold, i = take_hold(argc, argv, &hold), r = 0;
+	struct lodge_err err = {""};
+	struct input_layout *layout;
+	const char *name;
+	int hold, i = take_type_options(argc, argv, &hold, &name), r = 0;
 	struct ctl ctl;
 
 	if (argc - i < 2)
 		return cli_error("type: write the machine and the text: lodge type NAME 'root\\n'");
-	if (ctl_open(&ctl, argv[i++]))
+	layout = input_layout_new(name, &err);
+	if (!layout)
+		return cli_error("type: %s", err.msg);
+	if (ctl_open(&ctl, argv[i++])) {
+		input_layout_free(layout);
 		return 1;
+	}
 	for (; i < argc && !r; i++)
-		r = type(&ctl, argv[i], hold);
+		r = type(&ctl, layout, argv[i], hold);
 	ctl_close(&ctl);
+	input_layout_free(layout);
 	return r;
 }
 
 void cli_type_help(void)
 {
-	puts("usage: lodge type [--hold MS] NAME TEXT...\n"
+	puts("usage: lodge type [-k LAYOUT] [--hold MS] NAME TEXT...\n"
 	     "\n"
-	     "Type text on a running machine's keyboard, as a US keyboard has it: ASCII, and \\n "
-	     "for\n"
+	     "Type text on a running machine's keyboard, as a US keyboard has it, or the one that "
+	     "-k\n"
+	     "names (de, fr-ch, 'us(dvorak)'): the guest has to have the same. ASCII, or UTF-8 as\n"
+	     "far as the keyboard has it; \\n for\n"
 	     "Enter, \\t for Tab, \\e for Escape, \\b for Backspace, \\\\ for a backslash. Keys "
 	     "are held\n"
 	     "20 ms, so it makes 25 characters a second. Returns when the guest has taken them.");

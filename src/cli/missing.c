@@ -4,8 +4,9 @@
 
 #include "cli/run_opts.h"
 
-#define DISPLAYS "this display is not there yet; -display vnc=:0 and -display web=127.0.0.1:6080 are"
-#define USB "USB is not there yet"
+#define DISPLAYS                                                                 \
+	"this display is not there; -display sdl, -display vnc=:0 and -display " \
+	"web=127.0.0.1:6080 are"
 #define SOUND "sound is not there yet"
 #define TABLES "firmware tables of your own are not there yet"
 #define MEMORY "memory is not taken in advance; write '-m SIZE' or -object"
@@ -21,12 +22,8 @@ static const struct {
 	{"sdl", DISPLAYS},
 	{"gtk", DISPLAYS},
 	{"curses", DISPLAYS},
-	{"full-screen", DISPLAYS},
 	{"g", DISPLAYS},
-	{"k", DISPLAYS},
 	{"singlestep", "blocks are not cut into single instructions; -gdb steps"},
-	{"usb", USB},
-	{"usbdevice", USB},
 	{"audio", SOUND},
 	{"audiodev", SOUND},
 	{"soundhw", SOUND},

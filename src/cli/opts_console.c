@@ -72,45 +72,6 @@ static int only_none(const char *opt, const char *what, const char *val, struct 
 		       val, what, opt);
 }
 
-static void forget(struct props **p)
-{
-	props_free(*p);
-	*p = NULL;
-}
-
-/* The last one counts. */
-static int set_viewer(struct props **p, const char *what, const char *val, struct lodge_err *err)
-{
-	forget(p);
-	*p = props_parse(what, val, "vnc", err);
-	return *p ? 0 : -EINVAL;
-}
-
-static int set_display(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	o->no_display = true;
-	if (!strcmp(val, "none")) {
-		forget(&o->vnc);
-		forget(&o->web);
-		return 0;
-	}
-	if (!strncmp(val, "vnc=", 4))
-		return set_viewer(&o->vnc, "-display vnc", val, err);
-	if (!strncmp(val, "web=", 4))
-		return set_viewer(&o->web, "-display web", val, err);
-	return err_set(err, -EINVAL,
-		       "-display %.60s: there are none, vnc=[HOST]:N and web=127.0.0.1:PORT", val);
-}
-
-static int set_vnc(struct run_opts *o, const char *val, struct lodge_err *err)
-{
-	o->no_display = true;
-	if (strcmp(val, "none") != 0)
-		return set_viewer(&o->vnc, "-vnc", val, err);
-	forget(&o->vnc);
-	return 0;
-}
-
 /* ---- Monitors ---------------------------------------------------------------------------------- */
 
 static int add_monitor(struct run_opts *o, const char *opt, const char *val,
@@ -309,6 +270,8 @@ const struct run_opt run_opts_console[] = {
 	{"debugcon", "DEV", "the other end of the debug ports 0xe9 and 0x402", set_debugcon},
 	{"device", "NAME[,id=ID][,addr=SLOT][,SETTING=VALUE]",
 	 "one more device, also as a JSON object; 'help' lists them", set_device},
+	{"usb", NULL, "the PIIX3's USB controller (UHCI), usb-bus.0", run_opts_set_usb},
+	{"usbdevice", "tablet|mouse|keyboard", "the same, and such a device", run_opts_set_usbdevice},
 	{"virtfs", "local,path=FOLDER,mount_tag=TAG[,readonly=off][,security_model=MODEL]",
 	 "a folder for the guest by virtio-9p, read-only unless asked; models: none, passthrough, "
 	 "mapped-xattr",
@@ -319,13 +282,6 @@ const struct run_opt run_opts_console[] = {
 	 set_share},
 	{"fsdev", "local,id=ID,path=FOLDER[,...]", "the same for -device virtio-9p-pci,fsdev=ID",
 	 set_fsdev},
-	{"display", "none|vnc=[HOST]:N[,...]|web=127.0.0.1:PORT[,novnc=FOLDER][,xterm=FOLDER]",
-	 "no display; or for VNC viewers, as -vnc; or for a browser, whose address is printed",
-	 set_display},
-	{"vnc", "[HOST]:N|unix:PATH[,password=on|off][,password-file=FILE]",
-	 "the screen for VNC viewers, at port 5900 + N of this host alone unless HOST says "
-	 "otherwise; a password is made and printed if none is named",
-	 set_vnc},
 	{"vga", "std|virtio|none",
 	 "a VGA; virtio-gpu with a VGA for what has no driver; or no video adapter (the default)",
 	 set_vga},

@@ -386,6 +386,8 @@ static int set_machine(struct run_opts *o, const char *val, struct lodge_err *er
 			r = name_engines(o, kv.val, err);
 		else if (!strcmp(kv.key, "memory-backend"))
 			r = run_opts_memory_backend(o, kv.val, err);
+		else if (!strcmp(kv.key, "usb") && !strcmp(kv.val, "on"))
+			r = run_opts_set_usb(o, NULL, err);
 		else if (!strcmp(kv.key, "kernel-irqchip"))
 			r = set_irqchip(o, kv.val, err);
 		else

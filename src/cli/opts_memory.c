@@ -153,17 +153,24 @@ static int read_object(struct run_opts *o, struct props *p, struct lodge_err *er
 
 int run_opts_check_memory(struct run_opts *o, struct lodge_err *err)
 {
-	for (unsigned i = 0; i < o->objects.n; i++) {
-		int r = read_object(o, o->objects.p[i], err);
+	unsigned n = 0;
 
-		if (r)
+	for (unsigned i = 0; i < o->objects.n; i++) {
+		struct props *p = o->objects.p[i];
+		int r = run_opts_tls(o, p, err);
+
+		if (!r) {
+			r = read_object(o, p, err);
+			n++;
+		}
+		if (r < 0)
 			return r;
 	}
-	if (o->memory_backend && o->objects.n != 1)
+	if (o->memory_backend && n != 1)
 		return err_set(err, -EINVAL,
 			       "the memory back end '%s' is %s; write '-object "
 			       "memory-backend-memfd,id=%s,size=SIZE' once",
-			       o->memory_backend, o->objects.n ? "there twice" : "not there",
+			       o->memory_backend, n ? "there twice" : "not there",
 			       o->memory_backend);
 	return 0;
 }
@@ -171,7 +178,8 @@ int run_opts_check_memory(struct run_opts *o, struct lodge_err *err)
 const struct run_opt run_opts_memory[] = {
 	{"object", "memory-backend-memfd,id=ID,size=SIZE[,share=on]",
 	 "the guest's memory, for -machine memory-backend=ID; also memory-backend-ram, and "
-	 "memory-backend-file with mem-path=/dev/shm",
+	 "memory-backend-file with mem-path=/dev/shm; or tls-creds-x509|tls-creds-anon,id=ID,"
+	 "endpoint=server[,dir=FOLDER][,verify-peer=off] for -vnc tls-creds=ID",
 	 set_object},
 	{"numa", "node,memdev=ID", "the same as -machine memory-backend=ID", set_numa},
 	{NULL, NULL, NULL, NULL},

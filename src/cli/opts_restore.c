@@ -80,6 +80,8 @@ static const struct {
 	{"nographic", CONSOLE},
 	{"display", CONSOLE},
 	{"vnc", PROCESS},
+	{"k", PROCESS},
+	{"full-screen", PROCESS},
 	{"name", EITHER},
 	{"no-reboot", EITHER},
 	{"no-shutdown", EITHER},
@@ -91,10 +93,13 @@ static const char *bare(const char *arg)
 	return arg + (arg[0] == '-') + (arg[0] == '-' && arg[1] == '-');
 }
 
-static enum how how_of(const char *arg)
+static enum how how_of(const char *arg, const char *val)
 {
 	if (arg[0] != '-')
 		return REPLACES;
+	/* An object that is not the guest's memory. */
+	if (!strcmp(bare(arg), "object") && val && !strncmp(val, "tls-creds-", 10))
+		return PROCESS;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (!strcmp(kinds[i].name, bare(arg)))
 			return kinds[i].how;
@@ -151,7 +156,8 @@ static bool put(char *out, size_t size, size_t *len, const char *text)
 /* In "key=value,..." the values of these keys. What cannot be read stays, and is refused later. */
 static const char *absolute_keys(struct run_opts *o, const char *val)
 {
-	static const char *const keys[] = {"file", "path", "filename", "file.filename"};
+	static const char *const keys[] = {"file",	    "path", "filename",
+					   "file.filename", "dir",  "password-file"};
 	char out[8192];
 	size_t len = 0;
 	struct keyval kv;
@@ -194,7 +200,7 @@ static const char *from_here(struct run_opts *o, const char *name, const char *v
 		if (!strcmp(name, devices[i]))
 			return absolute_device(o, val);
 	}
-	return how_of(name) == HARDWARE ? val : absolute_keys(o, val);
+	return how_of(name, val) == HARDWARE ? val : absolute_keys(o, val);
 }
 
 /* ---- Two command lines ------------------------------------------------------------------------- */
@@ -314,7 +320,7 @@ static unsigned count(const struct args *all, const char *key)
 static int merge_one(struct run_opts *o, struct args *saved, const struct arg *given,
 		     struct args *rest, struct lodge_err *err)
 {
-	enum how how = how_of(given->name ? given->name : "disk");
+	enum how how = how_of(given->name ? given->name : "disk", given->val);
 	const char *val = given->val ? from_here(o, key_of(given), given->val) : NULL;
 	struct arg *a;
 
@@ -326,7 +332,8 @@ static int merge_one(struct run_opts *o, struct args *saved, const struct arg *g
 		return refuse(given, how, err);
 	if (how == CONSOLE) {
 		for (unsigned i = 0; i < saved->n; i++) {
-			if (saved->a[i].name && how_of(saved->a[i].name) == CONSOLE)
+			if (saved->a[i].name &&
+			    how_of(saved->a[i].name, saved->a[i].val) == CONSOLE)
 				saved->a[i].used = true;
 		}
 	}
@@ -450,7 +457,7 @@ static int flatten(struct run_opts *o, const char *first, const struct args *sav
 		for (unsigned i = 0; i < both[k]->n; i++) {
 			const struct arg *a = &both[k]->a[i];
 
-			if (a->used && a->name && how_of(a->name) == CONSOLE)
+			if (a->used && a->name && how_of(a->name, a->val) == CONSOLE)
 				continue;
 			if (a->name)
 				o->merged[n++] = (char *)(uintptr_t)a->name;
@@ -517,12 +524,13 @@ int run_restore_said(struct run_opts *o, int argc, char **argv, struct lodge_err
 	if (!r)
 		r = split(all, (const char *const *)argv + 1, (unsigned)argc - 1, err);
 	if (!r)
-		o->said = calloc(2 * (size_t)argc + 3, sizeof(*o->said));
+		/* And what defaults add: -vga, a USB controller, a tablet. */
+		o->said = calloc(2 * (size_t)argc + 9, sizeof(*o->said));
 	for (unsigned i = 0; all && i < all->n && o->said; i++) {
 		const struct arg *a = &all->a[i];
 		const char *key = key_of(a), *val = a->val;
 
-		if (a->name && how_of(a->name) == PROCESS)
+		if (a->name && how_of(a->name, a->val) == PROCESS)
 			continue;
 		if (!strcmp(key, "machine") || !strcmp(key, "M"))
 			val = without_accel(o, val);

@@ -45,6 +45,30 @@ static void reset(void *opaque)
 	vm_ctl_reset(opaque);
 }
 
+static void quit(void *opaque)
+{
+	vm_ctl_quit(opaque);
+}
+
+static bool absolute(void *opaque)
+{
+	return vm_ctl_input_absolute(opaque);
+}
+
+static const char *state(void *opaque)
+{
+	static const char *const words[] = {
+		[VM_RUNNING] = "",
+		[VM_PRELAUNCH] = "not started",
+		[VM_PAUSED] = "paused",
+		[VM_IO_ERROR] = "stopped by a disk error",
+		[VM_SHUT_DOWN] = "powered off",
+		[VM_DEBUG] = "stopped by the debugger",
+	};
+
+	return words[vm_ctl_state(opaque)];
+}
+
 /* Whoever is refused finds the socket closed. */
 static void console(void *opaque, int fd)
 {
@@ -54,10 +78,19 @@ static void console(void *opaque, int fd)
 int run_display_open(struct run_display *d, const struct run_opts *o, struct vm *vm,
 		     struct lodge_err *err)
 {
-	*d = (struct run_display){.vm = vm};
-	if (!o->vnc && !o->web)
+	const struct vnc_wish wish = {
+		.vnc = o->vnc,
+		.web = o->web,
+		.window = o->window,
+		.tls = o->tls,
+		.full_screen = o->full_screen,
+		.name = o->vm.name,
+	};
+
+	*d = (struct run_display){.vm = vm, .layout = o->layout};
+	if (!run_opts_looked_at(o))
 		return 0;
-	d->vnc = vnc_open(o->vnc, o->web, o->vm.name, err);
+	d->vnc = vnc_open(&wish, err);
 	vm_set_vnc(vm, d->vnc);
 	return d->vnc ? 0 : -1;
 }
@@ -73,6 +106,10 @@ int run_display_start(struct run_display *d, struct lodge_err *err)
 		.input = input,
 		.power_button = power_button,
 		.reset = reset,
+		.quit = quit,
+		.absolute = absolute,
+		.state = state,
+		.layout = d->layout,
 		.console = console,
 	};
 

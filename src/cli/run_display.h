@@ -7,8 +7,9 @@
 #include "vnc/vnc.h"
 
 struct run_display {
-	struct vnc *vnc; /* or NULL */
-	struct vm *vm;	 /* borrowed */
+	struct vnc *vnc;		   /* or NULL */
+	struct vm *vm;			   /* borrowed */
+	const struct input_layout *layout; /* likewise; or NULL */
 };
 
 /* Before the sandbox is closed. run_display_end() is due in any case. */

@@ -24,7 +24,8 @@ static const struct {
 	{"machine", run_opts_machine}, {"memory", run_opts_memory},
 	{"what boots", run_opts_boot}, {"firmware", run_opts_firmware},
 	{"disks", run_opts_disks},     {"consoles and devices", run_opts_console},
-	{"network", run_opts_net},     {"process", run_opts_process},
+	{"screen", run_opts_display},  {"network", run_opts_net},
+	{"process", run_opts_process},
 };
 
 const char *run_opts_keep(struct run_opts *o, const char *s)
@@ -85,8 +86,7 @@ void run_opts_free(struct run_opts *o)
 	free_options(&o->vm.option_roms);
 	free_options(&o->vm.smbios);
 	free_options(&o->objects);
-	props_free(o->vnc);
-	props_free(o->web);
+	run_opts_free_display(o);
 	state_close(o->restore);
 	free(o->merged);
 	free(o->said);
@@ -206,7 +206,7 @@ static int default_vga(struct run_opts *o, struct lodge_err *err)
 	static const char *const adapters[] = {"VGA", "bochs-display", "virtio-gpu-pci",
 					       "virtio-gpu", "virtio-vga"};
 
-	if (!o->vnc && !o->web)
+	if (!run_opts_looked_at(o))
 		return 0;
 	for (unsigned i = 0; i < o->vm.devices.n; i++) {
 		const char *driver = props_get(o->vm.devices.p[i], "driver");
@@ -264,6 +264,8 @@ static int check(struct run_opts *o, struct lodge_err *err)
 		r = check_boot(o, err);
 	if (!r)
 		r = run_opts_check_memory(o, err);
+	if (!r)
+		r = run_opts_check_display(o, err);
 	if (!r && o->vm.snapshot && o->vm.blockdevs.n)
 		r = err_set(err, -EINVAL,
 			    "-snapshot is for -drive; with -blockdev write read-only=on, or use "
@@ -320,6 +322,8 @@ int run_opts_parse(struct run_opts *o, int argc, char **argv, struct lodge_err *
 		r = default_vga(o, err);
 	if (!r)
 		r = add_vga(o, err);
+	if (!r)
+		r = run_opts_add_usb(o, err);
 	return r ? r : check(o, err);
 }
 

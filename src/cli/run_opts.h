@@ -19,12 +19,17 @@ struct run_opts {
 	struct vm_config vm;
 	struct vm_engine_wish accel; /* what -accel and -machine named */
 	bool nographic, nodefaults, no_display, vga_std, vga_virtio, vga_said;
+	bool usb; /* -usb: the PIIX3's controller */
 	struct props *vnc, *web; /* -vnc, -display vnc=; -display web=; or NULL */
-	unsigned serials;	    /* -serial options so far */
-	bool nic_said;		    /* there was a -nic or -net: no card of its own accord */
-	bool ram_said, numa_said;   /* there was a -m, a -numa */
-	struct vm_options objects;  /* -object */
-	const char *memory_backend; /* the id of the one that is the guest's memory */
+	struct props *window;	 /* -display sdl; or NULL */
+	struct props *tls;	 /* the -object of vnc's tls-creds, of `objects`; or NULL */
+	bool full_screen;
+	struct input_layout *layout; /* -k; NULL: a US keyboard */
+	unsigned serials;	     /* -serial options so far */
+	bool nic_said;		     /* there was a -nic or -net: no card of its own accord */
+	bool ram_said, numa_said;    /* there was a -m, a -numa */
+	struct vm_options objects;   /* -object */
+	const char *memory_backend;  /* the id of the one that is the guest's memory */
 	bool daemonize, help;
 	const char *pidfile;
 	bool no_control;	    /* -control off */
@@ -32,7 +37,7 @@ struct run_opts {
 	char **merged;		    /* with it: its options and those beside it */
 	int merged_count;
 	const char **said;		/* vm.said */
-	struct sandbox_config sandbox; /* -sandbox, -runas */
+	struct sandbox_config sandbox;	/* -sandbox, -runas */
 	char *strings[RUN_STRINGS_MAX]; /* copies that the configuration points to */
 	unsigned string_count;
 };
@@ -59,7 +64,7 @@ struct run_opt {
 /* End with a NULL name. */
 extern const struct run_opt run_opts_machine[], run_opts_memory[], run_opts_boot[],
 	run_opts_firmware[], run_opts_disks[], run_opts_console[], run_opts_net[],
-	run_opts_process[];
+	run_opts_display[], run_opts_process[];
 
 /* A copy of `s` that lives as long as `o`; NULL when there are too many, or no memory. */
 const char *run_opts_keep(struct run_opts *o, const char *s);
@@ -67,6 +72,16 @@ const char *run_opts_keep(struct run_opts *o, const char *s);
 /* The -object that is the guest's memory; and, when all options were read, what they say together. */
 int run_opts_memory_backend(struct run_opts *o, const char *id, struct lodge_err *err) MUST_CHECK;
 int run_opts_check_memory(struct run_opts *o, struct lodge_err *err) MUST_CHECK;
+
+/* ---- opts_display.c ----------------------------------------------------------------------------- */
+
+/* Does anybody look at the machine? */
+bool run_opts_looked_at(const struct run_opts *o);
+/* An -object: 1: it is for encryption, and taken; 0: it is none. */
+int run_opts_tls(struct run_opts *o, struct props *p, struct lodge_err *err) MUST_CHECK;
+/* When all options were read. */
+int run_opts_check_display(const struct run_opts *o, struct lodge_err *err) MUST_CHECK;
+void run_opts_free_display(struct run_opts *o);
 
 /* A file name that stands alone is the first disk. */
 int run_opts_disk(struct run_opts *o, const char *path, struct lodge_err *err) MUST_CHECK;
@@ -77,6 +92,13 @@ int run_opts_add(struct vm_options *list, const char *what, const char *text, co
 /* The same; `text` may be a JSON object instead. */
 int run_opts_add_json(struct vm_options *list, const char *what, const char *text,
 		      const char *implied, struct lodge_err *err) MUST_CHECK;
+
+/* ---- opts_usb.c --------------------------------------------------------------------------------- */
+
+int run_opts_set_usb(struct run_opts *o, const char *val, struct lodge_err *err);
+int run_opts_set_usbdevice(struct run_opts *o, const char *val, struct lodge_err *err);
+/* The controller of -usb, and the tablet of its own accord. Once, when all options were read. */
+int run_opts_add_usb(struct run_opts *o, struct lodge_err *err) MUST_CHECK;
 
 /* Is there such an option, with an argument? Without dashes. */
 bool run_opts_takes_value(const char *name);

@@ -31,7 +31,7 @@ COMMAND(query_vnc)
 	if (!info.vnc)
 		return 0;
 	json_object_set_new(*ret, "service", qmp_text(info.address, strlen(info.address)));
-	json_object_set_new(*ret, "auth", json_string(info.has_password ? "vnc" : "none"));
+	json_object_set_new(*ret, "auth", json_string(info.auth));
 	json_object_set_new(*ret, "x-viewers", json_integer(info.viewers));
 	return 0;
 }

@@ -174,8 +174,8 @@ COMMAND(query_mice)
 /* Lodge's own: for those who type. */
 COMMAND(query_input)
 {
-	*ret = json_pack("{s:i, s:b}", "waiting", (int)vm_ctl_input_waiting(m->vm), "absolute",
-			 vm_ctl_input_absolute(m->vm));
+	*ret = json_pack("{s:i, s:b, s:s}", "waiting", (int)vm_ctl_input_waiting(m->vm), "absolute",
+			 vm_ctl_input_absolute(m->vm), "keyboard", vm_ctl_keyboard(m->vm));
 	return 0;
 }
 

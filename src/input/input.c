@@ -154,12 +154,15 @@ static void pump(struct input *in)
 		struct input_event ev = in->row[in->head];
 
 		if (ev.kind == INPUT_DELAY) {
+			sync_sinks(in); /* what was told is seen before the delay */
 			in->delaying = true;
 			io_timer_arm(&in->timer, now + (uint32_t)ev.value * NS_PER_MS);
 			break;
 		}
-		if (!may_go(in, &ev, now))
+		if (!may_go(in, &ev, now)) {
+			sync_sinks(in);
 			break;
+		}
 		in->since_ns = 0;
 		in->head = (in->head + 1) % ROW_ROOM;
 		in->count--;

@@ -80,6 +80,24 @@ enum input_key input_key_of_ps2(unsigned code)
 	return INPUT_KEY_unmapped;
 }
 
+enum input_key input_key_of_hid(unsigned usage)
+{
+	for (unsigned k = 1; usage && k < INPUT_KEYS; k++) {
+		if (keys[k].hid == usage)
+			return (enum input_key)k;
+	}
+	return INPUT_KEY_unmapped;
+}
+
+enum input_key input_key_of_evdev(unsigned code)
+{
+	for (unsigned k = 1; code && k < INPUT_KEYS; k++) {
+		if (keys[k].evdev == code)
+			return (enum input_key)k;
+	}
+	return INPUT_KEY_unmapped;
+}
+
 /* A US keyboard: without and with Shift. */
 static const struct {
 	char plain, shifted;

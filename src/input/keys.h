@@ -25,6 +25,10 @@ const char *input_key_name(enum input_key key);
 uint8_t input_key_ps2(enum input_key key);
 uint8_t input_key_hid(enum input_key key);
 uint16_t input_key_evdev(enum input_key key);
+/* The key with that usage of USB's keyboard page. */
+enum input_key input_key_of_hid(unsigned usage);
+/* The key of evdev's number. */
+enum input_key input_key_of_evdev(unsigned code);
 /* The key of a PS/2 code (0x80 where E0 comes first), as QEMU's "number" of a key. */
 enum input_key input_key_of_ps2(unsigned code);
 

@@ -352,7 +352,8 @@ extern const struct board_kind board_virtio_gpu, board_virtio_vga;
 
 /* ---- board_usb.c -------------------------------------------------------------------------------- */
 
-extern const struct board_kind board_xhci, board_usb_tablet;
+extern const struct board_kind board_xhci, board_uhci, board_usb_tablet, board_usb_mouse,
+	board_usb_kbd, board_usb_hub;
 
 /* ---- board_virtio_input.c ----------------------------------------------------------------------- */
 

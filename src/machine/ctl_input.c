@@ -75,6 +75,18 @@ bool vm_ctl_input_absolute(struct vm *vm)
 	return is;
 }
 
+const char *vm_ctl_keyboard(struct vm *vm)
+{
+	const struct input_sink *s;
+	const char *name;
+
+	pthread_mutex_lock(&vm->lock);
+	s = input_current(board_input(vm->board), INPUT_CAN_KEYS);
+	name = s ? s->name : "";
+	pthread_mutex_unlock(&vm->lock);
+	return name;
+}
+
 void vm_ctl_input_screen(struct vm *vm, uint32_t width, uint32_t height)
 {
 	pthread_mutex_lock(&vm->lock);

@@ -18,6 +18,8 @@ unsigned vm_ctl_input_waiting(struct vm *vm);
 void vm_ctl_input_release(struct vm *vm);
 /* Can the guest be told where the pointer is? */
 bool vm_ctl_input_absolute(struct vm *vm);
+/* The keyboard that gets keys now. */
+const char *vm_ctl_keyboard(struct vm *vm);
 void vm_ctl_input_screen(struct vm *vm, uint32_t width, uint32_t height);
 
 /* Viewers over the network: kept for monitors, and not looked into. Before vm_start. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Shutting in the processes that serve viewers: what they may do (rights, system calls), how much they can take
- * (limits), and no files at all: no system call that takes a name is on their lists, and where the kernel has
+ * Shutting in the processes that serve viewers, and what the window has of it: what they may do (rights, system
+ * calls), how much they can take (limits), and no files at all: no system call that takes a name is on their lists, and where the kernel has
  * Landlock or lets them have namespaces of their own, there is nothing to name either.
  *
  * Source: seccomp(2), landlock(7), unshare(2). Threads: the process's only one.
@@ -133,13 +133,12 @@ static int load_helper(struct lodge_err *err)
 }
 
 /* No names of files: as far as the kernel goes along. The list of system calls has none anyway. */
-static void leave_files(void)
+static void leave_files(int spaces)
 {
 	int error, version = landlock_version(&error), rules;
 
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS))
-		(void)!unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
-			       CLONE_NEWUTS);
+	if (unshare(spaces))
+		(void)!unshare(CLONE_NEWUSER | spaces);
 	rules = version ? landlock_new(version) : -1;
 	if (rules >= 0) {
 		(void)!landlock_take(rules);
@@ -147,18 +146,25 @@ static void leave_files(void)
 	}
 }
 
-int vnc_confine_helper(struct lodge_err *err)
+int vnc_confine_rights(bool ipc, struct lodge_err *err)
 {
 	int r = rights_no_new();
 
 	if (r)
 		return err_set(err, r, "cannot give up new privileges: %s", strerror(-r));
-	leave_files();
+	leave_files(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | (ipc ? 0 : CLONE_NEWIPC));
 	rights_bound();
 	(void)!rights_drop(0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	child_limit(FILES_MAX, MEMORY_MAX);
-	return load_helper(err);
+	return 0;
+}
+
+int vnc_confine_helper(struct lodge_err *err)
+{
+	int r = vnc_confine_rights(false, err);
+
+	return r ? r : load_helper(err);
 }
 
 int vnc_confine_viewer(void)

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/range.h"
 #include "sandbox/child.h"
+#include "vnc/tls.h"
 #include "vnc/vnc.h"
 #include "vnc/vnc_int.h"
 
@@ -34,7 +35,7 @@
 struct slot {
 	pid_t pid;  /* 0: free */
 	int wake;   /* our end; -1: its process is about to end */
-	int client; /* while it has not shown that it may be here; else -1 */
+	int client; /* while it has to make room for others; else -1 */
 	uint64_t since_ns;
 	bool looks;   /* shows the screen */
 	bool evicted; /* was told to make room */
@@ -55,7 +56,7 @@ static void tell(const struct vnc_msg *m)
 		_exit(0); /* the VM is gone */
 }
 
-static void answer(int error, const char *text)
+void vnc_helper_ready(int error, const char *text)
 {
 	struct vnc_msg m = {.kind = VNC_READY, .x = error};
 
@@ -80,6 +81,8 @@ become_viewer(struct helper *h, unsigned slot, int client, int wake, bool web)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, web ? "lodge-web" : "lodge-vnc");
+	if (h->setup.tls.on && !web)
+		client = vnc_tls_split(client, h->setup.has_password);
 	/* Both are above; the numbers are the listening sockets', which a viewer has not. */
 	if (dup2(client, CHILD_CLIENT) < 0 || dup2(wake, CHILD_WAKE) < 0)
 		_exit(1);
@@ -100,8 +103,8 @@ static void set_looks(struct helper *h, struct slot *s, bool on)
 }
 
 /*
- * All slots are taken, and somebody waits: the one that has been longest without showing a password or a session
- * goes. False: there is none such.
+ * All slots are taken, and somebody waits: the oldest one goes that has shown no password, or only fetches files
+ * of the page (browsers ask again). False: there is none such.
  */
 static bool evict(struct helper *h)
 {
@@ -193,9 +196,10 @@ static void hear(struct helper *h, unsigned slot)
 		bury(h, slot);
 		return;
 	}
-	if (s->client >= 0)
+	if (s->client >= 0 && memchr(marks, VNC_MARK_IN, (size_t)n)) {
 		close(s->client);
-	s->client = -1;
+		s->client = -1;
+	}
 	if (memchr(marks, VNC_MARK_LOOKS, (size_t)n))
 		set_looks(h, s, true);
 }
@@ -267,26 +271,32 @@ static void turn(struct helper *h)
 
 static void __attribute__((noreturn)) refuse(const struct lodge_err *err)
 {
-	answer(EINVAL, err->msg);
+	vnc_helper_ready(EINVAL, err->msg);
 	_exit(1);
+}
+
+const struct vnc_shared *vnc_map_shared(struct lodge_err *err)
+{
+	void *p = mmap(NULL, VNC_SHARED_BYTES, PROT_READ, MAP_SHARED, VNC_FD_MEMORY, 0);
+
+	if (p != MAP_FAILED)
+		return p;
+	err_set(err, -errno, "no memory for a picture of the screen: %s", strerror(errno));
+	return NULL;
 }
 
 static void __attribute__((noreturn)) helper_run(void)
 {
 	static struct helper h;
 	struct lodge_err err = {""};
-	void *p;
 
 	child_leave_everything(FIRST_FREE, "lodge-vnc");
 	if (recv(VNC_FD_SOCKET, &h.setup, sizeof(h.setup), 0) != sizeof(h.setup))
 		_exit(1);
-	p = mmap(NULL, VNC_SHARED_BYTES, PROT_READ, MAP_SHARED, VNC_FD_MEMORY, 0);
-	if (p == MAP_FAILED) {
-		err_set(&err, -errno, "no memory for a picture of the screen: %s", strerror(errno));
+	h.shared = vnc_map_shared(&err);
+	if (!h.shared || vnc_viewer_load(&err))
 		refuse(&err);
-	}
-	h.shared = p;
-	if (vnc_viewer_load(&err))
+	if (h.setup.tls.on && vnc_tls_load(&h.setup.tls, &err))
 		refuse(&err);
 	if (h.setup.web) {
 		h.web = vnc_web_new(&h.setup, &err);
@@ -295,7 +305,7 @@ static void __attribute__((noreturn)) helper_run(void)
 	}
 	if (vnc_confine_helper(&err))
 		refuse(&err);
-	answer(0, "");
+	vnc_helper_ready(0, "");
 	for (;;)
 		turn(&h);
 }
@@ -304,4 +314,6 @@ void vnc_helper_main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[1], VNC_HELPER_ROLE))
 		helper_run();
+	if (argc >= 2 && !strcmp(argv[1], VNC_WINDOW_ROLE))
+		vnc_window_run();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The VM's side: starts the helper, draws while somebody looks, carries out what viewers type, and goes on without
- * the helper when it dies. See vnc.h and vnc_int.h.
+ * The VM's side: starts the helpers, draws while somebody looks, carries out what viewers type, and goes on without
+ * a helper when it dies. See vnc.h and vnc_int.h.
  *
  * The screen is looked at 60 times a second while it changes, then less and less often, and not at all while nobody
  * looks; drawing takes a third of a processor at most.
@@ -39,10 +39,20 @@
 #define BUSY_NS (2 * NS_PER_SEC) /* after a change it is looked at fast for so long */
 #define MESSAGES 64
 #define TOKENS 64u
+#define STATE_NS (100 * NS_PER_MS) /* how often the machine's state is asked for */
+
+enum { NET, WINDOW, HELPERS };
+
+/* A helper process; the socket is -1 when there is none. It stays open until the end: monitors write to it. */
+struct vnc_peer {
+	pid_t pid;
+	int sock;
+	_Atomic bool lives;
+};
 
 struct vnc {
-	pid_t pid;
-	int sock, memory, wake; /* wake: an eventfd, for the thread to look at `stop` */
+	struct vnc_peer peer[HELPERS];
+	int memory, wake; /* wake: an eventfd, for the thread to look at `stop` */
 	struct vnc_shared *shared;
 	struct vnc_addr addr[2]; /* VNC, web */
 	struct vnc_setup setup;
@@ -56,21 +66,38 @@ struct vnc {
 	bool started;
 	_Atomic bool stop;
 	_Atomic uint32_t lookers; /* of told, for vnc_info() */
-	_Atomic bool running;	  /* the helper lives */
 	/* the thread's */
 	struct vnc_told told;
 	struct display_picture pic;
-	bool look_all;	     /* the next picture is put whole */
-	uint64_t changed_ns; /* when it last did */
-	uint64_t next_ns;    /* when to look again */
+	bool look_all;	      /* the next picture is put whole */
+	uint64_t changed_ns;  /* when it last did */
+	uint64_t next_ns;     /* when to look again */
+	uint64_t state_ns;    /* when the window was told what the machine does, */
+	struct vnc_msg state; /* and what it was */
 };
 
 /* ---- The picture -------------------------------------------------------------------------------- */
 
-static void tell(struct vnc *v, const struct vnc_msg *m)
+static bool tell(struct vnc *v, unsigned helper, const struct vnc_msg *m)
 {
 	/* A helper that does not read has a frame to read about anyway. */
-	(void)!send(v->sock, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return atomic_load(&v->peer[helper].lives) &&
+	       send(v->peer[helper].sock, m, sizeof(*m), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*m);
+}
+
+/* What the window's title says, and which way its pointer goes. */
+static void tell_state(struct vnc *v, uint64_t now)
+{
+	const struct vnc_screen *s = v->screen;
+	struct vnc_msg m = {.kind = VNC_STATE};
+
+	if (!atomic_load(&v->peer[WINDOW].lives) || !s->state || now - v->state_ns < STATE_NS)
+		return;
+	v->state_ns = now;
+	m.value = s->absolute(s->opaque);
+	snprintf(m.text, sizeof(m.text), "%s", s->state(s->opaque));
+	if (memcmp(&m, &v->state, sizeof(m)) != 0 && tell(v, WINDOW, &m))
+		v->state = m;
 }
 
 static void look(struct vnc *v, uint64_t now)
@@ -89,9 +116,11 @@ static void look(struct vnc *v, uint64_t now)
 		v->look_all = false;
 		if (vnc_frame_put(v->shared, (uint8_t *)v->shared + VNC_PIXELS, &v->pic, lines)) {
 			v->changed_ns = now;
-			tell(v, &(struct vnc_msg){.kind = VNC_FRAME});
+			for (unsigned i = 0; i < HELPERS; i++)
+				tell(v, i, &(struct vnc_msg){.kind = VNC_FRAME});
 		}
 	}
+	tell_state(v, now);
 	took = clock_mono_ns() - now;
 	v->next_ns = now + max_u64(3 * took,
 				   (now - v->changed_ns < BUSY_NS ? FAST_MS : SLOW_MS) * NS_PER_MS);
@@ -99,86 +128,53 @@ static void look(struct vnc *v, uint64_t now)
 
 /* ---- The thread --------------------------------------------------------------------------------- */
 
-static void lost(struct vnc *v)
+static void lost(struct vnc *v, unsigned helper)
 {
+	static const char *const names[HELPERS] = {"VNC", "window's"};
+	static const char *const loss[HELPERS] = {
+		"nobody can look at the machine from elsewhere any more",
+		"the machine goes on without a window"};
 	int status = 0;
 
-	waitpid(v->pid, &status, 0);
-	v->pid = 0;
-	atomic_store(&v->running, false);
-	vnc_told_gone(&v->told, v->screen);
+	atomic_store(&v->peer[helper].lives, false);
+	waitpid(v->peer[helper].pid, &status, 0);
+	v->peer[helper].pid = 0;
+	vnc_told_gone(&v->told, helper == WINDOW, v->screen);
+	atomic_store(&v->lookers, v->told.lookers);
 	if (atomic_load(&v->stop))
 		return;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-		fputs("lodge: the VNC process tried a system call that it may not make, and was "
-		      "ended; nobody can look at the machine any more\n",
-		      stderr);
-	else
 		fprintf(stderr,
-			"lodge: the VNC process has ended (%s %d); nobody can look at the machine "
-			"any more\n",
-			WIFSIGNALED(status) ? "signal" : "exit code",
-			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-}
-
-/* A descriptor that came along, or -1; of those a viewer could hand over, a stream socket of this host alone is one. */
-static int take_socket(struct msghdr *h)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(h);
-	int fd, domain = 0, type = 0;
-	socklen_t dl = sizeof(domain), tl = sizeof(type);
-
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(fd)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &dl) && domain == AF_UNIX &&
-	    !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tl) && type == SOCK_STREAM)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* One message: its bytes, as recv() counts them. */
-static ssize_t read_message(struct vnc *v, struct vnc_msg *m)
-{
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))]; /* the kernel closes what is more */
-	} control;
-	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
-	struct msghdr h = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = &control,
-			   .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(v->sock, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int fd = n > 0 ? take_socket(&h) : -1;
-
-	if (fd < 0)
-		return n;
-	if (n == (ssize_t)sizeof(*m) && m->kind == VNC_CONSOLE)
-		v->screen->console(v->screen->opaque, fd);
+			"lodge: the %s process tried a system call that it may not make, and was "
+			"ended; %s\n",
+			names[helper], loss[helper]);
 	else
-		close(fd);
-	return n;
+		fprintf(stderr, "lodge: the %s process has ended (%s %d); %s\n", names[helper],
+			WIFSIGNALED(status) ? "signal" : "exit code",
+			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), loss[helper]);
 }
 
 /* What has come; false when the helper is gone. */
-static bool read_messages(struct vnc *v)
+static bool read_messages(struct vnc *v, unsigned helper)
 {
-	uint32_t before = v->told.lookers;
+	bool before = vnc_told_looked_at(&v->told);
 	struct vnc_msg m;
 
 	for (unsigned i = 0; i < MESSAGES; i++) {
-		ssize_t n = read_message(v, &m);
+		int fd = -1;
+		ssize_t n = vnc_told_receive(v->peer[helper].sock, &m, &fd);
 
+		if (fd >= 0 && helper == NET)
+			v->screen->console(v->screen->opaque, fd);
+		else if (fd >= 0)
+			close(fd);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (n <= 0)
 			return false;
-		(void)vnc_told_message(&v->told, &m, (size_t)n, v->screen);
+		(void)vnc_told_message(&v->told, &m, (size_t)n, helper == WINDOW, v->screen);
 	}
-	if (v->told.lookers && !before) {
+	if (vnc_told_looked_at(&v->told) && !before) {
 		v->look_all = true;
 		v->next_ns = 0;
 	}
@@ -186,27 +182,37 @@ static bool read_messages(struct vnc *v)
 	return true;
 }
 
+/* -1, which poll() leaves out: it does not live. */
+static int sock_of(const struct vnc *v, unsigned helper)
+{
+	return atomic_load(&v->peer[helper].lives) ? v->peer[helper].sock : -1;
+}
+
 static void *run(void *opaque)
 {
 	struct vnc *v = opaque;
 
 	while (!atomic_load(&v->stop)) {
-		struct pollfd p[2] = {{.fd = v->sock, .events = POLLIN},
+		struct pollfd p[3] = {{.fd = sock_of(v, NET), .events = POLLIN},
+				      {.fd = sock_of(v, WINDOW), .events = POLLIN},
 				      {.fd = v->wake, .events = POLLIN}};
+		bool looked_at = vnc_told_looked_at(&v->told);
 		uint64_t now = clock_mono_ns();
 		int ms = -1;
 
-		if (v->told.lookers && now >= v->next_ns)
+		if (looked_at && now >= v->next_ns)
 			look(v, now);
 		now = clock_mono_ns();
-		if (v->told.lookers)
+		if (looked_at)
 			ms = now >= v->next_ns ? 0 : (int)((v->next_ns - now) / NS_PER_MS) + 1;
-		if (poll(p, 2, ms) > 0 && p[0].revents && !read_messages(v)) {
-			lost(v);
-			return NULL;
+		if (poll(p, 3, ms) <= 0)
+			continue;
+		for (unsigned i = 0; i < HELPERS; i++) {
+			if (p[i].revents && !read_messages(v, i))
+				lost(v, i);
 		}
 		/* Somebody types: what comes of it should be seen soon. */
-		if (p[0].revents && v->told.lookers) {
+		if ((p[NET].revents || p[WINDOW].revents) && vnc_told_looked_at(&v->told)) {
 			now = clock_mono_ns();
 			v->changed_ns = now;
 			v->next_ns = min_u64(v->next_ns, now + FAST_MS * NS_PER_MS);
@@ -246,14 +252,16 @@ void vnc_close(struct vnc *v)
 	if (!v)
 		return;
 	vnc_stop(v);
-	if (v->sock >= 0)
-		close(v->sock);
+	for (unsigned i = 0; i < HELPERS; i++) {
+		if (v->peer[i].sock >= 0)
+			close(v->peer[i].sock);
+		if (v->peer[i].pid) {
+			kill(v->peer[i].pid, SIGKILL);
+			waitpid(v->peer[i].pid, NULL, 0);
+		}
+	}
 	if (v->wake >= 0)
 		close(v->wake);
-	if (v->pid) {
-		kill(v->pid, SIGKILL);
-		waitpid(v->pid, NULL, 0);
-	}
 	if (v->shared)
 		munmap(v->shared, VNC_SHARED_BYTES);
 	if (v->memory >= 0)
@@ -268,10 +276,10 @@ void vnc_close(struct vnc *v)
 /* ---- The helper's start ------------------------------------------------------------------------- */
 
 /* Between fork and exec: only what is safe there. */
-static void __attribute__((noreturn)) become_helper(const int fd[4])
+static void __attribute__((noreturn)) become_helper(const int fd[4], char *role, char **env)
 {
-	static char name[] = "lodge", role[] = VNC_HELPER_ROLE;
-	char *argv[] = {name, role, NULL}, *env[] = {NULL};
+	static char name[] = "lodge";
+	char *argv[] = {name, role, NULL};
 	int high[4];
 
 	/* Out of the way of the numbers they get; dup2 also takes close-on-exec away. */
@@ -306,41 +314,56 @@ static int make_memory(struct vnc *v, struct lodge_err *err)
 	return 0;
 }
 
-static int start_helper(struct vnc *v, struct lodge_err *err)
+static int start_helper(struct vnc *v, unsigned helper, const char *what, struct lodge_err *err)
 {
+	static char roles[HELPERS][16] = {VNC_HELPER_ROLE, VNC_WINDOW_ROLE};
+	struct vnc_peer *peer = &v->peer[helper];
+	char *env[VNC_WINDOW_ENV + 1] = {NULL};
 	struct pollfd p;
 	struct vnc_msg m;
-	int pair[2], r = make_memory(v, err);
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return err_set(err, -errno, "cannot start the %s: %s", what, strerror(errno));
+	if (helper == WINDOW)
+		vnc_window_env(env);
+	peer->pid = fork();
+	if (peer->pid == 0) {
+		const int fd[4] = {pair[1], v->memory, helper == NET ? v->addr[0].fd : -1,
+				   helper == NET ? v->addr[1].fd : -1};
+
+		become_helper(fd, roles[helper], env);
+	}
+	close(pair[1]);
+	peer->sock = pair[0];
+	if (peer->pid < 0) {
+		peer->pid = 0;
+		return err_set(err, -errno, "cannot start the %s: %s", what, strerror(errno));
+	}
+	p = (struct pollfd){.fd = peer->sock, .events = POLLIN};
+	if (send(peer->sock, &v->setup, sizeof(v->setup), MSG_NOSIGNAL) < 0 ||
+	    poll(&p, 1, START_MS) <= 0 || recv(peer->sock, &m, sizeof(m), 0) != sizeof(m) ||
+	    m.kind != VNC_READY)
+		return err_set(err, -EIO, "the %s does not start", what);
+	m.text[sizeof(m.text) - 1] = '\0';
+	atomic_store(&peer->lives, !m.x);
+	return m.x ? err_set(err, -EINVAL, "%s", m.text) : 0;
+}
+
+static int start_helpers(struct vnc *v, bool window, struct lodge_err *err)
+{
+	int r = make_memory(v, err);
 
 	if (r)
 		return r;
 	v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->wake < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return err_set(err, -errno, "cannot start the VNC process: %s", strerror(errno));
-	v->pid = fork();
-	if (v->pid == 0) {
-		const int fd[4] = {pair[1], v->memory, v->addr[0].fd, v->addr[1].fd};
-
-		become_helper(fd);
-	}
-	close(pair[1]);
-	v->sock = pair[0];
-	if (v->pid < 0) {
-		v->pid = 0;
-		return err_set(err, -errno, "cannot start the VNC process: %s", strerror(errno));
-	}
-	p = (struct pollfd){.fd = v->sock, .events = POLLIN};
-	if (send(v->sock, &v->setup, sizeof(v->setup), MSG_NOSIGNAL) < 0 ||
-	    poll(&p, 1, START_MS) <= 0 || recv(v->sock, &m, sizeof(m), 0) != sizeof(m) ||
-	    m.kind != VNC_READY)
-		return err_set(err, -EIO, "the VNC process does not start");
-	m.text[sizeof(m.text) - 1] = '\0';
-	if (m.x)
-		return err_set(err, -EINVAL, "%s", m.text);
+	if (v->wake < 0)
+		return err_set(err, -errno, "cannot start a display: %s", strerror(errno));
+	if (v->setup.vnc || v->setup.web)
+		r = start_helper(v, NET, "VNC process", err);
 	for (unsigned i = 0; i < 2; i++)
 		vnc_addr_given(&v->addr[i]);
-	atomic_store(&v->running, true);
-	return 0;
+	return r || !window ? r : start_helper(v, WINDOW, "window's process", err);
 }
 
 /* ---- Options ------------------------------------------------------------------------------------ */
@@ -387,18 +410,23 @@ static int read_password(struct vnc *v, struct props *p, struct lodge_err *err)
 	int r = props_bool(p, "password", &on, err);
 
 	v->setup.has_password = true;
+	if (!said && !file && v->setup.tls.on && v->setup.tls.verify) {
+		v->setup.has_password = false; /* a certificate says who may */
+		return r;
+	}
 	if (r || file)
 		return r ? r : read_password_file(v, file, err);
 	if (on) /* a monitor sets it */
 		return 0;
 	if (said || v->addr[0].unix_path[0]) {
 		v->setup.has_password = false;
-		if (v->addr[0].unix_path[0] || v->addr[0].loopback)
+		if (v->addr[0].unix_path[0] || v->addr[0].loopback ||
+		    (v->setup.tls.on && v->setup.tls.verify))
 			return 0;
 		return err_set(err, -EPERM,
 			       "-vnc %s,password=off: a screen that all of the network can take is "
-			       "not offered; write password-file=FILE, or leave the address out "
-			       "for this host alone",
+			       "not offered; write password-file=FILE, have tls-creds= ask for "
+			       "certificates, or leave the address out for this host alone",
 			       v->addr[0].text);
 	}
 	make_token(v->setup.password, VNC_PASSWORD_MAX, letters, sizeof(letters) - 1);
@@ -406,13 +434,15 @@ static int read_password(struct vnc *v, struct props *p, struct lodge_err *err)
 	return 0;
 }
 
-static int open_vnc(struct vnc *v, struct props *p, struct lodge_err *err)
+static int open_vnc(struct vnc *v, struct props *p, struct props *tls, struct lodge_err *err)
 {
 	static const char *const shares[] = {"allow-exclusive", "force-shared", "ignore", NULL};
 	unsigned share = 1;
 	int r = vnc_addr_open(&v->addr[0], props_get(p, "vnc"), "-vnc", 5900, err);
 
 	v->setup.vnc = true;
+	if (!r && props_get(p, "tls-creds"))
+		r = vnc_tls_options(&v->setup.tls, tls, err);
 	if (!r)
 		r = read_password(v, p, err);
 	if (!r)
@@ -447,7 +477,7 @@ static int open_web(struct vnc *v, struct props *p, struct lodge_err *err)
 	return props_done(p, err);
 }
 
-struct vnc *vnc_open(struct props *vnc, struct props *web, const char *name, struct lodge_err *err)
+struct vnc *vnc_open(const struct vnc_wish *wish, struct lodge_err *err)
 {
 	struct vnc *v = calloc(1, sizeof(*v));
 	int r = 0;
@@ -456,19 +486,23 @@ struct vnc *vnc_open(struct props *vnc, struct props *web, const char *name, str
 		err_set(err, -ENOMEM, "no memory for a display");
 		return NULL;
 	}
-	v->sock = v->memory = v->wake = v->addr[0].fd = v->addr[1].fd = -1;
-	snprintf(v->setup.name, sizeof(v->setup.name), "%s", name ? name : "Lodge");
-	if (vnc)
-		r = open_vnc(v, vnc, err);
-	if (!r && web)
-		r = open_web(v, web, err);
+	v->peer[NET].sock = v->peer[WINDOW].sock = -1;
+	v->memory = v->wake = v->addr[0].fd = v->addr[1].fd = -1;
+	snprintf(v->setup.name, sizeof(v->setup.name), "%s", wish->name ? wish->name : "Lodge");
+	v->setup.window.full_screen = wish->full_screen;
+	if (wish->vnc)
+		r = open_vnc(v, wish->vnc, wish->tls, err);
+	if (!r && wish->web)
+		r = open_web(v, wish->web, err);
+	if (!r && wish->window)
+		r = vnc_window_options(&v->setup.window, wish->window, err);
 	if (!r)
-		r = start_helper(v, err);
+		r = start_helpers(v, wish->window, err);
 	if (r) {
 		vnc_close(v);
 		return NULL;
 	}
-	if (web)
+	if (wish->web)
 		fprintf(stderr, "lodge: screen at http://%s/?token=%s\n", v->addr[1].text,
 			v->setup.token);
 	return v;
@@ -485,7 +519,7 @@ int vnc_set_password(struct vnc *v, const char *password, struct lodge_err *err)
 			       "the machine was started without a password for VNC; "
 			       "-vnc ADDRESS,password=on takes one");
 	snprintf(m.text, sizeof(m.text), "%.8s", password);
-	tell(v, &m);
+	tell(v, NET, &m);
 	explicit_bzero(&m, sizeof(m));
 	return 0;
 }
@@ -505,7 +539,7 @@ int vnc_web_address(struct vnc *v, char *out, size_t size, struct lodge_err *err
 			       "has had one may go on",
 			       TOKENS);
 	snprintf(m.text, sizeof(m.text), "%s", v->tokens[n]);
-	tell(v, &m);
+	tell(v, NET, &m);
 	snprintf(out, size, "http://%s/?token=%s", v->addr[1].text, m.text);
 	return 0;
 }
@@ -515,8 +549,9 @@ void vnc_info(struct vnc *v, struct vnc_info *out)
 	*out = (struct vnc_info){
 		.vnc = v->setup.vnc,
 		.web = v->setup.web,
-		.running = atomic_load(&v->running),
+		.running = atomic_load(&v->peer[NET].lives),
 		.has_password = v->setup.has_password,
+		.auth = vnc_tls_auth_name(&v->setup),
 		.viewers = atomic_load(&v->lookers),
 	};
 	snprintf(out->address, sizeof(out->address), "%s", v->addr[0].text);

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What viewers say. See told.h. Source: RFC 6143 §7.5.4, §7.5.5. Threads: the owner's. */
+/* What viewers and the window say. See told.h. Source: RFC 6143 §7.5.4, §7.5.5. Threads: the owner's. */
 #include "vnc/told.h"
 
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/range.h"
+#include "input/layout.h"
+
+#define MOVE_MAX ((int32_t)DISPLAY_SIZE_MAX)
 
 static void send_one(const struct vnc_screen *screen, struct input_event ev)
 {
@@ -68,6 +73,12 @@ static void point(struct vnc_told *t, const struct vnc_msg *m, const struct vnc_
 	press(t, m->slot, (uint8_t)m->value, screen);
 }
 
+/* More than any screen has is as far. */
+static int32_t bounded(int32_t dots)
+{
+	return dots < -MOVE_MAX ? -MOVE_MAX : dots > MOVE_MAX ? MOVE_MAX : dots;
+}
+
 static void let_go(struct vnc_told *t, unsigned slot, const struct vnc_screen *screen)
 {
 	for (unsigned k = 1; k < INPUT_KEYS; k++) {
@@ -77,7 +88,104 @@ static void let_go(struct vnc_told *t, unsigned slot, const struct vnc_screen *s
 	press(t, slot, 0, screen);
 }
 
-bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
+/* Of the descriptors that a viewer could hand over, a stream socket of this host alone is one. */
+static bool is_line(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t dl = sizeof(domain), tl = sizeof(type);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &dl) && domain == AF_UNIX &&
+	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tl) && type == SOCK_STREAM;
+}
+
+ssize_t vnc_told_receive(int sock, struct vnc_msg *m, int *fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	/* Room for one: the kernel closes what is more. CMSG_SPACE would be room for two. */
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = CMSG_LEN(sizeof(int))};
+	ssize_t n = recvmsg(sock, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	int got;
+
+	*fd = -1;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len != CMSG_LEN(sizeof(got)))
+		return n;
+	memcpy(&got, CMSG_DATA(c), sizeof(got));
+	if (n == (ssize_t)sizeof(*m) && m->kind == VNC_CONSOLE && is_line(got))
+		*fd = got;
+	else
+		close(got);
+	return n;
+}
+
+static void move(struct vnc_told *t, const struct vnc_msg *m, const struct vnc_screen *screen)
+{
+	const struct input_event by[2] = {
+		{.kind = INPUT_REL, .code = INPUT_X, .value = bounded(m->x)},
+		{.kind = INPUT_REL, .code = INPUT_Y, .value = bounded(m->y)},
+	};
+
+	if (m->x || m->y)
+		screen->input(screen->opaque, by, 2);
+	press(t, m->slot, (uint8_t)m->value, screen);
+}
+
+/* What only the window says. */
+static bool window_message(struct vnc_told *t, const struct vnc_msg *m,
+			   const struct vnc_screen *screen)
+{
+	switch (m->kind) {
+	case VNC_MOVE:
+		move(t, m, screen);
+		return true;
+	case VNC_LOOK:
+		t->window_looks = m->value == 1;
+		return true;
+	case VNC_QUIT:
+		screen->quit(screen->opaque);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void power(const struct vnc_msg *m, const struct vnc_screen *screen)
+{
+	if (m->value == VNC_POWER_DOWN)
+		screen->power_button(screen->opaque);
+	else if (m->value == VNC_POWER_RESET)
+		screen->reset(screen->opaque);
+}
+
+/* What the key with this symbol is, on the layout that viewers have. */
+static enum input_key key_of_sym(uint32_t sym, const struct vnc_screen *screen)
+{
+	return screen->layout ? input_layout_key(screen->layout, sym) : input_key_of_keysym(sym);
+}
+
+/* As QEMU does it: where a layout was named, it is the viewer's, and what a key writes counts. */
+static enum input_key key_of(const struct vnc_msg *m, const struct vnc_screen *screen)
+{
+	enum input_key key = INPUT_KEY_unmapped;
+
+	if (m->kind == VNC_KEY)
+		return key_of_sym(m->value, screen);
+	if (screen->layout && m->x)
+		key = key_of_sym((uint32_t)m->x, screen);
+	if (!key && m->value < INPUT_KEYS)
+		key = (enum input_key)m->value;
+	return key;
+}
+
+bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len, bool window,
 		      const struct vnc_screen *screen)
 {
 	struct vnc_msg m;
@@ -86,14 +194,19 @@ bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
 	if (len != sizeof(m))
 		return false;
 	memcpy(&m, bytes, sizeof(m));
-	if (m.slot >= VNC_VIEWERS_MAX)
+	if (window)
+		m.slot = VNC_SLOT_WINDOW;
+	else if (m.slot >= VNC_VIEWERS_MAX)
 		return false;
 	switch (m.kind) {
 	case VNC_LOOKERS:
+		if (window)
+			return false;
 		t->lookers = (uint32_t)min_u64(m.value, VNC_VIEWERS_MAX);
 		return true;
 	case VNC_KEY:
-		key = input_key_of_keysym(m.value);
+	case VNC_CODE:
+		key = key_of(&m, screen);
 		if (key)
 			hold(t, m.slot, key, m.down != 0, screen);
 		return true;
@@ -101,10 +214,7 @@ bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
 		point(t, &m, screen);
 		return true;
 	case VNC_POWER:
-		if (m.value == VNC_POWER_DOWN)
-			screen->power_button(screen->opaque);
-		else if (m.value == VNC_POWER_RESET)
-			screen->reset(screen->opaque);
+		power(&m, screen);
 		return true;
 	case VNC_SIZE:
 		if (!screen->resize || m.x < 1 || m.y < 1 || m.x > (int32_t)DISPLAY_SIZE_MAX ||
@@ -116,13 +226,23 @@ bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
 		let_go(t, m.slot, screen);
 		return true;
 	default:
-		return false;
+		return window && window_message(t, &m, screen);
 	}
 }
 
-void vnc_told_gone(struct vnc_told *t, const struct vnc_screen *screen)
+void vnc_told_gone(struct vnc_told *t, bool window, const struct vnc_screen *screen)
 {
+	if (window) {
+		let_go(t, VNC_SLOT_WINDOW, screen);
+		t->window_looks = false;
+		return;
+	}
 	for (unsigned i = 0; i < VNC_VIEWERS_MAX; i++)
 		let_go(t, i, screen);
 	t->lookers = 0;
+}
+
+bool vnc_told_looked_at(const struct vnc_told *t)
+{
+	return t->lookers || t->window_looks;
 }

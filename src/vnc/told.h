@@ -7,6 +7,8 @@
 #ifndef LODGE_VNC_TOLD_H
 #define LODGE_VNC_TOLD_H
 
+#include <sys/types.h>
+
 #include "vnc/vnc.h"
 #include "vnc/vnc_int.h"
 
@@ -16,15 +18,23 @@ struct vnc_told {
 	struct {
 		uint8_t buttons;
 		uint8_t key[INPUT_KEYS / 8 + 1];
-	} held[VNC_VIEWERS_MAX];
-	uint8_t count[INPUT_KEYS]; /* viewers that hold a key */
-	uint32_t lookers;
+	} held[VNC_SLOTS];
+	uint8_t count[INPUT_KEYS]; /* how many hold a key */
+	uint32_t lookers;	   /* viewers */
+	bool window_looks;
 };
 
-/* `len` bytes came. False: it is no message, and nothing was done. */
-bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len,
+/*
+ * The next message of the helper's socket, as recv() without waiting has it. `*fd`: the stream socket that a
+ * VNC_CONSOLE brought, which is the caller's; else -1, and whatever else came along is closed.
+ */
+ssize_t vnc_told_receive(int sock, struct vnc_msg *m, int *fd);
+/* `len` bytes came, from viewers or the window. False: it is no message, and nothing was done. */
+bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len, bool window,
 		      const struct vnc_screen *screen);
-/* All viewers are gone. */
-void vnc_told_gone(struct vnc_told *t, const struct vnc_screen *screen);
+/* All viewers, or the window, are gone. */
+void vnc_told_gone(struct vnc_told *t, bool window, const struct vnc_screen *screen);
+/* Does anybody look? */
+bool vnc_told_looked_at(const struct vnc_told *t);
 
 #endif

@@ -6,7 +6,8 @@
  * A viewer that stalls, floods or sends half a message keeps this process busy or waiting, and nobody else; what it
  * sends is passed on as struct vnc_msg, which the VM's process checks.
  *
- * Source: RFC 6143; rfb/rfb.h of libvncserver 0.9.14. Threads: the process's only one.
+ * Source: RFC 6143; the RFB protocol as rfbproto keeps it, "QEMU Extended Key Event Message"; rfb/rfb.h of libvncserver
+ * 0.9.14. Threads: the process's only one.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,13 +20,17 @@
 
 #include <rfb/rfb.h>
 
+#include "base/bytes.h"
 #include "base/range.h"
+#include "input/keys.h"
 #include "vnc/frame.h"
 #include "vnc/vnc_int.h"
 
 #define HANDSHAKE_S 30u
 #define STALL_MS 15000
 #define FAILED_S 2u
+#define KEY_ENCODING (-258) /* QEMU Extended Key Event */
+#define KEY_MESSAGE 255
 #define TEXT2(x) #x
 #define TEXT(x) TEXT2(x)
 
@@ -44,6 +49,9 @@ static struct {
 	void (*log_enable)(int on);
 	void (*random_bytes)(unsigned char *bytes);
 	void (*encrypt)(unsigned char *bytes, char *password);
+	void (*register_extension)(rfbProtocolExtension *extension);
+	int (*read_exact)(rfbClientPtr cl, char *buf, int len);
+	int (*write_exact)(rfbClientPtr cl, const char *buf, int len);
 	rfbScreenInfoPtr screen;
 } lib;
 
@@ -56,7 +64,7 @@ static struct {
 	char *passwords[2];
 } me;
 
-/* The helper need not hear it: then one that may be here counts as one that may not yet. */
+/* The helper need not hear it: then one that may be here makes room for others. */
 void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark)
 {
 	char c = (char)mark;
@@ -81,6 +89,44 @@ static void on_key(rfbBool down, rfbKeySym key, rfbClientPtr cl)
 	(void)cl;
 	tell(&(struct vnc_msg){.kind = VNC_KEY, .down = down != 0, .value = (uint32_t)key});
 }
+
+/* ---- Keys by their place ------------------------------------------------------------------------ */
+
+static rfbBool on_encoding(rfbClientPtr cl, void **data, int encoding)
+{
+	/* An update without dots, by which the client knows. */
+	static const uint8_t yes[16] = {0, 0, 0, 1, [12] = 0xff, 0xff, 0xfe, 0xfe};
+
+	(void)data;
+	return encoding == KEY_ENCODING && lib.write_exact(cl, (const char *)yes, sizeof(yes)) > 0;
+}
+
+/* QEMU's message of a key: kind 0, whether it is down, keysym, code of a PS/2 keyboard. */
+static rfbBool on_message(rfbClientPtr cl, void *data, const rfbClientToServerMsg *msg)
+{
+	uint8_t rest[11];
+
+	(void)data;
+	if (msg->type != KEY_MESSAGE)
+		return FALSE;
+	if (lib.read_exact(cl, (char *)rest, sizeof(rest)) <= 0 || rest[0] != 0) {
+		_exit(0); /* what follows could not be understood */
+	}
+	tell(&(struct vnc_msg){.kind = VNC_CODE,
+			       .down = ld_be16(rest + 1) != 0,
+			       .value = input_key_of_ps2(ld_be32(rest + 7)),
+			       .x = (int32_t)ld_be32(rest + 3)});
+	return TRUE;
+}
+
+static int key_encodings[] = {KEY_ENCODING, 0};
+static rfbProtocolExtension key_extension = {
+	.pseudoEncodings = key_encodings,
+	.enablePseudoEncoding = on_encoding,
+	.handleMessage = on_message,
+};
+
+/* ---- Pointer, power ----------------------------------------------------------------------------- */
 
 static void on_pointer(int buttons, int x, int y, rfbClientPtr cl)
 {
@@ -165,6 +211,9 @@ static int find_functions(void *so, struct lodge_err *err)
 		{"rfbLogEnable", (void **)&lib.log_enable},
 		{"rfbRandomBytes", (void **)&lib.random_bytes},
 		{"rfbEncryptBytes", (void **)&lib.encrypt},
+		{"rfbRegisterProtocolExtension", (void **)&lib.register_extension},
+		{"rfbReadExact", (void **)&lib.read_exact},
+		{"rfbWriteExact", (void **)&lib.write_exact},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -211,6 +260,7 @@ int vnc_viewer_load(struct lodge_err *err)
 	lib.screen->setDesktopSizeHook = on_size;
 	lib.screen->permitFileTransfer = FALSE;
 	set_colours();
+	lib.register_extension(&key_extension);
 	lib.init(lib.screen);
 	/* What it sets up at first use is set up while files can be opened. */
 	lib.random_bytes(bytes);
@@ -295,7 +345,7 @@ static void turn(void)
 	}
 	if (!me.normal && me.client && me.client->state == RFB_NORMAL) {
 		me.normal = true;
-		vnc_viewer_mark(me.v, VNC_MARK_LOOKS);
+		vnc_viewer_mark(me.v, VNC_MARK_IN);
 		alarm(0);
 	}
 }

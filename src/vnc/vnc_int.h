@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Viewers over the network, in processes of their own. Private to src/vnc.
+ * Viewers over the network and a window, in processes of their own. Private to src/vnc.
  *
  *   the VM's process (host.c)   draws the screen into shared memory while somebody looks; carries out input
  *   the helper (helper.c)       the same program started again, shut in by confine.c: takes connections, and
  *     |                         makes a process for each; has no file and no socket but those it was given
  *   a viewer (viewer.c, http.c) one client: libvncserver, or files of a web page; can hurt nobody but itself
+ *   a TLS process (tls.c)       between a client with encryption and its viewer: the only one that uses the key
+ *   the window (window.c)       the same program once more: SDL and a connection to the X server
  *
  * They share a memory file, which only the VM's process can write to, and one SOCK_SEQPACKET socket of struct
  * vnc_msg. The VM's side trusts nothing that comes back.
@@ -28,8 +30,12 @@
 #define VNC_FD_WEB 6
 /* argv[1] of the helper. */
 #define VNC_HELPER_ROLE "__vnc"
+#define VNC_WINDOW_ROLE "__window"
 
 #define VNC_VIEWERS_MAX 64u
+/* Who holds keys: viewers, and behind them the window. */
+#define VNC_SLOT_WINDOW VNC_VIEWERS_MAX
+#define VNC_SLOTS (VNC_VIEWERS_MAX + 1)
 #define VNC_PASSWORD_MAX 8u /* what the protocol's challenge takes */
 #define VNC_TOKEN_BYTES 32u
 
@@ -62,15 +68,20 @@ enum vnc_kind {
 	VNC_READY = 1, /* set-up is done; x: 0 or an errno, and a sentence follows as text */
 	VNC_LOOKERS,   /* value: viewers that show the screen */
 	VNC_KEY,       /* value: X keysym; down */
+	VNC_CODE,      /* value: enum input_key; down; x: X keysym, or 0 */
 	VNC_POINTER,   /* value: buttons, bit 0 left, as RFB has them; x, y: where, in dots */
 	VNC_POWER,     /* value: enum vnc_power */
 	VNC_GONE,      /* a viewer has ended: what it holds is let go */
+	VNC_MOVE,      /* of the window: value as VNC_POINTER's; x, y: by how many dots */
+	VNC_LOOK,      /* of the window: value: 1, it is to be seen; 0, it is not */
+	VNC_QUIT,      /* of the window: it was closed, and the machine shall end */
 	VNC_SIZE,      /* x, y: the size it would like */
 	VNC_CONSOLE,   /* with a descriptor (SCM_RIGHTS): a stream socket for the serial line */
 	/* to the helper */
 	VNC_FRAME,    /* `seq` has grown */
 	VNC_PASSWORD, /* text: the password from now on */
 	VNC_TOKEN,    /* text: one more token for the page */
+	VNC_STATE, /* to the window; value: the pointer is absolute; text: what the machine does, or "" */
 };
 
 enum vnc_power { VNC_POWER_DOWN = 1, VNC_POWER_RESET };
@@ -84,7 +95,21 @@ struct vnc_msg {
 	char text[240];
 };
 
-/* The first message to the helper. */
+/* Encryption: -object tls-creds-*. */
+struct vnc_tls_setup {
+	bool on, anon, verify;
+	char folder[256], priority[128];
+};
+
+enum vnc_grab_mod { VNC_GRAB_CTRL_ALT, VNC_GRAB_SHIFT_CTRL_ALT, VNC_GRAB_RCTRL };
+
+/* -display sdl */
+struct vnc_window_setup {
+	bool full_screen, stays_open, shows_cursor;
+	uint8_t grab_mod; /* enum vnc_grab_mod */
+};
+
+/* The first message to a helper. */
 struct vnc_setup {
 	char name[128]; /* of the machine */
 	bool vnc, web;
@@ -92,7 +117,22 @@ struct vnc_setup {
 	char password[VNC_PASSWORD_MAX + 1]; /* empty: nobody may, until one is set */
 	char token[VNC_TOKEN_BYTES * 2 + 1];
 	char novnc[256], xterm[256]; /* folders of the page's files; empty: the usual ones */
+	struct vnc_tls_setup tls;
+	struct vnc_window_setup window;
 };
+
+/* ---- window_opts.c, tls_opts.c: the VM's side --------------------------------------------------- */
+
+struct props;
+
+#define VNC_WINDOW_ENV 8
+/* What of the environment the window gets: how to find the X server, and may connect. Ends with NULL. */
+void vnc_window_env(char *env[VNC_WINDOW_ENV + 1]);
+int vnc_window_options(struct vnc_window_setup *s, struct props *p,
+		       struct lodge_err *err) MUST_CHECK;
+/* `p`: the -object that tls-creds names; NULL: there is none. */
+int vnc_tls_options(struct vnc_tls_setup *s, struct props *p, struct lodge_err *err) MUST_CHECK;
+const char *vnc_tls_auth_name(const struct vnc_setup *s);
 
 /* ---- confine.c ---------------------------------------------------------------------------------- */
 
@@ -101,6 +141,23 @@ int vnc_confine_helper(struct lodge_err *err) MUST_CHECK;
 /* A process of one viewer, once: no more processes either. -errno. */
 int vnc_confine_viewer(void) MUST_CHECK;
 unsigned vnc_confine_count(bool viewer);
+/* What all of them have in common but the list of system calls; `ipc`: it keeps memory shared with an X server. */
+int vnc_confine_rights(bool ipc, struct lodge_err *err) MUST_CHECK;
+/* confine_window.c: the window, whose connection is open. */
+int vnc_confine_window(struct lodge_err *err) MUST_CHECK;
+unsigned vnc_confine_window_count(void);
+
+/* ---- helper.c ----------------------------------------------------------------------------------- */
+
+/* Tell the VM's process that set-up is done, or has failed (an errno and a sentence). */
+void vnc_helper_ready(int error, const char *text);
+/* The picture, which cannot be written to. NULL and a sentence. */
+const struct vnc_shared *vnc_map_shared(struct lodge_err *err);
+
+/* ---- window.c ----------------------------------------------------------------------------------- */
+
+/* In a process of its own, started with VNC_WINDOW_ROLE. */
+void __attribute__((noreturn)) vnc_window_run(void);
 
 /* ---- viewer.c ----------------------------------------------------------------------------------- */
 
@@ -122,7 +179,7 @@ void __attribute__((noreturn)) vnc_viewer_run(struct vnc_viewer *v);
 /* Exit codes of a viewer's process that the helper looks at. */
 #define VNC_EXIT_SHUT_IN 4
 
-/* To the helper, over `wake`: this viewer has shown that it may be here; it shows the screen, too. */
+/* To the helper, over `wake`: this viewer may be here, and makes no room for others; it shows the screen. */
 enum vnc_mark { VNC_MARK_IN = 'i', VNC_MARK_LOOKS = 'l' };
 void vnc_viewer_mark(const struct vnc_viewer *v, enum vnc_mark mark);
 

@@ -130,7 +130,7 @@ struct conn {
 	struct vnc_viewer *v;
 	struct http_request r;
 	unsigned requests;
-	bool in, looks; /* what the helper was told */
+	bool looks; /* the helper was told */
 };
 
 static void send_all(int fd, const void *p, size_t len, int flags)
@@ -196,13 +196,12 @@ static void __attribute__((noreturn)) refuse(struct conn *c, const char *status,
 	_exit(0);
 }
 
-/* It has shown that it is the page's: it need not make room for others, and if `looks`, the screen is drawn. */
-static void let_in(struct conn *c, bool looks)
+/* The screen is about to be looked at, and drawn from now on. */
+static void tell_looks(struct conn *c)
 {
-	if (!c->in || (looks && !c->looks))
-		vnc_viewer_mark(c->v, looks ? VNC_MARK_LOOKS : VNC_MARK_IN);
-	c->in = true;
-	c->looks |= looks;
+	if (!c->looks)
+		vnc_viewer_mark(c->v, VNC_MARK_LOOKS);
+	c->looks = true;
 }
 
 static void open_session(struct conn *c)
@@ -213,7 +212,7 @@ static void open_session(struct conn *c)
 		 "Location: %s\r\nSet-Cookie: lodge=%s; HttpOnly; SameSite=Strict; Path=%s\r\n"
 		 "Cache-Control: no-store\r\n",
 		 c->web->room, c->web->session, c->web->room);
-	let_in(c, true);
+	tell_looks(c);
 	answer(c, "303 See Other", "text/plain", more, "", 0);
 }
 
@@ -221,7 +220,9 @@ static void __attribute__((noreturn)) serve_websocket(struct conn *c, bool scree
 {
 	if (!c->r.upgrade || !c->r.get || !is_own_page(&c->r))
 		refuse(c, "403 Forbidden", "Only the page may connect here.\n");
-	let_in(c, screen);
+	vnc_viewer_mark(c->v, VNC_MARK_IN);
+	if (screen)
+		tell_looks(c);
 	alarm(0);
 	if (screen) {
 		/* libvncserver reads the head again, and answers. */
@@ -257,7 +258,8 @@ static void serve(struct conn *c)
 	f = vnc_files_find(&c->web->files, path);
 	if (!f)
 		refuse(c, "404 Not Found", "There is no such file.\n");
-	let_in(c, !path[0]);
+	if (!path[0])
+		tell_looks(c);
 	/* What the page itself is may change with the program; the rest is one machine's, as its folder is. */
 	answer(c, "200 OK", f->type,
 	       strchr(path, '/') ? "Cache-Control: private, max-age=3600\r\n"

@@ -2,14 +2,17 @@
 /*
  * What the processes of viewers and the VM's process tell each other, both ways: any message to the VM gives events
  * that devices take, and as many releases as presses; any shared memory gives a viewer sizes and rectangles inside
- * the picture; and a browser's request. Run: make t T=fuzz/vnc
+ * the picture, which a window scales; a browser's request; and what a client says before encryption.
+ * Run: make t T=fuzz/vnc
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vnc/frame.h"
+#include "vnc/scale.h"
 #include "vnc/told.h"
+#include "vnc/vencrypt.h"
 
 static int down[INPUT_KEYS], buttons[INPUT_BUTTONS];
 
@@ -26,6 +29,10 @@ static void input(void *opaque, const struct input_event *ev, unsigned n)
 			if (ev[i].code >= INPUT_BUTTONS)
 				abort();
 			buttons[ev[i].code] = ev[i].down;
+		} else if (ev[i].kind == INPUT_REL) {
+			if (ev[i].code > INPUT_Y || ev[i].value < -(int)DISPLAY_SIZE_MAX ||
+			    ev[i].value > (int)DISPLAY_SIZE_MAX)
+				abort();
 		} else if (ev[i].kind != INPUT_ABS || ev[i].code > INPUT_Y || ev[i].value < 0 ||
 			   ev[i].value > INPUT_ABS_MAX) {
 			abort();
@@ -50,7 +57,8 @@ static void messages(const uint8_t *data, size_t size)
 	static const struct vnc_screen screen = {.input = input,
 						 .power_button = nothing,
 						 .reset = nothing,
-						 .resize = resize};
+						 .resize = resize,
+						 .quit = nothing};
 	struct vnc_told t = {.width = 640, .height = 480};
 
 	if (size > 4) {
@@ -67,16 +75,17 @@ static void messages(const uint8_t *data, size_t size)
 		memcpy(&m.x, data + at, 4);
 		memcpy(&m.y, data + at + 2, 4);
 		if (data[at + 1] == 0xff) {
-			vnc_told_message(&t, &m, data[at], &screen);
+			vnc_told_message(&t, &m, data[at], false, &screen);
 			continue;
 		}
-		m.kind %= 12;
+		m.kind %= 16;
 		m.slot %= VNC_VIEWERS_MAX + 1;
-		vnc_told_message(&t, &m, sizeof(m), &screen);
+		vnc_told_message(&t, &m, sizeof(m), data[at] & 0x80, &screen);
 		if (t.lookers > VNC_VIEWERS_MAX)
 			abort();
 	}
-	vnc_told_gone(&t, &screen);
+	vnc_told_gone(&t, false, &screen);
+	vnc_told_gone(&t, true, &screen);
 	for (unsigned k = 0; k < INPUT_KEYS; k++) {
 		if (down[k] || t.count[k])
 			abort();
@@ -92,6 +101,55 @@ static void rectangle(void *opaque, uint32_t x1, uint32_t y1, uint32_t x2, uint3
 	const struct vnc_seen *seen = opaque;
 
 	if (x1 >= x2 || y1 >= y2 || x2 > seen->width || y2 > seen->height)
+		abort();
+}
+
+/* A small part of a small picture, drawn at some size. */
+static void scale(const uint8_t *data, size_t size)
+{
+	static uint32_t from[32 * 32], to[64 * 64];
+	struct vnc_scale s;
+	struct vnc_rect p;
+	int32_t x, y;
+
+	if (size < 8)
+		return;
+	vnc_scale_fit(&s, data[0] % 32 + 1u, data[1] % 32 + 1u, data[2] % 64 + 1u,
+		      data[3] % 64 + 1u);
+	p.x1 = data[4] % s.from_w;
+	p.y1 = data[5] % s.from_h;
+	p.x2 = p.x1 + 1 + data[6] % (s.from_w - p.x1);
+	p.y2 = p.y1 + 1 + data[7] % (s.from_h - p.y1);
+	p = vnc_scale_part(&s, p);
+	if (p.x1 > p.x2 || p.y1 > p.y2 || p.x2 > s.win_w || p.y2 > s.win_h)
+		abort();
+	vnc_scale_draw(&s, from, to, 64, p);
+	vnc_scale_point(&s, (int8_t)data[0] * 100, (int8_t)data[7], &x, &y);
+	if (x < 0 || y < 0 || (uint32_t)x >= s.from_w || (uint32_t)y >= s.from_h)
+		abort();
+}
+
+static void negotiation(const uint8_t *data, size_t size)
+{
+	struct vencrypt v;
+	size_t want;
+
+	vencrypt_begin(&v, VENCRYPT_X509_NONE);
+	while ((want = vencrypt_wants(&v))) {
+		uint8_t *in;
+
+		if (want > size || want > VENCRYPT_VERSION_BYTES)
+			return;
+		in = malloc(want);
+		memcpy(in, data, want);
+		vencrypt_take(&v, in);
+		free(in);
+		if (v.out_len > sizeof(v.out))
+			abort();
+		data += want;
+		size -= want;
+	}
+	if (v.stage == VENCRYPT_READY && v.minor != 7 && v.minor != 8)
 		abort();
 }
 
@@ -178,7 +236,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!size)
 		return 0;
-	switch (data[0] % 4) {
+	switch (data[0] % 6) {
 	case 0:
 		messages(data + 1, size - 1);
 		break;
@@ -187,6 +245,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 2:
 		websocket(data + 1, size - 1);
+		break;
+	case 3:
+		scale(data + 1, size - 1);
+		break;
+	case 4:
+		negotiation(data + 1, size - 1);
 		break;
 	default:
 		request(data + 1, size - 1);

@@ -41,7 +41,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t how = fuzz_u8(&in);
 	uint32_t got;
 
-	fake_begin();
 	xd_init(&d);
 	if (how & 1)
 		xd_start(&d);
@@ -56,11 +55,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		switch (op & 15) {
 		case 0:
 			fuzz_save_load(xhci_device(d.x));
-			fuzz_save_load(&usb_tablet_device(d.t)->dev);
+			fuzz_save_load(&d.t->usb.dev);
 			break;
 		case 1:
 			fuzz_load_damaged(&in, op & 16 ? xhci_device(d.x)
-						       : &usb_tablet_device(d.t)->dev);
+						       : &d.t->usb.dev);
 			break;
 		case 2:
 			fuzz_pci_config(&in, &p, XD_DEVFN);

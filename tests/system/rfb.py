@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small VNC client for tests (RFC 6143): raw and zlib pictures, and what it takes to misbehave."""
+"""A small VNC client for tests (RFC 6143): raw, ZRLE and Tight pictures, VeNCrypt, and what it takes to misbehave."""
 import socket
 import struct
 import subprocess
@@ -7,7 +7,9 @@ import zlib
 
 TIMEOUT = 60
 RAW, COPYRECT, ZRLE, TIGHT, ZLIB = 0, 1, 16, 7, 6
-NEW_SIZE, XVP, EXT_SIZE = -223, -309, -308
+NEW_SIZE, XVP, EXT_SIZE, QEMU_KEYS = -223, -309, -308, -258
+VENCRYPT = 19
+QUALITY = -32  # and 9 above: how good JPEG is to be
 
 
 class Closed(Exception):
@@ -23,12 +25,14 @@ def answer(challenge, password):
 
 
 class Rfb:
-    def __init__(self, address, password=None, encodings=(RAW, NEW_SIZE), timeout=TIMEOUT):
-        """address: (host, port), or a path."""
+    def __init__(self, address, password=None, encodings=(RAW, NEW_SIZE), timeout=TIMEOUT,
+                 tls=None):
+        """address: (host, port), or a path. tls: an ssl.SSLContext."""
         self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         self.sock.settimeout(timeout)
         self.sock.connect(address)
-        self.encodings, self.password = encodings, password
+        self.encodings, self.password, self.tls = encodings, password, tls
+        self.qemu_keys, self.jpegs = False, []
         self.z = {}
         self.ext_size = None
 
@@ -58,7 +62,9 @@ class Rfb:
         assert self.take(12) == b"RFB 003.008\n"
         self.send(b"RFB 003.008\n")
         kinds = self.take(self.take(1)[0])
-        if 2 in kinds:
+        if self.tls:
+            self.vencrypt(kinds)
+        elif 2 in kinds:
             assert 1 not in kinds
             self.send(b"\2")
             self.send(answer(self.take(16), self.password or ""))
@@ -76,6 +82,23 @@ class Rfb:
         self.send(struct.pack(">BxH", 2, len(self.encodings)) +
                   b"".join(struct.pack(">i", e) for e in self.encodings))
         self.pixels = bytearray(4 * self.width * self.height)
+
+    def vencrypt(self, kinds):
+        """Encryption, and the kind of password under it."""
+        assert kinds == bytes([VENCRYPT]), kinds
+        self.send(kinds)
+        assert self.take(2) == b"\0\2"
+        self.send(b"\0\2")
+        assert self.take(2) == b"\0\1"
+        kind = self.take(4)
+        self.vencrypt_kind = struct.unpack(">I", kind)[0]
+        self.send(kind)
+        assert self.take(1) == b"\1"
+        self.sock = self.tls.wrap_socket(self.sock)
+        none = self.vencrypt_kind in (257, 260)
+        # What follows is as if it had been chosen without encryption.
+        if not none:
+            self.send(answer(self.take(16), self.password or ""))
 
     def request(self, incremental=True):
         self.send(struct.pack(">BBHHHH", 3, incremental, 0, 0, self.width, self.height))
@@ -136,6 +159,58 @@ class Rfb:
                 self.put(tx, ty, tw, th, b"".join(out))
         assert at == len(data)
 
+    def tight(self, x, y, w, h):
+        control = self.take(1)[0]
+        for i in range(4):
+            if control >> i & 1:
+                self.z.pop((TIGHT, i), None)
+        kind = control >> 4
+
+        def length():
+            n, shift = 0, 0
+            while True:
+                b = self.take(1)[0]
+                n |= (b & 127 if shift < 14 else b) << shift
+                shift += 7
+                if b < 128 or shift > 14:
+                    return n
+
+        def flip(rgb):
+            out = bytearray(4 * (len(rgb) // 3))
+            out[0::4], out[1::4], out[2::4] = rgb[2::3], rgb[1::3], rgb[0::3]
+            return bytes(out)
+        if kind == 8:
+            self.put(x, y, w, h, flip(self.take(3)) * (w * h))
+            return
+        if kind == 9:
+            self.jpegs.append(self.take(length()))
+            return
+        assert kind < 8, kind
+        what, palette = (self.take(1)[0] if kind & 4 else 0), b""
+        if what == 1:
+            palette = self.take(3 * (self.take(1)[0] + 1))
+        colours = len(palette) // 3
+        row = 3 * w if what != 1 else (w + 7) // 8 if colours == 2 else w
+        data = self.take(row * h) if row * h < 12 else self.z.setdefault(
+            (TIGHT, kind & 3), zlib.decompressobj()).decompress(self.take(length()))
+        assert len(data) == row * h
+        if what == 1 and colours == 2:
+            data = bytes(data[row * i + j // 8] >> (7 - j % 8) & 1 for i in range(h)
+                         for j in range(w))
+        if what == 1:
+            data = b"".join(palette[3 * i:3 * i + 3] for i in data)
+        if what == 2:
+            out = bytearray(len(data))
+            for i in range(h):
+                for j in range(3 * w):
+                    left = out[row * i + j - 3] if j > 2 else 0
+                    up = out[row * (i - 1) + j] if i else 0
+                    both = out[row * (i - 1) + j - 3] if i and j > 2 else 0
+                    guess = max(0, min(255, left + up - both))
+                    out[row * i + j] = (data[row * i + j] + guess) & 255
+            data = bytes(out)
+        self.put(x, y, w, h, flip(data))
+
     def update(self, incremental=True):
         """Ask for what changed and read it: rectangles (x, y, w, h, encoding)."""
         self.request(incremental)
@@ -173,6 +248,10 @@ class Rfb:
                 self.put(x, y, w, h, self.take(4 * w * h))
             elif enc == ZRLE:
                 self.zrle(x, y, w, h)
+            elif enc == TIGHT:
+                self.tight(x, y, w, h)
+            elif enc == QEMU_KEYS:
+                self.qemu_keys = True
             else:
                 raise AssertionError("encoding %d" % enc)
         return rects
@@ -190,6 +269,11 @@ class Rfb:
     def key(self, sym, down=None):
         for d in (1, 0) if down is None else (down,):
             self.send(struct.pack(">BBxxI", 4, d, sym))
+
+    def code(self, code, sym=0):
+        """A key by its place: QEMU's message."""
+        for d in (1, 0):
+            self.send(struct.pack(">BBHII", 255, 0, d, sym, code))
 
     def type(self, text):
         for c in text:

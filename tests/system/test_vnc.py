@@ -15,7 +15,7 @@ import time
 import modules
 import pytest
 from qmp import Error, Qmp, lodge, wait_for
-from rfb import EXT_SIZE, NEW_SIZE, RAW, XVP, ZRLE, Closed, Rfb
+from rfb import EXT_SIZE, NEW_SIZE, QEMU_KEYS, QUALITY, RAW, TIGHT, XVP, ZRLE, Closed, Rfb
 from vm import LODGE, TOP, kernel
 
 WAIT = 120
@@ -110,7 +110,7 @@ def wait_text(text, timeout=WAIT):
     lodge("wait", "m", "--text", text, "--timeout", str(timeout), timeout=timeout + 60)
 
 
-@pytest.mark.parametrize("encoding", [RAW, ZRLE])
+@pytest.mark.parametrize("encoding", [RAW, ZRLE, TIGHT])
 def test_viewer_when_it_looks_and_types_expect_the_screen_and_a_guest_that_obeys(encoding, tmp_path):
     with Machine(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
@@ -128,6 +128,50 @@ def test_viewer_when_it_looks_and_types_expect_the_screen_and_a_guest_that_obeys
             # Only what changed comes.
             for rects in until_same(r, tmp_path):
                 assert all(w * h < 720 * 400 for _, _, w, h, _ in rects)
+
+
+def test_viewer_when_it_likes_jpeg_expect_tight_with_jpeg(tmp_path):
+    with Machine(tmp_path, "-device", "bochs-display", "-S", vnc=OPEN, media=False) as m:
+        with Rfb(m.address, encodings=(TIGHT, QUALITY + 5, NEW_SIZE)) as r:
+            assert all(rect[4] == TIGHT for rect in r.update(False))
+        m.is_well_stopped = True
+
+
+def test_keys_when_the_viewer_says_which_they_are_expect_those(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address, encodings=(RAW, NEW_SIZE, QEMU_KEYS)) as r:
+            r.update(False)
+            if not r.qemu_keys:
+                r.update()
+            assert r.qemu_keys
+            r.code(0x2e, ord("j"))  # C, whatever it writes on the viewer's keyboard
+            wait_text("grub>")
+            for code in (0x15, 0x2c):
+                r.code(code)
+            wait_text("grub> yz", 30)
+
+
+def test_keys_when_the_layout_is_named_expect_the_keys_that_write_it_there(tmp_path):
+    with Machine(tmp_path, "-k", "de", vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address, encodings=(RAW, NEW_SIZE, QEMU_KEYS)) as r:
+            r.update(False)
+            r.type("c")
+            wait_text("grub>")
+            # The guest's keyboard is an American one: it shows which keys they were.
+            r.key(ord("y"))
+            r.key(ord("z"))
+            r.key(0xf6)  # o with two dots
+            r.code(0x10, ord("-"))  # what it writes counts
+            wait_text("grub> zy;/", 30)
+        lodge("key", "m", "ctrl-u")
+        lodge("type", "-k", "de", "m", "yzö-")
+        wait_text("grub> zy;/", 30)
+        r = lodge("type", "-k", "xx", "m", "a", ok=False)
+        assert r.returncode == 1 and "no such keyboard layout" in r.stderr
+        r = lodge("type", "m", "ö", ok=False)
+        assert r.returncode == 1 and "U+00F6" in r.stderr
 
 
 GRUB_CFG = """
@@ -274,7 +318,8 @@ def test_unix_socket_when_named_expect_it_for_this_user_alone_and_gone_at_the_en
     (("-vnc", "unix:relative"), "write a whole path"),
     (("-display", "web=0.0.0.0:6080"), "for this host"),
     (("-display", "web=127.0.0.1:0,novnc=/nonexistent"), "novnc"),
-    (("-display", "spice"), "there are none, vnc="),
+    (("-display", "spice"), "there are none, sdl, vnc="),
+    (("-vnc", ":7001", "-k", "klingon"), "no such keyboard layout"),
 ])
 def test_options_when_wrong_expect_sentences(args, text):
     r = lodge("run", "-S", "-m", "32M", *args, ok=False)

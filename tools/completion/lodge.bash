@@ -2,7 +2,7 @@
 # bash completion for lodge
 
 _lodge_run_options="-m -smp -cpu -accel -enable-kvm -machine -M -object -numa -rtc -name -kernel -initrd -append
--bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -display -vnc -vga -monitor
+-bios -L -boot -option-rom -no-fd-bootchk -uuid -smbios -fw_cfg -drive -hda -hdb -hdc -hdd -cdrom -fda -fdb -pflash -blockdev -snapshot -cidata -no-reboot -no-shutdown -nographic -serial -chardev -virtfs -share -fsdev -debugcon -device -usb -usbdevice -display -full-screen -vnc -k -vga -monitor
 -parallel -nic -netdev -net -nodefaults -d -D -sandbox -runas -pidfile -daemonize -S -restore -incoming -gdb -s -control -no-user-config -nodefconfig -help -qmp -qmp-pretty -mon -h"
 
 _lodge_words() {
@@ -72,7 +72,11 @@ _lodge_run_value() {
 		;;
 	-vnc | --vnc) _lodge_words ":0 unix: none" ;;
 	-vga | --vga) _lodge_words "std virtio none" ;;
-	-display | --display) _lodge_words "none vnc=:0 web=127.0.0.1:6080" ;;
+	-usbdevice | --usbdevice) _lodge_words "tablet mouse keyboard" ;;
+	-display | --display) _lodge_words "none sdl vnc=:0 web=127.0.0.1:6080" ;;
+	-k | --k)
+		_lodge_words "en-us en-gb de de-ch fr fr-be fr-ca fr-ch da es et fi hr hu is it ja lt lv nl no pl pt pt-br ru sl sv tr"
+		;;
 	-parallel | --parallel | -net | --net) _lodge_words "none" ;;
 	-m | --m) _lodge_words "128M 256M 512M 1G 2G 4G" ;;
 	-smp | --smp) _lodge_words "1 2 4 8" ;;

@@ -1,58 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * USB tablet: a pointer that says where it is, with five buttons and a wheel.
- * Source: USB 2.0 §9.4 (requests), §9.6 (descriptors); HID 1.11 §6.2 (reports), §7 (requests); HID Usage Tables 1.12
- * §4 (desktop), §12 (buttons). Tables: docs/devices/usb_tablet.md. Saved state: version 1.
- *
- * A report says how it is now; one is due when something changed since the last, or the idle rate says so never.
- * Threads: with the VM lock held.
+ * Source: HID 1.11 §6.2 (reports); HID Usage Tables 1.12 §4 (desktop), §12 (buttons). Tables:
+ * docs/devices/usb_tablet.md. Saved state: version 2. Threads: with the VM lock held.
  */
 #include "devices/usb/usb_tablet.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/bytes.h"
-#include "base/range.h"
 
 #define REPORT_BYTES 6u
 #define WHEEL_MAX 127
 
-/* bmRequestType << 8 | bRequest */
-#define GET_STATUS_DEVICE 0x8000u
-#define GET_STATUS_INTERFACE 0x8100u
-#define GET_STATUS_ENDPOINT 0x8200u
-#define CLEAR_FEATURE_DEVICE 0x0001u
-#define SET_FEATURE_DEVICE 0x0003u
-#define CLEAR_FEATURE_ENDPOINT 0x0201u
-#define SET_FEATURE_ENDPOINT 0x0203u
-#define SET_ADDRESS 0x0005u
-#define GET_DESCRIPTOR 0x8006u
-#define GET_DESCRIPTOR_INTERFACE 0x8106u
-#define GET_CONFIGURATION 0x8008u
-#define SET_CONFIGURATION 0x0009u
-#define GET_INTERFACE 0x810au
-#define SET_INTERFACE 0x010bu
-#define HID_GET_REPORT 0xa101u
-#define HID_GET_IDLE 0xa102u
-#define HID_SET_IDLE 0x210au
-
-#define DESC_DEVICE 1u
-#define DESC_CONFIG 2u
-#define DESC_STRING 3u
-#define DESC_QUALIFIER 6u
-#define DESC_HID 0x21u
-#define DESC_REPORT 0x22u
-
 struct usb_tablet {
-	struct usb_device usb;
-	struct input_sink sink;
+	struct usb_hid hid; /* first */
 	uint16_t x, y;
 	uint8_t buttons;
-	int8_t wheel;	 /* steps not told yet, away from the person counting */
-	uint8_t changed; /* a report is due */
-	uint8_t config, idle, halted, remote_wakeup;
+	int8_t wheel; /* steps not told yet, away from the person counting */
 };
 
 /* clang-format off */
@@ -82,32 +48,7 @@ static const uint8_t report_desc[] = {
 	0x81, 0x06,        /*   Input (Data, Variable, Relative) */
 	0xc0, 0xc0,
 };
-
-static const uint8_t device_desc[] = {
-	18, DESC_DEVICE, 0x00, 0x02, /* USB 2.0 */
-	0, 0, 0, 64,                 /* class by interface; packets of 64 */
-	0x27, 0x06, 0x01, 0x00,      /* 0627:0001, as QEMU's */
-	0x00, 0x00, 1, 2, 3, 1,      /* strings; one configuration */
-};
-
-static const uint8_t qualifier_desc[] = {10, DESC_QUALIFIER, 0x00, 0x02, 0, 0, 0, 64, 1, 0};
-
-#define HID_AT 18u
-static const uint8_t config_desc[] = {
-	9, DESC_CONFIG, 34, 0, 1, 1, 0, 0xa0, 50, /* one interface; remote wake-up; 100 mA */
-	9, 4, 0, 0, 1, 3, 0, 0, 0,                /* HID, no boot protocol */
-	9, DESC_HID, 0x11, 0x01, 0, 1, DESC_REPORT, sizeof(report_desc), 0,
-	7, 5, 0x81, 3, 8, 0, 4,                   /* endpoint 1 IN, interrupt, each ms */
-};
 /* clang-format on */
-_Static_assert(sizeof(config_desc) == 34, "length in the descriptor");
-
-static struct usb_tablet *of(struct usb_device *d)
-{
-	return (struct usb_tablet *)d;
-}
-
-/* ---- What people do ------------------------------------------------------------------------------ */
 
 static void tablet_event(void *opaque, const struct input_event *ev)
 {
@@ -128,204 +69,44 @@ static void tablet_event(void *opaque, const struct input_event *ev)
 	} else if (ev->down && ev->code == INPUT_WHEEL_DOWN && t->wheel > -WHEEL_MAX) {
 		t->wheel--;
 	}
-	t->changed = 1;
+	usb_hid_changed(&t->hid);
 }
 
-static void tablet_sync(void *opaque)
+static unsigned tablet_report(struct usb_hid *h, uint8_t out[USB_HID_REPORT_MAX])
 {
-	struct usb_tablet *t = opaque;
+	struct usb_tablet *t = container_of(h, struct usb_tablet, hid);
 
-	if (t->changed && t->config)
-		usb_ready(&t->usb);
-}
-
-static bool tablet_active(void *opaque)
-{
-	return ((const struct usb_tablet *)opaque)->config;
-}
-
-static bool tablet_idle(void *opaque)
-{
-	const struct usb_tablet *t = opaque;
-
-	return !t->changed || !t->config;
-}
-
-static unsigned report(struct usb_tablet *t, uint8_t out[REPORT_BYTES])
-{
 	out[0] = t->buttons;
 	st_le16(out + 1, t->x);
 	st_le16(out + 3, t->y);
 	out[5] = (uint8_t)t->wheel;
 	t->wheel = 0;
-	t->changed = 0;
 	return REPORT_BYTES;
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------ */
-
-static int give(const struct usb_setup *s, uint8_t *data, const void *from, size_t len)
-{
-	size_t n = min_u64(len, s->length);
-
-	memcpy(data, from, n);
-	return (int)n;
-}
-
-/* Descriptors of strings: UTF-16. */
-static int string(const struct usb_setup *s, uint8_t *data)
-{
-	static const char *const text[] = {NULL, "Lodge", "Lodge USB Tablet", "1"};
-	static const uint8_t languages[] = {4, DESC_STRING, 0x09, 0x04};
-	unsigned n = s->value & 0xff;
-	uint8_t out[64] = {0};
-	size_t len;
-
-	if (!n)
-		return give(s, data, languages, sizeof(languages));
-	if (n >= ARRAY_SIZE(text))
-		return USB_STALL;
-	len = strlen(text[n]);
-	out[0] = (uint8_t)(2 + 2 * len);
-	out[1] = DESC_STRING;
-	for (size_t i = 0; i < len; i++)
-		out[2 + 2 * i] = (uint8_t)text[n][i];
-	return give(s, data, out, out[0]);
-}
-
-static int descriptor(const struct usb_setup *s, uint8_t *data)
-{
-	switch (s->value >> 8) {
-	case DESC_DEVICE:
-		return give(s, data, device_desc, sizeof(device_desc));
-	case DESC_CONFIG:
-		return s->value & 0xff ? USB_STALL
-				       : give(s, data, config_desc, sizeof(config_desc));
-	case DESC_STRING:
-		return string(s, data);
-	case DESC_QUALIFIER:
-		return give(s, data, qualifier_desc, sizeof(qualifier_desc));
-	default:
-		return USB_STALL;
-	}
-}
-
-static int hid_descriptor(const struct usb_setup *s, uint8_t *data)
-{
-	if (s->value >> 8 == DESC_REPORT)
-		return give(s, data, report_desc, sizeof(report_desc));
-	if (s->value >> 8 == DESC_HID)
-		return give(s, data, config_desc + HID_AT, 9);
-	return USB_STALL;
-}
-
-static int feature(struct usb_tablet *t, const struct usb_setup *s, bool on)
-{
-	if (s->type == 0 && s->value == 1) /* DEVICE_REMOTE_WAKEUP */
-		t->remote_wakeup = on;
-	else if (s->type == 2 && s->value == 0 && s->index == 0x81) /* ENDPOINT_HALT */
-		t->halted = on;
-	else
-		return USB_STALL;
-	return 0;
-}
-
-static int set_config(struct usb_tablet *t, const struct usb_setup *s)
-{
-	if (s->value > 1)
-		return USB_STALL;
-	t->config = (uint8_t)s->value;
-	t->halted = 0;
-	return 0;
-}
-
-static int tablet_control(struct usb_device *d, const struct usb_setup *s, uint8_t *data)
-{
-	struct usb_tablet *t = of(d);
-	uint8_t now[REPORT_BYTES];
-	uint16_t status;
-
-	switch ((unsigned)s->type << 8 | s->request) {
-	case GET_STATUS_DEVICE:
-		status = (uint16_t)(t->remote_wakeup << 1);
-		return give(s, data, &status, 2);
-	case GET_STATUS_INTERFACE:
-		return give(s, data, "\0", 2);
-	case GET_STATUS_ENDPOINT:
-		status = s->index == 0x81 ? t->halted : 0;
-		return give(s, data, &status, 2);
-	case CLEAR_FEATURE_DEVICE:
-	case CLEAR_FEATURE_ENDPOINT:
-		return feature(t, s, false);
-	case SET_FEATURE_DEVICE:
-	case SET_FEATURE_ENDPOINT:
-		return feature(t, s, true);
-	case SET_ADDRESS: /* the controller's */
-		return 0;
-	case GET_DESCRIPTOR:
-		return descriptor(s, data);
-	case GET_DESCRIPTOR_INTERFACE:
-		return hid_descriptor(s, data);
-	case GET_CONFIGURATION:
-		return give(s, data, &t->config, 1);
-	case SET_CONFIGURATION:
-		return set_config(t, s);
-	case GET_INTERFACE:
-		return give(s, data, "", 1);
-	case SET_INTERFACE:
-		return s->value ? USB_STALL : 0;
-	case HID_GET_REPORT:
-		report(t, now);
-		return give(s, data, now, sizeof(now));
-	case HID_GET_IDLE:
-		return give(s, data, &t->idle, 1);
-	case HID_SET_IDLE:
-		t->idle = (uint8_t)(s->value >> 8);
-		return 0;
-	default:
-		return USB_STALL;
-	}
-}
-
-static int tablet_in(struct usb_device *d, unsigned ep, uint8_t *data, unsigned len)
-{
-	struct usb_tablet *t = of(d);
-
-	if (ep != 1 || !t->config || t->halted)
-		return USB_STALL;
-	if (!t->changed)
-		return USB_NAK;
-	if (len < REPORT_BYTES)
-		return USB_STALL;
-	return (int)report(t, data);
-}
-
-/* ---- Life --------------------------------------------------------------------------------------- */
-
-static void bus_reset(struct usb_device *d)
-{
-	struct usb_tablet *t = of(d);
-
-	t->config = t->idle = t->halted = t->remote_wakeup = 0;
-}
+static const struct usb_hid_kind tablet_kind = {
+	.product = "Lodge USB Tablet",
+	.report_desc = report_desc,
+	.report_desc_len = sizeof(report_desc),
+	.report = tablet_report,
+};
 
 static void tablet_reset(struct device *dev)
 {
-	struct usb_tablet *t = (struct usb_tablet *)dev;
+	struct usb_tablet *t = container_of(dev, struct usb_tablet, hid.usb.dev);
 
-	bus_reset(&t->usb);
-	t->changed = t->buttons = 0;
+	usb_hid_reset(&t->hid);
+	t->buttons = 0;
 	t->wheel = 0;
 }
 
 static int tablet_post_load(struct device *dev)
 {
-	const struct usb_tablet *t = (struct usb_tablet *)dev;
+	struct usb_tablet *t = container_of(dev, struct usb_tablet, hid.usb.dev);
 
-	return t->x > INPUT_ABS_MAX || t->y > INPUT_ABS_MAX || t->buttons > 31 || t->config > 1 ||
-			       t->halted > 1 || t->remote_wakeup > 1 || t->changed > 1
-		       ? -EINVAL
-		       : 0;
+	if (t->x > INPUT_ABS_MAX || t->y > INPUT_ABS_MAX || t->buttons > 31)
+		return -EINVAL;
+	return usb_hid_loaded(&t->hid);
 }
 
 static const struct state_field tablet_fields[] = {
@@ -333,60 +114,35 @@ static const struct state_field tablet_fields[] = {
 	STATE_FIELD(struct usb_tablet, y),
 	STATE_FIELD(struct usb_tablet, buttons),
 	STATE_FIELD(struct usb_tablet, wheel),
-	STATE_FIELD(struct usb_tablet, changed),
-	STATE_FIELD(struct usb_tablet, config),
-	STATE_FIELD(struct usb_tablet, idle),
-	STATE_FIELD(struct usb_tablet, halted),
-	STATE_FIELD(struct usb_tablet, remote_wakeup),
+	USB_HID_STATE_FIELDS(struct usb_tablet, hid),
 	STATE_END,
 };
 
 static const struct device_class tablet_class = {
 	.name = "usb-tablet",
-	.version = 1,
+	.version = 2,
 	.reset = tablet_reset,
 	.fields = tablet_fields,
 	.post_load = tablet_post_load,
 };
 
-static const struct usb_device_ops tablet_ops = {
-	.reset = bus_reset,
-	.control = tablet_control,
-	.in = tablet_in,
-};
-
-struct usb_tablet *usb_tablet_new(void)
+struct usb_hid *usb_tablet_new(struct io_loop *loop)
 {
 	struct usb_tablet *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->usb.dev.cls = &tablet_class;
-	t->usb.ops = &tablet_ops;
-	t->usb.speed = USB_HIGH;
-	t->sink = (struct input_sink){
-		.name = "USB Tablet",
-		.can = INPUT_CAN_ABS,
-		.opaque = t,
-		.event = tablet_event,
-		.sync = tablet_sync,
-		.active = tablet_active,
-		.idle = tablet_idle,
-	};
-	return t;
+	usb_hid_init(&t->hid, &tablet_class, &tablet_kind, loop);
+	t->hid.sink.name = "USB Tablet";
+	t->hid.sink.can = INPUT_CAN_ABS;
+	t->hid.sink.event = tablet_event;
+	return &t->hid;
 }
 
-void usb_tablet_free(struct usb_tablet *t)
+void usb_tablet_free(struct usb_hid *h)
 {
-	free(t);
-}
-
-struct usb_device *usb_tablet_device(struct usb_tablet *t)
-{
-	return &t->usb;
-}
-
-struct input_sink *usb_tablet_sink(struct usb_tablet *t)
-{
-	return &t->sink;
+	if (!h)
+		return;
+	usb_hid_end(h);
+	free(container_of(h, struct usb_tablet, hid));
 }

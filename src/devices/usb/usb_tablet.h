@@ -6,16 +6,10 @@
 #ifndef LODGE_DEVICES_USB_USB_TABLET_H
 #define LODGE_DEVICES_USB_USB_TABLET_H
 
-#include "devices/usb/usb.h"
-#include "input/input.h"
+#include "devices/usb/usb_hid.h"
 
-struct usb_tablet;
-
-/* NULL without memory. */
-struct usb_tablet *usb_tablet_new(void);
-void usb_tablet_free(struct usb_tablet *t);
-struct usb_device *usb_tablet_device(struct usb_tablet *t);
-/* Where people's pointer goes; lives as long as it. */
-struct input_sink *usb_tablet_sink(struct usb_tablet *t);
+/* NULL without memory. It begins with what is returned. */
+struct usb_hid *usb_tablet_new(struct io_loop *loop);
+void usb_tablet_free(struct usb_hid *h);
 
 #endif

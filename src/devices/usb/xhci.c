@@ -2,7 +2,7 @@
 /*
  * xHCI: registers, ports, life.
  * Source: xHCI 1.1 §5 (registers), §4.19 (ports), §7 (extended capabilities). Table: docs/devices/xhci.md.
- * Saved state: version 1. Threads: with the VM lock held.
+ * Saved state: version 2. Threads: with the VM lock held.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -55,6 +55,8 @@
 #define CRCR_CA 4u
 #define CRCR_CRR 8u
 
+static void kick(struct xhci *x);
+
 bool xhci_running(const struct xhci *x)
 {
 	return !(x->sts & USBSTS_HCH);
@@ -70,6 +72,18 @@ static struct usb_device *device_at(const struct xhci *x, unsigned port)
 static void set_link(struct xhci *x, unsigned port, unsigned state)
 {
 	x->portsc[port] = (x->portsc[port] & ~PORTSC_PLS) | state << 5;
+}
+
+struct usb_device *xhci_device_at(const struct xhci *x, unsigned port, uint32_t route)
+{
+	struct usb_device *d = NULL;
+
+	if (port >= 1 && port <= XHCI_USB2_PORTS && x->portsc[port - 1] & PORTSC_PED &&
+	    !(x->portsc[port - 1] & PORTSC_PLS))
+		d = x->at[port - 1];
+	for (; d && route; route >>= 4)
+		d = d->ops->child ? d->ops->child(d, route & 15) : NULL;
+	return d;
 }
 
 /* Something happened at a port: the guest hears once until it has taken that back. */
@@ -115,6 +129,7 @@ static void port_link(struct xhci *x, unsigned port, unsigned state)
 	if (state == PLS_U0 && (now == PLS_U3 || now == PLS_RESUME)) {
 		set_link(x, port, PLS_U0);
 		port_changed(x, port, PORTSC_PLC);
+		kick(x); /* what waited for that */
 	} else if (state == PLS_U3 || (state == PLS_RESUME && now == PLS_U3)) {
 		set_link(x, port, state);
 	}
@@ -413,26 +428,42 @@ static const struct bus_ops bar_ops = {bar_read, bar_write, 1, 4};
 
 /* ---- Devices ------------------------------------------------------------------------------------ */
 
-/* A device has data: its controller's IN endpoints look. */
-static void on_ready(void *opaque)
+/* A device has data: it wakes its port if that sleeps and it may, and IN endpoints look. */
+static void on_ready(void *opaque, struct usb_device *d)
 {
 	struct xhci *x = opaque;
 
+	for (unsigned port = 0; port < XHCI_USB2_PORTS; port++) {
+		if (x->at[port] == d && d->remote_wakeup &&
+		    (x->portsc[port] & PORTSC_PLS) == PLS_U3 << 5) {
+			set_link(x, port, PLS_RESUME);
+			port_changed(x, port, PORTSC_PLC);
+		}
+	}
 	for (unsigned slot = 1; slot <= XHCI_SLOTS; slot++) {
 		for (unsigned dci = 3; x->slot[slot - 1].on && dci <= XHCI_EPS; dci += 2)
 			xhci_transfer(x, slot, dci);
 	}
 }
 
-int xhci_plug(struct xhci *x, struct usb_device *d)
+int xhci_plug(struct xhci *x, struct usb_device *d, unsigned port)
 {
-	if (x->n_at == XHCI_USB2_PORTS)
+	if (port > XHCI_USB2_PORTS)
+		return -EINVAL;
+	if (port && x->at[port - 1])
+		return -EBUSY;
+	for (unsigned i = 1; !port && i <= XHCI_USB2_PORTS; i++) {
+		if (!x->at[i - 1])
+			port = i;
+	}
+	if (!port)
 		return -ENOSPC;
+	d->speed = USB_HIGH;
 	d->ready = on_ready;
 	d->opaque = x;
-	x->at[x->n_at] = d;
-	port_power(x, x->n_at);
-	return (int)++x->n_at;
+	x->at[port - 1] = d;
+	port_power(x, port - 1);
+	return (int)port;
 }
 
 /* ---- Reset and saved state ----------------------------------------------------------------------- */
@@ -461,7 +492,8 @@ static int xhci_post_load(struct device *dev)
 	for (unsigned i = 0; i < XHCI_SLOTS; i++) {
 		const struct xhci_slot *s = &x->slot[i];
 
-		if (s->on > 1 || s->state > SLOT_CONFIGURED || s->port > XHCI_USB2_PORTS)
+		if (s->on > 1 || s->state > SLOT_CONFIGURED || s->port > XHCI_USB2_PORTS ||
+		    s->route > 0xfffff)
 			return -EINVAL;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(x->ep); i++) {
@@ -508,12 +540,19 @@ static const struct state_field xhci_fields[] = {
 	STATE_EACH(struct xhci, ep, data_len),
 	STATE_EACH(struct xhci, ep, data_at),
 	STATE_BUFFER(struct xhci, data),
+	{.name = "slot.route",
+	 .offset = offsetof(struct xhci, slot[0].route),
+	 .elem_size = sizeof(uint32_t),
+	 .kind = STATE_UINT,
+	 .count = XHCI_SLOTS,
+	 .stride = sizeof(struct xhci_slot),
+	 .since = 2},
 	STATE_END,
 };
 
 static const struct device_class xhci_class = {
 	.name = "qemu-xhci",
-	.version = 1,
+	.version = 2,
 	.reset = xhci_reset,
 	.fields = xhci_fields,
 	.post_load = xhci_post_load,

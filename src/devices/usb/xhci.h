@@ -18,7 +18,10 @@ struct xhci;
 struct xhci *xhci_new(struct pci_bus *pb, uint8_t devfn, struct mem *mem, struct lodge_err *err);
 void xhci_free(struct xhci *x); /* NULL is allowed */
 struct device *xhci_device(struct xhci *x);
-/* Plug a device in, borrowed until the controller goes: its port, from 1 on, or -ENOSPC. Before the guest runs. */
-int xhci_plug(struct xhci *x, struct usb_device *d) MUST_CHECK;
+/*
+ * Plug a device into `port`, from 1 on, or 0 for the first free one; borrowed until the controller goes. The port, -EBUSY,
+ * -EINVAL (there is no such port) or -ENOSPC. Before the guest runs.
+ */
+int xhci_plug(struct xhci *x, struct usb_device *d, unsigned port) MUST_CHECK;
 
 #endif

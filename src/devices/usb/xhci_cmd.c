@@ -130,10 +130,11 @@ static unsigned disable_slot(struct xhci *x, unsigned slot)
 	return CC_SUCCESS;
 }
 
-static bool is_taken(const struct xhci *x, unsigned slot, unsigned port)
+static bool is_taken(const struct xhci *x, unsigned slot, unsigned port, uint32_t route)
 {
 	for (unsigned i = 1; i <= XHCI_SLOTS; i++) {
-		if (i != slot && x->slot[i - 1].on && x->slot[i - 1].port == port)
+		if (i != slot && x->slot[i - 1].on && x->slot[i - 1].port == port &&
+		    x->slot[i - 1].route == route)
 			return true;
 	}
 	return false;
@@ -143,6 +144,7 @@ static unsigned address(struct xhci *x, unsigned slot, const struct xhci_trb *t)
 {
 	uint64_t in = t->param & ~(uint64_t)15;
 	uint32_t control[8], ctx[8], ep0[8];
+	uint32_t route;
 	unsigned port;
 
 	if (!read_ctx(x, in, 0, control) || !read_ctx(x, in, 1, ctx) || !read_ctx(x, in, 2, ep0))
@@ -150,11 +152,11 @@ static unsigned address(struct xhci *x, unsigned slot, const struct xhci_trb *t)
 	if ((control[1] & 3) != 3 || control[0])
 		return CC_PARAMETER;
 	port = ctx[1] >> 16 & 0xff;
-	/* No hubs: a route is none of ours. */
-	if (ctx[0] & 0xfffff || !port || port > XHCI_USB2_PORTS || !x->at[port - 1] ||
-	    is_taken(x, slot, port))
+	route = ctx[0] & 0xfffff;
+	if (!xhci_device_at(x, port, route) || is_taken(x, slot, port, route))
 		return CC_PARAMETER;
 	x->slot[slot - 1].port = (uint8_t)port;
+	x->slot[slot - 1].route = route;
 	/* BSR: the device does not hear of its address yet. */
 	x->slot[slot - 1].state = t->control >> 9 & 1 ? SLOT_DEFAULT : SLOT_ADDRESSED;
 	ctx[3] = 0;

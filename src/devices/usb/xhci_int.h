@@ -63,6 +63,7 @@ enum {
 enum {
 	CC_SUCCESS = 1,
 	CC_DATA_BUFFER = 2,
+	CC_BABBLE = 3,
 	CC_TRB = 5,
 	CC_STALL = 6,
 	CC_NO_SLOTS = 9,
@@ -88,6 +89,7 @@ struct xhci_ep {
 
 struct xhci_slot {
 	uint8_t on, state, port; /* port: of the root hub, from 1 on; 0: none */
+	uint32_t route;		 /* ports of the hubs behind that, four bits each */
 };
 
 struct xhci {
@@ -95,7 +97,6 @@ struct xhci {
 	struct msix msix;
 	struct mem *mem;
 	struct usb_device *at[XHCI_USB2_PORTS];
-	unsigned n_at;
 	/* registers */
 	uint32_t cmd, sts, dnctrl, config;
 	uint64_t dcbaap;
@@ -119,6 +120,8 @@ static inline struct xhci_ep *xhci_ep(struct xhci *x, unsigned slot, unsigned dc
 }
 
 bool xhci_running(const struct xhci *x);
+/* The device at that port of the root hub, from 1 on, and behind it; NULL: there is none, or no packet reaches it. */
+struct usb_device *xhci_device_at(const struct xhci *x, unsigned port, uint32_t route);
 
 /* ---- xhci_ring.c -------------------------------------------------------------------------------- */
 

@@ -14,9 +14,7 @@
 
 struct usb_device *xhci_slot_device(struct xhci *x, unsigned slot)
 {
-	unsigned port = x->slot[slot - 1].port;
-
-	return port >= 1 && port <= XHCI_USB2_PORTS ? x->at[port - 1] : NULL;
+	return xhci_device_at(x, x->slot[slot - 1].port, x->slot[slot - 1].route);
 }
 
 /* `left`: bytes of the TRB that were not moved; `ed`: the event is of event data, whose length it is. */
@@ -264,7 +262,7 @@ static void interrupt_in(struct xhci *x, unsigned slot, unsigned dci)
 		if (len == USB_NAK)
 			return;
 		if (len < 0) {
-			halt(x, slot, dci, &td[0], CC_STALL);
+			halt(x, slot, dci, &td[0], len == USB_BABBLE ? CC_BABBLE : CC_STALL);
 			return;
 		}
 		ep->dequeue = dequeue;
@@ -281,7 +279,8 @@ void xhci_transfer(struct xhci *x, unsigned slot, unsigned dci)
 {
 	struct xhci_ep *ep = xhci_ep(x, slot, dci);
 
-	if (!xhci_running(x) || !x->slot[slot - 1].on || ep->state != EP_RUNNING)
+	if (!xhci_running(x) || !x->slot[slot - 1].on || ep->state != EP_RUNNING ||
+	    !xhci_slot_device(x, slot))
 		return;
 	if (ep->type == EP_TYPE_CONTROL)
 		control(x, slot);

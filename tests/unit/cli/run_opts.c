@@ -179,7 +179,7 @@ static void accel_when_named_expect_engine_or_refusal(void **state)
 	expect_refusal("-kernel k -accel soft,thread=single", "single");
 	expect_refusal("-kernel k -machine q35", "q35");
 	expect_refusal("-kernel k -machine virt", "virt");
-	expect_refusal("-kernel k -machine pc,usb=on", "usb=on");
+	expect_refusal("-kernel k -machine pc,usb=perhaps", "usb=perhaps");
 }
 
 static void accel_properties_when_given_expect_them_set(void **state)
@@ -515,7 +515,7 @@ static void json_when_given_expect_the_same_keys(void **state)
 static void unfinished_options_when_given_expect_refusal_with_their_name(void **state)
 {
 	static const char *const names[] = {
-		"-mtdblock", "-preconfig", "-sandbox", "-usb",	  "-sdl",    "-acpitable",
+		"-mtdblock", "-preconfig", "-sandbox", "-spice",	  "-sdl",    "-acpitable",
 		"-dtb",	     "-loadvm",	   "-trace",   "-global", "-icount", "-no-acpi",
 	};
 	char line[64];
@@ -564,6 +564,37 @@ static void vga_when_std_expect_first_device(void **state)
 	run_opts_free(&o);
 }
 
+static void usb_when_asked_for_expect_its_controller_first(void **state)
+{
+	struct run_opts o;
+
+	expect_ok(&o, "-kernel k -device virtio-rng-pci -usbdevice tablet -usb -device usb-kbd");
+	assert_int_equal(o.vm.devices.n, 4);
+	assert_string_equal(props_get(o.vm.devices.p[0], "driver"), "piix3-usb-uhci");
+	assert_string_equal(props_get(o.vm.devices.p[0], "addr"), "1.2");
+	assert_string_equal(props_get(o.vm.devices.p[2], "driver"), "usb-tablet");
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -machine pc,usb=on");
+	assert_int_equal(o.vm.devices.n, 1);
+	run_opts_free(&o);
+	expect_refusal("-kernel k -usbdevice disk", "-usbdevice disk");
+	/* A screen that is looked at brings a tablet; and keeps the one there is. */
+	expect_ok(&o, "-kernel k -vnc :0");
+	assert_int_equal(o.vm.devices.n, 3);
+	assert_string_equal(props_get(o.vm.devices.p[0], "driver"), "VGA");
+	assert_string_equal(props_get(o.vm.devices.p[1], "driver"), "qemu-xhci");
+	assert_string_equal(props_get(o.vm.devices.p[2], "driver"), "usb-tablet");
+	assert_string_equal(o.vm.said[o.vm.n_said - 1], "usb-tablet");
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -vnc :0 -usb");
+	assert_int_equal(o.vm.devices.n, 3);
+	assert_string_equal(props_get(o.vm.devices.p[0], "driver"), "piix3-usb-uhci");
+	run_opts_free(&o);
+	expect_ok(&o, "-kernel k -vnc :0 -device virtio-tablet-pci");
+	assert_int_equal(o.vm.devices.n, 2);
+	run_opts_free(&o);
+}
+
 static void trace_items_when_unknown_expect_refusal(void **state)
 {
 	struct run_opts o;
@@ -583,10 +614,10 @@ static void every_option_when_argument_is_odd_expect_no_crash(void **state)
 	static const char *const odd[] = {",",	   "=",	   ",,", "a=,b=", "=x",
 					  "none,", "%s%n", "no", "nono",  "help,help"};
 	const struct run_opt *groups[] = {run_opts_machine, run_opts_boot, run_opts_console,
-					  run_opts_process};
+					  run_opts_display, run_opts_process};
 	char line[128];
 
-	for (unsigned g = 0; g < 4; g++) {
+	for (unsigned g = 0; g < 5; g++) {
 		for (const struct run_opt *opt = groups[g]; opt->name; opt++) {
 			if (!strcmp(opt->name, "D"))
 				continue; /* creates files */
@@ -628,6 +659,7 @@ int main(void)
 		cmocka_unit_test(unfinished_options_when_given_expect_refusal_with_their_name),
 		cmocka_unit_test(none_options_when_something_else_expect_refusal),
 		cmocka_unit_test(vga_when_std_expect_first_device),
+		cmocka_unit_test(usb_when_asked_for_expect_its_controller_first),
 		cmocka_unit_test(trace_items_when_unknown_expect_refusal),
 		cmocka_unit_test(every_option_when_argument_is_odd_expect_no_crash),
 	};

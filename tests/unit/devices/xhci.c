@@ -148,9 +148,9 @@ static void reports_when_the_pointer_moves_expect_them_in_buffers(void **state)
 
 	xd_start(&d);
 	assert_int_equal(xd_address(&d), CC_SUCCESS);
-	assert_false(usb_tablet_sink(d.t)->active(d.t));
+	assert_false(d.t->sink.active(d.t));
 	assert_int_equal(xd_configure(&d), CC_SUCCESS);
-	assert_true(usb_tablet_sink(d.t)->active(d.t));
+	assert_true(d.t->sink.active(d.t));
 	/* Nothing to say yet. */
 	xd_queue(&d, 8);
 	assert_false(xd_event(&d, &t));
@@ -161,10 +161,10 @@ static void reports_when_the_pointer_moves_expect_them_in_buffers(void **state)
 	assert_int_equal(t.status, CC_SHORT << 24 | 2);
 	peek(r, 6);
 	assert_memory_equal(r, "\2\x34\x12\xff\x7f\0", 6);
-	assert_true(usb_tablet_sink(d.t)->idle(d.t));
+	assert_true(d.t->sink.idle(d.t));
 	/* Without a buffer it waits. */
 	xd_point(&d, 1, 2, INPUT_WHEEL_DOWN, true);
-	assert_false(usb_tablet_sink(d.t)->idle(d.t));
+	assert_false(d.t->sink.idle(d.t));
 	assert_false(xd_event(&d, &t));
 	xd_queue(&d, 6);
 	assert_true(xd_event(&d, &t));
@@ -213,12 +213,12 @@ static void state_when_saved_and_loaded_expect_it_goes_on(void **state)
 	assert_int_equal(xd_configure(&d), CC_SUCCESS);
 	xd_queue(&d, 8);
 	n = device_save(xhci_device(d.x), buf, sizeof(buf));
-	m = device_save(&usb_tablet_device(d.t)->dev, buf + n, sizeof(buf) - n);
+	m = device_save(&d.t->usb.dev, buf + n, sizeof(buf) - n);
 	assert_true(n > 0 && m > 0);
 	xhci_device(d.x)->cls->reset(xhci_device(d.x));
-	usb_tablet_device(d.t)->dev.cls->reset(&usb_tablet_device(d.t)->dev);
+	d.t->usb.dev.cls->reset(&d.t->usb.dev);
 	assert_int_equal(device_load(xhci_device(d.x), buf, n, NULL), 0);
-	assert_int_equal(device_load(&usb_tablet_device(d.t)->dev, buf + n, m, NULL), 0);
+	assert_int_equal(device_load(&d.t->usb.dev, buf + n, m, NULL), 0);
 	xd_point(&d, 9, 9, INPUT_LEFT, true);
 	assert_true(xd_event(&d, &t));
 	assert_int_equal(TRB_TYPE(&t), EVENT_TRANSFER);

@@ -308,9 +308,32 @@ static void characters_when_ascii_expect_each_a_key(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void events_when_a_delay_follows_expect_the_device_told_before_it(void **state)
+{
+	const struct input_event ev[3] = {{.kind = INPUT_KEY, .code = INPUT_KEY_a, .down = true},
+					  {.kind = INPUT_DELAY, .value = 20},
+					  {.kind = INPUT_KEY, .code = INPUT_KEY_a}};
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(input_send(in, &ev[i]), 0);
+	input_sync(in);
+	assert_int_equal(kbd.n, 1);
+	assert_int_equal(kbd.syncs, 1);
+	wait_ms(40);
+	assert_int_equal(kbd.n, 2);
+	assert_int_equal(kbd.syncs, 2);
+	/* Likewise what comes before an event that waits for the guest. */
+	assert_int_equal(input_send(in, &ev[0]), 0);
+	kbd.busy = true;
+	assert_int_equal(input_send(in, &ev[2]), 0);
+	assert_int_equal(kbd.n, 3);
+	assert_int_equal(kbd.syncs, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(events_when_a_delay_follows_expect_the_device_told_before_it),
 		T(key_when_device_is_idle_expect_it_at_once),
 		T(key_when_guest_has_not_read_expect_it_waits_and_is_not_lost),
 		T(key_when_guest_never_reads_expect_it_given_after_half_a_second),

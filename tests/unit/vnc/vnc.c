@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Viewers: shared pictures, what they say, browsers' requests, addresses. Run: make t T=vnc/vnc */
+/* Viewers and the window: shared pictures, what they say, scaling, requests, addresses. Run: make t T=vnc/vnc */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "input/layout.h"
 #include "vnc/addr.h"
 #include "vnc/frame.h"
+#include "vnc/scale.h"
 #include "vnc/told.h"
+#include "vnc/vencrypt.h"
 
 /* ---- Pictures ----------------------------------------------------------------------------------- */
 
@@ -117,7 +122,7 @@ static void memory_when_its_size_is_absurd_expect_another(void **state)
 /* ---- What viewers say --------------------------------------------------------------------------- */
 
 static struct input_event got[512];
-static unsigned n_got, powers, resets;
+static unsigned n_got, powers, resets, quits;
 static struct vnc_told told;
 
 static void input(void *opaque, const struct input_event *ev, unsigned n)
@@ -136,6 +141,11 @@ static void reset(void *opaque)
 	resets++;
 }
 
+static void quit(void *opaque)
+{
+	quits++;
+}
+
 static uint32_t wished[2];
 
 static void resize(void *opaque, uint32_t width, uint32_t height)
@@ -144,13 +154,22 @@ static void resize(void *opaque, uint32_t width, uint32_t height)
 	wished[1] = height;
 }
 
-static const struct vnc_screen screen = {
-	.input = input, .power_button = power, .reset = reset, .resize = resize};
+static struct vnc_screen screen = {.input = input,
+				   .power_button = power,
+				   .reset = reset,
+				   .resize = resize,
+				   .quit = quit};
 
 static bool say(struct vnc_msg m)
 {
 	n_got = 0;
-	return vnc_told_message(&told, &m, sizeof(m), &screen);
+	return vnc_told_message(&told, &m, sizeof(m), false, &screen);
+}
+
+static bool window_says(struct vnc_msg m)
+{
+	n_got = 0;
+	return vnc_told_message(&told, &m, sizeof(m), true, &screen);
 }
 
 static int clear(void **state)
@@ -158,7 +177,7 @@ static int clear(void **state)
 	memset(&told, 0, sizeof(told));
 	told.width = 801;
 	told.height = 601;
-	powers = resets = 0;
+	powers = resets = quits = 0;
 	return 0;
 }
 
@@ -192,7 +211,7 @@ static void pointer_when_it_moves_and_clicks_expect_positions_and_buttons(void *
 	assert_int_equal(got[1].value, INPUT_ABS_MAX);
 	assert_int_equal(got[4].code, INPUT_WHEEL_UP);
 	n_got = 0;
-	vnc_told_gone(&told, &screen);
+	vnc_told_gone(&told, false, &screen);
 	assert_int_equal(n_got, 1);
 }
 
@@ -200,7 +219,7 @@ static void message_when_it_is_none_expect_it_left_out(void **state)
 {
 	struct vnc_msg m = {.kind = VNC_GONE};
 
-	assert_false(vnc_told_message(&told, &m, sizeof(m) - 1, &screen));
+	assert_false(vnc_told_message(&told, &m, sizeof(m) - 1, false, &screen));
 	assert_false(say((struct vnc_msg){.kind = 99}));
 	assert_false(say((struct vnc_msg){.kind = VNC_KEY, .slot = VNC_VIEWERS_MAX, .value = 'a'}));
 	assert_true(say((struct vnc_msg){.kind = VNC_KEY, .value = 0xdeadbeef, .down = 1}));
@@ -212,6 +231,283 @@ static void message_when_it_is_none_expect_it_left_out(void **state)
 	say((struct vnc_msg){.kind = VNC_POWER, .value = 77});
 	assert_int_equal(powers, 1);
 	assert_int_equal(resets, 1);
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* `n` descriptors with a message; what is taken of them. */
+static int hand_over(int pair[2], uint8_t kind, size_t len, const int *fds, size_t n)
+{
+	struct vnc_msg m = {.kind = kind};
+	struct iovec iov = {.iov_base = &m, .iov_len = len};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(8 * sizeof(int))];
+	} control = {0};
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	int fd = 99;
+
+	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
+					.cmsg_level = SOL_SOCKET,
+					.cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
+	assert_int_equal(sendmsg(pair[0], &h, 0), len);
+	assert_int_equal(vnc_told_receive(pair[1], &m, &fd), len);
+	return fd;
+}
+
+static void descriptor_when_it_is_no_line_expect_it_closed(void **state)
+{
+	int pair[2], stream[2], packet[2], file = open("/dev/null", O_RDWR), fd, many[8];
+	struct vnc_msg m;
+	unsigned before;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packet), 0);
+	for (unsigned i = 0; i < 8; i++)
+		many[i] = stream[0];
+	before = open_descriptors();
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m), &file, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m), packet, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_KEY, sizeof(m), stream, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_CONSOLE, sizeof(m) - 1, stream, 1), -1);
+	assert_int_equal(hand_over(pair, VNC_KEY, sizeof(m), many, 8), -1);
+	assert_int_equal(open_descriptors(), before);
+	/* One of many is taken, the others are closed. */
+	for (unsigned n = 1; n <= 8; n++) {
+		fd = hand_over(pair, VNC_CONSOLE, sizeof(m), many, n);
+		assert_true(fd >= 0);
+		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		assert_int_equal(open_descriptors(), before + 1);
+		close(fd);
+	}
+	assert_int_equal(vnc_told_receive(pair[1], &m, &fd), -1);
+	assert_int_equal(fd, -1);
+	for (unsigned i = 0; i < 2; i++) {
+		close(pair[i]);
+		close(stream[i]);
+		close(packet[i]);
+	}
+	close(file);
+}
+
+static void window_when_it_moves_and_types_expect_movements_and_keys(void **state)
+{
+	assert_true(window_says((struct vnc_msg){.kind = VNC_MOVE, .value = 1, .x = -3, .y = 1 << 30}));
+	assert_int_equal(n_got, 3);
+	assert_int_equal(got[0].kind, INPUT_REL);
+	assert_int_equal(got[0].value, -3);
+	assert_int_equal(got[1].value, DISPLAY_SIZE_MAX);
+	assert_int_equal(got[2].code, INPUT_LEFT);
+	window_says((struct vnc_msg){.kind = VNC_MOVE});
+	assert_int_equal(n_got, 1); /* the button alone */
+	window_says((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_less, .down = 1});
+	assert_int_equal(got[0].code, INPUT_KEY_less);
+	assert_true(window_says((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEYS, .down = 1}));
+	assert_int_equal(n_got, 0);
+	/* A viewer holds it as well. */
+	say((struct vnc_msg){.kind = VNC_CODE, .slot = 3, .value = INPUT_KEY_less, .down = 1});
+	window_says((struct vnc_msg){.kind = VNC_GONE});
+	assert_int_equal(n_got, 0);
+	say((struct vnc_msg){.kind = VNC_GONE, .slot = 3});
+	assert_int_equal(n_got, 1);
+	/* Whatever slot it names, it has its own. */
+	window_says((struct vnc_msg){.kind = VNC_CODE, .slot = 255, .value = INPUT_KEY_a, .down = 1});
+	assert_int_equal(n_got, 1);
+	n_got = 0;
+	vnc_told_gone(&told, true, &screen);
+	assert_int_equal(n_got, 1);
+	assert_false(got[0].down);
+}
+
+static void window_when_it_closes_expect_the_end_and_viewers_cannot(void **state)
+{
+	assert_false(say((struct vnc_msg){.kind = VNC_QUIT}));
+	assert_false(say((struct vnc_msg){.kind = VNC_MOVE, .x = 1}));
+	assert_false(say((struct vnc_msg){.kind = VNC_LOOK, .value = 1}));
+	assert_false(vnc_told_looked_at(&told));
+	assert_int_equal(n_got + quits, 0);
+	assert_true(window_says((struct vnc_msg){.kind = VNC_LOOK, .value = 1}));
+	assert_true(vnc_told_looked_at(&told));
+	window_says((struct vnc_msg){.kind = VNC_LOOK, .value = 0});
+	assert_false(vnc_told_looked_at(&told));
+	assert_false(window_says((struct vnc_msg){.kind = VNC_LOOKERS, .value = 1}));
+	assert_true(window_says((struct vnc_msg){.kind = VNC_QUIT}));
+	assert_int_equal(quits, 1);
+	assert_in_range(vnc_confine_window_count(), 10, 50);
+}
+
+static void key_when_the_layout_is_german_expect_its_keys(void **state)
+{
+	struct lodge_err err = {""};
+	struct input_layout *de = input_layout_new("de", &err);
+
+	if (!de)
+		print_message("%s\n", err.msg);
+	assert_non_null(de);
+	screen.layout = de;
+	say((struct vnc_msg){.kind = VNC_KEY, .value = 'y', .down = 1});
+	assert_int_equal(got[0].code, INPUT_KEY_z);
+	/* What a viewer says of its keys counts less; but where it says no more than that, it does. */
+	say((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_1, .x = 'z', .down = 1});
+	assert_int_equal(got[0].code, INPUT_KEY_y);
+	say((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_1, .down = 1});
+	assert_int_equal(got[0].code, INPUT_KEY_1);
+	screen.layout = NULL;
+	say((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_1, .x = 'z', .down = 1});
+	assert_int_equal(got[0].code, INPUT_KEY_1);
+	say((struct vnc_msg){.kind = VNC_KEY, .value = 'y', .down = 1});
+	assert_int_equal(got[0].code, INPUT_KEY_y);
+	input_layout_free(de);
+}
+
+/* ---- Scaling ------------------------------------------------------------------------------------ */
+
+static void scale_when_the_window_has_another_shape_expect_it_in_the_middle(void **state)
+{
+	struct vnc_scale s;
+	int32_t x, y;
+
+	vnc_scale_fit(&s, 640, 480, 1920, 1080);
+	assert_int_equal(s.w, 1440);
+	assert_int_equal(s.h, 1080);
+	assert_int_equal(s.x, 240);
+	assert_int_equal(s.y, 0);
+	vnc_scale_point(&s, 240, 0, &x, &y);
+	assert_int_equal(x + y, 0);
+	vnc_scale_point(&s, 1679, 1079, &x, &y);
+	assert_int_equal(x, 639);
+	assert_int_equal(y, 479);
+	vnc_scale_point(&s, -5, 5000, &x, &y);
+	assert_int_equal(x, 0);
+	assert_int_equal(y, 479);
+	/* What nothing fits into still has a dot. */
+	vnc_scale_fit(&s, 8192, 1, 3, 1000);
+	assert_int_equal(s.h, 1);
+}
+
+/* Drawn whole and drawn in parts is the same, at any size; and nothing outside is touched. */
+static void scale_when_drawn_in_parts_expect_no_seams(void **state)
+{
+	enum { W = 67, H = 41, ROOM = 400 };
+	static uint32_t from[W * H], whole[ROOM * ROOM], parts[ROOM * ROOM];
+	static const struct {
+		uint32_t w, h;
+	} sizes[] = {{W, H}, {2 * W, 2 * H}, {150, 150}, {397, 101}, {40, 30}, {7, 399}, {1, 1}};
+
+	for (unsigned i = 0; i < W * H; i++)
+		from[i] = i * 2654435761u & 0xffffff;
+	for (size_t n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++) {
+		struct vnc_scale s;
+		uint32_t drawn = 0;
+
+		vnc_scale_fit(&s, W, H, sizes[n].w, sizes[n].h);
+		memset(whole, 0xee, sizeof(whole));
+		memset(parts, 0xee, sizeof(parts));
+		vnc_scale_draw(&s, from, whole, ROOM,
+			       vnc_scale_part(&s, (struct vnc_rect){0, 0, W, H}));
+		for (uint32_t y = 0; y < H; y += 5) {
+			for (uint32_t x = 0; x < W; x += 9) {
+				struct vnc_rect p = vnc_scale_part(
+					&s, (struct vnc_rect){x, y, x + 9 > W ? W : x + 9,
+							      y + 5 > H ? H : y + 5});
+
+				assert_true(p.x1 >= s.x && p.x2 <= s.x + s.w);
+				assert_true(p.y1 >= s.y && p.y2 <= s.y + s.h);
+				vnc_scale_draw(&s, from, parts, ROOM, p);
+			}
+		}
+		assert_memory_equal(whole, parts, sizeof(whole));
+		for (unsigned i = 0; i < ROOM * ROOM; i++)
+			drawn += whole[i] != 0xeeeeeeee;
+		assert_int_equal(drawn, s.w * s.h);
+	}
+}
+
+static void scale_when_a_dot_changes_expect_its_part_to_have_all_that_it_changes(void **state)
+{
+	enum { W = 20, H = 20, ROOM = 64 };
+	static uint32_t from[W * H], before[ROOM * ROOM], after[ROOM * ROOM];
+	struct vnc_scale s;
+
+	for (uint32_t size = 5; size < ROOM; size++) {
+		vnc_scale_fit(&s, W, H, size, size);
+		for (uint32_t d = 0; d < W; d++) {
+			struct vnc_rect p = vnc_scale_part(&s, (struct vnc_rect){d, d, d + 1, d + 1});
+			struct vnc_rect all = vnc_scale_part(&s, (struct vnc_rect){0, 0, W, H});
+
+			memset(from, 0, sizeof(from));
+			vnc_scale_draw(&s, from, before, ROOM, all);
+			from[d * W + d] = 0xffffff;
+			vnc_scale_draw(&s, from, after, ROOM, all);
+			vnc_scale_draw(&s, from, before, ROOM, p);
+			assert_memory_equal(before, after, sizeof(before));
+		}
+	}
+}
+
+/* ---- Before encryption -------------------------------------------------------------------------- */
+
+static void vencrypt_when_the_client_knows_it_expect_tls(void **state)
+{
+	struct vencrypt v;
+
+	vencrypt_begin(&v, VENCRYPT_X509_VNC);
+	assert_memory_equal(v.out, "RFB 003.008\n", 12);
+	assert_int_equal(vencrypt_wants(&v), 12);
+	vencrypt_take(&v, (const uint8_t *)"RFB 003.007\n");
+	assert_int_equal(v.minor, 7);
+	assert_int_equal(v.out_len, 2);
+	assert_memory_equal(v.out, "\1\23", 2);
+	vencrypt_take(&v, (const uint8_t *)"\23");
+	assert_memory_equal(v.out, "\0\2", 2);
+	vencrypt_take(&v, (const uint8_t *)"\0\2");
+	assert_int_equal(v.out_len, 6);
+	assert_memory_equal(v.out, "\0\1\0\0\1\5", 6);
+	vencrypt_take(&v, (const uint8_t *)"\0\0\1\5");
+	assert_int_equal(v.out_len, 1);
+	assert_int_equal(v.out[0], 1);
+	assert_int_equal(v.stage, VENCRYPT_READY);
+	assert_int_equal(vencrypt_wants(&v), 0);
+}
+
+static void vencrypt_when_the_client_wants_less_expect_the_end(void **state)
+{
+	static const struct {
+		const char *step[4];
+		uint8_t first; /* of the last answer */
+	} bad[] = {
+		{{"RFB 003.003\n"}, 0}, {{"GET / HTTP/1"}, 'R'}, {{"RFB 003.0x8\n"}, 'R'},
+		{{"RFB 003.008\n", "\1"}, 0}, {{"RFB 003.889\n", "\2"}, 0},
+		{{"RFB 003.008\n", "\23", "\0\1"}, 0xff},
+		{{"RFB 003.008\n", "\23", "\0\2", "\0\0\1\4"}, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct vencrypt v;
+		uint8_t last = 'R';
+
+		vencrypt_begin(&v, VENCRYPT_X509_VNC);
+		for (unsigned s = 0; s < 4 && bad[i].step[s]; s++) {
+			assert_true(vencrypt_wants(&v) > 0);
+			vencrypt_take(&v, (const uint8_t *)bad[i].step[s]);
+			if (v.out_len)
+				last = v.out[0];
+		}
+		assert_int_equal(v.stage, VENCRYPT_OVER);
+		assert_int_equal(last, bad[i].first);
+	}
 }
 
 /* ---- Requests ----------------------------------------------------------------------------------- */
@@ -392,7 +688,7 @@ static void size_when_wished_expect_it_within_bounds(void **state)
 	assert_false(say(m));
 	assert_int_equal(wished[0], 1024);
 	m.y = 8192;
-	assert_false(vnc_told_message(&told, &m, sizeof(m), &fixed));
+	assert_false(vnc_told_message(&told, &m, sizeof(m), false, &fixed));
 	assert_true(say(m));
 }
 
@@ -406,6 +702,16 @@ int main(void)
 		cmocka_unit_test_setup(
 			pointer_when_it_moves_and_clicks_expect_positions_and_buttons, clear),
 		cmocka_unit_test_setup(message_when_it_is_none_expect_it_left_out, clear),
+		cmocka_unit_test(descriptor_when_it_is_no_line_expect_it_closed),
+		cmocka_unit_test_setup(window_when_it_moves_and_types_expect_movements_and_keys, clear),
+		cmocka_unit_test_setup(window_when_it_closes_expect_the_end_and_viewers_cannot, clear),
+		cmocka_unit_test_setup(key_when_the_layout_is_german_expect_its_keys, clear),
+		cmocka_unit_test(scale_when_the_window_has_another_shape_expect_it_in_the_middle),
+		cmocka_unit_test(scale_when_drawn_in_parts_expect_no_seams),
+		cmocka_unit_test(
+			scale_when_a_dot_changes_expect_its_part_to_have_all_that_it_changes),
+		cmocka_unit_test(vencrypt_when_the_client_knows_it_expect_tls),
+		cmocka_unit_test(vencrypt_when_the_client_wants_less_expect_the_end),
 		cmocka_unit_test_setup(size_when_wished_expect_it_within_bounds, clear),
 		cmocka_unit_test(request_when_whole_expect_what_the_page_needs),
 		cmocka_unit_test(request_when_bad_or_half_expect_so),
