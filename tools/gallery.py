@@ -369,6 +369,7 @@ def main():
         with open(os.path.join(a.out, "README.md"), "w", encoding="utf-8") as f:
             f.write(readme())
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("gallery: ended"))  # and the machine with it
     for name in a.scene or SCENES:
         start = time.monotonic()
         play(name, a.out, os.path.join(a.out, "failed.png"))
