@@ -167,8 +167,8 @@ SCENES = {
     "memtest-efi": Scene(
         "memtest86+, started by OVMF", [MEMTEST_EFI],
         "lodge run -name m -display none -vga std -m 64M -bios OVMF.fd -kernel memtest86+x64.efi",
-        ["lodge wait m --text 'Status: Testing' --timeout 300", "lodge screenshot m memtest-efi.png"],
-        {"memtest-efi.png": [(0, 0, 220, 16), (0, 48, 80, 16), (0, 384, 640, 16)]}),
+        ["lodge wait m --picture parts/memtest.png --timeout 300", "lodge screenshot m memtest-efi.png"],
+        {"memtest-efi.png": [(0, 40, 224, 16), (480, 152, 120, 16), (0, 424, 640, 16)]}),
     "installer": Scene(
         "Debian's graphical installer, with a USB tablet (debian-installer-12-netboot-amd64)",
         [installer],
@@ -211,8 +211,7 @@ SCENES = {
          Browser("write into its box for text: echo Hello_World! 'a|b~'",
                  {"do": "text", "text": "echo Hello_World! 'a|b~'\n"}),
          "lodge wait m --regex '^Hello_World! a.b~$'",
-         Browser("its screen is the machine's; take the page's picture", {"do": "same"},
-                 {"do": "picture", "path": "browser.png"})],
+         Browser("take its picture", {"do": "picture", "path": "browser.png"})],
         {"browser.png": []}),
 }
 
@@ -369,6 +368,7 @@ def main():
         with open(os.path.join(a.out, "README.md"), "w", encoding="utf-8") as f:
             f.write(readme())
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("gallery: ended"))  # and the machine with it
     for name in a.scene or SCENES:
         start = time.monotonic()
         play(name, a.out, os.path.join(a.out, "failed.png"))
