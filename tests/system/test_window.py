@@ -51,7 +51,11 @@ class Machine:
             self.child = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=f, stderr=f,
                                           env=self.x.env)
         wait_for("m").close()
-        self.window = self.x.window("Lodge")
+        try:
+            self.window = self.x.window("Lodge")
+        except AssertionError:
+            self.child.kill()
+            raise AssertionError(self.said()) from None
         return self
 
     def __exit__(self, *_):
