@@ -557,7 +557,8 @@ static void vga_when_std_expect_first_device(void **state)
 	run_opts_free(&o);
 	/* A virtio-gpu is something to look at. */
 	expect_ok(&o, "-kernel k -vnc :0,password=off -device virtio-gpu-pci");
-	assert_int_equal(o.vm.devices.n, 1);
+	assert_int_equal(o.vm.devices.n, 3); /* with a tablet */
+	assert_string_equal(props_get(o.vm.devices.p[0], "driver"), "virtio-gpu-pci");
 	run_opts_free(&o);
 	expect_ok(&o, "-kernel k -vga std -vga none");
 	assert_int_equal(o.vm.devices.n, 0);

@@ -28,13 +28,14 @@ static struct {
 	uint64_t len;
 } window;
 
-static void show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at, uint64_t len)
+static bool show(void *opaque, enum vram_window n, gpa_t gpa, uint64_t at, uint64_t len)
 {
 	if (n != VRAM_WINDOW_BAR)
-		return;
+		return false;
 	moved++;
 	window.gpa = gpa;
 	window.len = len;
+	return len > 0;
 }
 
 /* A driver's machine with memory for the adapter behind its RAM. */
