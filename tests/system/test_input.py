@@ -177,7 +177,7 @@ def test_commands_when_wrong_expect_sentences(tmp_path):
                 (("wait", "m", "--regex", "("), "no extended regular expression"),
                 (("wait", "m", "--picture", "/nonexistent"), "cannot read '/nonexistent'"),
                 (("key", "m", "ctrl-nonsense"), "names a key that there is not"),
-                (("type", "m", "\u00e4"), "no key for the byte 0xc3"),
+                (("type", "m", "\u00e4"), "no key for the character U+00E4; -k LAYOUT"),
                 (("click", "m", "1", "x"), "write the machine and the place")):
             r = lodge(*args, ok=False, cwd=tmp_path)
             assert r.returncode == 1 and text in r.stderr, (args, r.stderr)
