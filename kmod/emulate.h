@@ -170,6 +170,8 @@ enum lodge_emu_todo {
 
 /* e->hints, by the caller. */
 #define LODGE_EMU_IO_CHECKED 1u /* the processor has checked IOPL and the I/O bitmap already */
+#define LODGE_EMU_VALID 2u	/* the processor has accepted the instruction (a nested page fault, an
+				 * intercept): what the decoder does not know is REFUSED, not #UD */
 
 #define LODGE_EMU_QUEUE 48   /* writes of one instruction: ENTER with 31 levels, PUSHA across pages */
 #define LODGE_EMU_ANSWERS 24 /* reads from devices of one instruction */
@@ -177,7 +179,7 @@ enum lodge_emu_todo {
 
 struct lodge_emu_write {
 	uint64_t gpa;
-	uint8_t len, done; /* done: bytes that devices have already */
+	uint8_t len, done; /* done: bytes that a device has already */
 	bool locked;	   /* replace `old` or start again */
 	uint8_t data[LODGE_EMU_CHUNK];
 };
@@ -213,20 +215,28 @@ struct lodge_emu {
 	struct x86_insn insn;
 
 	/* ---- The emulator's own. */
-	uint8_t state, mode, wcpl, stack_bytes;
-	bool is_rep_done;
+	uint8_t state, kind, mode, wcpl, wshadow;
+	uint8_t arg_reason;
+	bool arg_has_error;
+	uint16_t arg; /* vector, selector */
+	uint32_t arg_error;
+	uint64_t arg_rip;
+	bool rep_ended, has_out, ahead_used;
+	enum lodge_emu_todo wtodo;
+	uint64_t wtodo_arg;
 	uint64_t w[16], wrip, wflags; /* the working copy */
 	struct lodge_emu_seg seg[LODGE_EMU_SEGS];
 	uint8_t seg_known, seg_dirty; /* bits by segment */
 	uint8_t nwrites, nwritten, nanswers, nasked;
-	uint8_t set_table_mask, set_vec_len, set_vec_reg, set_mmx_on;
+	uint8_t table_dirty, vec_len, vec_reg;
+	bool mmx_dirty;
 	uint64_t table_base[2];
 	uint16_t table_limit[2];
 	uint64_t old[2]; /* of the one locked write */
-	uint8_t vec[LODGE_EMU_CHUNK];
+	uint64_t vec[4];
 	struct lodge_emu_write writes[LODGE_EMU_QUEUE];
 	struct lodge_emu_answered answers[LODGE_EMU_ANSWERS];
-	struct { /* INS ahead of memory, OUTS behind it */
+	struct { /* INS: what the port has given already */
 		uint16_t port, count, at;
 		uint8_t size;
 		uint8_t data[LODGE_EMU_IO_BYTES];
