@@ -158,7 +158,7 @@ static int set_result(struct lodge_emu *e, uint64_t old, uint64_t v)
 
 int emu_do_alu(struct lodge_emu *e)
 {
-	uint64_t d, s, v;
+	uint64_t d = 0, s = 0, v = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -173,7 +173,7 @@ int emu_do_alu(struct lodge_emu *e)
 
 int emu_do_unary(struct lodge_emu *e)
 {
-	uint64_t d;
+	uint64_t d = 0;
 	int r = emu_get(e, 0, &d);
 
 	return r ? r : set_result(e, d, emu_compute(e, e->insn.opd[0].size, d, 0));
@@ -181,7 +181,7 @@ int emu_do_unary(struct lodge_emu *e)
 
 int emu_do_shift(struct lodge_emu *e)
 {
-	uint64_t d, s;
+	uint64_t d = 0, s = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -192,7 +192,7 @@ int emu_do_shift(struct lodge_emu *e)
 int emu_do_shift_double(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t d, s, count, flags = e->wflags;
+	uint64_t d = 0, s = 0, count = 0, flags = e->wflags;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -212,7 +212,7 @@ int emu_do_mul(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	bool is_signed = e->insn.op == X86_OP_IMUL;
-	uint64_t s, a, d = 0, f = e->wflags & FLAGS_ARITH;
+	uint64_t s = 0, a = 0, d = 0, f = e->wflags & FLAGS_ARITH;
 	int r = emu_get(e, 0, &s);
 
 	if (r)
@@ -248,7 +248,7 @@ int emu_do_mul(struct lodge_emu *e)
 int emu_do_imul(struct lodge_emu *e)
 {
 	unsigned n = e->insn.nopds;
-	uint64_t d, s, flags = e->wflags;
+	uint64_t d = 0, s = 0, flags = e->wflags;
 	int r;
 
 	if (n == 3 && e->insn.opd[1].implicit)
@@ -297,7 +297,7 @@ static bool divide(unsigned size, bool is_signed, uint64_t *hi, uint64_t *lo, ui
 int emu_do_div(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t s, lo, hi;
+	uint64_t s = 0, lo = 0, hi = 0;
 	int r = emu_get(e, 0, &s);
 
 	if (r)
@@ -319,7 +319,7 @@ int emu_do_div(struct lodge_emu *e)
 int emu_do_bit(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size, op = e->insn.op;
-	uint64_t d = 0, bit, off = 0;
+	uint64_t d = 0, bit = 0, off = 0;
 	bool mem = e->insn.opd[0].kind == X86_OPD_MEM;
 	int r = emu_get(e, 1, &bit);
 
@@ -343,7 +343,7 @@ int emu_do_bit(struct lodge_emu *e)
 /* BSF, BSR: 0 leaves the destination alone, though 32 bits of it clear the upper half on some. */
 int emu_do_scan(struct lodge_emu *e)
 {
-	uint64_t d, s;
+	uint64_t d = 0, s = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -357,7 +357,7 @@ int emu_do_scan(struct lodge_emu *e)
 int emu_do_cmpxchg(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t d, s, a = e->w[R_RAX] & emu_mask(size);
+	uint64_t d = 0, s = 0, a = e->w[R_RAX] & emu_mask(size);
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -365,8 +365,9 @@ int emu_do_cmpxchg(struct lodge_emu *e)
 	if (r)
 		return r;
 	emu_compute(e, size, a, d);
-	/* The destination is written in either case. */
-	r = set_result(e, d, a == d ? s : d);
+	/* Memory is written in either case. */
+	if (a == d || e->insn.opd[0].kind == X86_OPD_MEM)
+		r = set_result(e, d, a == d ? s : d);
 	if (!r && a != d)
 		emu_set_gpr(e, R_RAX, d, size);
 	return r;
@@ -378,6 +379,7 @@ int emu_do_cmpxchg_pair(struct lodge_emu *e)
 	uint64_t mask = emu_mask(half), have[2] = {0, 0}, v[2];
 	uint8_t buf[16];
 	uint64_t lin = 0;
+	bool same;
 	int r;
 
 	if (half == 8) {
@@ -392,28 +394,29 @@ int emu_do_cmpxchg_pair(struct lodge_emu *e)
 		return r;
 	__builtin_memcpy(&have[0], buf, half);
 	__builtin_memcpy(&have[1], buf + half, half);
-	e->wflags &= ~(uint64_t)FLAG_ZF;
-	v[0] = have[0];
-	v[1] = have[1];
-	if (have[0] == (e->w[R_RAX] & mask) && have[1] == (e->w[R_RDX] & mask)) {
-		e->wflags |= FLAG_ZF;
-		v[0] = e->w[R_RBX];
-		v[1] = e->w[R_RCX];
-	} else {
-		emu_set_gpr(e, R_RAX, have[0], half);
-		emu_set_gpr(e, R_RDX, have[1], half);
-	}
+	same = have[0] == (e->w[R_RAX] & mask) && have[1] == (e->w[R_RDX] & mask);
+	v[0] = same ? e->w[R_RBX] : have[0];
+	v[1] = same ? e->w[R_RCX] : have[1];
 	__builtin_memcpy(buf, &v[0], half);
 	__builtin_memcpy(buf + half, &v[1], half);
 	r = emu_set_mem(e, 0, buf, 2 * half);
-	if (!r && (e->insn.flags & X86_IF_LOCK))
+	if (r)
+		return r;
+	if (e->insn.flags & X86_IF_LOCK)
 		lock_write(e, half == 8 ? have[0] : have[0] | have[1] << 32, have[1]);
-	return r;
+	e->wflags &= ~(uint64_t)FLAG_ZF;
+	if (same) {
+		e->wflags |= FLAG_ZF;
+		return 0;
+	}
+	emu_set_gpr(e, R_RAX, have[0], half);
+	emu_set_gpr(e, R_RDX, have[1], half);
+	return 0;
 }
 
 int emu_do_xadd(struct lodge_emu *e)
 {
-	uint64_t d, s, v;
+	uint64_t d = 0, s = 0, v = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -421,14 +424,18 @@ int emu_do_xadd(struct lodge_emu *e)
 	if (r)
 		return r;
 	v = emu_compute(e, e->insn.opd[0].size, d, s);
-	emu_set(e, 1, d); /* first: both may be the same register */
-	return set_result(e, d, v);
+	if (e->insn.opd[0].kind == X86_OPD_REG) {
+		emu_set(e, 1, d); /* first: both may be the same register */
+		return emu_set(e, 0, v);
+	}
+	r = set_result(e, d, v); /* first: the register may be part of the address */
+	return r ? r : emu_set(e, 1, d);
 }
 
 /* XCHG with memory is locked without a prefix. */
 int emu_do_xchg(struct lodge_emu *e)
 {
-	uint64_t d, s;
+	uint64_t d = 0, s = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)

@@ -23,7 +23,7 @@ int emu_do_jmp(struct lodge_emu *e)
 
 int emu_do_jmp_ind(struct lodge_emu *e)
 {
-	uint64_t to;
+	uint64_t to = 0;
 	int r = emu_get(e, 0, &to);
 
 	return r ? r : emu_jump(e, to, e->insn.opsize);
@@ -43,7 +43,7 @@ int emu_do_call(struct lodge_emu *e)
 
 int emu_do_ret(struct lodge_emu *e)
 {
-	uint64_t to;
+	uint64_t to = 0;
 	int r = emu_pop(e, &to, e->insn.opsize);
 
 	if (!r)

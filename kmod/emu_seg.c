@@ -9,7 +9,7 @@
 
 int emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
 {
-	uint64_t base;
+	uint64_t base = 0;
 	uint32_t limit;
 
 	if (sel & 4) {
@@ -144,7 +144,7 @@ static int load_seg(struct lodge_emu *e, unsigned seg, uint16_t sel)
 
 int emu_do_mov_seg(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	if (e->insn.op == X86_OP_MOV_FROM_SEG)
@@ -157,25 +157,15 @@ int emu_do_mov_seg(struct lodge_emu *e)
 	return r;
 }
 
+/* All of the slot is written, as AMD does; Intel leaves the upper half of 32 bits alone. */
 int emu_do_push_seg(struct lodge_emu *e)
 {
-	uint64_t sel = emu_seg(e, e->insn.opd[0].reg)->sel, sp;
-	unsigned sb = emu_stack_bytes(e);
-	int r;
-
-	/* With a 32-bit operand only the low half of the slot is written by today's processors. */
-	if (e->insn.opsize != 4)
-		return emu_push(e, sel, e->insn.opsize);
-	sp = (e->w[R_RSP] - 4) & emu_mask(sb);
-	r = emu_write_seg(e, LODGE_EMU_SS, sp, &sel, 2);
-	if (!r)
-		emu_set_gpr(e, R_RSP, sp, sb);
-	return r;
+	return emu_push(e, emu_seg(e, e->insn.opd[0].reg)->sel, e->insn.opsize);
 }
 
 int emu_do_pop_seg(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_pop(e, &v, e->insn.opsize);
 
 	if (!r)
@@ -188,7 +178,7 @@ int emu_do_pop_seg(struct lodge_emu *e)
 /* LES, LDS, LSS, LFS, LGS */
 int emu_do_load_far(struct lodge_emu *e)
 {
-	unsigned size = e->insn.opsize, seg = LODGE_EMU_GS;
+	unsigned size = e->insn.opd[1].size - 2u, seg = LODGE_EMU_GS;
 	uint64_t off = 0;
 	uint16_t sel = 0;
 	int r = emu_get_mem(e, 0, &off, size);
@@ -275,7 +265,7 @@ static int load_tr(struct lodge_emu *e, uint16_t sel)
 
 int emu_do_ldt_tr(struct lodge_emu *e)
 {
-	uint64_t sel;
+	uint64_t sel = 0;
 	int r;
 
 	if (!EMU_PM(e))
@@ -359,9 +349,14 @@ static bool may_look(struct lodge_emu *e, const struct emu_desc *d, uint16_t sel
 
 static int arpl(struct lodge_emu *e)
 {
-	uint64_t d, s;
-	int r = emu_get(e, 0, &d);
+	uint64_t d = 0, s = 0;
+	int r;
 
+	/* Memory is written, and checked for that, only if it changes. */
+	if (e->insn.opd[0].kind == X86_OPD_MEM)
+		r = emu_read_seg(e, e->insn.seg, emu_ea(e), &d, 2);
+	else
+		r = emu_get(e, 0, &d);
 	if (!r)
 		r = emu_get(e, 1, &s);
 	if (r)
@@ -393,8 +388,8 @@ int emu_do_verify(struct lodge_emu *e)
 	unsigned op = e->insn.op;
 	struct emu_desc d = {0};
 	struct lodge_emu_seg s;
-	uint64_t sel;
-	bool ok;
+	uint64_t sel = 0;
+	bool ok = false;
 	int r;
 
 	if (!EMU_PM(e))

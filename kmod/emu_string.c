@@ -90,9 +90,9 @@ static int one_element(struct lodge_emu *e, unsigned size)
 			emu_set_gpr(e, R_RAX, a, size);
 		return r;
 	case X86_OP_CMPS:
-		r = load_src(e, &a, size);
+		r = load_dst(e, &b, size);
 		if (!r)
-			r = load_dst(e, &b, size);
+			r = load_src(e, &a, size);
 		break;
 	default: /* SCAS */
 		r = load_dst(e, &b, size);
@@ -165,7 +165,7 @@ int emu_do_io(struct lodge_emu *e)
 {
 	bool in = e->insn.op == X86_OP_IN;
 	unsigned size = e->insn.opd[in ? 0 : 1].size;
-	uint64_t port, v = 0;
+	uint64_t port = 0, v = 0;
 	int r;
 
 	emu_get(e, in ? 1 : 0, &port);
@@ -235,7 +235,7 @@ int emu_do_ins(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	uint16_t port = (uint16_t)e->w[R_RDX];
-	uint64_t v = 0, lin = 0, gpa;
+	uint64_t v = 0, lin = 0, gpa = 0;
 	int r = emu_io_allowed(e, port, size);
 
 	if (r)
@@ -263,7 +263,7 @@ int emu_do_ins(struct lodge_emu *e)
 /* `n` elements of memory at once; less than asked for if that is no memory. */
 static int load_many(struct lodge_emu *e, unsigned size, unsigned *n)
 {
-	uint64_t off = offset(e, R_RSI), lin = 0, gpa;
+	uint64_t off = offset(e, R_RSI), lin = 0, gpa = 0;
 	int r;
 
 	if (*n > 1) {

@@ -64,7 +64,7 @@ static void find_mode(struct lodge_emu *e)
 static int fetch_more(struct lodge_emu *e, unsigned have, unsigned *got)
 {
 	const struct lodge_emu_seg *cs = emu_seg(e, LODGE_EMU_CS);
-	uint64_t off = e->rip + have, lin = off, gpa;
+	uint64_t off = e->rip + have, lin = off, gpa = 0;
 	unsigned n = X86_MAX_INSN_BYTES - have;
 	int r;
 
@@ -154,6 +154,20 @@ uint64_t lodge_emu_linear(struct lodge_emu *e)
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
+/* Privileged, but #UD comes first. */
+static bool not_there(const struct lodge_emu *e)
+{
+	switch (e->insn.op) {
+	case X86_OP_LLDT:
+	case X86_OP_LTR:
+		return !EMU_PM(e);
+	case X86_OP_XSETBV:
+		return !(e->cr4 & CR4_OSXSAVE);
+	default:
+		return false;
+	}
+}
+
 static int execute(struct lodge_emu *e)
 {
 	emu_fn fn;
@@ -166,7 +180,7 @@ static int execute(struct lodge_emu *e)
 	if (!fn)
 		return LODGE_EMU_REFUSED;
 	if ((e->insn.flags & X86_IF_PRIV) && e->cpl)
-		return emu_gp(e);
+		return not_there(e) ? emu_ud(e) : emu_gp(e);
 	return fn(e);
 }
 
