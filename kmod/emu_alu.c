@@ -14,32 +14,36 @@ typedef uint64_t (*host_fn)(unsigned size, uint64_t d, uint64_t s, uint64_t *fla
 /* Host flags with the guest's arithmetic ones; afterwards they are read. The stack is even again. */
 #define FLAGS_IN "pushfq\n\tandl $~0x8d5, (%%rsp)\n\torq %[f], (%%rsp)\n\tpopfq\n\t"
 #define FLAGS_OUT "\n\tpushfq\n\tpopq %[f]"
-#define HOST_ASM(text)                                                                             \
-	__asm__(FLAGS_IN text FLAGS_OUT : [d] "+&q"(d), [f] "+&r"(f) : [s] "c"(s) : "cc", "memory")
+#define HOST_ASM(text)                       \
+	__asm__(FLAGS_IN text FLAGS_OUT      \
+		: [d] "+&q"(d), [f] "+&r"(f) \
+		: [s] "c"(s)                 \
+		: "cc", "memor"              \
+			"y")
 
 /* The source operand: as wide as the destination, CL, none. */
 #define SRC_SAME(m) " %" m "[s], "
 #define SRC_CL(m) " %b[s], "
 #define SRC_NONE(m) " "
 
-#define HOST_CASE(size, insn, suffix, m, SRC)                \
-	case size:                                           \
-		HOST_ASM(insn suffix SRC(m) "%" m "[d]");    \
+#define HOST_CASE(size, insn, suffix, m, SRC)             \
+	case size:                                        \
+		HOST_ASM(insn suffix SRC(m) "%" m "[d]"); \
 		break;
-#define HOST_WIDE(insn, SRC)             \
+#define HOST_WIDE(insn, SRC)              \
 	HOST_CASE(2, insn, "w", "w", SRC) \
 	HOST_CASE(4, insn, "l", "k", SRC) \
 	HOST_CASE(8, insn, "q", "q", SRC)
-#define HOST_FN(name, cases)                                                                   \
-	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *flags)    \
-	{                                                                                      \
-		uint64_t f = *flags & FLAGS_ARITH;                                             \
-                                                                                               \
-		switch (size) {                                                                \
-			cases                                                                  \
-		}                                                                              \
-		*flags = f;                                                                    \
-		return d;                                                                      \
+#define HOST_FN(name, cases)                                                                \
+	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *flags) \
+	{                                                                                   \
+		uint64_t f = *flags & FLAGS_ARITH;                                          \
+                                                                                            \
+		switch (size) {                                                             \
+			cases                                                               \
+		}                                                                           \
+		*flags = f;                                                                 \
+		return d;                                                                   \
 	}
 #define HOST(name, insn, SRC) HOST_FN(name, HOST_CASE(1, insn, "b", "b", SRC) HOST_WIDE(insn, SRC))
 #define HOST_NO8(name, insn) HOST_FN(name, HOST_WIDE(insn, SRC_SAME))
@@ -77,26 +81,26 @@ static uint64_t host_not(unsigned size, uint64_t d, uint64_t s, uint64_t *flags)
 	return ~d;
 }
 
-#define DOUBLE_CASE(size, insn, m)                                          \
-	case size:                                                          \
+#define DOUBLE_CASE(size, insn, m)                                            \
+	case size:                                                            \
 		__asm__(FLAGS_IN insn " %%cl, %" m "[s], %" m "[d]" FLAGS_OUT \
-			: [d] "+&r"(d), [f] "+&r"(f)                        \
-			: [s] "r"(s), "c"(count)                            \
-			: "cc", "memory");                                  \
+			: [d] "+&r"(d), [f] "+&r"(f)                          \
+			: [s] "r"(s), "c"(count)                              \
+			: "cc", "memory");                                    \
 		break;
-#define DOUBLE(name, insn)                                                                       \
-	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, unsigned count,       \
-				    uint64_t *flags)                                             \
-	{                                                                                        \
-		uint64_t f = *flags & FLAGS_ARITH;                                               \
-                                                                                                 \
-		switch (size) {                                                                  \
-			DOUBLE_CASE(2, insn, "w")                                                \
-			DOUBLE_CASE(4, insn, "k")                                                \
-			DOUBLE_CASE(8, insn, "q")                                                \
-		}                                                                                \
-		*flags = f;                                                                      \
-		return d;                                                                        \
+#define DOUBLE(name, insn)                                                                 \
+	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, unsigned count, \
+				    uint64_t *flags)                                       \
+	{                                                                                  \
+		uint64_t f = *flags & FLAGS_ARITH;                                         \
+                                                                                           \
+		switch (size) {                                                            \
+			DOUBLE_CASE(2, insn, "w")                                          \
+			DOUBLE_CASE(4, insn, "k")                                          \
+			DOUBLE_CASE(8, insn, "q")                                          \
+		}                                                                          \
+		*flags = f;                                                                \
+		return d;                                                                  \
 	}
 DOUBLE(shld, "shld")
 DOUBLE(shrd, "shrd")
@@ -104,15 +108,15 @@ DOUBLE(shrd, "shrd")
 static host_fn host_of(unsigned op)
 {
 	static const host_fn fns[] = {
-		[X86_OP_ADD] = host_add, [X86_OP_OR] = host_or,	  [X86_OP_ADC] = host_adc,
-		[X86_OP_SBB] = host_sbb, [X86_OP_AND] = host_and, [X86_OP_SUB] = host_sub,
-		[X86_OP_XOR] = host_xor, [X86_OP_CMP] = host_sub, [X86_OP_TEST] = host_and,
-		[X86_OP_NOT] = host_not, [X86_OP_NEG] = host_neg, [X86_OP_INC] = host_inc,
-		[X86_OP_DEC] = host_dec, [X86_OP_ROL] = host_rol, [X86_OP_ROR] = host_ror,
-		[X86_OP_RCL] = host_rcl, [X86_OP_RCR] = host_rcr, [X86_OP_SHL] = host_shl,
-		[X86_OP_SHR] = host_shr, [X86_OP_SAR] = host_sar, [X86_OP_BT] = host_bt,
-		[X86_OP_BTS] = host_bts, [X86_OP_BTR] = host_btr, [X86_OP_BTC] = host_btc,
-		[X86_OP_BSF] = host_bsf, [X86_OP_BSR] = host_bsr, [X86_OP_XADD] = host_add,
+		[X86_OP_ADD] = host_add,  [X86_OP_OR] = host_or,    [X86_OP_ADC] = host_adc,
+		[X86_OP_SBB] = host_sbb,  [X86_OP_AND] = host_and,  [X86_OP_SUB] = host_sub,
+		[X86_OP_XOR] = host_xor,  [X86_OP_CMP] = host_sub,  [X86_OP_TEST] = host_and,
+		[X86_OP_NOT] = host_not,  [X86_OP_NEG] = host_neg,  [X86_OP_INC] = host_inc,
+		[X86_OP_DEC] = host_dec,  [X86_OP_ROL] = host_rol,  [X86_OP_ROR] = host_ror,
+		[X86_OP_RCL] = host_rcl,  [X86_OP_RCR] = host_rcr,  [X86_OP_SHL] = host_shl,
+		[X86_OP_SHR] = host_shr,  [X86_OP_SAR] = host_sar,  [X86_OP_BT] = host_bt,
+		[X86_OP_BTS] = host_bts,  [X86_OP_BTR] = host_btr,  [X86_OP_BTC] = host_btc,
+		[X86_OP_BSF] = host_bsf,  [X86_OP_BSR] = host_bsr,  [X86_OP_XADD] = host_add,
 		[X86_OP_CMPS] = host_sub, [X86_OP_SCAS] = host_sub, [X86_OP_CMPXCHG] = host_sub,
 	};
 
@@ -218,16 +222,16 @@ int emu_do_mul(struct lodge_emu *e)
 	if (r)
 		return r;
 	a = e->w[R_RAX];
-#define MUL_ASM(insn)                                                             \
-	__asm__(FLAGS_IN insn FLAGS_OUT                                           \
-		: "+&a"(a), "+&d"(d), [f] "+&r"(f)                                \
-		: [s] "r"(s)                                                      \
+#define MUL_ASM(insn)                              \
+	__asm__(FLAGS_IN insn FLAGS_OUT            \
+		: "+&a"(a), "+&d"(d), [f] "+&r"(f) \
+		: [s] "r"(s)                       \
 		: "cc", "memory")
-#define MUL_SIZE(suffix, m)                        \
-	do {                                       \
-		if (is_signed)                     \
+#define MUL_SIZE(suffix, m)                                  \
+	do {                                                 \
+		if (is_signed)                               \
 			MUL_ASM("imul" suffix " %" m "[s]"); \
-		else                               \
+		else                                         \
 			MUL_ASM("mul" suffix " %" m "[s]");  \
 	} while (0)
 	if (size == 1)
@@ -266,7 +270,8 @@ int emu_do_imul(struct lodge_emu *e)
 /* hi:lo / s, all of `size` bytes, by their magnitudes. False: #DE. */
 static bool divide(unsigned size, bool is_signed, uint64_t *hi, uint64_t *lo, uint64_t s)
 {
-	bool neg_n = is_signed && (*hi >> (8 * size - 1) & 1), neg_s = is_signed && (s >> (8 * size - 1) & 1);
+	bool neg_n = is_signed && (*hi >> (8 * size - 1) & 1),
+	     neg_s = is_signed && (s >> (8 * size - 1) & 1);
 	uint64_t mask = emu_mask(size), q, rem, limit;
 	unsigned __int128 n = (unsigned __int128)*hi << 8 * size | *lo;
 
@@ -324,7 +329,10 @@ int emu_do_bit(struct lodge_emu *e)
 	int r = emu_get(e, 1, &bit);
 
 	if (!r && mem && e->insn.opd[1].kind == X86_OPD_REG)
-		off = (uint64_t)((int64_t)emu_sext(bit, size) >> (size == 2 ? 4 : size == 4 ? 5 : 6)) * size;
+		off = (uint64_t)((int64_t)emu_sext(bit, size) >> (size == 2   ? 4
+								  : size == 4 ? 5
+									      : 6)) *
+		      size;
 	if (!r)
 		r = mem ? emu_get_mem(e, off, &d, size) : emu_get(e, 0, &d);
 	if (r)
@@ -457,7 +465,8 @@ static void set_szp(struct lodge_emu *e, uint8_t v, bool cf, bool af)
 
 	host_or(1, v, v, &flags);
 	e->wflags &= ~(uint64_t)(FLAG_SF | FLAG_ZF | FLAG_PF | FLAG_CF | FLAG_AF);
-	e->wflags |= (flags & (FLAG_SF | FLAG_ZF | FLAG_PF)) | (cf ? FLAG_CF : 0) | (af ? FLAG_AF : 0);
+	e->wflags |=
+		(flags & (FLAG_SF | FLAG_ZF | FLAG_PF)) | (cf ? FLAG_CF : 0) | (af ? FLAG_AF : 0);
 }
 
 static void decimal_adjust(struct lodge_emu *e, bool sub)
@@ -492,7 +501,8 @@ static void ascii_adjust(struct lodge_emu *e, bool sub)
 
 int emu_do_bcd(struct lodge_emu *e)
 {
-	uint8_t al = (uint8_t)e->w[R_RAX], ah = (uint8_t)(e->w[R_RAX] >> 8), n = (uint8_t)e->insn.imm;
+	uint8_t al = (uint8_t)e->w[R_RAX], ah = (uint8_t)(e->w[R_RAX] >> 8),
+		n = (uint8_t)e->insn.imm;
 
 	switch (e->insn.op) {
 	case X86_OP_DAA:

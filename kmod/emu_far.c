@@ -106,7 +106,8 @@ static int inner_stack(struct lodge_emu *e, unsigned cpl)
 		return r;
 	e->wcpl = (uint8_t)cpl;
 	if (size == 8) {
-		struct lodge_emu_seg s = {.sel = (uint16_t)cpl, .unusable = true,
+		struct lodge_emu_seg s = {.sel = (uint16_t)cpl,
+					  .unusable = true,
 					  .attr = (uint16_t)(cpl << SEG_ATTR_DPL_SHIFT)};
 
 		emu_put_seg(e, LODGE_EMU_SS, &s);
@@ -130,7 +131,8 @@ static int gate_inner(struct lodge_emu *e, const struct emu_desc *gate, unsigned
 
 	for (unsigned i = 0; i < n && !r; i++) {
 		params[i] = 0;
-		r = emu_read_seg(e, LODGE_EMU_SS, (old_sp + i * size) & emu_mask(sb), &params[i], size);
+		r = emu_read_seg(e, LODGE_EMU_SS, (old_sp + i * size) & emu_mask(sb), &params[i],
+				 size);
 	}
 	if (!r)
 		r = inner_stack(e, cpl);
@@ -145,7 +147,8 @@ static int gate_inner(struct lodge_emu *e, const struct emu_desc *gate, unsigned
 	return r ? r : emu_push(e, e->next_rip, size);
 }
 
-static int gate_target(struct lodge_emu *e, const struct emu_desc *gate, uint16_t sel, struct emu_desc *d)
+static int gate_target(struct lodge_emu *e, const struct emu_desc *gate, uint16_t sel,
+		       struct emu_desc *d)
 {
 	bool l;
 	int r;
@@ -176,7 +179,7 @@ static int far_gate(struct lodge_emu *e, struct emu_desc *gate, uint16_t gate_se
 		return emu_gp_sel(e, gate_sel);
 	r = present(e, gate, gate_sel);
 	if (!r)
-		r = emu_read_high(e, gate);
+		r = emu_read_high(e, gate, gate_sel);
 	if (!r)
 		r = gate_target(e, gate, sel, &d);
 	if (r)
@@ -250,12 +253,8 @@ int emu_do_far(struct lodge_emu *e)
 	uint16_t sel = e->insn.imm2;
 	int r = 0;
 
-	if (op == X86_OP_JMP_FAR_IND || op == X86_OP_CALL_FAR_IND) {
-		rip = 0;
-		r = emu_get_mem(e, 0, &rip, size);
-		if (!r)
-			r = emu_get_mem(e, size, &sel, 2);
-	}
+	if (op == X86_OP_JMP_FAR_IND || op == X86_OP_CALL_FAR_IND)
+		r = emu_get_far(e, size, &rip, &sel);
 	return r ? r : far_to(e, sel, rip, size, call);
 }
 
@@ -379,7 +378,8 @@ static int iret_paragraph(struct lodge_emu *e, unsigned size)
 /* Into VM86: the stack holds EIP, CS, EFLAGS (popped), ESP, SS, ES, DS, FS, GS. */
 static int iret_vm86(struct lodge_emu *e, uint64_t rip, uint16_t cs, uint64_t flags)
 {
-	static const uint8_t order[] = {LODGE_EMU_SS, LODGE_EMU_ES, LODGE_EMU_DS, LODGE_EMU_FS, LODGE_EMU_GS};
+	static const uint8_t order[] = {LODGE_EMU_SS, LODGE_EMU_ES, LODGE_EMU_DS, LODGE_EMU_FS,
+					LODGE_EMU_GS};
 	uint64_t sp = 0, sel[5];
 	int r = emu_pop(e, &sp, 4);
 

@@ -66,6 +66,8 @@ static int check_alignment(struct lodge_emu *e, uint64_t lin, unsigned len)
 		return 0;
 	if (e->wcpl != 3 || !(e->cr0 & CR0_AM) || !(e->wflags & FLAG_AC))
 		return 0;
+	if (e->insn.op == X86_OP_BOUND)
+		len /= 2; /* two bounds */
 	if (len & (len - 1))
 		len = len == 6 ? 2 : len == 10 ? 8 : 1;
 	if (lin & (len - 1))

@@ -187,7 +187,8 @@ int emu_do_io(struct lodge_emu *e)
 /* How many elements go together: up to the end of the page at `off`. */
 static unsigned batch(struct lodge_emu *e, unsigned seg, uint64_t off, unsigned size)
 {
-	uint64_t n = has_rep(e) ? count_left(e) : 1, lin = 0, room = emu_mask(e->insn.addrsize) - off;
+	uint64_t n = has_rep(e) ? count_left(e) : 1, lin = 0,
+		 room = emu_mask(e->insn.addrsize) - off;
 
 	if (n <= 1 || (e->wflags & (FLAG_DF | FLAG_TF)) ||
 	    emu_linear(e, seg, off, size, LODGE_EMU_R, &lin))

@@ -239,7 +239,8 @@ int emu_do_todo(struct lodge_emu *e)
 int emu_do_cli_sti(struct lodge_emu *e)
 {
 	if (e->cpl > EMU_IOPL(e)) {
-		bool virtual_if = e->wflags & FLAG_VM ? e->cr4 & CR4_VME : e->cpl == 3 && (e->cr4 & CR4_PVI);
+		bool virtual_if =
+			e->wflags & FLAG_VM ? e->cr4 & CR4_VME : e->cpl == 3 && (e->cr4 & CR4_PVI);
 
 		return virtual_if ? LODGE_EMU_REFUSED : emu_gp(e);
 	}

@@ -80,7 +80,8 @@ static int fetch_more(struct lodge_emu *e, unsigned have, unsigned *got)
 	}
 	if (0x1000 - (lin & 0xfff) < n)
 		n = 0x1000 - (unsigned)(lin & 0xfff);
-	r = e->ops->translate(e->cpu, lin, LODGE_EMU_X | (e->cpl == 3 ? LODGE_EMU_U : 0), &gpa, &e->ex);
+	r = e->ops->translate(e->cpu, lin, LODGE_EMU_X | (e->cpl == 3 ? LODGE_EMU_U : 0), &gpa,
+			      &e->ex);
 	if (r)
 		return emu_answer(r);
 	r = e->ops->read(e->cpu, gpa, e->bytes + have, n);

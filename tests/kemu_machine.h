@@ -45,12 +45,16 @@ static uint64_t kemu_answer(struct kemu *k, bool port, uint64_t addr, unsigned s
 	return port ? addr & (size == 1 ? 0xff : 0xffff) : ~0ull;
 }
 
-static void kemu_log(struct kemu *k, bool port, bool write, uint64_t addr, const void *buf, unsigned size,
-		     unsigned count)
+static void kemu_log(struct kemu *k, bool port, bool write, uint64_t addr, const void *buf,
+		     unsigned size, unsigned count)
 {
 	struct kemu_access *a = &k->log[k->logged % KEMU_LOG];
 
-	*a = (struct kemu_access){.port = port, .write = write, .addr = addr, .size = size, .count = count};
+	*a = (struct kemu_access){.port = port,
+				  .write = write,
+				  .addr = addr,
+				  .size = size,
+				  .count = count};
 	if (buf)
 		memcpy(&a->value, buf, size <= 8 ? size : 8);
 	k->logged++;
@@ -178,8 +182,11 @@ static void kemu_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 {
 	const struct x86_seg *x = kemu_seg(cpu, seg);
 
-	*s = (struct lodge_emu_seg){
-		.base = x->base, .limit = x->limit, .sel = x->sel, .attr = x->attr, .unusable = x->unusable};
+	*s = (struct lodge_emu_seg){.base = x->base,
+				    .limit = x->limit,
+				    .sel = x->sel,
+				    .attr = x->attr,
+				    .unusable = x->unusable};
 }
 
 static void kemu_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
@@ -187,8 +194,11 @@ static void kemu_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
 	struct kemu *k = cpu;
 
 	k->nsets++;
-	*kemu_seg(k, seg) = (struct x86_seg){
-		.base = s->base, .limit = s->limit, .sel = s->sel, .attr = s->attr, .unusable = s->unusable};
+	*kemu_seg(k, seg) = (struct x86_seg){.base = s->base,
+					     .limit = s->limit,
+					     .sel = s->sel,
+					     .attr = s->attr,
+					     .unusable = s->unusable};
 }
 
 static void kemu_get_table(void *cpu, unsigned table, uint64_t *base, uint16_t *limit)
@@ -402,7 +412,8 @@ static void kemu_serve(struct kemu *k)
 {
 	struct lodge_emu_io *io = &k->e.io;
 
-	kemu_log(k, io->port, io->write, io->addr, io->write ? io->data : NULL, io->size, io->count);
+	kemu_log(k, io->port, io->write, io->addr, io->write ? io->data : NULL, io->size,
+		 io->count);
 	if (io->write)
 		return;
 	if (io->port) {

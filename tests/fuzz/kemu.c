@@ -94,7 +94,10 @@ static void pick_segments(uint8_t mode)
 	}
 	K.s.seg[SEG_CS].attr = code[mode & 3];
 	K.s.ldtr = (struct x86_seg){.base = 0x2000, .limit = 0xff, .attr = 0x82};
-	K.s.tr = (struct x86_seg){.base = 0x3000, .limit = 0x2067, .attr = mode & 8 ? 0x8b : 0x83, .sel = 0x28};
+	K.s.tr = (struct x86_seg){.base = 0x3000,
+				  .limit = 0x2067,
+				  .attr = mode & 8 ? 0x8b : 0x83,
+				  .sel = 0x28};
 	K.s.gdtr = (struct x86_dtable){.base = 0x1000, .limit = 0xff};
 	K.s.idtr = (struct x86_dtable){.base = 0, .limit = (uint16_t)fuzz_uint(&in, 2)};
 }
@@ -122,7 +125,8 @@ static void finish(enum lodge_emu_result r)
 {
 	for (unsigned i = 0; r == LODGE_EMU_NEED_IO; i++) {
 		FUZZ_CHECK(lodge_emu_waits(&K.e) && i < MOST_RESUMES);
-		FUZZ_CHECK((unsigned)K.e.io.size * K.e.io.count <= LODGE_EMU_IO_BYTES && K.e.io.count);
+		FUZZ_CHECK((unsigned)K.e.io.size * K.e.io.count <= LODGE_EMU_IO_BYTES &&
+			   K.e.io.count);
 		kemu_serve(&K);
 		if (fuzz_u8(&in) == 0xff) {
 			lodge_emu_drop(&K.e);
@@ -154,8 +158,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = (struct fuzz_in){data, size};
 	K.ram = ram;
 	K.ram_bytes = RAM;
-	for (unsigned i = 0; i < RAM; i++)
-		ram[i] = data[i % size];
+	for (size_t i = 0; i < RAM; i += size)
+		memcpy(ram + i, data, size < RAM - i ? size : RAM - i);
 	lodge_emu_init(&K.e, &ops, &K);
 	pick_state();
 	how = fuzz_u8(&in);
@@ -165,13 +169,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		K.e.hints = how & 3;
 		if (i == 0 && (how & 0xf0) == 0x10)
 			finish(lodge_emu_task_switch(&K.e, (uint16_t)fuzz_uint(&in, 2),
-						     (enum lodge_emu_task_reason)(how & 3), how & 4, 7));
+						     (enum lodge_emu_task_reason)(how & 3), how & 4,
+						     7));
 		else if (i == 0 && (how & 0xf0) == 0x20)
 			finish(lodge_emu_real_event(&K.e, fuzz_u8(&in), 0x1234));
 		else
 			finish(lodge_emu_run(&K.e));
 		kemu_out(&K);
-		K.s.seg[SEG_SS].attr = (uint16_t)((K.s.seg[SEG_SS].attr & ~0x60u) | (unsigned)K.e.cpl << 5);
+		K.s.seg[SEG_SS].attr =
+			(uint16_t)((K.s.seg[SEG_SS].attr & ~0x60u) | (unsigned)K.e.cpl << 5);
 	}
 	return 0;
 }

@@ -333,10 +333,12 @@ static void compare(struct run *r, const char *what, uint64_t host, uint64_t emu
 	if (host == emu || r->used + 128 > sizeof(r->text))
 		return;
 	r->used += (size_t)snprintf(r->text + r->used, sizeof(r->text) - r->used,
-				    "    %-10s host %016" PRIx64 " emulator %016" PRIx64 "\n", what, host, emu);
+				    "    %-10s host %016" PRIx64 " emulator %016" PRIx64 "\n", what,
+				    host, emu);
 }
 
-static void compare_bytes(struct run *r, const char *what, const uint8_t *h, const uint8_t *s, size_t n)
+static void compare_bytes(struct run *r, const char *what, const uint8_t *h, const uint8_t *s,
+			  size_t n)
 {
 	for (size_t i = 0; i < n; i += 8) {
 		char name[48];
@@ -357,8 +359,9 @@ static bool is_fault(uint8_t vector)
 static void compare_state(struct run *r, const struct oracle_test *t, const struct x86_insn *in,
 			  uint64_t rip, uint64_t flag_mask)
 {
-	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-					      "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+					      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+					      "r12", "r13", "r14", "r15"};
 	uint64_t mask = t->mode == X86_MODE_64 ? ~0ull : 0xffffffff;
 	const struct oracle_state *h = &t->host.s;
 	struct env *v = &r->env;
@@ -471,10 +474,13 @@ static void describe(const struct run *r, unsigned i, bool device)
 
 	if (len > 0)
 		x86_disasm(text, sizeof(text), &r->insn[i], t->in.rip);
-	printf("FAIL test %" PRIu64 ": differs\n    replay: LODGE_SEED=%" PRIu64 " LODGE_FIRST=%" PRIu64
+	printf("FAIL test %" PRIu64 ": differs\n    replay: LODGE_SEED=%" PRIu64
+	       " LODGE_FIRST=%" PRIu64
 	       " LODGE_COUNT=1 make t T=oracle/kemu\n    %s-bit mode, %s, data is %s: %s ",
 	       r->number[i], r->seed, r->number[i],
-	       t->mode == X86_MODE_64 ? "64" : t->mode == X86_MODE_32 ? "32" : "16",
+	       t->mode == X86_MODE_64	? "64"
+	       : t->mode == X86_MODE_32 ? "32"
+					: "16",
 	       t->kind == ORACLE_STEP ? "step" : "run", device ? "a device" : "memory", text);
 	for (int k = 0; k < (len > 0 ? len : 15); k++)
 		printf(" %02x", t->code[k]);
@@ -504,8 +510,8 @@ static unsigned fill(struct run *r, uint64_t *next, uint64_t end)
 	while (n < BATCH && *next < end) {
 		r->number[n] = (*next)++;
 		tests[n].kind = r->number[n] & 1 ? ORACLE_STEP : ORACLE_RUN;
-		if (gen_test(&tests[n], r->seed, r->number[n], &r->insn[n], &r->len[n]) && wanted(r, n) &&
-		    (tests[n].mode != X86_MODE_16 || host_has_16bit(r->host)))
+		if (gen_test(&tests[n], r->seed, r->number[n], &r->insn[n], &r->len[n]) &&
+		    wanted(r, n) && (tests[n].mode != X86_MODE_16 || host_has_16bit(r->host)))
 			n++;
 		else
 			r->passed_over++;
@@ -537,8 +543,8 @@ static void run_range(struct run *r, const char *what, uint64_t first, uint64_t 
 		}
 	}
 	if (failed == r->failures)
-		printf("ok %s: seed %" PRIu64 ", %" PRIu64 " tests, refused %" PRIu64 "\n", what, r->seed,
-		       count, r->refused - refused);
+		printf("ok %s: seed %" PRIu64 ", %" PRIu64 " tests, refused %" PRIu64 "\n", what,
+		       r->seed, count, r->refused - refused);
 }
 
 static void report(const struct run *r)

@@ -41,10 +41,11 @@ static unsigned pick(unsigned n)
 
 static uint16_t selector(void)
 {
-	static const uint16_t sels[] = {
-		0,	  3,	    S_CODE0,  S_DATA0,	 S_CODE1,    S_DATA1,  S_CODE3,	   S_DATA3, S_CONF0,
-		S_CODE16, S_DATA16, S_CODE64, S_CODE64_3, S_TSS,     S_LDT,    S_TSS2,	   S_TSS16, S_GATE,
-		S_ABSENT, S_EXECONLY, S_ROD,  S_FREE,	 0x4,	     0xf8,     0x100};
+	static const uint16_t sels[] = {0,	  3,	    S_CODE0,	S_DATA0,  S_CODE1,
+					S_DATA1,  S_CODE3,  S_DATA3,	S_CONF0,  S_CODE16,
+					S_DATA16, S_CODE64, S_CODE64_3, S_TSS,	  S_LDT,
+					S_TSS2,	  S_TSS16,  S_GATE,	S_ABSENT, S_EXECONLY,
+					S_ROD,	  S_FREE,   0x4,	0xf8,	  0x100};
 	uint16_t s = sels[pick(sizeof(sels) / sizeof(sels[0]))];
 
 	return (uint16_t)(pick(4) ? s : s ^ pick(4));
@@ -84,8 +85,8 @@ static void make_gate(void)
 	static const uint8_t types[] = {4, 12, 12, 5};
 	unsigned type = types[pick(4)];
 
-	put_gate(R + A_GDT + S_GATE, selector(), A_CODE2, type, pick(4) ? 3 : 0, type == 5 ? 0 : pick(4),
-		 S->efer & EFER_LMA);
+	put_gate(R + A_GDT + S_GATE, selector(), A_CODE2, type, pick(4) ? 3 : 0,
+		 type == 5 ? 0 : pick(4), S->efer & EFER_LMA);
 }
 
 static uint64_t value(void)
@@ -154,32 +155,45 @@ static const struct {
 	bool modrm;
 	int8_t reg; /* of ModRM, or -1 */
 } opcodes[] = {
-	{1, {0x8e}, true, -1},	     {1, {0x8c}, true, -1},	  {1, {0x06}, false, -1},
-	{1, {0x07}, false, -1},	     {1, {0x0e}, false, -1},	  {1, {0x16}, false, -1},
-	{1, {0x17}, false, -1},	     {1, {0x1e}, false, -1},	  {1, {0x1f}, false, -1},
-	{2, {0x0f, 0xa0}, false, -1}, {2, {0x0f, 0xa1}, false, -1}, {2, {0x0f, 0xa9}, false, -1},
-	{1, {0xc4}, true, -1},	     {1, {0xc5}, true, -1},	  {2, {0x0f, 0xb2}, true, -1},
-	{2, {0x0f, 0xb4}, true, -1}, {2, {0x0f, 0xb5}, true, -1}, {1, {0xea}, false, -2},
-	{1, {0x9a}, false, -2},	     {1, {0xff}, true, 3},	  {1, {0xff}, true, 5},
-	{1, {0xcb}, false, -3},	     {1, {0xca}, false, -3},	  {1, {0xcf}, false, -3},
-	{1, {0xcf}, false, -3},	     {1, {0xcf}, false, -3},	  {1, {0xcb}, false, -3},
-	{2, {0x0f, 0x00}, true, -1}, {2, {0x0f, 0x00}, true, -1}, {2, {0x0f, 0x01}, true, 0},
-	{2, {0x0f, 0x01}, true, 1},  {2, {0x0f, 0x01}, true, 2},  {2, {0x0f, 0x01}, true, 3},
-	{2, {0x0f, 0x01}, true, 4},  {2, {0x0f, 0x01}, true, 6},  {2, {0x0f, 0x02}, true, -1},
-	{2, {0x0f, 0x03}, true, -1}, {1, {0x63}, true, -1},	  {2, {0x0f, 0x06}, false, -1},
-	{1, {0xcc}, false, -1},	     {1, {0xcd}, false, -1},	  {1, {0xce}, false, -1},
-	{1, {0x9c}, false, -1},	     {1, {0x9d}, false, -3},	  {1, {0x60}, false, -1},
-	{1, {0x61}, false, -1},	     {1, {0xc8}, false, -1},	  {1, {0xc9}, false, -1},
-	{1, {0xe4}, false, -1},	     {1, {0xed}, false, -1},	  {1, {0xef}, false, -1},
-	{1, {0xe6}, false, -1},	     {1, {0x6c}, false, -1},	  {1, {0x6d}, false, -1},
-	{1, {0x6e}, false, -1},	     {1, {0x6f}, false, -1},	  {1, {0xfa}, false, -1},
-	{1, {0xfb}, false, -1},	     {1, {0xc2}, false, -3},	  {1, {0xc3}, false, -3},
-	{1, {0xe8}, false, -1},	     {1, {0xe9}, false, -1},	  {1, {0x74}, false, -1},
-	{1, {0xe2}, false, -1},	     {1, {0xe3}, false, -1},	  {1, {0xff}, true, -1},
-	{1, {0x8f}, true, 0},	     {1, {0x50}, false, -1},	  {1, {0x58}, false, -1},
-	{1, {0x68}, false, -1},	     {1, {0x62}, true, -1},	  {1, {0xd7}, false, -1},
-	{1, {0xa4}, false, -1},	     {1, {0xa7}, false, -1},	  {1, {0xae}, false, -1},
-	{1, {0xab}, false, -1},	     {1, {0xad}, false, -1},	  {1, {0x0b}, true, -1},
+	{1, {0x8e}, true, -1},	      {1, {0x8c}, true, -1},
+	{1, {0x06}, false, -1},	      {1, {0x07}, false, -1},
+	{1, {0x0e}, false, -1},	      {1, {0x16}, false, -1},
+	{1, {0x17}, false, -1},	      {1, {0x1e}, false, -1},
+	{1, {0x1f}, false, -1},	      {2, {0x0f, 0xa0}, false, -1},
+	{2, {0x0f, 0xa1}, false, -1}, {2, {0x0f, 0xa9}, false, -1},
+	{1, {0xc4}, true, -1},	      {1, {0xc5}, true, -1},
+	{2, {0x0f, 0xb2}, true, -1},  {2, {0x0f, 0xb4}, true, -1},
+	{2, {0x0f, 0xb5}, true, -1},  {1, {0xea}, false, -2},
+	{1, {0x9a}, false, -2},	      {1, {0xff}, true, 3},
+	{1, {0xff}, true, 5},	      {1, {0xcb}, false, -3},
+	{1, {0xca}, false, -3},	      {1, {0xcf}, false, -3},
+	{1, {0xcf}, false, -3},	      {1, {0xcf}, false, -3},
+	{1, {0xcb}, false, -3},	      {2, {0x0f, 0x00}, true, -1},
+	{2, {0x0f, 0x00}, true, -1},  {2, {0x0f, 0x01}, true, 0},
+	{2, {0x0f, 0x01}, true, 1},   {2, {0x0f, 0x01}, true, 2},
+	{2, {0x0f, 0x01}, true, 3},   {2, {0x0f, 0x01}, true, 4},
+	{2, {0x0f, 0x01}, true, 6},   {2, {0x0f, 0x02}, true, -1},
+	{2, {0x0f, 0x03}, true, -1},  {1, {0x63}, true, -1},
+	{2, {0x0f, 0x06}, false, -1}, {1, {0xcc}, false, -1},
+	{1, {0xcd}, false, -1},	      {1, {0xce}, false, -1},
+	{1, {0x9c}, false, -1},	      {1, {0x9d}, false, -3},
+	{1, {0x60}, false, -1},	      {1, {0x61}, false, -1},
+	{1, {0xc8}, false, -1},	      {1, {0xc9}, false, -1},
+	{1, {0xe4}, false, -1},	      {1, {0xed}, false, -1},
+	{1, {0xef}, false, -1},	      {1, {0xe6}, false, -1},
+	{1, {0x6c}, false, -1},	      {1, {0x6d}, false, -1},
+	{1, {0x6e}, false, -1},	      {1, {0x6f}, false, -1},
+	{1, {0xfa}, false, -1},	      {1, {0xfb}, false, -1},
+	{1, {0xc2}, false, -3},	      {1, {0xc3}, false, -3},
+	{1, {0xe8}, false, -1},	      {1, {0xe9}, false, -1},
+	{1, {0x74}, false, -1},	      {1, {0xe2}, false, -1},
+	{1, {0xe3}, false, -1},	      {1, {0xff}, true, -1},
+	{1, {0x8f}, true, 0},	      {1, {0x50}, false, -1},
+	{1, {0x58}, false, -1},	      {1, {0x68}, false, -1},
+	{1, {0x62}, true, -1},	      {1, {0xd7}, false, -1},
+	{1, {0xa4}, false, -1},	      {1, {0xa7}, false, -1},
+	{1, {0xae}, false, -1},	      {1, {0xab}, false, -1},
+	{1, {0xad}, false, -1},	      {1, {0x0b}, true, -1},
 	{2, {0x0f, 0x0b}, false, -1}, {3, {0x0f, 0x01, 0xf8}, false, -1},
 };
 
@@ -187,7 +201,9 @@ static unsigned make_insn(uint8_t *p)
 {
 	unsigned i = pick(sizeof(opcodes) / sizeof(opcodes[0])), n = 0;
 	bool is64 = S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L;
-	unsigned bytes = is64 ? 8 : S->seg[SEG_CS].attr & SEG_ATTR_DB && !(S->rflags & FLAG_VM) ? 4 : 2;
+	unsigned bytes = is64							       ? 8
+			 : S->seg[SEG_CS].attr & SEG_ATTR_DB && !(S->rflags & FLAG_VM) ? 4
+										       : 2;
 
 	if (pick(4) == 0) {
 		p[n++] = 0x66;
@@ -231,7 +247,8 @@ static void differ(const char *what, uint64_t engine, uint64_t emu)
 	if (engine == emu || used + 128 > sizeof(text))
 		return;
 	used += (size_t)snprintf(text + used, sizeof(text) - used,
-				 "    %-10s engine %016" PRIx64 " emulator %016" PRIx64 "\n", what, engine, emu);
+				 "    %-10s engine %016" PRIx64 " emulator %016" PRIx64 "\n", what,
+				 engine, emu);
 }
 
 static void compare_seg(const char *name, const struct x86_seg *a, const struct x86_seg *b)
@@ -340,7 +357,8 @@ static bool one(uint64_t seed)
 	rnd_state = seed;
 	make_state();
 	make_insn(code);
-	at = (S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L ? 0 : S->seg[SEG_CS].base) + S->rip;
+	at = (S->efer & EFER_LMA && S->seg[SEG_CS].attr & SEG_ATTR_L ? 0 : S->seg[SEG_CS].base) +
+	     S->rip;
 	memcpy(R + at, code, sizeof(code));
 	memcpy(K.ram, R, COMPARED);
 	K.s = *S;
@@ -371,9 +389,11 @@ static bool one(uint64_t seed)
 	if (!used)
 		return true;
 	x86_disasm(text + used, 100, &in, K.e.rip);
-	print_message("seed %" PRIu64 ": %s (cr0 %x, efer %x, mode %u, cpl %u, flags %x, result %d, vector %d)\n%.*s",
-		      seed, text + used, (unsigned)K.s.cr0, (unsigned)K.s.efer, in.mode, K.e.cpl,
-		      (unsigned)K.e.rflags, r, K.e.ex.vector, (int)used, text);
+	print_message(
+		"seed %" PRIu64
+		": %s (cr0 %x, efer %x, mode %u, cpl %u, flags %x, result %d, vector %d)\n%.*s",
+		seed, text + used, (unsigned)K.s.cr0, (unsigned)K.s.efer, in.mode, K.e.cpl,
+		(unsigned)K.e.rflags, r, K.e.ex.vector, (int)used, text);
 	return false;
 }
 
@@ -390,8 +410,8 @@ static void run_seeds(uint64_t first, uint64_t count)
 
 	for (uint64_t i = 0; i < count && failures < MAX_FAILURES; i++)
 		failures += !one(first + i * 0x10001);
-	print_message("first seed %" PRIu64 ": done %u, exceptions %u, events %u, left out %u\n", first,
-		      done_count, exception_count, event_count, refused_count);
+	print_message("first seed %" PRIu64 ": done %u, exceptions %u, events %u, left out %u\n",
+		      first, done_count, exception_count, event_count, refused_count);
 	assert_int_equal(failures, 0);
 }
 
@@ -412,7 +432,8 @@ static void system_instructions_when_fresh_seed_expect_the_engine_agrees(void **
 	if (getenv("LODGE_SEED"))
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	run_seeds((uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec, env_number("LODGE_COUNT", 40000));
+	run_seeds((uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec,
+		  env_number("LODGE_COUNT", 40000));
 }
 
 int main(void)

@@ -99,11 +99,12 @@ static void protected32(void)
 	put_desc(0x20, TSS_NEW, 0x67, 0x89);
 }
 
-#define code(...)                                                                             \
-	do {                                                                                  \
-		const uint8_t bytes_[] = {__VA_ARGS__};                                       \
-                                                                                              \
-		memcpy(K.ram + K.s.rip + (K.s.cr0 ? 0 : K.s.seg[SEG_CS].base), bytes_, sizeof(bytes_)); \
+#define code(...)                                                                      \
+	do {                                                                           \
+		const uint8_t bytes_[] = {__VA_ARGS__};                                \
+                                                                                       \
+		memcpy(K.ram + K.s.rip + (K.s.cr0 ? 0 : K.s.seg[SEG_CS].base), bytes_, \
+		       sizeof(bytes_));                                                \
 	} while (0)
 
 static void expect_access(unsigned i, bool write, uint64_t addr, unsigned size, uint64_t value)
@@ -353,19 +354,32 @@ static void decode_when_intercepted_expect_length(void **state)
 		uint8_t len, b[8];
 		uint16_t op;
 	} t[] = {
-		{2, {0x0f, 0xa2}, X86_OP_CPUID},	{2, {0x0f, 0x32}, X86_OP_RDMSR},
-		{2, {0x0f, 0x30}, X86_OP_WRMSR},	{1, {0xf4}, X86_OP_HLT},
-		{3, {0x67, 0x66, 0xed}, X86_OP_IN},	{2, {0xe6, 0x80}, X86_OP_OUT},
-		{2, {0xf3, 0x6c}, X86_OP_INS},		{3, {0x0f, 0x22, 0xc0}, X86_OP_MOV_TO_CR},
-		{4, {0x44, 0x0f, 0x20, 0xc0}, X86_OP_MOV_FROM_CR}, {3, {0x0f, 0x23, 0xf8}, X86_OP_MOV_TO_DR},
-		{2, {0x0f, 0x06}, X86_OP_CLTS},		{3, {0x0f, 0x01, 0xf0}, X86_OP_LMSW},
-		{4, {0x0f, 0x01, 0x7f, 0x08}, X86_OP_INVLPG}, {2, {0x0f, 0x31}, X86_OP_RDTSC},
-		{3, {0x0f, 0x01, 0xf9}, X86_OP_RDTSCP}, {2, {0xf3, 0x90}, X86_OP_PAUSE},
-		{3, {0x0f, 0x01, 0xd9}, X86_OP_VMMCALL}, {3, {0x0f, 0x01, 0xc1}, X86_OP_VMCALL},
-		{3, {0x0f, 0x01, 0xd1}, X86_OP_XSETBV}, {2, {0x0f, 0x08}, X86_OP_INVD},
-		{2, {0x0f, 0x09}, X86_OP_WBINVD},	{3, {0x0f, 0x01, 0xc8}, X86_OP_MONITOR},
-		{3, {0x0f, 0x01, 0xc9}, X86_OP_MWAIT},	{2, {0xcd, 0x80}, X86_OP_INT},
-		{1, {0xcc}, X86_OP_INT3},		{2, {0x48, 0xcf}, X86_OP_IRET},
+		{2, {0x0f, 0xa2}, X86_OP_CPUID},
+		{2, {0x0f, 0x32}, X86_OP_RDMSR},
+		{2, {0x0f, 0x30}, X86_OP_WRMSR},
+		{1, {0xf4}, X86_OP_HLT},
+		{3, {0x67, 0x66, 0xed}, X86_OP_IN},
+		{2, {0xe6, 0x80}, X86_OP_OUT},
+		{2, {0xf3, 0x6c}, X86_OP_INS},
+		{3, {0x0f, 0x22, 0xc0}, X86_OP_MOV_TO_CR},
+		{4, {0x44, 0x0f, 0x20, 0xc0}, X86_OP_MOV_FROM_CR},
+		{3, {0x0f, 0x23, 0xf8}, X86_OP_MOV_TO_DR},
+		{2, {0x0f, 0x06}, X86_OP_CLTS},
+		{3, {0x0f, 0x01, 0xf0}, X86_OP_LMSW},
+		{4, {0x0f, 0x01, 0x7f, 0x08}, X86_OP_INVLPG},
+		{2, {0x0f, 0x31}, X86_OP_RDTSC},
+		{3, {0x0f, 0x01, 0xf9}, X86_OP_RDTSCP},
+		{2, {0xf3, 0x90}, X86_OP_PAUSE},
+		{3, {0x0f, 0x01, 0xd9}, X86_OP_VMMCALL},
+		{3, {0x0f, 0x01, 0xc1}, X86_OP_VMCALL},
+		{3, {0x0f, 0x01, 0xd1}, X86_OP_XSETBV},
+		{2, {0x0f, 0x08}, X86_OP_INVD},
+		{2, {0x0f, 0x09}, X86_OP_WBINVD},
+		{3, {0x0f, 0x01, 0xc8}, X86_OP_MONITOR},
+		{3, {0x0f, 0x01, 0xc9}, X86_OP_MWAIT},
+		{2, {0xcd, 0x80}, X86_OP_INT},
+		{1, {0xcc}, X86_OP_INT3},
+		{2, {0x48, 0xcf}, X86_OP_IRET},
 	};
 
 	(void)state;
@@ -447,7 +461,8 @@ static void far_jump_when_pe_was_set_expect_protected_code(void **state)
 	(void)state;
 	real_mode();
 	G[R_RAX] = 1;
-	code(0x0f, 0x01, 0xf0, 0x66, 0xea, 0x00, 0x20, 0x00, 0x00, 0x08, 0x00); /* lmsw ax; jmp 8:2000 */
+	code(0x0f, 0x01, 0xf0, 0x66, 0xea, 0x00, 0x20, 0x00, 0x00, 0x08,
+	     0x00); /* lmsw ax; jmp 8:2000 */
 	put_desc(8, 0, 0xfffff, 0xc09a);
 	assert_int_equal(kemu_run(&K), LODGE_EMU_DONE);
 	assert_int_equal(K.s.cr0 & CR0_PE, CR0_PE);
@@ -516,8 +531,9 @@ static void task_switch_when_gate_with_error_expect_it_on_the_stack(void **state
 	protected32();
 	put_task(TSS_NEW);
 	kemu_in(&K);
-	assert_int_equal(kemu_finish(&K, lodge_emu_task_switch(&K.e, 0x20, LODGE_EMU_TASK_GATE, true, 0x55)),
-			 LODGE_EMU_DONE);
+	assert_int_equal(
+		kemu_finish(&K, lodge_emu_task_switch(&K.e, 0x20, LODGE_EMU_TASK_GATE, true, 0x55)),
+		LODGE_EMU_DONE);
 	assert_int_equal(G[R_RSP], STACK - 0x104);
 	assert_int_equal(ld(STACK - 0x104, 4), 0x55);
 	assert_int_equal(ld(TSS + 0x20, 4), CODE);
@@ -529,7 +545,8 @@ static void task_switch_when_tss_is_short_expect_ts(void **state)
 	protected32();
 	put_desc(0x20, TSS_NEW, 0x40, 0x89);
 	kemu_in(&K);
-	assert_int_equal(lodge_emu_task_switch(&K.e, 0x20, LODGE_EMU_TASK_JMP, false, 0), LODGE_EMU_EXCEPTION);
+	assert_int_equal(lodge_emu_task_switch(&K.e, 0x20, LODGE_EMU_TASK_JMP, false, 0),
+			 LODGE_EMU_EXCEPTION);
 	assert_int_equal(K.e.ex.vector, VEC_TS);
 	assert_int_equal(K.e.ex.error, 0x20);
 	assert_int_equal(ld(TSS + 0x20, 4), 0);
