@@ -146,21 +146,20 @@ uint64_t emu_compute(struct lodge_emu *e, unsigned size, uint64_t d, uint64_t s)
 /* ---- Handlers by operation, or NULL. */
 emu_fn emu_handler(unsigned op);
 
-#define EMU_HANDLERS(H)                                                                           \
-	H(alu)                                                                                    \
-	H(unary)                                                                                  \
-	H(shift) H(shift_double) H(mul) H(div) H(imul) H(bit) H(scan) H(cmpxchg) H(cmpxchg_pair)  \
-		H(xadd) H(bcd) H(mov) H(movx) H(movbe) H(lea) H(xchg) H(bswap) H(cbw) H(cwd) H(   \
-			setcc) H(cmov) H(xlat) H(nop) H(flag) H(lahf) H(vec_load) H(vec_low)      \
-			H(mmx) H(push) H(pop) H(pusha) H(popa) H(pushf) H(popf) H(enter) H(leave) \
-				H(jcc) H(jmp) H(jmp_ind) H(call) H(ret) H(loop) H(bound) H(       \
-					soft_int) H(ud) H(string) H(io) H(ins) H(outs) H(mov_seg) \
-					H(push_seg) H(pop_seg) H(load_far) H(far) H(ret_far)      \
-						H(iret) H(table) H(ldt_tr) H(store_sel) H(verify) \
-							H(mov_cr) H(mov_dr) H(msw) H(clts) H(msr) \
-								H(tsc) H(xcr) H(cpuid) H(todo)    \
-									H(cli_sti) H(swapgs)      \
-										H(fsgs) H(ac)
+#define EMU_HANDLERS(H)                                                                            \
+	H(alu)                                                                                     \
+	H(unary)                                                                                   \
+	H(shift)                                                                                   \
+	H(shift_double) H(mul) H(div) H(imul) H(bit) H(scan) H(cmpxchg) H(cmpxchg_pair) H(xadd) H( \
+		bcd) H(mov) H(movx) H(movbe) H(lea) H(xchg) H(bswap) H(cbw) H(cwd) H(setcc)        \
+		H(cmov) H(xlat) H(nop) H(flag) H(lahf) H(vec_load) H(vec_low) H(mmx) H(push) H(    \
+			pop) H(pusha) H(popa) H(pushf) H(popf) H(enter) H(leave) H(jcc) H(jmp)     \
+			H(jmp_ind) H(call) H(ret) H(loop) H(bound) H(soft_int) H(ud) H(string)     \
+				H(io) H(ins) H(outs) H(mov_seg) H(push_seg) H(pop_seg) H(load_far) \
+					H(far) H(ret_far) H(iret) H(table) H(ldt_tr) H(store_sel)  \
+						H(verify) H(mov_cr) H(mov_dr) H(msw) H(clts)       \
+							H(msr) H(tsc) H(xcr) H(cpuid) H(todo)      \
+								H(cli_sti) H(swapgs) H(fsgs) H(ac)
 #define EMU_DECLARE(name) int emu_do_##name(struct lodge_emu *e);
 EMU_HANDLERS(EMU_DECLARE)
 #undef EMU_DECLARE

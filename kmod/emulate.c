@@ -204,9 +204,7 @@ static bool more_rounds(const struct lodge_emu *e)
 /* A step has ended as `r`; go on with further rounds of a REP. */
 static enum lodge_emu_result finish(struct lodge_emu *e, int r)
 {
-	unsigned left = EMU_REP_STEPS;
-
-	while (!r && more_rounds(e) && --left && !(e->ops->pending && e->ops->pending(e->cpu)))
+	while (!r && more_rounds(e) && --e->left && !(e->ops->pending && e->ops->pending(e->cpu)))
 		r = step(e);
 	if (r != LODGE_EMU_NEED_IO) {
 		e->state = EMU_IDLE;
@@ -224,6 +222,7 @@ static enum lodge_emu_result start(struct lodge_emu *e, unsigned kind)
 	e->trap = false;
 	e->t_bit = false;
 	e->nanswers = 0;
+	e->left = EMU_REP_STEPS;
 	if (kind == EMU_INSN) {
 		r = fetch(e);
 	} else {

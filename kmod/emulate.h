@@ -229,7 +229,8 @@ struct lodge_emu {
 	uint8_t state, kind, mode, wcpl, wshadow;
 	uint8_t arg_reason;
 	bool arg_has_error;
-	uint16_t arg; /* vector, selector */
+	uint16_t arg;  /* vector, selector */
+	uint16_t left; /* rounds of a REP, user space between them or not */
 	uint32_t arg_error;
 	uint64_t arg_rip;
 	bool rep_ended, has_out, ahead_used;

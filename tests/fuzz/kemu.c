@@ -11,7 +11,7 @@
 /* A round of a REP asks at most some twenty times; there are 1024 of them in a call. */
 #define MOST_CALLBACKS (1024 * 32)
 /* Each call but the last has some answer or write out of the queue to show for itself. */
-#define MOST_RESUMES 8192
+#define MOST_RESUMES (1024 * 16)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
