@@ -15,16 +15,8 @@
 
 #include "x86/hypervisor.h"
 
-/* Feature bits the engine or its users ask about: one X-macro, FEAT(NAME, "name", leaf, subleaf, reg, bit). */
+/* Feature bits the engine or its users ask about. */
 #include "x86/features.h"
-
-enum x86_feature {
-	X86_FEAT_NONE, /* always there */
-#define FEAT(id, name, leaf, subleaf, reg, bit) X86_FEAT_##id,
-	X86_FEATURES(FEAT)
-#undef FEAT
-	X86_FEAT_COUNT
-};
 
 struct x86_cpuid_leaf {
 	uint32_t leaf, subleaf;

@@ -10,8 +10,8 @@
 #ifndef LODGE_X86_DECODE_INT_H
 #define LODGE_X86_DECODE_INT_H
 
-#include "x86/cpuid.h"
 #include "x86/decode.h"
+#include "x86/features.h"
 #include "x86/state.h"
 
 /*

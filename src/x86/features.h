@@ -92,4 +92,12 @@
 	FEAT(AUTOIBRS, "autoibrs", 0x80000021, 0, 0, 8)                                            \
 	FEAT(INVTSC, "invtsc", 0x80000007, 0, 3, 8)
 
+enum x86_feature {
+	X86_FEAT_NONE, /* always there */
+#define FEAT(id, name, leaf, subleaf, reg, bit) X86_FEAT_##id,
+	X86_FEATURES(FEAT)
+#undef FEAT
+	X86_FEAT_COUNT
+};
+
 #endif
