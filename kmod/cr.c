@@ -44,6 +44,18 @@ int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val)
 	return 0;
 }
 
+int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val)
+{
+	/* Whether the TLB keeps what it has of it: nothing is kept. */
+	if (vcpu->cr4 & X86_CR4_PCIDE)
+		val &= ~(1ull << 63);
+	if (val >> 52)
+		return -EINVAL;
+	vcpu->cr3 = val;
+	changed(vcpu);
+	return 0;
+}
+
 /* Bits of CR4 that come with features of CPUID. */
 static const struct {
 	u32 leaf, reg, bit;

@@ -52,6 +52,7 @@ enum {
 #define LODGE_WRITE 1u
 #define LODGE_FETCH 2u
 #define LODGE_USER 4u
+#define LODGE_SYSTEM 8u /* the processor's own, of a table: SMAP does not look at AC */
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
@@ -301,8 +302,8 @@ int lodge_notifier_init(struct lodge_vm *vm);
 /* Guest-physical. 0, or -ENOENT: not all of it is memory (or, for writing, writable). srcu is held. */
 int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len);
 int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int len);
-/* One entry of the guest's page tables, if it is still `old`. */
-int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, u64 old, u64 new, bool wide);
+/* 1, 2, 4 or 8 bytes, aligned, if they are still `old`: -EAGAIN if not; -EINVAL: not of that kind. */
+int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void *new, unsigned int len);
 
 struct lodge_walk {
 	u64 gpa;
@@ -371,7 +372,9 @@ u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu);
 
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
 /* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
-int lodge_emulate(struct lodge_vcpu *vcpu, unsigned int hints);
+int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
+/* rip after it, by decoding alone; 0: it cannot be had. */
+u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
 int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error, u32 error);
 int lodge_emulate_init(struct lodge_vcpu *vcpu);
 void lodge_emulate_free(struct lodge_vcpu *vcpu);
@@ -387,6 +390,7 @@ u64 lodge_insn_end(struct lodge_vcpu *vcpu);
 u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip);
 
 int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val); /* -EINVAL: #GP */
+int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_efer(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_xcr0(struct lodge_vcpu *vcpu, u64 val);

@@ -10,7 +10,7 @@
  * Source: Linux, Documentation/virt/kvm/api.rst §5 (struct kvm_run).
  * Threads: the vCPU's own, with vcpu->lock.
  */
-#include <linux/entry-kvm.h>
+#include <linux/entry-common.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
@@ -20,6 +20,9 @@
 
 #include "compat/compat.h"
 #include "lodge.h"
+
+/* What keeps a thread from the guest. */
+#define WORK (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
 
 /* ---- Out to user space ------------------------------------------------------------------------------- */
 
@@ -98,7 +101,7 @@ static int enter_guest(struct lodge_vcpu *vcpu)
 	smp_store_mb(vcpu->mode, LODGE_IN_GUEST);
 	if (test_and_clear_bit(LODGE_REQ_FLUSH, &vcpu->requests))
 		lodge_ops->flush_tlb(vcpu);
-	if (!__xfer_to_guest_mode_work_pending() && !READ_ONCE(vcpu->run->immediate_exit)) {
+	if (!(read_thread_flags() & WORK) && !READ_ONCE(vcpu->run->immediate_exit)) {
 		load_registers(vcpu);
 		vtime_account_guest_enter();
 		lodge_ops->enter(vcpu);
@@ -127,18 +130,17 @@ static int handle_exit(struct lodge_vcpu *vcpu)
 	return r;
 }
 
-/* What waits outside: 1, or -EINTR. */
+/* What waits outside: 1, or -EINTR. All but the scheduler's is done on the way to user space. */
 static int pending_work(struct lodge_vcpu *vcpu)
 {
-	int r = 0;
+	unsigned long work = read_thread_flags() & WORK;
 
-	if (__xfer_to_guest_mode_work_pending())
-		r = xfer_to_guest_mode_handle_work(NULL);
-	if (!r && READ_ONCE(vcpu->run->immediate_exit))
-		r = -EINTR;
-	if (r)
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
-	return r ? r : 1;
+	if (work & _TIF_NEED_RESCHED)
+		cond_resched();
+	if (!(work & ~_TIF_NEED_RESCHED) && !READ_ONCE(vcpu->run->immediate_exit))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
 }
 
 static int run_loop(struct lodge_vcpu *vcpu)

@@ -57,7 +57,8 @@ static bool allowed(struct lodge_vcpu *vcpu, unsigned int access, bool writable,
 		return user && (writable || !(access & LODGE_WRITE));
 	if (user && (access & LODGE_FETCH) && (vcpu->cr4 & X86_CR4_SMEP))
 		return false;
-	if (user && !(access & LODGE_FETCH) && (vcpu->cr4 & X86_CR4_SMAP) && !(vcpu->rflags & X86_EFLAGS_AC))
+	if (user && !(access & LODGE_FETCH) && (vcpu->cr4 & X86_CR4_SMAP) &&
+	    ((access & LODGE_SYSTEM) || !(vcpu->rflags & X86_EFLAGS_AC)))
 		return false;
 	return writable || !(access & LODGE_WRITE) || !(vcpu->cr0 & X86_CR0_WP);
 }
@@ -109,7 +110,7 @@ static int walk_once(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, stru
 			return no(vcpu, w, access, PF_P);
 		set = pte | (root_pae ? 0 : A) | (leaf && (access & LODGE_WRITE) ? D : 0);
 		/* Tables in read-only memory keep their bits. */
-		if (set != pte && lodge_cmpxchg_gpa(vcpu->vm, at, pte, set, s.wide) == -EAGAIN)
+		if (set != pte && lodge_cmpxchg_gpa(vcpu->vm, at, &pte, &set, s.wide ? 8 : 4) == -EAGAIN)
 			return -EAGAIN;
 		if (leaf) {
 			w->gpa = frame(pte, &s, level) | (lin & ((1ull << shift) - 1));

@@ -10,8 +10,6 @@
 
 #include "svm/svm.h"
 
-#define HINT_IO_CHECKED 1u /* LODGE_EMU_IO_CHECKED */
-
 static struct svm_control *control(const struct lodge_vcpu *vcpu)
 {
 	return &svm_of(vcpu)->vmcb->control;
@@ -65,7 +63,7 @@ static int skip(struct lodge_vcpu *vcpu)
 
 static int emulate(struct lodge_vcpu *vcpu)
 {
-	return lodge_emulate(vcpu, 0);
+	return lodge_emulate(vcpu, false);
 }
 
 /* ---- Instructions ------------------------------------------------------------------------------------------ */
@@ -110,7 +108,7 @@ static int io(struct lodge_vcpu *vcpu)
 
 	/* The processor has looked at the guest's permissions. */
 	if (info & SVM_IO_STRING)
-		return lodge_emulate(vcpu, HINT_IO_CHECKED);
+		return lodge_emulate(vcpu, true);
 	return lodge_do_io(vcpu, SVM_IO_PORT(info), SVM_IO_SIZE(info), info & SVM_IO_IN, control(vcpu)->exit_info2);
 }
 
@@ -189,7 +187,7 @@ static int npf(struct lodge_vcpu *vcpu)
 	/* Its tables where no memory is, or only such as cannot be written: no instruction did that. */
 	if (info & SVM_NPF_TABLE)
 		return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, info);
-	return lodge_emulate(vcpu, 0);
+	return lodge_emulate(vcpu, false);
 }
 
 static int task_switch(struct lodge_vcpu *vcpu)
