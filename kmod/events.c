@@ -128,7 +128,8 @@ void lodge_inject(struct lodge_vcpu *vcpu)
 		ev->ex.pending = false;
 		ev->ex.injected = true;
 		lodge_ops->inject_exception(vcpu);
-	} else if (ev->irq_injected) {
+	} else if (ev->irq_injected && (ev->irq_again || ev->irq_soft || lodge_irq_allowed(vcpu))) {
+		ev->irq_again = false;
 		lodge_ops->inject_irq(vcpu);
 	} else {
 		busy = false;
@@ -141,7 +142,7 @@ void lodge_inject(struct lodge_vcpu *vcpu)
 	} else if (ev->nmi_pending) {
 		lodge_ops->want_nmi_window(vcpu);
 	}
-	lodge_ops->want_irq_window(vcpu, vcpu->irq_window_asked || (ev->irq_injected && ev->ex.injected));
+	lodge_ops->want_irq_window(vcpu, vcpu->irq_window_asked || (ev->irq_injected && !lodge_irq_allowed(vcpu)));
 }
 
 /* ---- To and from user space -------------------------------------------------------------------------- */
@@ -187,6 +188,7 @@ int lodge_events_set(struct lodge_vcpu *vcpu, const struct kvm_vcpu_events *e)
 	ev->irq_injected = e->interrupt.injected;
 	ev->irq = e->interrupt.nr;
 	ev->irq_soft = e->interrupt.soft;
+	ev->irq_again = e->interrupt.injected;
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		lodge_ops->set_shadow(vcpu, e->interrupt.shadow);
 	ev->nmi_injected = e->nmi.injected;

@@ -107,6 +107,7 @@ struct lodge_events {
 	struct lodge_exception ex;
 	bool nmi_pending, nmi_injected;
 	bool irq_injected, irq_soft;
+	bool irq_again; /* its delivery had begun: IF was looked at */
 	u8 irq;
 	bool triple_fault;
 };

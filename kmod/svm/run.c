@@ -7,6 +7,8 @@
 #include <linux/hardirq.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
+#include <asm/msr-index.h>
+#include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
 
@@ -68,6 +70,7 @@ void svm_inject_nmi(struct lodge_vcpu *vcpu)
 
 void svm_inject_irq(struct lodge_vcpu *vcpu)
 {
+	svm_of(vcpu)->gave_irq = true;
 	inject(vcpu, (vcpu->ev.irq_soft ? SVM_EVENT_SOFT : SVM_EVENT_IRQ) | vcpu->ev.irq, 0);
 }
 
@@ -75,6 +78,7 @@ void svm_cancel_injection(struct lodge_vcpu *vcpu)
 {
 	/* What was given stays marked as injected, and is given again. */
 	control(vcpu)->event_inject = 0;
+	svm_of(vcpu)->gave_irq = false;
 }
 
 /* A virtual interrupt that is never delivered: when it could be, the guest is left. */
@@ -126,12 +130,10 @@ static void take_back_events(struct lodge_vcpu *vcpu)
 	}
 	ev->ex.injected = false;
 	ev->nmi_injected = false;
-	/* One that an exception came before stays. */
-	if ((svm->vmcb->control.event_inject & SVM_EVENT_TYPE) == SVM_EVENT_IRQ ||
-	    (svm->vmcb->control.event_inject & SVM_EVENT_TYPE) == SVM_EVENT_SOFT) {
-		if (svm->vmcb->control.event_inject & SVM_EVENT_VALID)
-			ev->irq_injected = false;
-	}
+	/* One that something came before stays. */
+	if (svm->gave_irq)
+		ev->irq_injected = false;
+	svm->gave_irq = false;
 	svm->vmcb->control.event_inject = 0;
 	if (!(info & SVM_EVENT_VALID))
 		return;
@@ -150,6 +152,7 @@ static void take_back_events(struct lodge_vcpu *vcpu)
 		break;
 	case SVM_EVENT_IRQ:
 		ev->irq_injected = true;
+		ev->irq_again = true;
 		ev->irq_soft = false;
 		ev->irq = nr;
 		break;
@@ -218,6 +221,12 @@ static void registers_out(struct lodge_vcpu *vcpu)
 
 void svm_prepare(struct lodge_vcpu *vcpu)
 {
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	if (svm->loaded_tsc_aux != vcpu->msrs.tsc_aux && boot_cpu_has(X86_FEATURE_RDTSCP)) {
+		svm->loaded_tsc_aux = vcpu->msrs.tsc_aux;
+		wrmsrl(MSR_TSC_AUX, svm->loaded_tsc_aux);
+	}
 }
 
 static noinline void switch_worlds(struct lodge_vcpu *vcpu)

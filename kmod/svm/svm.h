@@ -22,7 +22,8 @@ struct svm_vcpu {
 	u64 vmcb_pa;
 	u64 generation;
 	int asid_cpu;
-	u64 host_tsc_aux;
+	u64 host_tsc_aux, loaded_tsc_aux;
+	bool gave_irq; /* at this entry */
 	bool nmi_masked;
 	/* The NMI handler's IRET has been seen, not yet its end. */
 	bool iret_seen;

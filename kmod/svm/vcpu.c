@@ -75,7 +75,8 @@ void svm_vcpu_load(struct lodge_vcpu *vcpu, int cpu)
 	}
 	if (boot_cpu_has(X86_FEATURE_RDTSCP)) {
 		rdmsrl(MSR_TSC_AUX, svm->host_tsc_aux);
-		wrmsrl(MSR_TSC_AUX, vcpu->msrs.tsc_aux);
+		svm->loaded_tsc_aux = vcpu->msrs.tsc_aux;
+		wrmsrl(MSR_TSC_AUX, svm->loaded_tsc_aux);
 	}
 }
 
