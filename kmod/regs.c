@@ -305,7 +305,8 @@ static int set_mp_state(struct lodge_vcpu *vcpu, const struct kvm_mp_state *m)
 
 static int tsc_attr(struct lodge_vcpu *vcpu, unsigned int cmd, const struct kvm_device_attr *attr)
 {
-	u64 __user *p = (u64 __user *)(unsigned long)attr->addr, val;
+	u64 __user *p = (u64 __user *)(unsigned long)attr->addr;
+	u64 val;
 
 	if (attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
 		return -ENXIO;
