@@ -76,6 +76,12 @@ static int cpu_goes(unsigned int cpu)
 	return 0;
 }
 
+/* With interrupts off: may a guest be entered here? Not on a processor that is going, nor in a reboot. */
+bool lodge_hardware_is_on(void)
+{
+	return this_cpu_read(is_on);
+}
+
 /* ---- All of them ----------------------------------------------------------------------------------- */
 
 /* A VM comes: 0, or why not. The vendor's module stays as long. */

@@ -89,6 +89,9 @@ struct lodge_vm {
 	struct lodge_vcpu *vcpus[LODGE_MAX_VCPUS];
 	unsigned int vcpu_count;
 
+	struct lodge_filter __rcu *filter; /* filter.c */
+	u32 msr_reasons;		   /* KVM_MSR_EXIT_REASON_* */
+
 	u64 tss_addr, identity_addr;
 };
 
@@ -149,6 +152,7 @@ struct lodge_vcpu {
 
 	/* What is left of an instruction when user space has answered; > 0: goes on, 0: out again, < 0: error. */
 	int (*complete)(struct lodge_vcpu *vcpu);
+	bool msr_write;
 	u64 io_rip, next_rip; /* of an access to a port or MSR that user space answers, and after it */
 	struct lodge_emu *emu;
 
@@ -236,6 +240,7 @@ void lodge_device_remove(void);
 int lodge_check_extension(long cap);
 int lodge_hardware_get(void);
 void lodge_hardware_put(void);
+bool lodge_hardware_is_on(void);
 int lodge_hardware_init(void);
 void lodge_hardware_exit(void);
 
@@ -362,12 +367,19 @@ u64 lodge_xcr0_supported(void);
 
 long lodge_msr_list(struct kvm_msr_list __user *arg, bool features);
 long lodge_msrs_io(struct lodge_vcpu *vcpu, struct kvm_msrs __user *arg, bool set);
-/* By the guest: 0, or -EINVAL for #GP. */
+/* 0; -EINVAL: not this value; -ENOENT: no such register. */
 int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val);
 int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host);
 int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu);
+
+/* ---- filter.c ---------------------------------------------------------------------------------------- */
+
+long lodge_filter_set(struct lodge_vm *vm, void __user *arg);
+void lodge_filter_free(struct lodge_vm *vm);
+/* RDMSR, WRMSR, to the end or to user space. As complete. */
+int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 
 /* ---- io.c, emulate_ops.c, insn.c, cr.c, debug.c ------------------------------------------------------ */
 

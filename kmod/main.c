@@ -44,6 +44,9 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_CHECK_EXTENSION_VM:
 	case KVM_CAP_MAX_VCPU_ID:
 	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_X86_MSR_FILTER:
 		if (cap == KVM_CAP_MAX_VCPU_ID)
 			return LODGE_MAX_VCPUS;
 		return 1;

@@ -139,7 +139,7 @@ int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val)
 	r = lodge_ops->get_msr(vcpu, msr, val);
 	if (r <= 0)
 		return r;
-	return constant(msr, val) ? 0 : -EINVAL;
+	return constant(msr, val) ? 0 : -ENOENT;
 }
 
 static void move_tsc(struct lodge_vcpu *vcpu, u64 by)
@@ -208,32 +208,18 @@ int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host)
 	r = lodge_ops->set_msr(vcpu, msr, val);
 	if (r <= 0)
 		return r;
-	return constant(msr, &was) ? 0 : -EINVAL;
+	return constant(msr, &was) ? 0 : -ENOENT;
 }
 
 int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip)
 {
-	u64 val;
-
-	if (lodge_msr_read(vcpu, vcpu->regs[LODGE_RCX], &val)) {
-		lodge_queue_error(vcpu, LODGE_GP, 0);
-		return 1;
-	}
-	vcpu->regs[LODGE_RAX] = (u32)val;
-	vcpu->regs[LODGE_RDX] = val >> 32;
-	return lodge_skip_to(vcpu, next_rip);
+	return lodge_msr_exit(vcpu, false, next_rip);
 }
 EXPORT_SYMBOL_GPL(lodge_do_rdmsr);
 
 int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip)
 {
-	u64 val = (u32)vcpu->regs[LODGE_RAX] | vcpu->regs[LODGE_RDX] << 32;
-
-	if (lodge_msr_write(vcpu, vcpu->regs[LODGE_RCX], val, false)) {
-		lodge_queue_error(vcpu, LODGE_GP, 0);
-		return 1;
-	}
-	return lodge_skip_to(vcpu, next_rip);
+	return lodge_msr_exit(vcpu, true, next_rip);
 }
 EXPORT_SYMBOL_GPL(lodge_do_wrmsr);
 

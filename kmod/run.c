@@ -101,7 +101,7 @@ static int enter_guest(struct lodge_vcpu *vcpu)
 	smp_store_mb(vcpu->mode, LODGE_IN_GUEST);
 	if (test_and_clear_bit(LODGE_REQ_FLUSH, &vcpu->requests))
 		lodge_ops->flush_tlb(vcpu);
-	if (!(read_thread_flags() & WORK) && !READ_ONCE(vcpu->run->immediate_exit)) {
+	if (lodge_hardware_is_on() && !(read_thread_flags() & WORK) && !READ_ONCE(vcpu->run->immediate_exit)) {
 		load_registers(vcpu);
 		vtime_account_guest_enter();
 		lodge_ops->enter(vcpu);
@@ -161,6 +161,8 @@ static int run_loop(struct lodge_vcpu *vcpu)
 		lodge_inject(vcpu);
 		if (enter_guest(vcpu))
 			r = handle_exit(vcpu);
+		else
+			cond_resched();
 	}
 	return r;
 }

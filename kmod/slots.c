@@ -12,6 +12,8 @@
 
 #include "lodge.h"
 
+#define MAX_PAGES 0x7fffffffull /* their bits are at most 256 MiB */
+
 int lodge_slots_init(struct lodge_vm *vm)
 {
 	struct lodge_slots *s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
@@ -127,6 +129,8 @@ static int check(const struct kvm_userspace_memory_region *r)
 		return -EINVAL;
 	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr ||
 	    r->guest_phys_addr + r->memory_size > 1ull << LODGE_GPA_BITS)
+		return -EINVAL;
+	if (r->memory_size >> PAGE_SHIFT > MAX_PAGES)
 		return -EINVAL;
 	if (r->memory_size && !access_ok((void __user *)(unsigned long)r->userspace_addr, r->memory_size))
 		return -EINVAL;

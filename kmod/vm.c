@@ -27,6 +27,7 @@ static void vm_free(struct lodge_vm *vm)
 		lodge_vcpu_free(vm->vcpus[i]);
 	lodge_tables_free(vm);
 	lodge_slots_free(vm);
+	lodge_filter_free(vm);
 	cleanup_srcu_struct(&vm->srcu);
 	mmdrop(vm->mm);
 	kvfree(vm);
@@ -115,6 +116,20 @@ static long set_identity(struct lodge_vm *vm, void __user *arg)
 	return 0;
 }
 
+#define REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
+
+static long enable_cap(struct lodge_vm *vm, void __user *arg)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, arg, sizeof(cap)))
+		return -EFAULT;
+	if (cap.flags || cap.cap != KVM_CAP_X86_USER_SPACE_MSR || (cap.args[0] & ~(u64)REASONS))
+		return -EINVAL;
+	WRITE_ONCE(vm->msr_reasons, cap.args[0]);
+	return 0;
+}
+
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct lodge_vm *vm = file->private_data;
@@ -132,6 +147,10 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return set_memory(vm, p);
 	case KVM_GET_DIRTY_LOG:
 		return get_dirty(vm, p);
+	case KVM_ENABLE_CAP:
+		return enable_cap(vm, p);
+	case KVM_X86_SET_MSR_FILTER:
+		return lodge_filter_set(vm, p);
 	case KVM_SET_TSS_ADDR:
 		vm->tss_addr = arg;
 		return 0;

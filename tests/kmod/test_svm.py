@@ -62,7 +62,7 @@ dmesg | grep -E 'BUG|WARNING|Oops|RIP:|stall|lodge: cannot' | sed 's/^/@@dmesg /
 
 def boot():
     files, md5, folder = l2_files()
-    ran = programs.chosen("kmod")
+    ran = programs.chosen("svm")
     ran = [p for p in ran if not p.run_name.endswith("+off")]
     files.update(programs.files(ran, folder))
     for name, text in (("programs", programs.script(CPU + " -accel kvm,kernel-irqchip=off")), ("jobs", JOBS)):
