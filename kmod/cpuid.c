@@ -22,14 +22,17 @@ static const struct mask {
 	u32 more_ecx; /* ours, whatever the host says */
 } masks[] = {
 	/* SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE AVX F16C RDRAND; the hypervisor's bit */
-	{1, 0, ~0u, ~0u, B(0) | B(1) | B(9) | B(12) | B(13) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) | B(28) |
-	 B(29) | B(30), 0x078bfbff, B(31)},
+	{1, 0, ~0u, ~0u,
+	 B(0) | B(1) | B(9) | B(12) | B(13) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) |
+		 B(28) | B(29) | B(30),
+	 0x078bfbff, B(31)},
 	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA; UMIP VAES VPCLMUL; FSRM */
-	{7, 0, 0, B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29),
+	{7, 0, 0,
+	 B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29),
 	 B(2) | B(8) | B(9) | B(10), B(4), 0},
 	/* LAHF CMP_LEGACY CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM; SYSCALL NX FXSR_OPT 1G RDTSCP LM … */
-	{0x80000001, 0, ~0u, ~0u, B(0) | B(1) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21),
-	 0x2fd3fbff, 0},
+	{0x80000001, 0, ~0u, ~0u,
+	 B(0) | B(1) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21), 0x2fd3fbff, 0},
 	{0x80000007, 0, 0, 0, 0, B(8), 0},
 	{0x80000008, 0, ~0u, B(0) | B(9), 0xff, 0, 0},
 	{0xd, 1, B(0) | B(1) | B(2), 0, 0, 0, 0},
@@ -85,8 +88,9 @@ static void query_host(struct kvm_cpuid_entry2 *e)
 }
 
 static const u32 leaves[] = {
-	0, 1, 2, 4, 7, 0xb, 0xd, 0x80000000, 0x80000001, 0x80000002, 0x80000003, 0x80000004, 0x80000005,
-	0x80000006, 0x80000007, 0x80000008, 0x8000001d, 0x8000001e,
+	0,	    1,		2,	    4,		7,	    0xb,
+	0xd,	    0x80000000, 0x80000001, 0x80000002, 0x80000003, 0x80000004,
+	0x80000005, 0x80000006, 0x80000007, 0x80000008, 0x8000001d, 0x8000001e,
 };
 
 static unsigned int collect(struct kvm_cpuid_entry2 *list, unsigned int room)
@@ -183,7 +187,8 @@ const struct kvm_cpuid_entry2 *lodge_cpuid_find(const struct lodge_vcpu *vcpu, u
 	for (unsigned int i = 0; i < vcpu->cpuid_count; i++) {
 		const struct kvm_cpuid_entry2 *e = &vcpu->cpuid[i];
 
-		if (e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == sub))
+		if (e->function == leaf &&
+		    (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == sub))
 			return e;
 	}
 	return NULL;
@@ -210,7 +215,8 @@ static u32 xsave_bytes(const struct lodge_vcpu *vcpu, u64 xcr0)
 	u32 size = 576;
 
 	for (u32 i = 2; i < 63; i++) {
-		const struct kvm_cpuid_entry2 *e = xcr0 >> i & 1 ? lodge_cpuid_find(vcpu, 0xd, i) : NULL;
+		const struct kvm_cpuid_entry2 *e =
+			xcr0 >> i & 1 ? lodge_cpuid_find(vcpu, 0xd, i) : NULL;
 
 		if (e && e->eax + e->ebx > size)
 			size = e->eax + e->ebx;

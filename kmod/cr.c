@@ -9,9 +9,9 @@
 
 #include "lodge.h"
 
-#define CR0_KNOWN                                                                                                  \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | \
-	 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CR0_KNOWN                                                                      \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
+	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 
 static void changed(struct lodge_vcpu *vcpu)
 {
@@ -61,14 +61,14 @@ static const struct {
 	u32 leaf, reg, bit;
 	u64 cr4;
 } features[] = {
-	{1, 2, 26, X86_CR4_OSXSAVE}, {1, 2, 17, X86_CR4_PCIDE},	   {7, 1, 7, X86_CR4_SMEP},
-	{7, 1, 20, X86_CR4_SMAP},    {7, 1, 0, X86_CR4_FSGSBASE},  {7, 2, 2, X86_CR4_UMIP},
+	{1, 2, 26, X86_CR4_OSXSAVE}, {1, 2, 17, X86_CR4_PCIDE},	  {7, 1, 7, X86_CR4_SMEP},
+	{7, 1, 20, X86_CR4_SMAP},    {7, 1, 0, X86_CR4_FSGSBASE}, {7, 2, 2, X86_CR4_UMIP},
 	{7, 2, 16, X86_CR4_LA57},    {1, 3, 1, X86_CR4_VME},
 };
 
-#define CR4_ALWAYS                                                                                                   \
-	(X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | \
-	 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+#define CR4_ALWAYS                                                                          \
+	(X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | \
+	 X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
 static u64 cr4_allowed(const struct lodge_vcpu *vcpu)
 {
@@ -76,7 +76,8 @@ static u64 cr4_allowed(const struct lodge_vcpu *vcpu)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(features); i++) {
 		const struct kvm_cpuid_entry2 *e = lodge_cpuid_find(vcpu, features[i].leaf, 0);
-		const u32 regs[4] = {e ? e->eax : 0, e ? e->ebx : 0, e ? e->ecx : 0, e ? e->edx : 0};
+		const u32 regs[4] = {e ? e->eax : 0, e ? e->ebx : 0, e ? e->ecx : 0,
+				     e ? e->edx : 0};
 
 		if (regs[features[i].reg] >> features[i].bit & 1)
 			all |= features[i].cr4;

@@ -8,7 +8,9 @@
 
 #include "lodge.h"
 
-#define KNOWN (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP)
+#define KNOWN                                                                     \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
+	 KVM_GUESTDBG_USE_HW_BP)
 
 int lodge_debug_set(struct lodge_vcpu *vcpu, const struct kvm_guest_debug *d)
 {

@@ -19,7 +19,8 @@ void lodge_mark_dirty(struct lodge_slot *slot, u64 gfn)
 }
 
 /* 64 pages: their bits, and they are read-only. */
-static unsigned long take_word(struct lodge_vm *vm, struct lodge_slot *slot, size_t word, bool *flush)
+static unsigned long take_word(struct lodge_vm *vm, struct lodge_slot *slot, size_t word,
+			       bool *flush)
 {
 	unsigned long bits = xchg(&slot->dirty[word], 0), left;
 

@@ -25,10 +25,13 @@ static int gp(struct lodge_emu_exception *ex)
 
 /* ---- Memory ---------------------------------------------------------------------------------------------- */
 
-static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa, struct lodge_emu_exception *ex)
+static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa,
+		     struct lodge_emu_exception *ex)
 {
-	unsigned int how = (access & LODGE_EMU_W ? LODGE_WRITE : 0) | (access & LODGE_EMU_X ? LODGE_FETCH : 0) |
-			   (access & LODGE_EMU_U ? LODGE_USER : 0) | (access & LODGE_EMU_SYS ? LODGE_SYSTEM : 0);
+	unsigned int how = (access & LODGE_EMU_W ? LODGE_WRITE : 0) |
+			   (access & LODGE_EMU_X ? LODGE_FETCH : 0) |
+			   (access & LODGE_EMU_U ? LODGE_USER : 0) |
+			   (access & LODGE_EMU_SYS ? LODGE_SYSTEM : 0);
 	struct lodge_walk w;
 	int r = lodge_walk(cpu, lin, how, &w);
 
@@ -38,7 +41,10 @@ static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa
 	}
 	if (r != -EFAULT)
 		return LODGE_EMU_BROKEN;
-	*ex = (struct lodge_emu_exception){.vector = LODGE_PF, .has_error = true, .error = w.error, .cr2 = lin};
+	*ex = (struct lodge_emu_exception){.vector = LODGE_PF,
+					   .has_error = true,
+					   .error = w.error,
+					   .cr2 = lin};
 	return LODGE_EMU_FAULT;
 }
 
@@ -47,7 +53,8 @@ static int no_memory(struct lodge_vcpu *vcpu, u64 gpa, bool write)
 {
 	const struct lodge_slot *slot = lodge_slot_find(vcpu->vm, gpa >> PAGE_SHIFT);
 
-	return !slot || (write && (slot->flags & KVM_MEM_READONLY)) ? LODGE_EMU_MMIO : LODGE_EMU_BROKEN;
+	return !slot || (write && (slot->flags & KVM_MEM_READONLY)) ? LODGE_EMU_MMIO
+								    : LODGE_EMU_BROKEN;
 }
 
 static int mem_read(void *cpu, uint64_t gpa, void *buf, unsigned int len)
@@ -113,7 +120,8 @@ static void get_seg(void *cpu, unsigned int n, struct lodge_emu_seg *s)
 		.base = k.base,
 		.limit = k.limit,
 		.sel = k.selector,
-		.attr = k.type | k.s << 4 | k.dpl << 5 | k.present << 7 | k.avl << 12 | k.l << 13 | k.db << 14 | k.g << 15,
+		.attr = k.type | k.s << 4 | k.dpl << 5 | k.present << 7 | k.avl << 12 | k.l << 13 |
+			k.db << 14 | k.g << 15,
 		.unusable = k.unusable,
 	};
 }
@@ -268,15 +276,12 @@ static int cpuid_regs(void *cpu, uint32_t regs[4])
 
 /* ---- Vector registers: they are in the processor, or about to be ------------------------------------------- */
 
-#define EACH(op, n)                                          \
-	case n:                                              \
-		if (op)                                      \
-			asm volatile("movdqu %%xmm" #n ", %0" \
-				     : "=m"(*v));            \
-		else                                         \
-			asm volatile("movdqu %0, %%xmm" #n    \
-				     :                       \
-				     : "m"(*v));             \
+#define EACH(op, n)                                                        \
+	case n:                                                            \
+		if (op)                                                    \
+			asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*v)); \
+		else                                                       \
+			asm volatile("movdqu %0, %%xmm" #n : : "m"(*v));   \
 		break;
 
 struct vec {
@@ -289,10 +294,10 @@ static void move_xmm(bool out, unsigned int reg, struct vec *v)
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
 	switch (reg) {
-		EACH(out, 0) EACH(out, 1) EACH(out, 2) EACH(out, 3)
-		EACH(out, 4) EACH(out, 5) EACH(out, 6) EACH(out, 7)
-		EACH(out, 8) EACH(out, 9) EACH(out, 10) EACH(out, 11)
-		EACH(out, 12) EACH(out, 13) EACH(out, 14) EACH(out, 15)
+		EACH(out, 0)
+		EACH(out, 1) EACH(out, 2) EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6)
+			EACH(out, 7) EACH(out, 8) EACH(out, 9) EACH(out, 10) EACH(out, 11)
+				EACH(out, 12) EACH(out, 13) EACH(out, 14) EACH(out, 15)
 	}
 	fpregs_unlock();
 }
@@ -392,8 +397,9 @@ static void take(struct lodge_vcpu *vcpu)
 	memcpy(vcpu->regs, e->gpr, sizeof(vcpu->regs));
 	vcpu->rip = e->rip;
 	vcpu->rflags = e->rflags;
-	lodge_ops->set_shadow(vcpu, (e->shadow & LODGE_EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
-					    (e->shadow & LODGE_EMU_SHADOW_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
+	lodge_ops->set_shadow(
+		vcpu, (e->shadow & LODGE_EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
+			      (e->shadow & LODGE_EMU_SHADOW_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
 }
 
 static int done(struct lodge_vcpu *vcpu)
@@ -490,7 +496,8 @@ int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked)
 }
 EXPORT_SYMBOL_GPL(lodge_emulate);
 
-int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error, u32 error)
+int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,
+			      u32 error)
 {
 	fill(vcpu, 0);
 	return finish(vcpu, lodge_emu_task_switch(vcpu->emu, sel, reason, has_error, error));

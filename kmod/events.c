@@ -16,19 +16,13 @@
 
 enum class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
-static enum class class_of(u8 nr)
-{
-	switch (nr) {
-	case 0:
-	case LODGE_TS:
-	case LODGE_NP:
-	case LODGE_SS_FAULT:
-	case LODGE_GP:
-		return CONTRIBUTORY;
-	case LODGE_PF:
-		return PAGE_FAULT;
+static enum class class_of(u8 nr) {
+	switch (nr){
+		case 0 : case LODGE_TS : case LODGE_NP : case LODGE_SS_FAULT : case
+		LODGE_GP : return CONTRIBUTORY;
+		case LODGE_PF : return PAGE_FAULT;
 	}
-	return BENIGN;
+return BENIGN;
 }
 
 static void queue(struct lodge_vcpu *vcpu, const struct lodge_exception *new)
@@ -47,7 +41,8 @@ static void queue(struct lodge_vcpu *vcpu, const struct lodge_exception *new)
 		return;
 	}
 	first = class_of(ex->nr);
-	if ((first == CONTRIBUTORY && second == CONTRIBUTORY) || (first == PAGE_FAULT && second != BENIGN)) {
+	if ((first == CONTRIBUTORY && second == CONTRIBUTORY) ||
+	    (first == PAGE_FAULT && second != BENIGN)) {
 		*ex = (struct lodge_exception){.pending = true, .nr = LODGE_DF, .has_error = true};
 		return;
 	}
@@ -70,7 +65,10 @@ EXPORT_SYMBOL_GPL(lodge_queue_error);
 
 void lodge_queue_pf(struct lodge_vcpu *vcpu, u64 lin, u32 error)
 {
-	queue(vcpu, &(struct lodge_exception){.nr = LODGE_PF, .has_error = true, .error = error, .payload = lin});
+	queue(vcpu, &(struct lodge_exception){.nr = LODGE_PF,
+					      .has_error = true,
+					      .error = error,
+					      .payload = lin});
 }
 
 void lodge_queue_db(struct lodge_vcpu *vcpu, u64 dr6)
@@ -105,7 +103,8 @@ bool lodge_ready_for_irq(struct lodge_vcpu *vcpu)
 {
 	const struct lodge_events *ev = &vcpu->ev;
 
-	return lodge_irq_allowed(vcpu) && !ev->irq_injected && !ev->ex.pending && !ev->ex.injected && !ev->nmi_injected;
+	return lodge_irq_allowed(vcpu) && !ev->irq_injected && !ev->ex.pending &&
+	       !ev->ex.injected && !ev->nmi_injected;
 }
 
 static bool nmi_allowed(struct lodge_vcpu *vcpu)
@@ -142,7 +141,8 @@ void lodge_inject(struct lodge_vcpu *vcpu)
 	} else if (ev->nmi_pending) {
 		lodge_ops->want_nmi_window(vcpu);
 	}
-	lodge_ops->want_irq_window(vcpu, vcpu->irq_window_asked || (ev->irq_injected && !lodge_irq_allowed(vcpu)));
+	lodge_ops->want_irq_window(vcpu, vcpu->irq_window_asked ||
+						 (ev->irq_injected && !lodge_irq_allowed(vcpu)));
 }
 
 /* ---- To and from user space -------------------------------------------------------------------------- */

@@ -59,7 +59,8 @@ static bool big_fits(const struct lodge_slot *slot, u64 gfn)
 }
 
 /* The page, and whether it may be written. A read is given what costs nothing more. */
-static int get_page_of(unsigned long hva, bool write, bool can_write, struct page **page, bool *writable)
+static int get_page_of(unsigned long hva, bool write, bool can_write, struct page **page,
+		       bool *writable)
 {
 	long n;
 

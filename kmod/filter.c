@@ -42,12 +42,16 @@ static int take_range(struct lodge_filter *f, const struct kvm_msr_filter_range 
 
 	if (!r->nmsrs)
 		return 0;
-	if ((r->flags & ~(u32)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)) || !r->flags || r->nmsrs > MAX_BITS)
+	if ((r->flags & ~(u32)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)) || !r->flags ||
+	    r->nmsrs > MAX_BITS)
 		return -EINVAL;
 	bits = memdup_user((const void __user *)r->bitmap, DIV_ROUND_UP(r->nmsrs, 8));
 	if (IS_ERR(bits))
 		return PTR_ERR(bits);
-	*to = (struct lodge_filter_range){.flags = r->flags, .base = r->base, .nmsrs = r->nmsrs, .allowed = bits};
+	*to = (struct lodge_filter_range){.flags = r->flags,
+					  .base = r->base,
+					  .nmsrs = r->nmsrs,
+					  .allowed = bits};
 	f->count++;
 	return 0;
 }
@@ -108,7 +112,8 @@ static bool allows(struct lodge_vm *vm, u32 msr, bool write)
 		const struct lodge_filter_range *r = &f->range[i];
 		u32 bit = msr - r->base;
 
-		if (bit < r->nmsrs && (r->flags & (write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ)))
+		if (bit < r->nmsrs &&
+		    (r->flags & (write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ)))
 			return r->allowed[bit / 8] >> (bit & 7) & 1;
 	}
 	return !f->deny;
@@ -157,7 +162,8 @@ int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip)
 	int r = -EPERM;
 
 	if (allows(vcpu->vm, msr, write)) {
-		r = write ? lodge_msr_write(vcpu, msr, val, false) : lodge_msr_read(vcpu, msr, &val);
+		r = write ? lodge_msr_write(vcpu, msr, val, false)
+			  : lodge_msr_read(vcpu, msr, &val);
 		reason = r == -ENOENT ? KVM_MSR_EXIT_REASON_UNKNOWN : KVM_MSR_EXIT_REASON_INVAL;
 	}
 	if (r && (READ_ONCE(vcpu->vm->msr_reasons) & reason))

@@ -78,13 +78,14 @@ int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int
 	return 0;
 }
 
-#define EXCHANGE(type)                                                                     \
-	do {                                                                               \
-		type was = *(const type *)old;                                             \
+#define EXCHANGE(type)                                                                             \
+	do {                                                                                       \
+		type was = *(const type *)old;                                                     \
 		done = unsafe_try_cmpxchg_user((type __user *)p, &was, *(const type *)new, fault); \
 	} while (0)
 
-int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void *new, unsigned int len)
+int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void *new,
+		      unsigned int len)
 {
 	struct lodge_slot *slot;
 	void __user *p = part(vm, gpa, true, &slot);

@@ -175,7 +175,8 @@ static struct notifier_block reboot = {.notifier_call = rebooting};
 
 int lodge_hardware_init(void)
 {
-	int r = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "virt/lodge:online", cpu_comes, cpu_goes);
+	int r = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "virt/lodge:online", cpu_comes,
+					  cpu_goes);
 
 	if (r < 0)
 		return r;

@@ -25,8 +25,17 @@ u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip)
 static bool is_prefix(u8 b, bool long_code)
 {
 	switch (b) {
-	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
-	case 0x66: case 0x67: case 0xf0: case 0xf2: case 0xf3:
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66:
+	case 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3:
 		return true;
 	}
 	return long_code && (b & 0xf0) == 0x40;
@@ -58,7 +67,8 @@ static unsigned int known(const u8 *p)
 u64 lodge_insn_end(struct lodge_vcpu *vcpu)
 {
 	u64 lin = lodge_lin_rip(vcpu, vcpu->rip), end;
-	unsigned int have = min_t(unsigned int, MAX_BYTES, PAGE_SIZE - offset_in_page(lin)), at = 0, n;
+	unsigned int have = min_t(unsigned int, MAX_BYTES, PAGE_SIZE - offset_in_page(lin)), at = 0,
+		     n;
 	u8 bytes[MAX_BYTES + 3] = {0};
 	struct kvm_segment cs;
 	struct lodge_walk w;
@@ -66,7 +76,8 @@ u64 lodge_insn_end(struct lodge_vcpu *vcpu)
 	lodge_ops->get_seg(vcpu, LODGE_CS, &cs);
 	for (unsigned int done = 0; done < MAX_BYTES; done += have, have = MAX_BYTES - done) {
 		/* The guest has just run it: what cannot be read is not needed. */
-		if (lodge_walk(vcpu, lin + done, LODGE_FETCH | (lodge_ops->cpl(vcpu) == 3 ? LODGE_USER : 0), &w) ||
+		if (lodge_walk(vcpu, lin + done,
+			       LODGE_FETCH | (lodge_ops->cpl(vcpu) == 3 ? LODGE_USER : 0), &w) ||
 		    lodge_read_gpa(vcpu->vm, w.gpa, bytes + done, have))
 			break;
 	}

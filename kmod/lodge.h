@@ -35,17 +35,41 @@
 #define LODGE_PIO_BYTES PAGE_SIZE
 
 enum lodge_reg {
-	LODGE_RAX, LODGE_RCX, LODGE_RDX, LODGE_RBX, LODGE_RSP, LODGE_RBP, LODGE_RSI, LODGE_RDI,
-	LODGE_R8, LODGE_R15 = 15, LODGE_GPRS = 16,
+	LODGE_RAX,
+	LODGE_RCX,
+	LODGE_RDX,
+	LODGE_RBX,
+	LODGE_RSP,
+	LODGE_RBP,
+	LODGE_RSI,
+	LODGE_RDI,
+	LODGE_R8,
+	LODGE_R15 = 15,
+	LODGE_GPRS = 16,
 };
 
 enum lodge_seg {
-	LODGE_ES, LODGE_CS, LODGE_SS, LODGE_DS, LODGE_FS, LODGE_GS, LODGE_TR, LODGE_LDTR,
+	LODGE_ES,
+	LODGE_CS,
+	LODGE_SS,
+	LODGE_DS,
+	LODGE_FS,
+	LODGE_GS,
+	LODGE_TR,
+	LODGE_LDTR,
 };
 
 enum {
-	LODGE_DB = 1, LODGE_BP = 3, LODGE_UD = 6, LODGE_DF = 8, LODGE_TS = 10, LODGE_NP = 11,
-	LODGE_SS_FAULT = 12, LODGE_GP = 13, LODGE_PF = 14, LODGE_MC = 18,
+	LODGE_DB = 1,
+	LODGE_BP = 3,
+	LODGE_UD = 6,
+	LODGE_DF = 8,
+	LODGE_TS = 10,
+	LODGE_NP = 11,
+	LODGE_SS_FAULT = 12,
+	LODGE_GP = 13,
+	LODGE_PF = 14,
+	LODGE_MC = 18,
 };
 
 /* What an access to guest memory is for. */
@@ -153,7 +177,8 @@ struct lodge_vcpu {
 	/* What is left of an instruction when user space has answered; > 0: goes on, 0: out again, < 0: error. */
 	int (*complete)(struct lodge_vcpu *vcpu);
 	bool msr_write;
-	u64 io_rip, next_rip; /* of an access to a port or MSR that user space answers, and after it */
+	u64 io_rip,
+		next_rip; /* of an access to a port or MSR that user space answers, and after it */
 	struct lodge_emu *emu;
 
 	struct preempt_notifier notifier;
@@ -184,7 +209,7 @@ struct lodge_vendor_ops {
 	struct module *owner;
 	u64 efer_bits; /* that guests may set */
 
-	int (*hardware_enable)(void);	/* on each processor, interrupts off */
+	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
 
 	int (*vcpu_create)(struct lodge_vcpu *vcpu);
@@ -195,7 +220,8 @@ struct lodge_vendor_ops {
 	void (*get_seg)(struct lodge_vcpu *vcpu, enum lodge_seg n, struct kvm_segment *seg);
 	void (*set_seg)(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_segment *seg);
 	void (*get_tables)(struct lodge_vcpu *vcpu, struct kvm_dtable *gdt, struct kvm_dtable *idt);
-	void (*set_tables)(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt, const struct kvm_dtable *idt);
+	void (*set_tables)(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt,
+			   const struct kvm_dtable *idt);
 	unsigned int (*cpl)(struct lodge_vcpu *vcpu);
 	/* cr0, cr4, efer, debug registers or the guest's debugging have changed. */
 	void (*state_changed)(struct lodge_vcpu *vcpu);
@@ -218,7 +244,7 @@ struct lodge_vendor_ops {
 
 	void (*flush_tlb)(struct lodge_vcpu *vcpu); /* at the next entry; interrupts off */
 	void (*prepare)(struct lodge_vcpu *vcpu);   /* loaded, preemption off */
-	void (*enter)(struct lodge_vcpu *vcpu);	   /* interrupts off */
+	void (*enter)(struct lodge_vcpu *vcpu);	    /* interrupts off */
 	/* As lodge_vcpu.complete. */
 	int (*handle_exit)(struct lodge_vcpu *vcpu);
 };
@@ -309,7 +335,8 @@ int lodge_notifier_init(struct lodge_vm *vm);
 int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len);
 int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* 1, 2, 4 or 8 bytes, aligned, if they are still `old`: -EAGAIN if not; -EINVAL: not of that kind. */
-int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void *new, unsigned int len);
+int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void *new,
+		      unsigned int len);
 
 struct lodge_walk {
 	u64 gpa;
@@ -318,8 +345,10 @@ struct lodge_walk {
 /* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF. */
 int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w);
 /* Linear addresses; -EFAULT with #PF queued, -ENOENT where there is no memory. */
-int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len, unsigned int access);
-int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len, unsigned int access);
+int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
+		   unsigned int access);
+int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
+		    unsigned int access);
 
 /* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */
 
@@ -388,7 +417,8 @@ int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u
 int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
 /* rip after it, by decoding alone; 0: it cannot be had. */
 u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
-int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error, u32 error);
+int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,
+			      u32 error);
 int lodge_emulate_init(struct lodge_vcpu *vcpu);
 void lodge_emulate_free(struct lodge_vcpu *vcpu);
 /* Registers were set: an instruction that waits for user space is forgotten. */
@@ -408,7 +438,6 @@ int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_efer(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_xcr0(struct lodge_vcpu *vcpu, u64 val);
 int lodge_do_xsetbv(struct lodge_vcpu *vcpu, u64 next_rip);
-
 
 int lodge_debug_set(struct lodge_vcpu *vcpu, const struct kvm_guest_debug *d);
 int lodge_exit_debug(struct lodge_vcpu *vcpu, u32 exception, u64 dr6);

@@ -78,7 +78,8 @@ static bool age(struct lodge_vm *vm, u64 gfn, u64 end, void *clear)
 	return lodge_table_age(vm, gfn, end, clear != NULL);
 }
 
-static int look(struct mmu_notifier *n, unsigned long start, unsigned long end, void *clear, bool flush)
+static int look(struct mmu_notifier *n, unsigned long start, unsigned long end, void *clear,
+		bool flush)
 {
 	struct lodge_vm *vm = vm_of(n);
 	int idx = srcu_read_lock(&vm->srcu);
@@ -93,12 +94,14 @@ static int look(struct mmu_notifier *n, unsigned long start, unsigned long end, 
 	return young;
 }
 
-static int clear_flush_young(struct mmu_notifier *n, struct mm_struct *mm, unsigned long start, unsigned long end)
+static int clear_flush_young(struct mmu_notifier *n, struct mm_struct *mm, unsigned long start,
+			     unsigned long end)
 {
 	return look(n, start, end, n, true);
 }
 
-static int clear_young(struct mmu_notifier *n, struct mm_struct *mm, unsigned long start, unsigned long end)
+static int clear_young(struct mmu_notifier *n, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
 {
 	return look(n, start, end, n, false);
 }

@@ -61,8 +61,9 @@ EXPORT_SYMBOL_GPL(lodge_vcpu_reset);
 /* ---- General ----------------------------------------------------------------------------------------- */
 
 /* struct kvm_regs has them in an order of its own. */
-static const u8 order[] = {LODGE_RAX, LODGE_RBX, LODGE_RCX, LODGE_RDX, LODGE_RSI, LODGE_RDI, LODGE_RSP, LODGE_RBP,
-			   8, 9, 10, 11, 12, 13, 14, 15};
+static const u8 order[] = {LODGE_RAX, LODGE_RBX, LODGE_RCX, LODGE_RDX, LODGE_RSI, LODGE_RDI,
+			   LODGE_RSP, LODGE_RBP, 8,	    9,	       10,	  11,
+			   12,	      13,	 14,	    15};
 
 static void get_regs(struct lodge_vcpu *vcpu, struct kvm_regs *r)
 {
@@ -72,6 +73,9 @@ static void get_regs(struct lodge_vcpu *vcpu, struct kvm_regs *r)
 		out[i] = vcpu->regs[order[i]];
 	r->rip = vcpu->rip;
 	r->rflags = vcpu->rflags;
+	/* A debugger's steps are not the guest's. */
+	if (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)
+		r->rflags &= ~(u64)X86_EFLAGS_TF;
 }
 
 static int set_regs(struct lodge_vcpu *vcpu, const struct kvm_regs *r)
@@ -82,6 +86,8 @@ static int set_regs(struct lodge_vcpu *vcpu, const struct kvm_regs *r)
 		vcpu->regs[order[i]] = in[i];
 	vcpu->rip = r->rip;
 	vcpu->rflags = r->rflags | X86_EFLAGS_FIXED;
+	if (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP)
+		vcpu->rflags |= X86_EFLAGS_TF;
 	vcpu->ev.ex = (struct lodge_exception){0};
 	lodge_emulate_drop(vcpu);
 	return 0;
@@ -92,8 +98,9 @@ static int set_regs(struct lodge_vcpu *vcpu, const struct kvm_regs *r)
 static void get_sregs_common(struct lodge_vcpu *vcpu, struct kvm_sregs *s)
 {
 	struct kvm_segment *segs[] = {
-		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs, [LODGE_SS] = &s->ss, [LODGE_DS] = &s->ds,
-		[LODGE_FS] = &s->fs, [LODGE_GS] = &s->gs, [LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
+		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs,    [LODGE_SS] = &s->ss,
+		[LODGE_DS] = &s->ds, [LODGE_FS] = &s->fs,    [LODGE_GS] = &s->gs,
+		[LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(segs); i++)
@@ -128,8 +135,9 @@ static bool sregs_valid(const struct kvm_sregs *s)
 static int set_sregs_common(struct lodge_vcpu *vcpu, const struct kvm_sregs *s)
 {
 	const struct kvm_segment *segs[] = {
-		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs, [LODGE_SS] = &s->ss, [LODGE_DS] = &s->ds,
-		[LODGE_FS] = &s->fs, [LODGE_GS] = &s->gs, [LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
+		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs,    [LODGE_SS] = &s->ss,
+		[LODGE_DS] = &s->ds, [LODGE_FS] = &s->fs,    [LODGE_GS] = &s->gs,
+		[LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
 	};
 
 	if (!sregs_valid(s))

@@ -101,7 +101,8 @@ static int enter_guest(struct lodge_vcpu *vcpu)
 	smp_store_mb(vcpu->mode, LODGE_IN_GUEST);
 	if (test_and_clear_bit(LODGE_REQ_FLUSH, &vcpu->requests))
 		lodge_ops->flush_tlb(vcpu);
-	if (lodge_hardware_is_on() && !(read_thread_flags() & WORK) && !READ_ONCE(vcpu->run->immediate_exit)) {
+	if (lodge_hardware_is_on() && !(read_thread_flags() & WORK) &&
+	    !READ_ONCE(vcpu->run->immediate_exit)) {
 		load_registers(vcpu);
 		vtime_account_guest_enter();
 		lodge_ops->enter(vcpu);
@@ -171,7 +172,7 @@ static int run_loop(struct lodge_vcpu *vcpu)
 
 static int finish_instruction(struct lodge_vcpu *vcpu)
 {
-	int (*fn)(struct lodge_vcpu *vcpu) = vcpu->complete;
+	int (*fn)(struct lodge_vcpu * vcpu) = vcpu->complete;
 	int idx, r;
 
 	if (!fn)

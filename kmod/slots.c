@@ -115,7 +115,8 @@ static bool overlaps(struct lodge_vm *vm, u64 base, u64 npages, const struct lod
 	for (unsigned int i = 0; i < s->count; i++) {
 		const struct lodge_slot *slot = s->slot[i];
 
-		if (slot != but && base < slot->base_gfn + slot->npages && slot->base_gfn < base + npages)
+		if (slot != but && base < slot->base_gfn + slot->npages &&
+		    slot->base_gfn < base + npages)
 			return true;
 	}
 	return false;
@@ -123,7 +124,8 @@ static bool overlaps(struct lodge_vm *vm, u64 base, u64 npages, const struct lod
 
 static int check(const struct kvm_userspace_memory_region *r)
 {
-	if (r->slot >= LODGE_MAX_SLOTS || (r->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)))
+	if (r->slot >= LODGE_MAX_SLOTS ||
+	    (r->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)))
 		return -EINVAL;
 	if (((r->guest_phys_addr | r->memory_size | r->userspace_addr) & ~PAGE_MASK))
 		return -EINVAL;
@@ -132,7 +134,8 @@ static int check(const struct kvm_userspace_memory_region *r)
 		return -EINVAL;
 	if (r->memory_size >> PAGE_SHIFT > MAX_PAGES)
 		return -EINVAL;
-	if (r->memory_size && !access_ok((void __user *)(unsigned long)r->userspace_addr, r->memory_size))
+	if (r->memory_size &&
+	    !access_ok((void __user *)(unsigned long)r->userspace_addr, r->memory_size))
 		return -EINVAL;
 	return 0;
 }
@@ -163,7 +166,8 @@ static struct lodge_slot *slot_new(const struct kvm_userspace_memory_region *r)
 }
 
 /* Same memory, other flags: a copy takes its place, and if writes are to be noted, none is allowed unseen. */
-static int change_flags(struct lodge_vm *vm, struct lodge_slot *old, const struct kvm_userspace_memory_region *r)
+static int change_flags(struct lodge_vm *vm, struct lodge_slot *old,
+			const struct kvm_userspace_memory_region *r)
 {
 	struct lodge_slot *new;
 	unsigned int changed = old->flags ^ r->flags;

@@ -113,7 +113,8 @@ static void collect(u64 *table, unsigned int level, struct list_head *freed)
 	list_add(&virt_to_page(table)->lru, freed);
 }
 
-static bool zap_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end, struct list_head *freed)
+static bool zap_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end,
+		      struct list_head *freed)
 {
 	bool any = false;
 
@@ -144,7 +145,8 @@ void lodge_table_free_list(struct list_head *freed)
 {
 	struct page *page, *next;
 
-	list_for_each_entry_safe(page, next, freed, lru) {
+	list_for_each_entry_safe(page, next, freed, lru)
+	{
 		list_del(&page->lru);
 		table_put(page);
 	}
@@ -166,7 +168,8 @@ void lodge_zap(struct lodge_vm *vm, u64 gfn, u64 end)
 /* ---- Rights and ages -------------------------------------------------------------------------------- */
 
 /* What `mask` names is cleared in leaves. Was any of it set? */
-static bool clear_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end, u64 mask, bool look_only)
+static bool clear_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end, u64 mask,
+			bool look_only)
 {
 	bool any = false;
 
@@ -176,7 +179,8 @@ static bool clear_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 e
 		if (!(pte & LODGE_PTE_P) || base >= end || base + span(level) <= gfn)
 			continue;
 		if (is_table(pte, level)) {
-			any |= clear_level(table_of(pte), level - 1, base, gfn, end, mask, look_only);
+			any |= clear_level(table_of(pte), level - 1, base, gfn, end, mask,
+					   look_only);
 			continue;
 		}
 		any |= (pte & mask) != 0;

@@ -116,7 +116,8 @@ static long set_identity(struct lodge_vm *vm, void __user *arg)
 	return 0;
 }
 
-#define REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
+#define REASONS \
+	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 
 static long enable_cap(struct lodge_vm *vm, void __user *arg)
 {

@@ -42,8 +42,7 @@ static struct shape shape_of(const struct lodge_vcpu *vcpu)
 static int no(const struct lodge_vcpu *vcpu, struct lodge_walk *w, unsigned int access, u32 why)
 {
 	w->error = why | (access & LODGE_WRITE ? PF_W : 0) | (access & LODGE_USER ? PF_U : 0);
-	if ((access & LODGE_FETCH) &&
-	    ((vcpu->efer & EFER_NX) || (vcpu->cr4 & X86_CR4_SMEP)))
+	if ((access & LODGE_FETCH) && ((vcpu->efer & EFER_NX) || (vcpu->cr4 & X86_CR4_SMEP)))
 		w->error |= PF_FETCH;
 	return -EFAULT;
 }
@@ -81,7 +80,8 @@ static u64 frame(u64 pte, const struct shape *s, unsigned int level)
 static int walk_once(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w)
 {
 	struct shape s = shape_of(vcpu);
-	u64 table = s.wide && !lodge_long_mode(vcpu) ? vcpu->cr3 & 0xffffffe0u : vcpu->cr3 & LODGE_PTE_ADDR;
+	u64 table = s.wide && !lodge_long_mode(vcpu) ? vcpu->cr3 & 0xffffffe0u
+						     : vcpu->cr3 & LODGE_PTE_ADDR;
 	bool writable = true, user = true, nx = false;
 
 	for (unsigned int level = s.levels;; level--) {
@@ -110,7 +110,8 @@ static int walk_once(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, stru
 			return no(vcpu, w, access, PF_P);
 		set = pte | (root_pae ? 0 : A) | (leaf && (access & LODGE_WRITE) ? D : 0);
 		/* Tables in read-only memory keep their bits. */
-		if (set != pte && lodge_cmpxchg_gpa(vcpu->vm, at, &pte, &set, s.wide ? 8 : 4) == -EAGAIN)
+		if (set != pte &&
+		    lodge_cmpxchg_gpa(vcpu->vm, at, &pte, &set, s.wide ? 8 : 4) == -EAGAIN)
 			return -EAGAIN;
 		if (leaf) {
 			w->gpa = frame(pte, &s, level) | (lin & ((1ull << shift) - 1));
@@ -149,7 +150,8 @@ static int each_page(struct lodge_vcpu *vcpu, u64 lin, void *in, const void *out
 		if (r == -EFAULT)
 			lodge_queue_pf(vcpu, lin, w.error);
 		if (!r)
-			r = in ? lodge_read_gpa(vcpu->vm, w.gpa, in, n) : lodge_write_gpa(vcpu->vm, w.gpa, out, n);
+			r = in ? lodge_read_gpa(vcpu->vm, w.gpa, in, n)
+			       : lodge_write_gpa(vcpu->vm, w.gpa, out, n);
 		if (r)
 			return r;
 		lin += n;
@@ -160,12 +162,14 @@ static int each_page(struct lodge_vcpu *vcpu, u64 lin, void *in, const void *out
 	return 0;
 }
 
-int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len, unsigned int access)
+int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
+		   unsigned int access)
 {
 	return each_page(vcpu, lin, data, NULL, len, access);
 }
 
-int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len, unsigned int access)
+int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
+		    unsigned int access)
 {
 	return each_page(vcpu, lin, NULL, data, len, access | LODGE_WRITE);
 }

@@ -25,7 +25,8 @@ static u64 next(struct lodge_vcpu *vcpu)
 
 static int no_length(struct lodge_vcpu *vcpu)
 {
-	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION, control(vcpu)->exit_code, vcpu->rip);
+	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION, control(vcpu)->exit_code,
+				   vcpu->rip);
 }
 
 /* ---- Nothing to do, or no more than to go on -------------------------------------------------------------- */
@@ -109,7 +110,8 @@ static int io(struct lodge_vcpu *vcpu)
 	/* The processor has looked at the guest's permissions. */
 	if (info & SVM_IO_STRING)
 		return lodge_emulate(vcpu, true);
-	return lodge_do_io(vcpu, SVM_IO_PORT(info), SVM_IO_SIZE(info), info & SVM_IO_IN, control(vcpu)->exit_info2);
+	return lodge_do_io(vcpu, SVM_IO_PORT(info), SVM_IO_SIZE(info), info & SVM_IO_IN,
+			   control(vcpu)->exit_info2);
 }
 
 /* A hypercall that is not known: the guest is told so. */
@@ -139,7 +141,8 @@ static int db(struct lodge_vcpu *vcpu)
 	if (svm->stepping_iret) {
 		svm_stop_stepping(vcpu);
 		/* Our step alone. */
-		if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP) && !svm->step_tf && !(dr6 & 15)) {
+		if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP) && !svm->step_tf &&
+		    !(dr6 & 15)) {
 			vcpu->dr6 &= ~(u64)DR_STEP;
 			svm_state_changed(vcpu);
 			return 1;
@@ -184,8 +187,8 @@ static int npf(struct lodge_vcpu *vcpu)
 
 	if (r)
 		return r;
-	/* Its tables where no memory is, or only such as cannot be written: no instruction did that. */
-	if (info & SVM_NPF_TABLE)
+	/* Its tables, or the stack of an event, where no memory is: no instruction did that. */
+	if ((info & SVM_NPF_TABLE) || (control(vcpu)->exit_int_info & SVM_EVENT_VALID))
 		return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, info);
 	return lodge_emulate(vcpu, false);
 }
@@ -223,8 +226,8 @@ static int not_entered(struct lodge_vcpu *vcpu)
 }
 
 static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR15] = emulate,
-	[SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR15] = emulate,
+	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = emulate,
+	[SVM_EXIT_READ_DR0... SVM_EXIT_WRITE_DR15] = emulate,
 	[SVM_EXIT_CR0_SEL] = emulate,
 	[SVM_EXIT_DB] = db,
 	[SVM_EXIT_BP] = bp,
@@ -247,7 +250,7 @@ static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
 	[SVM_EXIT_SHUTDOWN] = shutdown,
 	[SVM_EXIT_VMRUN] = undefined,
 	[SVM_EXIT_VMMCALL] = vmmcall,
-	[SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT] = undefined,
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = undefined,
 	[SVM_EXIT_WBINVD] = skip,
 	[SVM_EXIT_MONITOR] = monitor,
 	[SVM_EXIT_MWAIT] = monitor,
@@ -264,5 +267,6 @@ int svm_handle_exit(struct lodge_vcpu *vcpu)
 		return not_entered(vcpu);
 	if (code < ARRAY_SIZE(handlers) && handlers[code])
 		return handlers[code](vcpu);
-	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, code, vcpu->rip);
+	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, code,
+				   vcpu->rip);
 }

@@ -62,7 +62,8 @@ static int check(void)
 		return -ENODEV;
 	}
 	if (!(cpuid_edx(SVM_LEAF) & SVM_HAS_NPT)) {
-		pr_err("lodge-amd: this processor has no nested paging, and there is no way without\n");
+		pr_err("lodge-amd: this processor has no nested paging, and there is no way "
+		       "without\n");
 		return -ENODEV;
 	}
 	rdmsrl(MSR_VM_CR, vm_cr);
@@ -93,8 +94,16 @@ static void allow_msr(u32 msr)
 static int make_bitmaps(void)
 {
 	static const u32 carried[] = {
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+		MSR_STAR,
+		MSR_LSTAR,
+		MSR_CSTAR,
+		MSR_SYSCALL_MASK,
+		MSR_FS_BASE,
+		MSR_GS_BASE,
+		MSR_KERNEL_GS_BASE,
+		MSR_IA32_SYSENTER_CS,
+		MSR_IA32_SYSENTER_ESP,
+		MSR_IA32_SYSENTER_EIP,
 	};
 
 	iopm = alloc_pages(GFP_KERNEL, get_order(IOPM_PAGES * PAGE_SIZE));
@@ -118,7 +127,8 @@ static void free_all(void)
 		__free_pages(iopm, get_order(IOPM_PAGES * PAGE_SIZE));
 	if (msrpm)
 		__free_pages(msrpm, get_order(MSRPM_PAGES * PAGE_SIZE));
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
 
 		if (c->host_save)
@@ -132,7 +142,8 @@ static int make_cpus(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		struct svm_cpu *c = per_cpu_ptr(&svm_cpus, cpu);
 
 		c->host_save = alloc_page(GFP_KERNEL | __GFP_ZERO);

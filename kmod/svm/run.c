@@ -60,7 +60,8 @@ void svm_inject_exception(struct lodge_vcpu *vcpu)
 	/* In real mode exceptions have no error codes. */
 	bool error = ex->has_error && (vcpu->cr0 & X86_CR0_PE);
 
-	inject(vcpu, SVM_EVENT_EXCEPTION | ex->nr | (error ? SVM_EVENT_ERROR : 0), error ? ex->error : 0);
+	inject(vcpu, SVM_EVENT_EXCEPTION | ex->nr | (error ? SVM_EVENT_ERROR : 0),
+	       error ? ex->error : 0);
 }
 
 void svm_inject_nmi(struct lodge_vcpu *vcpu)

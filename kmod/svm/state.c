@@ -15,8 +15,9 @@ static struct svm_seg *seg_of(struct lodge_vcpu *vcpu, enum lodge_seg n)
 {
 	struct svm_save *s = &svm_of(vcpu)->vmcb->save;
 	struct svm_seg *const segs[] = {
-		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs, [LODGE_SS] = &s->ss, [LODGE_DS] = &s->ds,
-		[LODGE_FS] = &s->fs, [LODGE_GS] = &s->gs, [LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldtr,
+		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs,     [LODGE_SS] = &s->ss,
+		[LODGE_DS] = &s->ds, [LODGE_FS] = &s->fs,     [LODGE_GS] = &s->gs,
+		[LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldtr,
 	};
 
 	return segs[n];
@@ -60,9 +61,11 @@ void svm_set_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_seg
 	s->base = seg->base;
 	s->limit = seg->limit;
 	s->selector = seg->selector;
-	s->attrib = (seg->type & SVM_SEG_TYPE) | (seg->s ? SVM_SEG_S : 0) | (seg->dpl & 3) << SVM_SEG_DPL_SHIFT |
-		    (seg->present && !seg->unusable ? SVM_SEG_P : 0) | (seg->avl ? SVM_SEG_AVL : 0) |
-		    (seg->l ? SVM_SEG_L : 0) | (seg->db ? SVM_SEG_DB : 0) | (seg->g ? SVM_SEG_G : 0);
+	s->attrib = (seg->type & SVM_SEG_TYPE) | (seg->s ? SVM_SEG_S : 0) |
+		    (seg->dpl & 3) << SVM_SEG_DPL_SHIFT |
+		    (seg->present && !seg->unusable ? SVM_SEG_P : 0) |
+		    (seg->avl ? SVM_SEG_AVL : 0) | (seg->l ? SVM_SEG_L : 0) |
+		    (seg->db ? SVM_SEG_DB : 0) | (seg->g ? SVM_SEG_G : 0);
 	if (n == LODGE_SS)
 		svm_of(vcpu)->vmcb->save.cpl = seg->dpl & 3;
 }
@@ -75,7 +78,8 @@ void svm_get_tables(struct lodge_vcpu *vcpu, struct kvm_dtable *gdt, struct kvm_
 	*idt = (struct kvm_dtable){.base = s->idtr.base, .limit = s->idtr.limit};
 }
 
-void svm_set_tables(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt, const struct kvm_dtable *idt)
+void svm_set_tables(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt,
+		    const struct kvm_dtable *idt)
 {
 	struct svm_save *s = &svm_of(vcpu)->vmcb->save;
 
@@ -172,7 +176,8 @@ int svm_set_msr(struct lodge_vcpu *vcpu, u32 msr, u64 val)
 
 	if (!p)
 		return 1;
-	if (msr != MSR_STAR && msr != MSR_SYSCALL_MASK && msr != MSR_IA32_SYSENTER_CS && !canonical(val))
+	if (msr != MSR_STAR && msr != MSR_SYSCALL_MASK && msr != MSR_IA32_SYSENTER_CS &&
+	    !canonical(val))
 		return -EINVAL;
 	*p = val;
 	return 0;

@@ -49,7 +49,8 @@ void svm_vcpu_put(struct lodge_vcpu *vcpu);
 void svm_get_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, struct kvm_segment *seg);
 void svm_set_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_segment *seg);
 void svm_get_tables(struct lodge_vcpu *vcpu, struct kvm_dtable *gdt, struct kvm_dtable *idt);
-void svm_set_tables(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt, const struct kvm_dtable *idt);
+void svm_set_tables(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt,
+		    const struct kvm_dtable *idt);
 unsigned int svm_cpl(struct lodge_vcpu *vcpu);
 void svm_state_changed(struct lodge_vcpu *vcpu);
 int svm_get_msr(struct lodge_vcpu *vcpu, u32 msr, u64 *val);

@@ -22,9 +22,11 @@ static void set_up(struct lodge_vcpu *vcpu)
 	c->dr_read = c->dr_write = 0xffff;
 	c->cr_write = 1u << 4 | 1u << 8;
 	c->exceptions = EXCEPTIONS;
-	c->misc1 = SVM_I_INTR | SVM_I_NMI | SVM_I_SMI | SVM_I_INIT | SVM_I_CR0_SEL | SVM_I_RDPMC | SVM_I_CPUID |
-		   SVM_I_INVD | SVM_I_HLT | SVM_I_INVLPGA | SVM_I_IO | SVM_I_MSR | SVM_I_TASK | SVM_I_SHUTDOWN;
-	c->misc2 = SVM_I_SVM | SVM_I_WBINVD | SVM_I_MONITOR | SVM_I_MWAIT | SVM_I_XSETBV | SVM_I_RDPRU;
+	c->misc1 = SVM_I_INTR | SVM_I_NMI | SVM_I_SMI | SVM_I_INIT | SVM_I_CR0_SEL | SVM_I_RDPMC |
+		   SVM_I_CPUID | SVM_I_INVD | SVM_I_HLT | SVM_I_INVLPGA | SVM_I_IO | SVM_I_MSR |
+		   SVM_I_TASK | SVM_I_SHUTDOWN;
+	c->misc2 =
+		SVM_I_SVM | SVM_I_WBINVD | SVM_I_MONITOR | SVM_I_MWAIT | SVM_I_XSETBV | SVM_I_RDPRU;
 	c->iopm = svm_iopm_pa;
 	c->msrpm = svm_msrpm_pa;
 	c->vintr = SVM_V_MASKING;
@@ -56,8 +58,7 @@ void svm_vcpu_free(struct lodge_vcpu *vcpu)
 	int cpu;
 
 	/* Another may come to be where this one was, and is not to be taken for it. */
-	for_each_possible_cpu(cpu)
-		cmpxchg(&per_cpu_ptr(&svm_cpus, cpu)->last, vcpu, NULL);
+	for_each_possible_cpu(cpu) cmpxchg(&per_cpu_ptr(&svm_cpus, cpu)->last, vcpu, NULL);
 	free_page((unsigned long)svm->vmcb);
 	kfree(svm);
 	vcpu->vendor = NULL;
