@@ -210,6 +210,7 @@ static int set_cr(void *cpu, unsigned int cr, uint64_t v, struct lodge_emu_excep
 		break;
 	case 8:
 		r = v > 15 ? -EINVAL : 0;
+		vcpu->tpr_lowered = !r && v < vcpu->cr8;
 		vcpu->cr8 = r ? vcpu->cr8 : v;
 		break;
 	default:
@@ -417,6 +418,10 @@ static int done(struct lodge_vcpu *vcpu)
 		return lodge_exit_debug(vcpu, LODGE_DB, 0xffff0ff0 | DR6_BS);
 	if (e->trap || e->t_bit)
 		lodge_queue_db(vcpu, (e->trap ? DR6_BS : 0) | (e->t_bit ? DR6_BT : 0));
+	if (vcpu->tpr_lowered) {
+		vcpu->tpr_lowered = false;
+		return lodge_exit(vcpu, KVM_EXIT_SET_TPR);
+	}
 	return e->todo == LODGE_EMU_TODO_HLT ? lodge_exit(vcpu, KVM_EXIT_HLT) : 1;
 }
 

@@ -162,6 +162,8 @@ struct lodge_vcpu {
 	u64 rip, rflags;
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;
+	bool dr_live;	  /* the guest has its debug registers to itself until the next exit */
+	bool tpr_lowered; /* user space is to look for interrupts */
 	u64 host_xcr0;
 	struct lodge_msrs msrs;
 	s64 tsc_offset;

@@ -70,7 +70,7 @@ static void load_registers(struct lodge_vcpu *vcpu)
 		switch_fpu_return();
 	if (has_own_xcr0(vcpu))
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
-	if (lodge_effective_dr7(vcpu) & 0xff) {
+	if (vcpu->dr_live || (lodge_effective_dr7(vcpu) & 0xff)) {
 		set_debugreg(0, 7);
 		set_debugreg(lodge_effective_dr(vcpu, 0), 0);
 		set_debugreg(lodge_effective_dr(vcpu, 1), 1);
@@ -81,6 +81,13 @@ static void load_registers(struct lodge_vcpu *vcpu)
 
 static void restore_registers(struct lodge_vcpu *vcpu)
 {
+	if (vcpu->dr_live) {
+		get_debugreg(vcpu->dr[0], 0);
+		get_debugreg(vcpu->dr[1], 1);
+		get_debugreg(vcpu->dr[2], 2);
+		get_debugreg(vcpu->dr[3], 3);
+		vcpu->dr_live = false;
+	}
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
 	if (has_own_xcr0(vcpu))

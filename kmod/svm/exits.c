@@ -131,6 +131,19 @@ static int monitor(struct lodge_vcpu *vcpu)
 	return undefined(vcpu);
 }
 
+/*
+ * One access to debug registers is seldom alone: until the next exit the guest has them to itself, unless a debugger
+ * in user space has them.
+ */
+static int debug_register(struct lodge_vcpu *vcpu)
+{
+	if (vcpu->debug.control & KVM_GUESTDBG_USE_HW_BP)
+		return lodge_emulate(vcpu, false);
+	vcpu->dr_live = true;
+	control(vcpu)->dr_read = control(vcpu)->dr_write = 0;
+	return 1;
+}
+
 /* ---- Exceptions and NMIs ------------------------------------------------------------------------------------- */
 
 static int db(struct lodge_vcpu *vcpu)
@@ -227,7 +240,7 @@ static int not_entered(struct lodge_vcpu *vcpu)
 
 static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = emulate,
-	[SVM_EXIT_READ_DR0... SVM_EXIT_WRITE_DR15] = emulate,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR15] = debug_register,
 	[SVM_EXIT_CR0_SEL] = emulate,
 	[SVM_EXIT_DB] = db,
 	[SVM_EXIT_BP] = bp,

@@ -218,6 +218,10 @@ static void registers_out(struct lodge_vcpu *vcpu)
 	/* A debugger's breakpoints are none of the guest's. */
 	if (!(vcpu->debug.control & KVM_GUESTDBG_USE_HW_BP))
 		vcpu->dr6 = s->dr6;
+	if (vcpu->dr_live) {
+		vcpu->dr7 = s->dr7;
+		control(vcpu)->dr_read = control(vcpu)->dr_write = 0xffff;
+	}
 }
 
 void svm_prepare(struct lodge_vcpu *vcpu)
