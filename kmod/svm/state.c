@@ -109,7 +109,13 @@ void svm_state_changed(struct lodge_vcpu *vcpu)
 		c->cr_read &= ~1;
 	s->cr3 = vcpu->cr3;
 	s->cr4 = vcpu->cr4;
+	/*
+	 * LME means nothing without paging, and every change of CR0.PG comes here. With it set, and PAE
+	 * off, QEMU 7.2's #VMEXIT would not restore the host's CR0.
+	 */
 	s->efer = vcpu->efer | EFER_SVME;
+	if (!lodge_long_mode(vcpu))
+		s->efer &= ~(u64)EFER_LME;
 	s->g_pat = vcpu->msrs.pat;
 	s->dr6 = vcpu->dr6;
 	s->dr7 = lodge_effective_dr7(vcpu);
