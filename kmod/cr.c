@@ -36,8 +36,11 @@ int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val)
 			return -EINVAL;
 		efer |= EFER_LMA;
 	}
-	if (!pg && (vcpu->cr4 & X86_CR4_PCIDE))
-		return -EINVAL;
+	if (!pg && lodge_long_mode(vcpu)) {
+		lodge_ops->get_seg(vcpu, LODGE_CS, &cs);
+		if (cs.l || (vcpu->cr4 & X86_CR4_PCIDE))
+			return -EINVAL;
+	}
 	vcpu->cr0 = val;
 	vcpu->efer = efer;
 	changed(vcpu);
