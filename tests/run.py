@@ -14,7 +14,7 @@ What is a test:
   lockstep/DIR/NAME the same with both tiers compared after each block (-accel soft,check=on)
   fuzz/NAME         tests/fuzz: a libFuzzer target, run for some seconds (FUZZ_SECONDS)
   DIR/X             tests/DIR/test_X.py: pytest (system, tools); each function counts
-  systems/X, kvm/X  the same, but long: only when asked for (`make check-systems`, `make check-kvm`)
+  systems/X, kvm/X, kmod/X  the same, but long: only when asked for (`make check-systems`, …)
 
 PATTERN is a shell wildcard or the beginning of a name. A test that cannot run, because something
 is missing, fails with a sentence; what needs root, or a package that Lodge can do without, is skipped with one. Nothing
@@ -39,7 +39,7 @@ FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "3"))
 TIMEOUTS = {"check": 120, "unit": 300, "isa": 300, "oracle": 600, "golden": 60, "guest": 240, "fuzz": 120}
 PYTEST_TIMEOUT = 900
 SYSTEMS_TIMEOUT = 3 * 3600
-LONG = ("systems/", "kvm/")  # only when asked for
+LONG = ("systems/", "kvm/", "kmod/")  # only when asked for
 
 
 class Job:

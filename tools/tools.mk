@@ -9,6 +9,8 @@ help:
 	@echo "make check     install what is needed, build with gcc and clang, run every test"
 	@echo "make check-systems   whole systems for a long time: installations, memtest86+ (tests/systems)"
 	@echo "make check-kvm       the KVM engine, under an emulated processor with AMD-V (tests/kvm)"
+	@echo "make kmod      the kernel component, for the kernel of KDIR= (kmod/README.md)"
+	@echo "make check-kmod      it, against Debian's KVM, under an emulated processor with AMD-V (tests/kmod)"
 	@echo "make t T=x     one test: T=x86/decode, fuzz/decode, guest/pm64/paging, system/boot_cloud"
 	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
 	@echo "make check-images  disk images: every random test at length (docs/images.md)"
@@ -60,6 +62,21 @@ check-kvm: deps
 	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
 		$(B)/tests/unit/engine/kvm_chip $(B)/tests/unit/engine/kvm_full $(B)/tests/unit/engine/kvm_probe $(B)/tests/isa/isa
 	@B=$(B) $(PYTHON) tests/run.py -j 2 --only kvm/
+
+# The kernel component: for the tests' kernel, whose headers are fetched, or for KDIR's.
+.PHONY: kmod
+kmod:
+	@kdir="$(KDIR)"; [ -n "$$kdir" ] || kdir=$$($(PYTHON) tools/fetch_headers.py) && \
+	$(MAKE) -C kmod KDIR="$$kdir"
+
+# T=kmod/svm is its one test.
+.PHONY: check-kmod
+check-kmod: deps
+	@STEP_LOG=build/build.log; . tools/step.sh; \
+	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
+		$(B)/tests/isa/isa && \
+	step "Building the modules" $(MAKE) KDIR= kmod
+	@B=$(B) $(PYTHON) tests/run.py -j 1 --only kmod/
 
 .PHONY: clean
 clean:

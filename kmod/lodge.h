@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The core's structures and functions. docs/kmod.md tells how an exit travels through them.
+ *
+ * Locks, in the order in which they are taken:
+ *   lodge_hw_lock (hardware.c)   which processors have virtualization on, the vendor module
+ *   vcpu->lock                   one vCPU's ioctls, KVM_RUN among them
+ *   vm->lock                     slots, list of vCPUs
+ *   vm->srcu                     readers of vm->slots; a slot that a reader has found stays
+ *   vm->mmu_lock (spin)          second-level tables, invalidation counters
+ */
+#ifndef LODGE_H
+#define LODGE_H
+
+#include <linux/kvm.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/signal.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+#include <asm/fpu/api.h>
+#include <asm/io.h>
+#include <asm/processor-flags.h>
+
+#define LODGE_MAX_VCPUS 64
+#define LODGE_MAX_SLOTS 512
+#define LODGE_MAX_CPUID 256
+#define LODGE_GPA_BITS 48 /* what four levels of tables reach */
+
+/* kvm_run, and the data of port accesses. */
+#define LODGE_RUN_PAGES 2
+#define LODGE_PIO_BYTES PAGE_SIZE
+
+enum lodge_reg {
+	LODGE_RAX,
+	LODGE_RCX,
+	LODGE_RDX,
+	LODGE_RBX,
+	LODGE_RSP,
+	LODGE_RBP,
+	LODGE_RSI,
+	LODGE_RDI,
+	LODGE_R8,
+	LODGE_R15 = 15,
+	LODGE_GPRS = 16,
+};
+
+enum lodge_seg {
+	LODGE_ES,
+	LODGE_CS,
+	LODGE_SS,
+	LODGE_DS,
+	LODGE_FS,
+	LODGE_GS,
+	LODGE_TR,
+	LODGE_LDTR,
+};
+
+enum {
+	LODGE_DB = 1,
+	LODGE_BP = 3,
+	LODGE_UD = 6,
+	LODGE_DF = 8,
+	LODGE_TS = 10,
+	LODGE_NP = 11,
+	LODGE_SS_FAULT = 12,
+	LODGE_GP = 13,
+	LODGE_PF = 14,
+	LODGE_MC = 18,
+};
+
+/* What an access to guest memory is for. */
+#define LODGE_WRITE 1u
+#define LODGE_FETCH 2u
+#define LODGE_USER 4u
+#define LODGE_SYSTEM 8u /* the processor's own, of a table: SMAP does not look at AC */
+
+/* ---- Memory -------------------------------------------------------------------------------------- */
+
+struct lodge_slot {
+	u32 id, flags;
+	u64 base_gfn, npages;
+	unsigned long hva;
+	unsigned long *dirty; /* with KVM_MEM_LOG_DIRTY_PAGES */
+};
+
+/* Never changed once it is published: another takes its place. */
+struct lodge_slots {
+	unsigned int count;
+	struct lodge_slot *slot[LODGE_MAX_SLOTS]; /* by base_gfn */
+};
+
+struct lodge_vm {
+	struct mm_struct *mm;
+	struct mutex lock;
+	refcount_t users;
+
+	struct srcu_struct srcu;
+	struct lodge_slots __rcu *slots;
+
+	spinlock_t mmu_lock;
+	u64 *root;	     /* of the second-level tables */
+	unsigned int levels; /* 4 or 5, as the processor's own */
+	unsigned int top_pages;
+	/* A fault that looked a page up before an invalidation does not map it after: notifier.c. */
+	unsigned long invalidate_seq;
+	unsigned long invalidating;
+	struct mmu_notifier notifier;
+
+	struct lodge_vcpu *vcpus[LODGE_MAX_VCPUS];
+	unsigned int vcpu_count;
+
+	struct lodge_filter __rcu *filter; /* filter.c */
+	u32 msr_reasons;		   /* KVM_MSR_EXIT_REASON_* */
+
+	u64 tss_addr, identity_addr;
+};
+
+/* ---- vCPUs --------------------------------------------------------------------------------------- */
+
+struct lodge_exception {
+	bool pending;  /* to be delivered */
+	bool injected; /* was on its way when the guest was left, and goes again */
+	bool has_error;
+	u8 nr;
+	u32 error;
+	u64 payload; /* CR2 of #PF, DR6 of #DB */
+};
+
+struct lodge_events {
+	struct lodge_exception ex;
+	bool nmi_pending, nmi_injected;
+	bool irq_injected, irq_soft;
+	bool irq_again; /* its delivery had begun: IF was looked at */
+	u8 irq;
+	bool triple_fault;
+};
+
+enum lodge_mode { LODGE_OUTSIDE, LODGE_IN_GUEST };
+
+#define LODGE_REQ_FLUSH 0 /* of vcpu->requests: the TLB */
+
+struct lodge_msrs {
+	u64 pat, tsc_aux, misc_enable, tsc_adjust, apic_base;
+	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
+	u64 mcg_status, mcg_cap, patch;
+};
+
+struct lodge_vcpu {
+	struct lodge_vm *vm;
+	unsigned int id, index;
+	struct mutex lock;
+	struct kvm_run *run;
+	u8 *pio; /* behind run, as its user maps it */
+	struct page *pages[LODGE_RUN_PAGES];
+
+	/* The registers, as the guest sees them. Those of the vendor's: segments, tables, MSRs that it keeps. */
+	u64 regs[LODGE_GPRS];
+	u64 rip, rflags;
+	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	u64 dr[4], dr6, dr7;
+	bool dr_live;	  /* the guest has its debug registers to itself until the next exit */
+	bool tpr_lowered; /* user space is to look for interrupts */
+	u64 host_xcr0;
+	struct lodge_msrs msrs;
+	s64 tsc_offset;
+	struct fpu_guest fpu;
+	struct lodge_events ev;
+	u32 mp_state;
+
+	struct kvm_cpuid_entry2 *cpuid;
+	unsigned int cpuid_count;
+
+	struct kvm_guest_debug debug;
+
+	/* What is left of an instruction when user space has answered; > 0: goes on, 0: out again, < 0: error. */
+	int (*complete)(struct lodge_vcpu *vcpu);
+	bool msr_write;
+	u64 io_rip,
+		next_rip; /* of an access to a port or MSR that user space answers, and after it */
+	struct lodge_emu *emu;
+
+	struct preempt_notifier notifier;
+	int cpu; /* where it is loaded, or was last */
+	enum lodge_mode mode;
+	unsigned long requests;
+	bool irq_window_asked;
+	bool sigset_active;
+	sigset_t sigset;
+
+	/* Tables for a fault, so that none need be allocated with mmu_lock held. */
+	struct page *spare[5];
+	unsigned int spares;
+
+	void *vendor; /* the vendor module's */
+};
+
+/* ---- The vendor's part --------------------------------------------------------------------------- */
+
+struct module;
+
+/*
+ * What a module for one kind of hardware provides. All but the first four and is_idle are called on the vCPU's
+ * thread, with vcpu->lock held; those marked "loaded" between load and put.
+ */
+struct lodge_vendor_ops {
+	const char *name;
+	struct module *owner;
+	u64 efer_bits; /* that guests may set */
+
+	int (*hardware_enable)(void); /* on each processor, interrupts off */
+	void (*hardware_disable)(void);
+
+	int (*vcpu_create)(struct lodge_vcpu *vcpu);
+	void (*vcpu_free)(struct lodge_vcpu *vcpu);
+	void (*vcpu_load)(struct lodge_vcpu *vcpu, int cpu); /* preemption off */
+	void (*vcpu_put)(struct lodge_vcpu *vcpu);
+
+	void (*get_seg)(struct lodge_vcpu *vcpu, enum lodge_seg n, struct kvm_segment *seg);
+	void (*set_seg)(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_segment *seg);
+	void (*get_tables)(struct lodge_vcpu *vcpu, struct kvm_dtable *gdt, struct kvm_dtable *idt);
+	void (*set_tables)(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt,
+			   const struct kvm_dtable *idt);
+	unsigned int (*cpl)(struct lodge_vcpu *vcpu);
+	/* cr0, cr4, efer, debug registers or the guest's debugging have changed. */
+	void (*state_changed)(struct lodge_vcpu *vcpu);
+	int (*get_msr)(struct lodge_vcpu *vcpu, u32 msr, u64 *val); /* 1: not the vendor's */
+	int (*set_msr)(struct lodge_vcpu *vcpu, u32 msr, u64 val);
+	void (*tsc_changed)(struct lodge_vcpu *vcpu);
+
+	u32 (*get_shadow)(struct lodge_vcpu *vcpu); /* KVM_X86_SHADOW_INT_* */
+	void (*set_shadow)(struct lodge_vcpu *vcpu, u32 shadow);
+	bool (*nmi_masked)(struct lodge_vcpu *vcpu);
+	void (*set_nmi_masked)(struct lodge_vcpu *vcpu, bool masked);
+	/* Loaded: what is to be delivered at the next entry; windows: leave the guest when it can be. */
+	void (*inject_exception)(struct lodge_vcpu *vcpu);
+	void (*inject_nmi)(struct lodge_vcpu *vcpu);
+	void (*inject_irq)(struct lodge_vcpu *vcpu);
+	void (*want_irq_window)(struct lodge_vcpu *vcpu, bool on);
+	void (*want_nmi_window)(struct lodge_vcpu *vcpu);
+	/* Takes back what was to be delivered, if the guest was not entered after all. */
+	void (*cancel_injection)(struct lodge_vcpu *vcpu);
+
+	void (*flush_tlb)(struct lodge_vcpu *vcpu); /* at the next entry; interrupts off */
+	void (*prepare)(struct lodge_vcpu *vcpu);   /* loaded, preemption off */
+	void (*enter)(struct lodge_vcpu *vcpu);	    /* interrupts off */
+	/* As lodge_vcpu.complete. */
+	int (*handle_exit)(struct lodge_vcpu *vcpu);
+};
+
+extern const struct lodge_vendor_ops *lodge_ops;
+int lodge_vendor_register(const struct lodge_vendor_ops *ops);
+void lodge_vendor_unregister(const struct lodge_vendor_ops *ops);
+
+/* ---- main.c, hardware.c -------------------------------------------------------------------------- */
+
+/* What there is at the moment, in debugfs: all zero when nobody uses the device. */
+struct lodge_counts {
+	atomic_t vms, vcpus, tables, slots;
+};
+extern struct lodge_counts lodge_counts;
+
+int lodge_device_create(void);
+void lodge_device_remove(void);
+int lodge_check_extension(long cap);
+int lodge_hardware_get(void);
+void lodge_hardware_put(void);
+bool lodge_hardware_is_on(void);
+int lodge_hardware_init(void);
+void lodge_hardware_exit(void);
+
+/* ---- vm.c ---------------------------------------------------------------------------------------- */
+
+int lodge_vm_create(void);
+void lodge_vm_get(struct lodge_vm *vm);
+void lodge_vm_put(struct lodge_vm *vm);
+/* All vCPUs are out of the guest, or see the request before they enter. */
+void lodge_request_all(struct lodge_vm *vm, unsigned int request);
+
+/* ---- slots.c, dirty.c ------------------------------------------------------------------------------ */
+
+int lodge_slots_init(struct lodge_vm *vm);
+void lodge_slots_free(struct lodge_vm *vm);
+int lodge_slot_set(struct lodge_vm *vm, const struct kvm_userspace_memory_region *r);
+/* With vm->srcu read-locked. */
+struct lodge_slot *lodge_slot_find(struct lodge_vm *vm, u64 gfn);
+struct lodge_slot *lodge_slot_by_id(struct lodge_vm *vm, u32 id);
+void lodge_mark_dirty(struct lodge_slot *slot, u64 gfn);
+int lodge_dirty_get(struct lodge_vm *vm, const struct kvm_dirty_log *log);
+
+static inline unsigned long lodge_slot_hva(const struct lodge_slot *slot, u64 gfn)
+{
+	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+
+static inline bool lodge_slot_has(const struct lodge_slot *slot, u64 gfn)
+{
+	return gfn - slot->base_gfn < slot->npages;
+}
+
+/* ---- tables.c: second-level page tables ------------------------------------------------------------- */
+
+#define LODGE_PTE_P 1ull
+#define LODGE_PTE_W 2ull
+#define LODGE_PTE_U 4ull
+#define LODGE_PTE_A (1ull << 5)
+#define LODGE_PTE_D (1ull << 6)
+#define LODGE_PTE_BIG (1ull << 7)
+#define LODGE_PTE_ADDR 0x000ffffffffff000ull
+
+int lodge_tables_init(struct lodge_vm *vm);
+void lodge_tables_free(struct lodge_vm *vm);
+int lodge_spares_fill(struct lodge_vcpu *vcpu);
+void lodge_spares_free(struct lodge_vcpu *vcpu);
+/* With mmu_lock. Level 1: 4 KiB, 2: 2 MiB. *flush: TLBs hold something else. */
+void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int level, u64 pte, bool *flush);
+/* Those that do something to entries of [gfn, end) tell whether TLBs are to be flushed. */
+bool lodge_table_zap(struct lodge_vm *vm, u64 gfn, u64 end, struct list_head *freed);
+bool lodge_table_protect(struct lodge_vm *vm, u64 gfn, u64 end);
+bool lodge_table_age(struct lodge_vm *vm, u64 gfn, u64 end, bool clear);
+void lodge_table_free_list(struct list_head *freed);
+/* Zap, flush, free. Not with mmu_lock. */
+void lodge_zap(struct lodge_vm *vm, u64 gfn, u64 end);
+
+/* ---- fault.c, notifier.c ------------------------------------------------------------------------- */
+
+/* 1: mapped, or nothing to do; 0: there is no memory for this access, it is a device's; < 0: error. */
+int lodge_fault(struct lodge_vcpu *vcpu, u64 gpa, bool write);
+int lodge_notifier_init(struct lodge_vm *vm);
+
+/* ---- guestmem.c, walk.c: the kernel's own accesses ----------------------------------------------- */
+
+/* Guest-physical. 0, or -ENOENT: not all of it is memory (or, for writing, writable). srcu is held. */
+int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len);
+int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int len);
+/* 1, 2, 4 or 8 bytes, aligned, if they are still `old`: -EAGAIN if not; -EINVAL: not of that kind. */
+int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void *new,
+		      unsigned int len);
+
+struct lodge_walk {
+	u64 gpa;
+	u32 error; /* of the #PF, when the walk fails with -EFAULT */
+};
+/* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF. */
+int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w);
+/* Linear addresses; -EFAULT with #PF queued, -ENOENT where there is no memory. */
+int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
+		   unsigned int access);
+int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
+		    unsigned int access);
+
+/* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */
+
+int lodge_vcpu_create(struct lodge_vm *vm, u32 id);
+void lodge_vcpu_free(struct lodge_vcpu *vcpu);
+void lodge_vcpu_load(struct lodge_vcpu *vcpu);
+void lodge_vcpu_put(struct lodge_vcpu *vcpu);
+void lodge_vcpu_reset(struct lodge_vcpu *vcpu);
+/* -ENOTTY: not one of theirs. */
+long lodge_regs_ioctl(struct lodge_vcpu *vcpu, unsigned int cmd, void __user *arg);
+int lodge_run(struct lodge_vcpu *vcpu);
+/* They fill run's exit and return 0. */
+int lodge_exit(struct lodge_vcpu *vcpu, u32 reason);
+int lodge_exit_internal(struct lodge_vcpu *vcpu, u32 suberror, u64 what, u64 more);
+/* Past an instruction; its own trap (TF) included. As lodge_vcpu.complete. */
+int lodge_skip_to(struct lodge_vcpu *vcpu, u64 next_rip);
+
+static inline bool lodge_long_mode(const struct lodge_vcpu *vcpu)
+{
+	return vcpu->efer & EFER_LMA;
+}
+
+/* ---- events.c ------------------------------------------------------------------------------------ */
+
+void lodge_queue(struct lodge_vcpu *vcpu, u8 nr);
+void lodge_queue_error(struct lodge_vcpu *vcpu, u8 nr, u32 error);
+void lodge_queue_pf(struct lodge_vcpu *vcpu, u64 lin, u32 error);
+void lodge_queue_db(struct lodge_vcpu *vcpu, u64 dr6);
+bool lodge_irq_allowed(struct lodge_vcpu *vcpu);
+bool lodge_ready_for_irq(struct lodge_vcpu *vcpu);
+void lodge_inject(struct lodge_vcpu *vcpu);
+void lodge_events_get(struct lodge_vcpu *vcpu, struct kvm_vcpu_events *e);
+int lodge_events_set(struct lodge_vcpu *vcpu, const struct kvm_vcpu_events *e);
+
+/* ---- cpuid.c, msr.c ------------------------------------------------------------------------------- */
+
+long lodge_cpuid_supported(struct kvm_cpuid2 __user *arg);
+long lodge_cpuid_set(struct lodge_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
+long lodge_cpuid_get(struct lodge_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
+int lodge_do_cpuid(struct lodge_vcpu *vcpu, u64 next_rip);
+/* eax and ecx come filled. */
+void lodge_cpuid_query(struct lodge_vcpu *vcpu, u32 regs[4]);
+const struct kvm_cpuid_entry2 *lodge_cpuid_find(const struct lodge_vcpu *vcpu, u32 leaf, u32 sub);
+u64 lodge_xcr0_supported(void);
+
+long lodge_msr_list(struct kvm_msr_list __user *arg, bool features);
+long lodge_msrs_io(struct lodge_vcpu *vcpu, struct kvm_msrs __user *arg, bool set);
+/* 0; -EINVAL: not this value; -ENOENT: no such register. */
+int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val);
+int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host);
+int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip);
+int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip);
+u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu);
+
+/* ---- filter.c ---------------------------------------------------------------------------------------- */
+
+long lodge_filter_set(struct lodge_vm *vm, void __user *arg);
+void lodge_filter_free(struct lodge_vm *vm);
+/* RDMSR, WRMSR, to the end or to user space. As complete. */
+int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
+
+/* ---- io.c, emulate_ops.c, insn.c, cr.c, debug.c ------------------------------------------------------ */
+
+int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
+/* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
+int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
+/* rip after it, by decoding alone; 0: it cannot be had. */
+u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
+int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,
+			      u32 error);
+int lodge_emulate_init(struct lodge_vcpu *vcpu);
+void lodge_emulate_free(struct lodge_vcpu *vcpu);
+/* Registers were set: an instruction that waits for user space is forgotten. */
+void lodge_emulate_drop(struct lodge_vcpu *vcpu);
+
+/*
+ * rip after an instruction that has no operands in its bytes (CPUID, HLT, RDMSR, XSETBV, …), where the processor does
+ * not tell. 0: not one of them, or its bytes cannot be read.
+ */
+u64 lodge_insn_end(struct lodge_vcpu *vcpu);
+/* Linear address of the instruction pointer. */
+u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip);
+
+int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val); /* -EINVAL: #GP */
+int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val);
+int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val);
+int lodge_set_efer(struct lodge_vcpu *vcpu, u64 val);
+int lodge_set_xcr0(struct lodge_vcpu *vcpu, u64 val);
+int lodge_do_xsetbv(struct lodge_vcpu *vcpu, u64 next_rip);
+
+int lodge_debug_set(struct lodge_vcpu *vcpu, const struct kvm_guest_debug *d);
+int lodge_exit_debug(struct lodge_vcpu *vcpu, u32 exception, u64 dr6);
+/* What is to be in the processor: the guest's, or its debugger's. */
+u64 lodge_effective_dr7(const struct lodge_vcpu *vcpu);
+u64 lodge_effective_dr(const struct lodge_vcpu *vcpu, unsigned int n);
+
+#endif

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The core module: its device, its parameters, what it says it can do, and the counters in debugfs.
+ * Source: Linux, Documentation/virt/kvm/api.rst §4 (system ioctls).
+ * Threads: any.
+ */
+#include <linux/debugfs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+
+#include "lodge.h"
+
+static char *device = "lodge";
+module_param(device, charp, 0444);
+MODULE_PARM_DESC(device, "name of the device in /dev: lodge, or kvm where no other module has it");
+
+struct lodge_counts lodge_counts;
+static struct dentry *debug_dir;
+
+/* ---- Capabilities -------------------------------------------------------------------------------- */
+
+int lodge_check_extension(long cap)
+{
+	switch (cap) {
+	case KVM_CAP_USER_MEMORY:
+	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case KVM_CAP_READONLY_MEM:
+	case KVM_CAP_SET_TSS_ADDR:
+	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_MP_STATE:
+	case KVM_CAP_SYNC_MMU:
+	case KVM_CAP_USER_NMI:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_XSAVE:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_SREGS2:
+	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_MAX_VCPU_ID:
+	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_X86_MSR_FILTER:
+		if (cap == KVM_CAP_MAX_VCPU_ID)
+			return LODGE_MAX_VCPUS;
+		return 1;
+	case KVM_CAP_XCRS:
+		return lodge_xcr0_supported() != 0;
+	case KVM_CAP_NR_VCPUS:
+		return min_t(int, num_online_cpus(), LODGE_MAX_VCPUS);
+	case KVM_CAP_MAX_VCPUS:
+		return LODGE_MAX_VCPUS;
+	case KVM_CAP_NR_MEMSLOTS:
+		return LODGE_MAX_SLOTS;
+	}
+	return 0;
+}
+
+static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case KVM_GET_API_VERSION:
+		return arg ? -EINVAL : KVM_API_VERSION;
+	case KVM_CREATE_VM:
+		return arg ? -EINVAL : lodge_vm_create();
+	case KVM_CHECK_EXTENSION:
+		return lodge_check_extension(arg);
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return arg ? -EINVAL : LODGE_RUN_PAGES * PAGE_SIZE;
+	case KVM_GET_SUPPORTED_CPUID:
+		return lodge_cpuid_supported(p);
+	case KVM_GET_MSR_INDEX_LIST:
+		return lodge_msr_list(p, false);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST:
+		return lodge_msr_list(p, true);
+	case KVM_GET_MSRS:
+		return lodge_msrs_io(NULL, p, false);
+	}
+	return -ENOTTY;
+}
+
+/* ---- The device ---------------------------------------------------------------------------------- */
+
+static const struct file_operations device_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = device_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.fops = &device_fops,
+	.mode = 0660,
+};
+
+int lodge_device_create(void)
+{
+	misc.name = device;
+	return misc_register(&misc);
+}
+
+void lodge_device_remove(void)
+{
+	misc_deregister(&misc);
+}
+
+static int __init lodge_init(void)
+{
+	int r = lodge_hardware_init();
+
+	if (r)
+		return r;
+	debug_dir = debugfs_create_dir("lodge", NULL);
+	debugfs_create_atomic_t("vms", 0444, debug_dir, &lodge_counts.vms);
+	debugfs_create_atomic_t("vcpus", 0444, debug_dir, &lodge_counts.vcpus);
+	debugfs_create_atomic_t("tables", 0444, debug_dir, &lodge_counts.tables);
+	debugfs_create_atomic_t("slots", 0444, debug_dir, &lodge_counts.slots);
+	return 0;
+}
+
+static void __exit lodge_exit_module(void)
+{
+	debugfs_remove_recursive(debug_dir);
+	lodge_hardware_exit();
+}
+
+module_init(lodge_init);
+module_exit(lodge_exit_module);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Lodge's hypervisor: the core");

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Model-specific registers that the core keeps; those that belong to the world switch are the vendor's.
+ * Source: AMD APM vol. 2 appendix A; Intel SDM vol. 4; Linux, Documentation/virt/kvm/api.rst (KVM_GET_MSRS).
+ * Threads: with vcpu->lock.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/msr-index.h>
+#include <asm/msr.h>
+
+#include "lodge.h"
+
+/* Those that are saved with a guest. */
+static const u32 saved[] = {
+	MSR_IA32_TSC,
+	MSR_IA32_SYSENTER_CS,
+	MSR_IA32_SYSENTER_ESP,
+	MSR_IA32_SYSENTER_EIP,
+	MSR_STAR,
+	MSR_LSTAR,
+	MSR_CSTAR,
+	MSR_SYSCALL_MASK,
+	MSR_KERNEL_GS_BASE,
+	MSR_FS_BASE,
+	MSR_GS_BASE,
+	MSR_EFER,
+	MSR_IA32_CR_PAT,
+	MSR_TSC_AUX,
+	MSR_IA32_TSC_ADJUST,
+	MSR_IA32_MISC_ENABLE,
+	MSR_MTRRdefType,
+	MSR_IA32_MCG_STATUS,
+};
+
+static const u32 fixed_mtrrs[] = {
+	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, MSR_MTRRfix4K_C0000,
+	MSR_MTRRfix4K_C8000,  MSR_MTRRfix4K_D0000,  MSR_MTRRfix4K_D8000,  MSR_MTRRfix4K_E0000,
+	MSR_MTRRfix4K_E8000,  MSR_MTRRfix4K_F0000,  MSR_MTRRfix4K_F8000,
+};
+
+long lodge_msr_list(struct kvm_msr_list __user *arg, bool features)
+{
+	u32 n = features ? 0 : ARRAY_SIZE(saved), room;
+
+	if (get_user(room, &arg->nmsrs) || put_user(n, &arg->nmsrs))
+		return -EFAULT;
+	if (room < n)
+		return -E2BIG;
+	if (n && copy_to_user(arg->indices, saved, sizeof(saved)))
+		return -EFAULT;
+	return 0;
+}
+
+/* ---- Which place, for those that are just kept ------------------------------------------------------------ */
+
+static u64 *place(struct lodge_vcpu *vcpu, u32 msr)
+{
+	struct lodge_msrs *m = &vcpu->msrs;
+
+	switch (msr) {
+	case MSR_IA32_CR_PAT:
+		return &m->pat;
+	case MSR_TSC_AUX:
+		return &m->tsc_aux;
+	case MSR_IA32_MISC_ENABLE:
+		return &m->misc_enable;
+	case MSR_IA32_TSC_ADJUST:
+		return &m->tsc_adjust;
+	case MSR_IA32_APICBASE:
+		return &m->apic_base;
+	case MSR_MTRRdefType:
+		return &m->mtrr_def;
+	case MSR_IA32_MCG_STATUS:
+		return &m->mcg_status;
+	case MSR_IA32_UCODE_REV:
+		return &m->patch;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(fixed_mtrrs); i++) {
+		if (msr == fixed_mtrrs[i])
+			return &m->mtrr_fixed[i];
+	}
+	if (msr >= 0x200 && msr < 0x200 + ARRAY_SIZE(m->mtrr_var))
+		return &m->mtrr_var[msr - 0x200];
+	return NULL;
+}
+
+/* Read as a constant, writes of it forgotten: what operating systems touch without asking CPUID. */
+static bool constant(u32 msr, u64 *val)
+{
+	*val = 0;
+	switch (msr) {
+	case MSR_IA32_MCG_CAP:
+	case MSR_IA32_MCG_CTL:
+	case MSR_IA32_DEBUGCTLMSR:
+	case MSR_IA32_LASTBRANCHFROMIP:
+	case MSR_IA32_LASTBRANCHTOIP:
+	case MSR_IA32_LASTINTFROMIP:
+	case MSR_IA32_LASTINTTOIP:
+	case MSR_AMD64_SYSCFG:
+	case MSR_K7_HWCR:
+	case MSR_K8_TSEG_ADDR:
+	case MSR_K8_TSEG_MASK:
+	case MSR_VM_HSAVE_PA:
+	case MSR_K8_INT_PENDING_MSG:
+	case MSR_AMD64_NB_CFG:
+	case MSR_FAM10H_MMIO_CONF_BASE:
+	case MSR_AMD64_BU_CFG2:
+	case MSR_AMD64_DC_CFG:
+	case MSR_AMD64_PATCH_LOADER:
+	case MSR_AMD64_OSVW_ID_LENGTH:
+	case MSR_AMD64_OSVW_STATUS:
+	case MSR_IA32_UCODE_WRITE:
+	case MSR_IA32_PERF_STATUS:
+	case MSR_IA32_PERF_CTL:
+	case MSR_PLATFORM_INFO:
+	case MSR_MISC_FEATURES_ENABLES:
+	case MSR_MTRRcap:
+		break;
+	default:
+		/* AMD's performance counters, which read as nothing. */
+		return msr >= MSR_K7_EVNTSEL0 && msr <= MSR_K7_PERFCTR3;
+	}
+	if (msr == MSR_MTRRcap)
+		*val = 0x508;
+	return true;
+}
+
+u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu)
+{
+	return rdtsc() + vcpu->tsc_offset;
+}
+
+/* ---- Reading and writing ----------------------------------------------------------------------------------- */
+
+int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val)
+{
+	u64 *p = place(vcpu, msr);
+	int r;
+
+	if (p) {
+		*val = *p;
+		return 0;
+	}
+	switch (msr) {
+	case MSR_IA32_TSC:
+		*val = lodge_guest_tsc(vcpu);
+		return 0;
+	case MSR_EFER:
+		*val = vcpu->efer;
+		return 0;
+	}
+	r = lodge_ops->get_msr(vcpu, msr, val);
+	if (r <= 0)
+		return r;
+	return constant(msr, val) ? 0 : -ENOENT;
+}
+
+static void move_tsc(struct lodge_vcpu *vcpu, u64 by)
+{
+	vcpu->tsc_offset += by;
+	lodge_ops->tsc_changed(vcpu);
+}
+
+static bool pat_valid(u64 val)
+{
+	for (unsigned int i = 0; i < 8; i++, val >>= 8) {
+		u8 type = val;
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+/* What needs a look before it is kept. */
+static int write_kept(struct lodge_vcpu *vcpu, u32 msr, u64 *p, u64 val, bool host)
+{
+	switch (msr) {
+	case MSR_IA32_CR_PAT:
+		if (!pat_valid(val))
+			return -EINVAL;
+		*p = val;
+		lodge_ops->state_changed(vcpu);
+		return 0;
+	case MSR_IA32_TSC_ADJUST:
+		if (!host)
+			move_tsc(vcpu, val - *p);
+		break;
+	case MSR_TSC_AUX:
+		if (val >> 32)
+			return -EINVAL;
+		break;
+	case MSR_IA32_APICBASE:
+		/* Where the local APIC is in user space, so is its x2APIC mode. */
+		if (!host && (val & 0x400))
+			return -EINVAL;
+		break;
+	}
+	*p = val;
+	return 0;
+}
+
+int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host)
+{
+	u64 *p = place(vcpu, msr), was;
+	int r;
+
+	if (p)
+		return write_kept(vcpu, msr, p, val, host);
+	switch (msr) {
+	case MSR_IA32_TSC:
+		was = lodge_guest_tsc(vcpu);
+		if (!host)
+			vcpu->msrs.tsc_adjust += val - was;
+		move_tsc(vcpu, val - was);
+		return 0;
+	case MSR_EFER:
+		/* User space sets all of it by KVM_SET_SREGS, too. */
+		return lodge_set_efer(vcpu, val);
+	}
+	r = lodge_ops->set_msr(vcpu, msr, val);
+	if (r <= 0)
+		return r;
+	return constant(msr, &was) ? 0 : -ENOENT;
+}
+
+int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip)
+{
+	return lodge_msr_exit(vcpu, false, next_rip);
+}
+EXPORT_SYMBOL_GPL(lodge_do_rdmsr);
+
+int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip)
+{
+	return lodge_msr_exit(vcpu, true, next_rip);
+}
+EXPORT_SYMBOL_GPL(lodge_do_wrmsr);
+
+/* ---- By user space ----------------------------------------------------------------------------------------- */
+
+#define MAX_AT_ONCE 256
+
+/* How many were done before one could not be. vcpu NULL: features of the host, of which there are none yet. */
+long lodge_msrs_io(struct lodge_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
+{
+	struct kvm_msr_entry *e;
+	struct kvm_msrs head;
+	unsigned int n = 0;
+	long r;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs > MAX_AT_ONCE)
+		return -E2BIG;
+	e = memdup_user(arg->entries, array_size(head.nmsrs, sizeof(*e)));
+	if (IS_ERR(e))
+		return PTR_ERR(e);
+	for (; vcpu && n < head.nmsrs; n++) {
+		int one = set ? lodge_msr_write(vcpu, e[n].index, e[n].data, true)
+			      : lodge_msr_read(vcpu, e[n].index, &e[n].data);
+
+		if (one)
+			break;
+	}
+	r = n;
+	if (!set && copy_to_user(arg->entries, e, n * sizeof(*e)))
+		r = -EFAULT;
+	kfree(e);
+	return r;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Why the guest was left, a function a reason.
+ * Source: AMD APM vol. 2 §15.9 to §15.14, appendix C.
+ * Threads: the vCPU's own; srcu is held.
+ */
+#include <linux/kernel.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+
+#include "svm/svm.h"
+
+static struct svm_control *control(const struct lodge_vcpu *vcpu)
+{
+	return &svm_of(vcpu)->vmcb->control;
+}
+
+/* Where the next instruction is: the processor's word, or ours. 0: unknown. */
+static u64 next(struct lodge_vcpu *vcpu)
+{
+	if (boot_cpu_has(X86_FEATURE_NRIPS) && control(vcpu)->next_rip)
+		return control(vcpu)->next_rip;
+	return lodge_insn_end(vcpu);
+}
+
+static int no_length(struct lodge_vcpu *vcpu)
+{
+	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION, control(vcpu)->exit_code,
+				   vcpu->rip);
+}
+
+/* ---- Nothing to do, or no more than to go on -------------------------------------------------------------- */
+
+static int host_event(struct lodge_vcpu *vcpu)
+{
+	return 1; /* interrupts on again, it has been taken */
+}
+
+static int vintr(struct lodge_vcpu *vcpu)
+{
+	svm_want_irq_window(vcpu, false);
+	return 1;
+}
+
+static int undefined(struct lodge_vcpu *vcpu)
+{
+	lodge_queue(vcpu, LODGE_UD);
+	return 1;
+}
+
+static int general_protection(struct lodge_vcpu *vcpu)
+{
+	lodge_queue_error(vcpu, LODGE_GP, 0);
+	return 1;
+}
+
+/* INVD, WBINVD: memory is coherent without. */
+static int skip(struct lodge_vcpu *vcpu)
+{
+	u64 end = next(vcpu);
+
+	return end ? lodge_skip_to(vcpu, end) : no_length(vcpu);
+}
+
+static int emulate(struct lodge_vcpu *vcpu)
+{
+	return lodge_emulate(vcpu, false);
+}
+
+/* ---- Instructions ------------------------------------------------------------------------------------------ */
+
+static int cpuid_exit(struct lodge_vcpu *vcpu)
+{
+	u64 end = next(vcpu);
+
+	return end ? lodge_do_cpuid(vcpu, end) : no_length(vcpu);
+}
+
+static int hlt(struct lodge_vcpu *vcpu)
+{
+	u64 end = next(vcpu);
+	int r;
+
+	if (!end)
+		return no_length(vcpu);
+	r = lodge_skip_to(vcpu, end);
+	return r > 0 ? lodge_exit(vcpu, KVM_EXIT_HLT) : r;
+}
+
+static int msr(struct lodge_vcpu *vcpu)
+{
+	u64 end = next(vcpu);
+
+	if (!end)
+		return no_length(vcpu);
+	return control(vcpu)->exit_info1 ? lodge_do_wrmsr(vcpu, end) : lodge_do_rdmsr(vcpu, end);
+}
+
+static int xsetbv_exit(struct lodge_vcpu *vcpu)
+{
+	u64 end = next(vcpu);
+
+	return end ? lodge_do_xsetbv(vcpu, end) : no_length(vcpu);
+}
+
+static int io(struct lodge_vcpu *vcpu)
+{
+	u64 info = control(vcpu)->exit_info1;
+
+	/* The processor has looked at the guest's permissions. */
+	if (info & SVM_IO_STRING)
+		return lodge_emulate(vcpu, true);
+	return lodge_do_io(vcpu, SVM_IO_PORT(info), SVM_IO_SIZE(info), info & SVM_IO_IN,
+			   control(vcpu)->exit_info2);
+}
+
+/* A hypercall that is not known: the guest is told so. */
+static int vmmcall(struct lodge_vcpu *vcpu)
+{
+	u64 end = next(vcpu);
+
+	if (!end)
+		return no_length(vcpu);
+	vcpu->regs[LODGE_RAX] = -1000; /* KVM_ENOSYS */
+	return lodge_skip_to(vcpu, end);
+}
+
+/* MONITOR and MWAIT are not in its CPUID; those who use them all the same wait for nothing. */
+static int monitor(struct lodge_vcpu *vcpu)
+{
+	return undefined(vcpu);
+}
+
+/*
+ * One access to debug registers is seldom alone: until the next exit the guest has them to itself, unless a debugger
+ * in user space has them.
+ */
+static int debug_register(struct lodge_vcpu *vcpu)
+{
+	if (vcpu->debug.control & KVM_GUESTDBG_USE_HW_BP)
+		return lodge_emulate(vcpu, false);
+	vcpu->dr_live = true;
+	control(vcpu)->dr_read = control(vcpu)->dr_write = 0;
+	return 1;
+}
+
+/* ---- Exceptions and NMIs ------------------------------------------------------------------------------------- */
+
+static int db(struct lodge_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+	u64 dr6 = svm->vmcb->save.dr6;
+
+	if (svm->stepping_iret) {
+		svm_stop_stepping(vcpu);
+		/* Our step alone. */
+		if (!(vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP) && !svm->step_tf &&
+		    !(dr6 & 15)) {
+			vcpu->dr6 &= ~(u64)DR_STEP;
+			svm_state_changed(vcpu);
+			return 1;
+		}
+	}
+	if (vcpu->debug.control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)) {
+		svm->vmcb->save.dr6 = vcpu->dr6;
+		return lodge_exit_debug(vcpu, LODGE_DB, dr6);
+	}
+	lodge_queue_db(vcpu, dr6 & 0xe00f);
+	return 1;
+}
+
+static int bp(struct lodge_vcpu *vcpu)
+{
+	return lodge_exit_debug(vcpu, LODGE_BP, 0);
+}
+
+static int ac(struct lodge_vcpu *vcpu)
+{
+	lodge_queue_error(vcpu, 17, 0);
+	return 1;
+}
+
+/* The NMI handler is about to end: NMIs are masked until this instruction is over. */
+static int iret(struct lodge_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = svm_of(vcpu);
+
+	control(vcpu)->misc1 &= ~SVM_I_IRET;
+	svm->iret_seen = true;
+	svm->iret_rip = vcpu->rip;
+	return 1;
+}
+
+/* ---- Memory ---------------------------------------------------------------------------------------------------- */
+
+static int npf(struct lodge_vcpu *vcpu)
+{
+	u64 info = control(vcpu)->exit_info1, gpa = control(vcpu)->exit_info2;
+	int r = lodge_fault(vcpu, gpa, info & SVM_NPF_WRITE);
+
+	if (r)
+		return r;
+	/* Its tables, or the stack of an event, where no memory is: no instruction did that. */
+	if ((info & SVM_NPF_TABLE) || (control(vcpu)->exit_int_info & SVM_EVENT_VALID))
+		return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, info);
+	return lodge_emulate(vcpu, false);
+}
+
+static int task_switch(struct lodge_vcpu *vcpu)
+{
+	u64 info2 = control(vcpu)->exit_info2;
+	u16 sel = control(vcpu)->exit_info1;
+	/* As enum lodge_emu_task_reason. */
+	unsigned int reason = 0;
+
+	if (info2 & 1ull << 36)
+		reason = 1;
+	else if (info2 & 1ull << 38)
+		reason = 2;
+	else if (control(vcpu)->exit_int_info & SVM_EVENT_VALID)
+		reason = 3;
+	return lodge_emulate_task_switch(vcpu, sel, reason, info2 & 1ull << 44, info2);
+}
+
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
+
+static int shutdown(struct lodge_vcpu *vcpu)
+{
+	/* The VMCB's state is undefined now. */
+	lodge_vcpu_reset(vcpu);
+	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
+}
+
+static int not_entered(struct lodge_vcpu *vcpu)
+{
+	vcpu->run->fail_entry.hardware_entry_failure_reason = SVM_EXIT_INVALID;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return lodge_exit(vcpu, KVM_EXIT_FAIL_ENTRY);
+}
+
+static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
+	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = emulate,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR15] = debug_register,
+	[SVM_EXIT_CR0_SEL] = emulate,
+	[SVM_EXIT_DB] = db,
+	[SVM_EXIT_BP] = bp,
+	[SVM_EXIT_AC] = ac,
+	[SVM_EXIT_MC] = host_event,
+	[SVM_EXIT_INTR] = host_event,
+	[SVM_EXIT_NMI] = host_event,
+	[SVM_EXIT_SMI] = host_event,
+	[SVM_EXIT_INIT] = host_event,
+	[SVM_EXIT_VINTR] = vintr,
+	[SVM_EXIT_RDPMC] = general_protection,
+	[SVM_EXIT_CPUID] = cpuid_exit,
+	[SVM_EXIT_IRET] = iret,
+	[SVM_EXIT_INVD] = skip,
+	[SVM_EXIT_HLT] = hlt,
+	[SVM_EXIT_INVLPGA] = undefined,
+	[SVM_EXIT_IO] = io,
+	[SVM_EXIT_MSR] = msr,
+	[SVM_EXIT_TASK] = task_switch,
+	[SVM_EXIT_SHUTDOWN] = shutdown,
+	[SVM_EXIT_VMRUN] = undefined,
+	[SVM_EXIT_VMMCALL] = vmmcall,
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = undefined,
+	[SVM_EXIT_WBINVD] = skip,
+	[SVM_EXIT_MONITOR] = monitor,
+	[SVM_EXIT_MWAIT] = monitor,
+	[SVM_EXIT_XSETBV] = xsetbv_exit,
+	[SVM_EXIT_RDPRU] = undefined,
+	[SVM_EXIT_NPF] = npf,
+};
+
+int svm_handle_exit(struct lodge_vcpu *vcpu)
+{
+	u64 code = control(vcpu)->exit_code;
+
+	if (code == SVM_EXIT_INVALID)
+		return not_entered(vcpu);
+	if (code < ARRAY_SIZE(handlers) && handlers[code])
+		return handlers[code](vcpu);
+	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, code,
+				   vcpu->rip);
+}

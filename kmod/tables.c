@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Second-level page tables: guest-physical to host-physical, in the processor's own format, which NPT shares with
+ * ordinary paging. Entries are leaves of 4 KiB (level 1) or 2 MiB (level 2), or name a table.
+ *
+ * A table that is taken out is freed only after all TLBs have forgotten it: so zapping gives a list, which the
+ * caller frees after the flush.
+ * Source: AMD APM vol. 2 §15.25 (nested paging), §5.3 (long-mode tables).
+ * Threads: mmu_lock is held wherever entries are looked at.
+ */
+#include <linux/gfp.h>
+#include <linux/highmem.h>
+#include <asm/pgtable.h>
+
+#include "lodge.h"
+
+#define ENTRIES 512
+#define TABLE (LODGE_PTE_P | LODGE_PTE_W | LODGE_PTE_U | LODGE_PTE_A)
+
+static struct page *table_page(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+
+	if (page)
+		atomic_inc(&lodge_counts.tables);
+	return page;
+}
+
+static void table_put(struct page *page)
+{
+	__free_page(page);
+	atomic_dec(&lodge_counts.tables);
+}
+
+static u64 *table_of(u64 pte)
+{
+	return __va(pte & LODGE_PTE_ADDR);
+}
+
+static bool is_table(u64 pte, unsigned int level)
+{
+	return (pte & LODGE_PTE_P) && level > 1 && !(pte & LODGE_PTE_BIG);
+}
+
+static u64 span(unsigned int level)
+{
+	return 1ull << 9 * (level - 1);
+}
+
+static unsigned int entry_of(u64 gfn, unsigned int level)
+{
+	return gfn >> 9 * (level - 1) & (ENTRIES - 1);
+}
+
+/* ---- Spare ones, for faults ------------------------------------------------------------------------- */
+
+int lodge_spares_fill(struct lodge_vcpu *vcpu)
+{
+	while (vcpu->spares < ARRAY_SIZE(vcpu->spare)) {
+		struct page *page = table_page();
+
+		if (!page)
+			return -ENOMEM;
+		vcpu->spare[vcpu->spares++] = page;
+	}
+	return 0;
+}
+
+void lodge_spares_free(struct lodge_vcpu *vcpu)
+{
+	while (vcpu->spares)
+		table_put(vcpu->spare[--vcpu->spares]);
+}
+
+/* ---- Setting ---------------------------------------------------------------------------------------- */
+
+void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int want, u64 pte, bool *flush)
+{
+	unsigned int level = vcpu->vm->levels;
+	u64 *table = vcpu->vm->root, *entry;
+
+	for (;;) {
+		entry = &table[entry_of(gfn, level)];
+		if (level == want && is_table(*entry, level) && want > 1) {
+			/* Small pages are there already, and stay. */
+			pte = (pte & ~LODGE_PTE_BIG) + ((gfn & (span(want) - 1)) << PAGE_SHIFT);
+			want = 1;
+		}
+		if (level == want)
+			break;
+		if (!is_table(*entry, level)) {
+			*flush |= *entry & LODGE_PTE_P;
+			WRITE_ONCE(*entry, page_to_phys(vcpu->spare[--vcpu->spares]) | TABLE);
+		}
+		table = table_of(*entry);
+		level--;
+	}
+	/* More rights than before need no flush: the processor looks again before it faults. */
+	if ((*entry & LODGE_PTE_P) && ((*entry ^ pte) & LODGE_PTE_ADDR))
+		*flush = true;
+	WRITE_ONCE(*entry, pte);
+}
+
+/* ---- Taking away ------------------------------------------------------------------------------------ */
+
+/* A table and all below, out of the tree already. */
+static void collect(u64 *table, unsigned int level, struct list_head *freed)
+{
+	for (unsigned int i = 0; i < ENTRIES && level > 1; i++) {
+		if (is_table(table[i], level))
+			collect(table_of(table[i]), level - 1, freed);
+	}
+	list_add(&virt_to_page(table)->lru, freed);
+}
+
+static bool zap_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end,
+		      struct list_head *freed)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < ENTRIES; i++, base += span(level)) {
+		u64 pte = READ_ONCE(table[i]);
+
+		if (!(pte & LODGE_PTE_P) || base >= end || base + span(level) <= gfn)
+			continue;
+		any = true;
+		if (!is_table(pte, level)) {
+			WRITE_ONCE(table[i], 0);
+		} else if (gfn <= base && base + span(level) <= end) {
+			WRITE_ONCE(table[i], 0);
+			collect(table_of(pte), level - 1, freed);
+		} else {
+			zap_level(table_of(pte), level - 1, base, gfn, end, freed);
+		}
+	}
+	return any;
+}
+
+bool lodge_table_zap(struct lodge_vm *vm, u64 gfn, u64 end, struct list_head *freed)
+{
+	return zap_level(vm->root, vm->levels, 0, gfn, end, freed);
+}
+
+void lodge_table_free_list(struct list_head *freed)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, freed, lru)
+	{
+		list_del(&page->lru);
+		table_put(page);
+	}
+}
+
+void lodge_zap(struct lodge_vm *vm, u64 gfn, u64 end)
+{
+	LIST_HEAD(freed);
+	bool flush;
+
+	spin_lock(&vm->mmu_lock);
+	flush = lodge_table_zap(vm, gfn, end, &freed);
+	spin_unlock(&vm->mmu_lock);
+	if (flush)
+		lodge_request_all(vm, LODGE_REQ_FLUSH);
+	lodge_table_free_list(&freed);
+}
+
+/* ---- Rights and ages -------------------------------------------------------------------------------- */
+
+/* What `mask` names is cleared in leaves. Was any of it set? */
+static bool clear_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end, u64 mask,
+			bool look_only)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < ENTRIES; i++, base += span(level)) {
+		u64 pte = READ_ONCE(table[i]);
+
+		if (!(pte & LODGE_PTE_P) || base >= end || base + span(level) <= gfn)
+			continue;
+		if (is_table(pte, level)) {
+			any |= clear_level(table_of(pte), level - 1, base, gfn, end, mask,
+					   look_only);
+			continue;
+		}
+		any |= (pte & mask) != 0;
+		/* The processor may be setting A and D meanwhile. */
+		if ((pte & mask) && !look_only)
+			atomic64_andnot(mask, (atomic64_t *)&table[i]);
+	}
+	return any;
+}
+
+bool lodge_table_protect(struct lodge_vm *vm, u64 gfn, u64 end)
+{
+	return clear_level(vm->root, vm->levels, 0, gfn, end, LODGE_PTE_W, false);
+}
+
+bool lodge_table_age(struct lodge_vm *vm, u64 gfn, u64 end, bool clear)
+{
+	return clear_level(vm->root, vm->levels, 0, gfn, end, LODGE_PTE_A, !clear);
+}
+
+/* ---- The whole -------------------------------------------------------------------------------------- */
+
+int lodge_tables_init(struct lodge_vm *vm)
+{
+	struct page *page = table_page();
+
+	if (!page)
+		return -ENOMEM;
+	vm->root = page_address(page);
+	vm->levels = pgtable_l5_enabled() ? 5 : 4;
+	return 0;
+}
+
+/* No vCPU is left. */
+void lodge_tables_free(struct lodge_vm *vm)
+{
+	LIST_HEAD(freed);
+
+	spin_lock(&vm->mmu_lock);
+	collect(vm->root, vm->levels, &freed);
+	vm->root = NULL;
+	spin_unlock(&vm->mmu_lock);
+	lodge_table_free_list(&freed);
+}
