@@ -14,32 +14,36 @@ typedef uint64_t (*host_fn)(unsigned size, uint64_t d, uint64_t s, uint64_t *fla
 /* Host flags with the guest's arithmetic ones; afterwards they are read. The stack is even again. */
 #define FLAGS_IN "pushfq\n\tandl $~0x8d5, (%%rsp)\n\torq %[f], (%%rsp)\n\tpopfq\n\t"
 #define FLAGS_OUT "\n\tpushfq\n\tpopq %[f]"
-#define HOST_ASM(text)                                                                             \
-	__asm__(FLAGS_IN text FLAGS_OUT : [d] "+&q"(d), [f] "+&r"(f) : [s] "c"(s) : "cc", "memory")
+#define HOST_ASM(text)                       \
+	__asm__(FLAGS_IN text FLAGS_OUT      \
+		: [d] "+&q"(d), [f] "+&r"(f) \
+		: [s] "c"(s)                 \
+		: "cc", "memor"              \
+			"y")
 
 /* The source operand: as wide as the destination, CL, none. */
 #define SRC_SAME(m) " %" m "[s], "
 #define SRC_CL(m) " %b[s], "
 #define SRC_NONE(m) " "
 
-#define HOST_CASE(size, insn, suffix, m, SRC)                \
-	case size:                                           \
-		HOST_ASM(insn suffix SRC(m) "%" m "[d]");    \
+#define HOST_CASE(size, insn, suffix, m, SRC)             \
+	case size:                                        \
+		HOST_ASM(insn suffix SRC(m) "%" m "[d]"); \
 		break;
-#define HOST_WIDE(insn, SRC)             \
+#define HOST_WIDE(insn, SRC)              \
 	HOST_CASE(2, insn, "w", "w", SRC) \
 	HOST_CASE(4, insn, "l", "k", SRC) \
 	HOST_CASE(8, insn, "q", "q", SRC)
-#define HOST_FN(name, cases)                                                                   \
-	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *flags)    \
-	{                                                                                      \
-		uint64_t f = *flags & FLAGS_ARITH;                                             \
-                                                                                               \
-		switch (size) {                                                                \
-			cases                                                                  \
-		}                                                                              \
-		*flags = f;                                                                    \
-		return d;                                                                      \
+#define HOST_FN(name, cases)                                                                \
+	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *flags) \
+	{                                                                                   \
+		uint64_t f = *flags & FLAGS_ARITH;                                          \
+                                                                                            \
+		switch (size) {                                                             \
+			cases                                                               \
+		}                                                                           \
+		*flags = f;                                                                 \
+		return d;                                                                   \
 	}
 #define HOST(name, insn, SRC) HOST_FN(name, HOST_CASE(1, insn, "b", "b", SRC) HOST_WIDE(insn, SRC))
 #define HOST_NO8(name, insn) HOST_FN(name, HOST_WIDE(insn, SRC_SAME))
@@ -77,26 +81,26 @@ static uint64_t host_not(unsigned size, uint64_t d, uint64_t s, uint64_t *flags)
 	return ~d;
 }
 
-#define DOUBLE_CASE(size, insn, m)                                          \
-	case size:                                                          \
+#define DOUBLE_CASE(size, insn, m)                                            \
+	case size:                                                            \
 		__asm__(FLAGS_IN insn " %%cl, %" m "[s], %" m "[d]" FLAGS_OUT \
-			: [d] "+&r"(d), [f] "+&r"(f)                        \
-			: [s] "r"(s), "c"(count)                            \
-			: "cc", "memory");                                  \
+			: [d] "+&r"(d), [f] "+&r"(f)                          \
+			: [s] "r"(s), "c"(count)                              \
+			: "cc", "memory");                                    \
 		break;
-#define DOUBLE(name, insn)                                                                       \
-	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, unsigned count,       \
-				    uint64_t *flags)                                             \
-	{                                                                                        \
-		uint64_t f = *flags & FLAGS_ARITH;                                               \
-                                                                                                 \
-		switch (size) {                                                                  \
-			DOUBLE_CASE(2, insn, "w")                                                \
-			DOUBLE_CASE(4, insn, "k")                                                \
-			DOUBLE_CASE(8, insn, "q")                                                \
-		}                                                                                \
-		*flags = f;                                                                      \
-		return d;                                                                        \
+#define DOUBLE(name, insn)                                                                 \
+	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, unsigned count, \
+				    uint64_t *flags)                                       \
+	{                                                                                  \
+		uint64_t f = *flags & FLAGS_ARITH;                                         \
+                                                                                           \
+		switch (size) {                                                            \
+			DOUBLE_CASE(2, insn, "w")                                          \
+			DOUBLE_CASE(4, insn, "k")                                          \
+			DOUBLE_CASE(8, insn, "q")                                          \
+		}                                                                          \
+		*flags = f;                                                                \
+		return d;                                                                  \
 	}
 DOUBLE(shld, "shld")
 DOUBLE(shrd, "shrd")
@@ -104,15 +108,15 @@ DOUBLE(shrd, "shrd")
 static host_fn host_of(unsigned op)
 {
 	static const host_fn fns[] = {
-		[X86_OP_ADD] = host_add, [X86_OP_OR] = host_or,	  [X86_OP_ADC] = host_adc,
-		[X86_OP_SBB] = host_sbb, [X86_OP_AND] = host_and, [X86_OP_SUB] = host_sub,
-		[X86_OP_XOR] = host_xor, [X86_OP_CMP] = host_sub, [X86_OP_TEST] = host_and,
-		[X86_OP_NOT] = host_not, [X86_OP_NEG] = host_neg, [X86_OP_INC] = host_inc,
-		[X86_OP_DEC] = host_dec, [X86_OP_ROL] = host_rol, [X86_OP_ROR] = host_ror,
-		[X86_OP_RCL] = host_rcl, [X86_OP_RCR] = host_rcr, [X86_OP_SHL] = host_shl,
-		[X86_OP_SHR] = host_shr, [X86_OP_SAR] = host_sar, [X86_OP_BT] = host_bt,
-		[X86_OP_BTS] = host_bts, [X86_OP_BTR] = host_btr, [X86_OP_BTC] = host_btc,
-		[X86_OP_BSF] = host_bsf, [X86_OP_BSR] = host_bsr, [X86_OP_XADD] = host_add,
+		[X86_OP_ADD] = host_add,  [X86_OP_OR] = host_or,    [X86_OP_ADC] = host_adc,
+		[X86_OP_SBB] = host_sbb,  [X86_OP_AND] = host_and,  [X86_OP_SUB] = host_sub,
+		[X86_OP_XOR] = host_xor,  [X86_OP_CMP] = host_sub,  [X86_OP_TEST] = host_and,
+		[X86_OP_NOT] = host_not,  [X86_OP_NEG] = host_neg,  [X86_OP_INC] = host_inc,
+		[X86_OP_DEC] = host_dec,  [X86_OP_ROL] = host_rol,  [X86_OP_ROR] = host_ror,
+		[X86_OP_RCL] = host_rcl,  [X86_OP_RCR] = host_rcr,  [X86_OP_SHL] = host_shl,
+		[X86_OP_SHR] = host_shr,  [X86_OP_SAR] = host_sar,  [X86_OP_BT] = host_bt,
+		[X86_OP_BTS] = host_bts,  [X86_OP_BTR] = host_btr,  [X86_OP_BTC] = host_btc,
+		[X86_OP_BSF] = host_bsf,  [X86_OP_BSR] = host_bsr,  [X86_OP_XADD] = host_add,
 		[X86_OP_CMPS] = host_sub, [X86_OP_SCAS] = host_sub, [X86_OP_CMPXCHG] = host_sub,
 	};
 
@@ -158,7 +162,7 @@ static int set_result(struct lodge_emu *e, uint64_t old, uint64_t v)
 
 int emu_do_alu(struct lodge_emu *e)
 {
-	uint64_t d, s, v;
+	uint64_t d = 0, s = 0, v = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -173,7 +177,7 @@ int emu_do_alu(struct lodge_emu *e)
 
 int emu_do_unary(struct lodge_emu *e)
 {
-	uint64_t d;
+	uint64_t d = 0;
 	int r = emu_get(e, 0, &d);
 
 	return r ? r : set_result(e, d, emu_compute(e, e->insn.opd[0].size, d, 0));
@@ -181,7 +185,7 @@ int emu_do_unary(struct lodge_emu *e)
 
 int emu_do_shift(struct lodge_emu *e)
 {
-	uint64_t d, s;
+	uint64_t d = 0, s = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -192,7 +196,7 @@ int emu_do_shift(struct lodge_emu *e)
 int emu_do_shift_double(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t d, s, count, flags = e->wflags;
+	uint64_t d = 0, s = 0, count = 0, flags = e->wflags;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -212,22 +216,22 @@ int emu_do_mul(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	bool is_signed = e->insn.op == X86_OP_IMUL;
-	uint64_t s, a, d = 0, f = e->wflags & FLAGS_ARITH;
+	uint64_t s = 0, a = 0, d = 0, f = e->wflags & FLAGS_ARITH;
 	int r = emu_get(e, 0, &s);
 
 	if (r)
 		return r;
 	a = e->w[R_RAX];
-#define MUL_ASM(insn)                                                             \
-	__asm__(FLAGS_IN insn FLAGS_OUT                                           \
-		: "+&a"(a), "+&d"(d), [f] "+&r"(f)                                \
-		: [s] "r"(s)                                                      \
+#define MUL_ASM(insn)                              \
+	__asm__(FLAGS_IN insn FLAGS_OUT            \
+		: "+&a"(a), "+&d"(d), [f] "+&r"(f) \
+		: [s] "r"(s)                       \
 		: "cc", "memory")
-#define MUL_SIZE(suffix, m)                        \
-	do {                                       \
-		if (is_signed)                     \
+#define MUL_SIZE(suffix, m)                                  \
+	do {                                                 \
+		if (is_signed)                               \
 			MUL_ASM("imul" suffix " %" m "[s]"); \
-		else                               \
+		else                                         \
 			MUL_ASM("mul" suffix " %" m "[s]");  \
 	} while (0)
 	if (size == 1)
@@ -248,7 +252,7 @@ int emu_do_mul(struct lodge_emu *e)
 int emu_do_imul(struct lodge_emu *e)
 {
 	unsigned n = e->insn.nopds;
-	uint64_t d, s, flags = e->wflags;
+	uint64_t d = 0, s = 0, flags = e->wflags;
 	int r;
 
 	if (n == 3 && e->insn.opd[1].implicit)
@@ -266,7 +270,8 @@ int emu_do_imul(struct lodge_emu *e)
 /* hi:lo / s, all of `size` bytes, by their magnitudes. False: #DE. */
 static bool divide(unsigned size, bool is_signed, uint64_t *hi, uint64_t *lo, uint64_t s)
 {
-	bool neg_n = is_signed && (*hi >> (8 * size - 1) & 1), neg_s = is_signed && (s >> (8 * size - 1) & 1);
+	bool neg_n = is_signed && (*hi >> (8 * size - 1) & 1),
+	     neg_s = is_signed && (s >> (8 * size - 1) & 1);
 	uint64_t mask = emu_mask(size), q, rem, limit;
 	unsigned __int128 n = (unsigned __int128)*hi << 8 * size | *lo;
 
@@ -297,7 +302,7 @@ static bool divide(unsigned size, bool is_signed, uint64_t *hi, uint64_t *lo, ui
 int emu_do_div(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t s, lo, hi;
+	uint64_t s = 0, lo = 0, hi = 0;
 	int r = emu_get(e, 0, &s);
 
 	if (r)
@@ -319,12 +324,15 @@ int emu_do_div(struct lodge_emu *e)
 int emu_do_bit(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size, op = e->insn.op;
-	uint64_t d = 0, bit, off = 0;
+	uint64_t d = 0, bit = 0, off = 0;
 	bool mem = e->insn.opd[0].kind == X86_OPD_MEM;
 	int r = emu_get(e, 1, &bit);
 
 	if (!r && mem && e->insn.opd[1].kind == X86_OPD_REG)
-		off = (uint64_t)((int64_t)emu_sext(bit, size) >> (size == 2 ? 4 : size == 4 ? 5 : 6)) * size;
+		off = (uint64_t)((int64_t)emu_sext(bit, size) >> (size == 2   ? 4
+								  : size == 4 ? 5
+									      : 6)) *
+		      size;
 	if (!r)
 		r = mem ? emu_get_mem(e, off, &d, size) : emu_get(e, 0, &d);
 	if (r)
@@ -343,7 +351,7 @@ int emu_do_bit(struct lodge_emu *e)
 /* BSF, BSR: 0 leaves the destination alone, though 32 bits of it clear the upper half on some. */
 int emu_do_scan(struct lodge_emu *e)
 {
-	uint64_t d, s;
+	uint64_t d = 0, s = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -357,7 +365,7 @@ int emu_do_scan(struct lodge_emu *e)
 int emu_do_cmpxchg(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t d, s, a = e->w[R_RAX] & emu_mask(size);
+	uint64_t d = 0, s = 0, a = e->w[R_RAX] & emu_mask(size);
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -365,8 +373,9 @@ int emu_do_cmpxchg(struct lodge_emu *e)
 	if (r)
 		return r;
 	emu_compute(e, size, a, d);
-	/* The destination is written in either case. */
-	r = set_result(e, d, a == d ? s : d);
+	/* Memory is written in either case. */
+	if (a == d || e->insn.opd[0].kind == X86_OPD_MEM)
+		r = set_result(e, d, a == d ? s : d);
 	if (!r && a != d)
 		emu_set_gpr(e, R_RAX, d, size);
 	return r;
@@ -378,6 +387,7 @@ int emu_do_cmpxchg_pair(struct lodge_emu *e)
 	uint64_t mask = emu_mask(half), have[2] = {0, 0}, v[2];
 	uint8_t buf[16];
 	uint64_t lin = 0;
+	bool same;
 	int r;
 
 	if (half == 8) {
@@ -392,28 +402,29 @@ int emu_do_cmpxchg_pair(struct lodge_emu *e)
 		return r;
 	__builtin_memcpy(&have[0], buf, half);
 	__builtin_memcpy(&have[1], buf + half, half);
-	e->wflags &= ~(uint64_t)FLAG_ZF;
-	v[0] = have[0];
-	v[1] = have[1];
-	if (have[0] == (e->w[R_RAX] & mask) && have[1] == (e->w[R_RDX] & mask)) {
-		e->wflags |= FLAG_ZF;
-		v[0] = e->w[R_RBX];
-		v[1] = e->w[R_RCX];
-	} else {
-		emu_set_gpr(e, R_RAX, have[0], half);
-		emu_set_gpr(e, R_RDX, have[1], half);
-	}
+	same = have[0] == (e->w[R_RAX] & mask) && have[1] == (e->w[R_RDX] & mask);
+	v[0] = same ? e->w[R_RBX] : have[0];
+	v[1] = same ? e->w[R_RCX] : have[1];
 	__builtin_memcpy(buf, &v[0], half);
 	__builtin_memcpy(buf + half, &v[1], half);
 	r = emu_set_mem(e, 0, buf, 2 * half);
-	if (!r && (e->insn.flags & X86_IF_LOCK))
+	if (r)
+		return r;
+	if (e->insn.flags & X86_IF_LOCK)
 		lock_write(e, half == 8 ? have[0] : have[0] | have[1] << 32, have[1]);
-	return r;
+	e->wflags &= ~(uint64_t)FLAG_ZF;
+	if (same) {
+		e->wflags |= FLAG_ZF;
+		return 0;
+	}
+	emu_set_gpr(e, R_RAX, have[0], half);
+	emu_set_gpr(e, R_RDX, have[1], half);
+	return 0;
 }
 
 int emu_do_xadd(struct lodge_emu *e)
 {
-	uint64_t d, s, v;
+	uint64_t d = 0, s = 0, v = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -421,14 +432,18 @@ int emu_do_xadd(struct lodge_emu *e)
 	if (r)
 		return r;
 	v = emu_compute(e, e->insn.opd[0].size, d, s);
-	emu_set(e, 1, d); /* first: both may be the same register */
-	return set_result(e, d, v);
+	if (e->insn.opd[0].kind == X86_OPD_REG) {
+		emu_set(e, 1, d); /* first: both may be the same register */
+		return emu_set(e, 0, v);
+	}
+	r = set_result(e, d, v); /* first: the register may be part of the address */
+	return r ? r : emu_set(e, 1, d);
 }
 
 /* XCHG with memory is locked without a prefix. */
 int emu_do_xchg(struct lodge_emu *e)
 {
-	uint64_t d, s;
+	uint64_t d = 0, s = 0;
 	int r = emu_get(e, 0, &d);
 
 	if (!r)
@@ -450,7 +465,8 @@ static void set_szp(struct lodge_emu *e, uint8_t v, bool cf, bool af)
 
 	host_or(1, v, v, &flags);
 	e->wflags &= ~(uint64_t)(FLAG_SF | FLAG_ZF | FLAG_PF | FLAG_CF | FLAG_AF);
-	e->wflags |= (flags & (FLAG_SF | FLAG_ZF | FLAG_PF)) | (cf ? FLAG_CF : 0) | (af ? FLAG_AF : 0);
+	e->wflags |=
+		(flags & (FLAG_SF | FLAG_ZF | FLAG_PF)) | (cf ? FLAG_CF : 0) | (af ? FLAG_AF : 0);
 }
 
 static void decimal_adjust(struct lodge_emu *e, bool sub)
@@ -485,7 +501,8 @@ static void ascii_adjust(struct lodge_emu *e, bool sub)
 
 int emu_do_bcd(struct lodge_emu *e)
 {
-	uint8_t al = (uint8_t)e->w[R_RAX], ah = (uint8_t)(e->w[R_RAX] >> 8), n = (uint8_t)e->insn.imm;
+	uint8_t al = (uint8_t)e->w[R_RAX], ah = (uint8_t)(e->w[R_RAX] >> 8),
+		n = (uint8_t)e->insn.imm;
 
 	switch (e->insn.op) {
 	case X86_OP_DAA:

@@ -9,27 +9,21 @@
 
 /* ---- Code segments -------------------------------------------------------------------------- */
 
-/* CS becomes `d` with `cpl`; rip is checked against it. */
-static int enter_code(struct lodge_emu *e, struct emu_desc *d, uint16_t sel, unsigned cpl, uint64_t rip,
-		      unsigned bytes)
+/* CS becomes `d` with `cpl`; emu_jump() then checks rip against it. */
+static int enter_code(struct lodge_emu *e, struct emu_desc *d, uint16_t sel, unsigned cpl)
 {
 	struct lodge_emu_seg s;
-	bool is64;
-	int r;
+	int r = emu_set_accessed(e, d);
 
-	emu_desc_seg(d, (uint16_t)((sel & ~3u) | cpl), &s);
-	is64 = EMU_LONG(e) && (s.attr & SEG_ATTR_L);
-	rip &= emu_mask(bytes);
-	if (is64 ? !emu_canonical(e, rip) : rip > s.limit)
-		return emu_gp(e);
-	r = emu_set_accessed(e, d);
 	if (r)
 		return r;
 	emu_desc_seg(d, (uint16_t)((sel & ~3u) | cpl), &s);
 	emu_put_seg(e, LODGE_EMU_CS, &s);
 	e->wcpl = (uint8_t)cpl;
-	e->wrip = rip;
-	e->mode = is64 ? X86_MODE_64 : s.attr & SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
+	if (EMU_LONG(e) && (s.attr & SEG_ATTR_L))
+		e->mode = X86_MODE_64;
+	else
+		e->mode = s.attr & SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
 	return 0;
 }
 
@@ -87,7 +81,9 @@ static int far_code(struct lodge_emu *e, struct emu_desc *d, uint16_t sel, uint6
 		r = emu_push(e, old, bytes);
 	if (!r && call)
 		r = emu_push(e, e->next_rip, bytes);
-	return r ? r : enter_code(e, d, sel, cpl, rip, bytes);
+	if (!r)
+		r = enter_code(e, d, sel, cpl);
+	return r ? r : emu_jump(e, rip, bytes);
 }
 
 /* ---- Call gates ------------------------------------------------------------------------------ */
@@ -110,7 +106,8 @@ static int inner_stack(struct lodge_emu *e, unsigned cpl)
 		return r;
 	e->wcpl = (uint8_t)cpl;
 	if (size == 8) {
-		struct lodge_emu_seg s = {.sel = (uint16_t)cpl, .unusable = true,
+		struct lodge_emu_seg s = {.sel = (uint16_t)cpl,
+					  .unusable = true,
 					  .attr = (uint16_t)(cpl << SEG_ATTR_DPL_SHIFT)};
 
 		emu_put_seg(e, LODGE_EMU_SS, &s);
@@ -134,7 +131,8 @@ static int gate_inner(struct lodge_emu *e, const struct emu_desc *gate, unsigned
 
 	for (unsigned i = 0; i < n && !r; i++) {
 		params[i] = 0;
-		r = emu_read_seg(e, LODGE_EMU_SS, (old_sp + i * size) & emu_mask(sb), &params[i], size);
+		r = emu_read_seg(e, LODGE_EMU_SS, (old_sp + i * size) & emu_mask(sb), &params[i],
+				 size);
 	}
 	if (!r)
 		r = inner_stack(e, cpl);
@@ -149,7 +147,8 @@ static int gate_inner(struct lodge_emu *e, const struct emu_desc *gate, unsigned
 	return r ? r : emu_push(e, e->next_rip, size);
 }
 
-static int gate_target(struct lodge_emu *e, const struct emu_desc *gate, uint16_t sel, struct emu_desc *d)
+static int gate_target(struct lodge_emu *e, const struct emu_desc *gate, uint16_t sel,
+		       struct emu_desc *d)
 {
 	bool l;
 	int r;
@@ -180,7 +179,7 @@ static int far_gate(struct lodge_emu *e, struct emu_desc *gate, uint16_t gate_se
 		return emu_gp_sel(e, gate_sel);
 	r = present(e, gate, gate_sel);
 	if (!r)
-		r = emu_read_high(e, gate);
+		r = emu_read_high(e, gate, gate_sel);
 	if (!r)
 		r = gate_target(e, gate, sel, &d);
 	if (r)
@@ -197,7 +196,9 @@ static int far_gate(struct lodge_emu *e, struct emu_desc *gate, uint16_t gate_se
 		if (!r)
 			r = emu_push(e, e->next_rip, size);
 	}
-	return r ? r : enter_code(e, &d, sel, dpl, rip, size);
+	if (!r)
+		r = enter_code(e, &d, sel, dpl);
+	return r ? r : emu_jump(e, rip, size);
 }
 
 /* A TSS or a task gate. */
@@ -252,12 +253,8 @@ int emu_do_far(struct lodge_emu *e)
 	uint16_t sel = e->insn.imm2;
 	int r = 0;
 
-	if (op == X86_OP_JMP_FAR_IND || op == X86_OP_CALL_FAR_IND) {
-		rip = 0;
-		r = emu_get_mem(e, 0, &rip, size);
-		if (!r)
-			r = emu_get_mem(e, size, &sel, 2);
-	}
+	if (op == X86_OP_JMP_FAR_IND || op == X86_OP_CALL_FAR_IND)
+		r = emu_get_far(e, size, &rip, &sel);
 	return r ? r : far_to(e, sel, rip, size, call);
 }
 
@@ -312,7 +309,7 @@ static int outer_stack(struct lodge_emu *e, uint16_t ss, uint64_t sp, unsigned c
 
 static int ret_paragraph(struct lodge_emu *e, unsigned size, unsigned add)
 {
-	uint64_t rip, cs;
+	uint64_t rip = 0, cs = 0;
 	int r = emu_pop(e, &rip, size);
 
 	if (!r)
@@ -327,7 +324,7 @@ static int ret_paragraph(struct lodge_emu *e, unsigned size, unsigned add)
 int emu_do_ret_far(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opsize, add = e->insn.nopds ? e->insn.imm & 0xffff : 0;
-	uint64_t rip, cs, sp = 0, ss = 0;
+	uint64_t rip = 0, cs = 0, sp = 0, ss = 0;
 	struct emu_desc d;
 	unsigned rpl;
 	int r;
@@ -349,19 +346,19 @@ int emu_do_ret_far(struct lodge_emu *e)
 			r = emu_pop(e, &ss, size);
 	}
 	if (!r)
-		r = enter_code(e, &d, (uint16_t)cs, rpl, rip, size);
+		r = enter_code(e, &d, (uint16_t)cs, rpl);
 	if (!r && rpl > e->cpl) {
 		r = outer_stack(e, (uint16_t)ss, sp, rpl, add);
 		drop_inner(e, rpl);
 	}
-	return r;
+	return r ? r : emu_jump(e, rip, size);
 }
 
 /* ---- IRET ------------------------------------------------------------------------------------ */
 
 static int iret_paragraph(struct lodge_emu *e, unsigned size)
 {
-	uint64_t rip, cs, flags;
+	uint64_t rip = 0, cs = 0, flags = 0;
 	int r;
 
 	if ((e->wflags & FLAG_VM) && EMU_IOPL(e) < 3)
@@ -381,7 +378,8 @@ static int iret_paragraph(struct lodge_emu *e, unsigned size)
 /* Into VM86: the stack holds EIP, CS, EFLAGS (popped), ESP, SS, ES, DS, FS, GS. */
 static int iret_vm86(struct lodge_emu *e, uint64_t rip, uint16_t cs, uint64_t flags)
 {
-	static const uint8_t order[] = {LODGE_EMU_SS, LODGE_EMU_ES, LODGE_EMU_DS, LODGE_EMU_FS, LODGE_EMU_GS};
+	static const uint8_t order[] = {LODGE_EMU_SS, LODGE_EMU_ES, LODGE_EMU_DS, LODGE_EMU_FS,
+					LODGE_EMU_GS};
 	uint64_t sp = 0, sel[5];
 	int r = emu_pop(e, &sp, 4);
 
@@ -403,7 +401,7 @@ static int iret_vm86(struct lodge_emu *e, uint64_t rip, uint16_t cs, uint64_t fl
 
 static int iret_protected(struct lodge_emu *e, unsigned size)
 {
-	uint64_t rip, cs, flags, sp = 0, ss = 0, more = FLAG_RF;
+	uint64_t rip = 0, cs = 0, flags = 0, sp = 0, ss = 0, more = FLAG_RF;
 	bool always = EMU_64(e), outer;
 	struct emu_desc d;
 	int r = emu_pop(e, &rip, size);
@@ -424,9 +422,11 @@ static int iret_protected(struct lodge_emu *e, unsigned size)
 			r = emu_pop(e, &ss, size);
 	}
 	if (!r)
-		r = enter_code(e, &d, (uint16_t)cs, cs & 3u, rip, size);
+		r = enter_code(e, &d, (uint16_t)cs, cs & 3u);
 	if (!r && (outer || always))
 		r = outer_stack(e, (uint16_t)ss, sp, cs & 3u, 0);
+	if (!r)
+		r = emu_jump(e, rip, size);
 	if (r)
 		return r;
 	if (outer)
@@ -468,7 +468,7 @@ int emu_do_iret(struct lodge_emu *e)
 int emu_real_event(struct lodge_emu *e, uint8_t vector, uint64_t return_rip)
 {
 	uint16_t limit, to[2];
-	uint64_t base;
+	uint64_t base = 0;
 	int r;
 
 	e->ops->get_table(e->cpu, LODGE_EMU_IDTR, &base, &limit);

@@ -23,7 +23,7 @@ int emu_do_jmp(struct lodge_emu *e)
 
 int emu_do_jmp_ind(struct lodge_emu *e)
 {
-	uint64_t to;
+	uint64_t to = 0;
 	int r = emu_get(e, 0, &to);
 
 	return r ? r : emu_jump(e, to, e->insn.opsize);
@@ -43,7 +43,7 @@ int emu_do_call(struct lodge_emu *e)
 
 int emu_do_ret(struct lodge_emu *e)
 {
-	uint64_t to;
+	uint64_t to = 0;
 	int r = emu_pop(e, &to, e->insn.opsize);
 
 	if (!r)
@@ -76,14 +76,17 @@ int emu_do_bound(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opsize;
 	uint64_t low = 0, high = 0;
+	uint8_t buf[16];
 	int64_t v = (int64_t)emu_sext(e->w[e->insn.opd[0].reg], size);
-	int r = emu_get_mem(e, 0, &low, size);
+	int r = emu_get_mem(e, 0, buf, 2 * size);
 
-	if (!r)
-		r = emu_get_mem(e, size, &high, size);
-	if (!r && (v < (int64_t)emu_sext(low, size) || v > (int64_t)emu_sext(high, size)))
+	if (r)
+		return r;
+	__builtin_memcpy(&low, buf, size);
+	__builtin_memcpy(&high, buf + size, size);
+	if (v < (int64_t)emu_sext(low, size) || v > (int64_t)emu_sext(high, size))
 		return emu_raise_plain(e, VEC_BR);
-	return r;
+	return 0;
 }
 
 /* INT n, INT3, INT1, INTO: in real mode done here, else the caller injects them. */

@@ -81,7 +81,8 @@ bool emu_canonical(const struct lodge_emu *e, uint64_t lin);
 int emu_linear(struct lodge_emu *e, unsigned seg, uint64_t off, unsigned len, unsigned access,
 	       uint64_t *lin);
 int emu_read_lin(struct lodge_emu *e, uint64_t lin, void *buf, unsigned len, unsigned access);
-int emu_write_lin(struct lodge_emu *e, uint64_t lin, const void *buf, unsigned len, unsigned access);
+int emu_write_lin(struct lodge_emu *e, uint64_t lin, const void *buf, unsigned len,
+		  unsigned access);
 int emu_read_seg(struct lodge_emu *e, unsigned seg, uint64_t off, void *buf, unsigned len);
 int emu_write_seg(struct lodge_emu *e, unsigned seg, uint64_t off, const void *buf, unsigned len);
 int emu_translate(struct lodge_emu *e, uint64_t lin, unsigned access, uint64_t *gpa);
@@ -101,6 +102,8 @@ int emu_set(struct lodge_emu *e, unsigned n, uint64_t v);
 /* The bytes of the memory operand; with `off` added to its address. */
 int emu_get_mem(struct lodge_emu *e, uint64_t off, void *buf, unsigned len);
 int emu_set_mem(struct lodge_emu *e, uint64_t off, const void *buf, unsigned len);
+/* A far pointer: offset of `size` bytes, then the selector. */
+int emu_get_far(struct lodge_emu *e, unsigned size, uint64_t *off, uint16_t *sel);
 unsigned emu_stack_bytes(struct lodge_emu *e);
 int emu_push(struct lodge_emu *e, uint64_t v, unsigned bytes);
 int emu_pop(struct lodge_emu *e, uint64_t *v, unsigned bytes);
@@ -116,19 +119,22 @@ int emu_task(struct lodge_emu *e); /* to e->arg, by e->arg_reason; saves e->wrip
 struct emu_desc {
 	uint64_t raw, high; /* high: the other half of a 16-byte system descriptor */
 	uint64_t at;	    /* linear address */
+	bool has_high;	    /* the table has room for it */
 };
 #define EMU_TYPE(d) ((unsigned)((d)->raw >> 40) & 15u)
 #define EMU_S(d) ((d)->raw >> 44 & 1)
 #define EMU_DPL(d) ((unsigned)((d)->raw >> 45) & 3u)
 #define EMU_P(d) ((d)->raw >> 47 & 1)
-#define EMU_SEL_ERROR(sel) ((sel) & 0xfffcu)
+#define EMU_SEL_ERROR(sel) ((sel)&0xfffcu)
 int emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector);
 void emu_desc_seg(const struct emu_desc *d, uint16_t sel, struct lodge_emu_seg *s);
-int emu_read_high(struct lodge_emu *e, struct emu_desc *d); /* in long mode, of system descriptors */
+/* Of system descriptors, in long mode. #GP if there is none. */
+int emu_read_high(struct lodge_emu *e, struct emu_desc *d, uint16_t sel);
 int emu_write_type(struct lodge_emu *e, const struct emu_desc *d);
 int emu_set_accessed(struct lodge_emu *e, struct emu_desc *d);
 /* ES, SS, DS, FS, GS by an instruction; `vector` is VEC_GP, or VEC_TS during a task switch. */
-int emu_load_data_seg(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned cpl, uint8_t vector);
+int emu_load_data_seg(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned cpl,
+		      uint8_t vector);
 int emu_load_ldt(struct lodge_emu *e, uint16_t sel, uint8_t vector);
 /* A segment register as real mode and VM86 load it. */
 void emu_load_paragraph(struct lodge_emu *e, unsigned seg, uint16_t sel);
@@ -141,17 +147,19 @@ uint64_t emu_compute(struct lodge_emu *e, unsigned size, uint64_t d, uint64_t s)
 emu_fn emu_handler(unsigned op);
 
 #define EMU_HANDLERS(H)                                                                            \
-	H(alu) H(unary) H(shift) H(shift_double) H(mul) H(div) H(imul) H(bit) H(scan) H(cmpxchg)   \
-	H(cmpxchg_pair) H(xadd) H(bcd)                                                             \
-	H(mov) H(movx) H(movbe) H(lea) H(xchg) H(bswap) H(cbw) H(cwd) H(setcc) H(cmov) H(xlat)     \
-	H(nop) H(flag) H(lahf) H(vec_load) H(vec_low) H(mmx)                                       \
-	H(push) H(pop) H(pusha) H(popa) H(pushf) H(popf) H(enter) H(leave)                         \
-	H(jcc) H(jmp) H(jmp_ind) H(call) H(ret) H(loop) H(bound) H(soft_int) H(ud)                 \
-	H(string) H(io) H(ins) H(outs)                                                             \
-	H(mov_seg) H(push_seg) H(pop_seg) H(load_far) H(far) H(ret_far) H(iret)                    \
-	H(table) H(ldt_tr) H(store_sel) H(verify)                                                  \
-	H(mov_cr) H(mov_dr) H(msw) H(clts) H(msr) H(tsc) H(xcr) H(cpuid) H(todo) H(cli_sti)        \
-	H(swapgs) H(fsgs) H(ac)
+	H(alu)                                                                                     \
+	H(unary)                                                                                   \
+	H(shift)                                                                                   \
+	H(shift_double) H(mul) H(div) H(imul) H(bit) H(scan) H(cmpxchg) H(cmpxchg_pair) H(xadd) H( \
+		bcd) H(mov) H(movx) H(movbe) H(lea) H(xchg) H(bswap) H(cbw) H(cwd) H(setcc)        \
+		H(cmov) H(xlat) H(nop) H(flag) H(lahf) H(vec_load) H(vec_low) H(mmx) H(push) H(    \
+			pop) H(pusha) H(popa) H(pushf) H(popf) H(enter) H(leave) H(jcc) H(jmp)     \
+			H(jmp_ind) H(call) H(ret) H(loop) H(bound) H(soft_int) H(ud) H(string)     \
+				H(io) H(ins) H(outs) H(mov_seg) H(push_seg) H(pop_seg) H(load_far) \
+					H(far) H(ret_far) H(iret) H(table) H(ldt_tr) H(store_sel)  \
+						H(verify) H(mov_cr) H(mov_dr) H(msw) H(clts)       \
+							H(msr) H(tsc) H(xcr) H(cpuid) H(todo)      \
+								H(cli_sti) H(swapgs) H(fsgs) H(ac)
 #define EMU_DECLARE(name) int emu_do_##name(struct lodge_emu *e);
 EMU_HANDLERS(EMU_DECLARE)
 #undef EMU_DECLARE

@@ -61,8 +61,13 @@ static bool type_allows(const struct lodge_emu_seg *s, unsigned access)
 
 static int check_alignment(struct lodge_emu *e, uint64_t lin, unsigned len)
 {
+	/* Vectors that must be aligned get #GP in either case. */
+	if (e->insn.flags & X86_IF_ALIGNED)
+		return 0;
 	if (e->wcpl != 3 || !(e->cr0 & CR0_AM) || !(e->wflags & FLAG_AC))
 		return 0;
+	if (e->insn.op == X86_OP_BOUND)
+		len /= 2; /* two bounds */
 	if (len & (len - 1))
 		len = len == 6 ? 2 : len == 10 ? 8 : 1;
 	if (lin & (len - 1))
@@ -180,12 +185,22 @@ static void overlay(const struct lodge_emu *e, uint64_t gpa, uint8_t *buf, unsig
 	}
 }
 
+/* A device cannot be asked for what the instruction is about to write to it. */
+static bool overlaps(const struct lodge_emu *e, uint64_t gpa, unsigned len)
+{
+	for (unsigned i = 0; i < e->nwrites; i++) {
+		if (e->writes[i].gpa < gpa + len && e->writes[i].gpa + e->writes[i].len > gpa)
+			return true;
+	}
+	return false;
+}
+
 static int read_gpa(struct lodge_emu *e, uint64_t gpa, void *buf, unsigned len)
 {
 	int r = e->ops->read(e->cpu, gpa, buf, len);
 
 	if (r == LODGE_EMU_MMIO)
-		return read_device(e, gpa, buf, len);
+		return overlaps(e, gpa, len) ? LODGE_EMU_REFUSED : read_device(e, gpa, buf, len);
 	if (r)
 		return emu_answer(r);
 	overlay(e, gpa, buf, len);

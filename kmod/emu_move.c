@@ -7,7 +7,7 @@
 
 int emu_do_mov(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_get(e, 1, &v);
 
 	return r ? r : emu_set(e, 0, v);
@@ -15,7 +15,7 @@ int emu_do_mov(struct lodge_emu *e)
 
 int emu_do_movx(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_get(e, 1, &v);
 
 	if (r)
@@ -32,7 +32,7 @@ static uint64_t swap(uint64_t v, unsigned bytes)
 
 int emu_do_movbe(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_get(e, 1, &v);
 
 	return r ? r : emu_set(e, 0, swap(v, e->insn.opd[0].size));
@@ -42,7 +42,7 @@ int emu_do_movbe(struct lodge_emu *e)
 int emu_do_bswap(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t v;
+	uint64_t v = 0;
 
 	emu_get(e, 0, &v);
 	return emu_set(e, 0, size == 2 ? 0 : swap(v, size));
@@ -77,7 +77,7 @@ int emu_do_setcc(struct lodge_emu *e)
 /* The source is read and the destination's upper half cleared in either case. */
 int emu_do_cmov(struct lodge_emu *e)
 {
-	uint64_t v, old;
+	uint64_t v = 0, old = 0;
 	int r = emu_get(e, 1, &v);
 
 	if (r)
@@ -181,6 +181,17 @@ static void put_xmm(struct lodge_emu *e, unsigned reg)
 	e->vec_len = e->insn.flags & X86_IF_VEX ? 32 : 16;
 }
 
+/* MOVSS and MOVSD between registers: the low element only. */
+static int merge_low(struct lodge_emu *e, unsigned len)
+{
+	int r = get_xmm(e, e->insn.opd[0].reg, e->vec, 16);
+
+	if (!r)
+		r = get_xmm(e, e->insn.opd[1].reg, e->vec, len);
+	put_xmm(e, e->insn.opd[0].reg);
+	return r;
+}
+
 /* Whole registers, and MOVD, MOVQ, MOVSS, MOVSD that clear what they do not load. */
 int emu_do_vec_load(struct lodge_emu *e)
 {
@@ -194,6 +205,10 @@ int emu_do_vec_load(struct lodge_emu *e)
 	r = vec_allowed(e);
 	if (r)
 		return r;
+	if (e->insn.nopds != 2)
+		return LODGE_EMU_REFUSED; /* VMOVSS, VMOVSD of three registers */
+	if ((e->insn.op == X86_OP_MOVSS || e->insn.op == X86_OP_MOVSD) && d->kind == s->kind)
+		return merge_low(e, e->insn.op == X86_OP_MOVSS ? 4 : 8);
 	if (s->kind == X86_OPD_MEM)
 		r = emu_get_mem(e, 0, buf, len);
 	else if (s->rc == X86_RC_GPR)
@@ -202,12 +217,10 @@ int emu_do_vec_load(struct lodge_emu *e)
 		r = get_xmm(e, s->reg, buf, len);
 	if (r)
 		return r;
-	if (e->insn.nopds != 2)
-		return LODGE_EMU_REFUSED;
 	if (d->kind == X86_OPD_MEM)
 		return emu_set_mem(e, 0, buf, len);
 	if (d->rc == X86_RC_GPR) {
-		uint64_t v;
+		uint64_t v = 0;
 
 		__builtin_memcpy(&v, buf, 8);
 		emu_set_gpr(e, d->reg, v, d->size);
@@ -276,7 +289,7 @@ int emu_do_mmx(struct lodge_emu *e)
 
 int emu_do_push(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_get(e, 0, &v);
 
 	return r ? r : emu_push(e, v, e->insn.opsize);
@@ -285,7 +298,7 @@ int emu_do_push(struct lodge_emu *e)
 /* The address of a memory operand is formed with the new rSP. */
 int emu_do_pop(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_pop(e, &v, e->insn.opsize);
 
 	return r ? r : emu_set(e, 0, v);
@@ -303,7 +316,7 @@ int emu_do_pusha(struct lodge_emu *e)
 
 int emu_do_popa(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = 0;
 
 	for (unsigned i = 8; i-- > 0 && !r;) {
@@ -331,7 +344,7 @@ int emu_do_pushf(struct lodge_emu *e)
 
 int emu_do_popf(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = vm86_sensitive(e);
 
 	if (!r)
@@ -367,7 +380,7 @@ int emu_do_enter(struct lodge_emu *e)
 
 int emu_do_leave(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	emu_set_gpr(e, R_RSP, e->w[R_RBP], emu_stack_bytes(e));

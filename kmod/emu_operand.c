@@ -41,16 +41,15 @@ static unsigned access_of(const struct x86_insn *in)
 	return access ? access : LODGE_EMU_R;
 }
 
-static int mem_linear(struct lodge_emu *e, uint64_t off, unsigned len, unsigned access, uint64_t *lin)
+static int mem_linear(struct lodge_emu *e, uint64_t off, unsigned len, unsigned access,
+		      uint64_t *lin)
 {
 	uint64_t ea = (emu_ea(e) + off) & emu_mask(e->insn.addrsize);
-	int r = emu_linear(e, e->insn.seg, ea, len, access, lin);
 
-	if (r)
-		return r;
-	if ((e->insn.flags & X86_IF_ALIGNED) && (*lin & (len - 1)))
+	/* Before the segment's limit is looked at. */
+	if ((e->insn.flags & X86_IF_ALIGNED) && ((emu_operand_linear(e) + off) & (len - 1)))
 		return emu_gp(e);
-	return 0;
+	return emu_linear(e, e->insn.seg, ea, len, access, lin);
 }
 
 int emu_get_mem(struct lodge_emu *e, uint64_t off, void *buf, unsigned len)
@@ -68,6 +67,20 @@ int emu_set_mem(struct lodge_emu *e, uint64_t off, const void *buf, unsigned len
 	int r = mem_linear(e, off, len, LODGE_EMU_W, &lin);
 
 	return r ? r : emu_write_lin(e, lin, buf, len, LODGE_EMU_W);
+}
+
+int emu_get_far(struct lodge_emu *e, unsigned size, uint64_t *off, uint16_t *sel)
+{
+	uint8_t buf[10];
+	int r = emu_get_mem(e, 0, buf, size + 2);
+
+	*off = 0;
+	*sel = 0;
+	if (r)
+		return r;
+	__builtin_memcpy(off, buf, size);
+	__builtin_memcpy(sel, buf + size, 2);
+	return 0;
 }
 
 int emu_get(struct lodge_emu *e, unsigned n, uint64_t *v)

@@ -9,7 +9,7 @@
 
 int emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
 {
-	uint64_t base;
+	uint64_t base = 0;
 	uint32_t limit;
 
 	if (sel & 4) {
@@ -29,15 +29,23 @@ int emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t
 		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
 	d->at = base + (sel & 0xfff8u);
 	d->high = 0;
+	d->has_high = (sel | 7u) + 8 <= limit;
 	return emu_read_lin(e, d->at, &d->raw, 8, LODGE_EMU_R | LODGE_EMU_SYS);
 }
 
 /* The upper half of LDT, TSS and gate descriptors in long mode. */
-int emu_read_high(struct lodge_emu *e, struct emu_desc *d)
+int emu_read_high(struct lodge_emu *e, struct emu_desc *d, uint16_t sel)
 {
+	int r;
+
 	if (!EMU_LONG(e))
 		return 0;
-	return emu_read_lin(e, d->at + 8, &d->high, 8, LODGE_EMU_R | LODGE_EMU_SYS);
+	if (!d->has_high)
+		return emu_gp_sel(e, sel);
+	r = emu_read_lin(e, d->at + 8, &d->high, 8, LODGE_EMU_R | LODGE_EMU_SYS);
+	if (!r && (d->high >> 40 & 0x1f))
+		return emu_gp_sel(e, sel);
+	return r;
 }
 
 void emu_desc_seg(const struct emu_desc *d, uint16_t sel, struct lodge_emu_seg *s)
@@ -82,7 +90,9 @@ void emu_load_paragraph(struct lodge_emu *e, unsigned seg, uint16_t sel)
 
 static void load_null(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned dpl)
 {
-	struct lodge_emu_seg s = {.sel = sel, .unusable = true, .attr = (uint16_t)(dpl << SEG_ATTR_DPL_SHIFT)};
+	struct lodge_emu_seg s = {.sel = sel,
+				  .unusable = true,
+				  .attr = (uint16_t)(dpl << SEG_ATTR_DPL_SHIFT)};
 
 	/* FS and GS keep their base on AMD, lose it on Intel. */
 	emu_put_seg(e, seg, &s);
@@ -144,7 +154,7 @@ static int load_seg(struct lodge_emu *e, unsigned seg, uint16_t sel)
 
 int emu_do_mov_seg(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	if (e->insn.op == X86_OP_MOV_FROM_SEG)
@@ -157,25 +167,15 @@ int emu_do_mov_seg(struct lodge_emu *e)
 	return r;
 }
 
+/* All of the slot is written, as AMD does; Intel leaves the upper half of 32 bits alone. */
 int emu_do_push_seg(struct lodge_emu *e)
 {
-	uint64_t sel = emu_seg(e, e->insn.opd[0].reg)->sel, sp;
-	unsigned sb = emu_stack_bytes(e);
-	int r;
-
-	/* With a 32-bit operand only the low half of the slot is written by today's processors. */
-	if (e->insn.opsize != 4)
-		return emu_push(e, sel, e->insn.opsize);
-	sp = (e->w[R_RSP] - 4) & emu_mask(sb);
-	r = emu_write_seg(e, LODGE_EMU_SS, sp, &sel, 2);
-	if (!r)
-		emu_set_gpr(e, R_RSP, sp, sb);
-	return r;
+	return emu_push(e, emu_seg(e, e->insn.opd[0].reg)->sel, e->insn.opsize);
 }
 
 int emu_do_pop_seg(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_pop(e, &v, e->insn.opsize);
 
 	if (!r)
@@ -188,13 +188,11 @@ int emu_do_pop_seg(struct lodge_emu *e)
 /* LES, LDS, LSS, LFS, LGS */
 int emu_do_load_far(struct lodge_emu *e)
 {
-	unsigned size = e->insn.opsize, seg = LODGE_EMU_GS;
+	unsigned size = e->insn.opd[1].size - 2u, seg = LODGE_EMU_GS;
 	uint64_t off = 0;
 	uint16_t sel = 0;
-	int r = emu_get_mem(e, 0, &off, size);
+	int r = emu_get_far(e, size, &off, &sel);
 
-	if (!r)
-		r = emu_get_mem(e, size, &sel, 2);
 	if (r)
 		return r;
 	switch (e->insn.op) {
@@ -235,7 +233,7 @@ int emu_load_ldt(struct lodge_emu *e, uint16_t sel, uint8_t vector)
 		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
 	r = emu_read_desc(e, sel, &d, vector);
 	if (!r)
-		r = emu_read_high(e, &d);
+		r = emu_read_high(e, &d, sel);
 	if (r)
 		return r;
 	if (EMU_S(&d) || EMU_TYPE(&d) != 2)
@@ -257,7 +255,7 @@ static int load_tr(struct lodge_emu *e, uint16_t sel)
 		return emu_raise(e, VEC_GP, EMU_SEL_ERROR(sel));
 	r = emu_read_desc(e, sel, &d, VEC_GP);
 	if (!r)
-		r = emu_read_high(e, &d);
+		r = emu_read_high(e, &d, sel);
 	if (r)
 		return r;
 	if (EMU_S(&d) || (EMU_TYPE(&d) != 9 && (EMU_TYPE(&d) != 1 || EMU_LONG(e))))
@@ -275,7 +273,7 @@ static int load_tr(struct lodge_emu *e, uint16_t sel)
 
 int emu_do_ldt_tr(struct lodge_emu *e)
 {
-	uint64_t sel;
+	uint64_t sel = 0;
 	int r;
 
 	if (!EMU_PM(e))
@@ -295,7 +293,8 @@ int emu_do_store_sel(struct lodge_emu *e)
 		return emu_ud(e);
 	if ((e->cr4 & CR4_UMIP) && e->cpl)
 		return emu_gp(e);
-	return emu_set(e, 0, emu_seg(e, e->insn.op == X86_OP_STR ? LODGE_EMU_TR : LODGE_EMU_LDTR)->sel);
+	return emu_set(e, 0,
+		       emu_seg(e, e->insn.op == X86_OP_STR ? LODGE_EMU_TR : LODGE_EMU_LDTR)->sel);
 }
 
 /* ---- GDTR, IDTR ------------------------------------------------------------------------------ */
@@ -307,20 +306,22 @@ int emu_do_table(struct lodge_emu *e)
 	bool wide = EMU_64(e) || (e->mode == X86_MODE_32) != ((e->insn.flags & X86_IF_66) != 0);
 	uint64_t base = 0;
 	uint16_t limit = 0;
+	uint8_t buf[10];
 	int r;
 
 	if (op == X86_OP_SGDT || op == X86_OP_SIDT) {
 		if ((e->cr4 & CR4_UMIP) && e->cpl)
 			return emu_gp(e);
 		e->ops->get_table(e->cpu, table, &base, &limit);
-		r = emu_set_mem(e, 0, &limit, 2);
-		return r ? r : emu_set_mem(e, 2, &base, size);
+		__builtin_memcpy(buf, &limit, 2);
+		__builtin_memcpy(buf + 2, &base, 8);
+		return emu_set_mem(e, 0, buf, size + 2);
 	}
-	r = emu_get_mem(e, 0, &limit, 2);
-	if (!r)
-		r = emu_get_mem(e, 2, &base, size);
+	r = emu_get_mem(e, 0, buf, size + 2);
 	if (r)
 		return r;
+	__builtin_memcpy(&limit, buf, 2);
+	__builtin_memcpy(&base, buf + 2, size);
 	if (EMU_64(e) && !emu_canonical(e, base))
 		return emu_gp(e);
 	e->table_base[table] = wide ? base : base & 0xffffff;
@@ -343,7 +344,8 @@ static bool may_look(struct lodge_emu *e, const struct emu_desc *d, uint16_t sel
 	unsigned most = rpl > e->cpl ? rpl : e->cpl;
 
 	if (!EMU_S(d)) {
-		unsigned lar = EMU_LONG(e) ? LAR_LONG : LAR_TYPES, lsl = EMU_LONG(e) ? LSL_LONG : LSL_TYPES;
+		unsigned lar = EMU_LONG(e) ? LAR_LONG : LAR_TYPES,
+			 lsl = EMU_LONG(e) ? LSL_LONG : LSL_TYPES;
 
 		if (op != X86_OP_LAR && op != X86_OP_LSL)
 			return false;
@@ -359,9 +361,14 @@ static bool may_look(struct lodge_emu *e, const struct emu_desc *d, uint16_t sel
 
 static int arpl(struct lodge_emu *e)
 {
-	uint64_t d, s;
-	int r = emu_get(e, 0, &d);
+	uint64_t d = 0, s = 0;
+	int r;
 
+	/* Memory is written, and checked for that, only if it changes. */
+	if (e->insn.opd[0].kind == X86_OPD_MEM)
+		r = emu_read_seg(e, e->insn.seg, emu_ea(e), &d, 2);
+	else
+		r = emu_get(e, 0, &d);
 	if (!r)
 		r = emu_get(e, 1, &s);
 	if (r)
@@ -382,6 +389,8 @@ static int look(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, bool *ok)
 	if (!(sel & 0xfffc))
 		return 0;
 	r = emu_read_desc(e, sel, d, VEC_GP);
+	if (!r && !EMU_S(d))
+		r = emu_read_high(e, d, sel);
 	if (r == LODGE_EMU_EXCEPTION && e->ex.vector == VEC_GP)
 		return 0;
 	*ok = !r && may_look(e, d, sel);
@@ -393,8 +402,8 @@ int emu_do_verify(struct lodge_emu *e)
 	unsigned op = e->insn.op;
 	struct emu_desc d = {0};
 	struct lodge_emu_seg s;
-	uint64_t sel;
-	bool ok;
+	uint64_t sel = 0;
+	bool ok = false;
 	int r;
 
 	if (!EMU_PM(e))

@@ -90,9 +90,9 @@ static int one_element(struct lodge_emu *e, unsigned size)
 			emu_set_gpr(e, R_RAX, a, size);
 		return r;
 	case X86_OP_CMPS:
-		r = load_src(e, &a, size);
+		r = load_dst(e, &b, size);
 		if (!r)
-			r = load_dst(e, &b, size);
+			r = load_src(e, &a, size);
 		break;
 	default: /* SCAS */
 		r = load_dst(e, &b, size);
@@ -165,7 +165,7 @@ int emu_do_io(struct lodge_emu *e)
 {
 	bool in = e->insn.op == X86_OP_IN;
 	unsigned size = e->insn.opd[in ? 0 : 1].size;
-	uint64_t port, v = 0;
+	uint64_t port = 0, v = 0;
 	int r;
 
 	emu_get(e, in ? 1 : 0, &port);
@@ -187,7 +187,8 @@ int emu_do_io(struct lodge_emu *e)
 /* How many elements go together: up to the end of the page at `off`. */
 static unsigned batch(struct lodge_emu *e, unsigned seg, uint64_t off, unsigned size)
 {
-	uint64_t n = has_rep(e) ? count_left(e) : 1, lin = 0, room = emu_mask(e->insn.addrsize) - off;
+	uint64_t n = has_rep(e) ? count_left(e) : 1, lin = 0,
+		 room = emu_mask(e->insn.addrsize) - off;
 
 	if (n <= 1 || (e->wflags & (FLAG_DF | FLAG_TF)) ||
 	    emu_linear(e, seg, off, size, LODGE_EMU_R, &lin))
@@ -235,7 +236,7 @@ int emu_do_ins(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	uint16_t port = (uint16_t)e->w[R_RDX];
-	uint64_t v = 0, lin = 0, gpa;
+	uint64_t v = 0, lin = 0, gpa = 0;
 	int r = emu_io_allowed(e, port, size);
 
 	if (r)
@@ -263,7 +264,7 @@ int emu_do_ins(struct lodge_emu *e)
 /* `n` elements of memory at once; less than asked for if that is no memory. */
 static int load_many(struct lodge_emu *e, unsigned size, unsigned *n)
 {
-	uint64_t off = offset(e, R_RSI), lin = 0, gpa;
+	uint64_t off = offset(e, R_RSI), lin = 0, gpa = 0;
 	int r;
 
 	if (*n > 1) {

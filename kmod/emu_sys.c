@@ -88,7 +88,7 @@ int emu_do_mov_dr(struct lodge_emu *e)
 
 int emu_do_msw(struct lodge_emu *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	if (e->insn.op == X86_OP_SMSW) {
@@ -130,7 +130,7 @@ static uint64_t pair(const struct lodge_emu *e)
 int emu_do_msr(struct lodge_emu *e)
 {
 	uint32_t msr = (uint32_t)e->w[R_RCX];
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	if (e->insn.op == X86_OP_WRMSR) {
@@ -146,7 +146,7 @@ int emu_do_msr(struct lodge_emu *e)
 
 int emu_do_tsc(struct lodge_emu *e)
 {
-	uint64_t v, aux = 0;
+	uint64_t v = 0, aux = 0;
 	int r;
 
 	if ((e->cr4 & CR4_TSD) && e->cpl)
@@ -205,6 +205,8 @@ int emu_do_cpuid(struct lodge_emu *e)
 int emu_do_todo(struct lodge_emu *e)
 {
 	e->wtodo_arg = 0;
+	if ((e->insn.op == X86_OP_MONITOR || e->insn.op == X86_OP_MWAIT) && e->cpl)
+		return emu_ud(e);
 	switch (e->insn.op) {
 	case X86_OP_HLT:
 		e->wtodo = LODGE_EMU_TODO_HLT;
@@ -237,7 +239,8 @@ int emu_do_todo(struct lodge_emu *e)
 int emu_do_cli_sti(struct lodge_emu *e)
 {
 	if (e->cpl > EMU_IOPL(e)) {
-		bool virtual_if = e->wflags & FLAG_VM ? e->cr4 & CR4_VME : e->cpl == 3 && (e->cr4 & CR4_PVI);
+		bool virtual_if =
+			e->wflags & FLAG_VM ? e->cr4 & CR4_VME : e->cpl == 3 && (e->cr4 & CR4_PVI);
 
 		return virtual_if ? LODGE_EMU_REFUSED : emu_gp(e);
 	}
@@ -254,7 +257,7 @@ int emu_do_cli_sti(struct lodge_emu *e)
 int emu_do_swapgs(struct lodge_emu *e)
 {
 	struct lodge_emu_seg gs;
-	uint64_t v;
+	uint64_t v = 0;
 	int r;
 
 	if (!EMU_64(e))
@@ -280,7 +283,7 @@ int emu_do_fsgs(struct lodge_emu *e)
 	unsigned op = e->insn.op;
 	unsigned seg = op == X86_OP_RDFSBASE || op == X86_OP_WRFSBASE ? LODGE_EMU_FS : LODGE_EMU_GS;
 	struct lodge_emu_seg s;
-	uint64_t v;
+	uint64_t v = 0;
 
 	if (!EMU_64(e) || !(e->cr4 & CR4_FSGSBASE))
 		return emu_ud(e);

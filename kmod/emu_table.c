@@ -5,6 +5,7 @@
  */
 #include "emu_int.h"
 
+/* clang-format off */
 #define H(op, name) [X86_OP_##op] = emu_do_##name
 
 static const emu_fn handlers[X86_OP_COUNT] = {
@@ -60,6 +61,7 @@ static const emu_fn handlers[X86_OP_COUNT] = {
 	H(INVD, todo), H(WBINVD, todo), H(WBNOINVD, todo), H(VMCALL, todo), H(VMMCALL, todo),
 	H(MONITOR, todo), H(MWAIT, todo),
 };
+/* clang-format on */
 
 emu_fn emu_handler(unsigned op)
 {

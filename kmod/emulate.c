@@ -64,7 +64,7 @@ static void find_mode(struct lodge_emu *e)
 static int fetch_more(struct lodge_emu *e, unsigned have, unsigned *got)
 {
 	const struct lodge_emu_seg *cs = emu_seg(e, LODGE_EMU_CS);
-	uint64_t off = e->rip + have, lin = off, gpa;
+	uint64_t off = e->rip + have, lin = off, gpa = 0;
 	unsigned n = X86_MAX_INSN_BYTES - have;
 	int r;
 
@@ -80,7 +80,8 @@ static int fetch_more(struct lodge_emu *e, unsigned have, unsigned *got)
 	}
 	if (0x1000 - (lin & 0xfff) < n)
 		n = 0x1000 - (unsigned)(lin & 0xfff);
-	r = e->ops->translate(e->cpu, lin, LODGE_EMU_X | (e->cpl == 3 ? LODGE_EMU_U : 0), &gpa, &e->ex);
+	r = e->ops->translate(e->cpu, lin, LODGE_EMU_X | (e->cpl == 3 ? LODGE_EMU_U : 0), &gpa,
+			      &e->ex);
 	if (r)
 		return emu_answer(r);
 	r = e->ops->read(e->cpu, gpa, e->bytes + have, n);
@@ -154,6 +155,20 @@ uint64_t lodge_emu_linear(struct lodge_emu *e)
 
 /* ---- Running -------------------------------------------------------------------------------- */
 
+/* Privileged, but #UD comes first. */
+static bool not_there(const struct lodge_emu *e)
+{
+	switch (e->insn.op) {
+	case X86_OP_LLDT:
+	case X86_OP_LTR:
+		return !EMU_PM(e);
+	case X86_OP_XSETBV:
+		return !(e->cr4 & CR4_OSXSAVE);
+	default:
+		return false;
+	}
+}
+
 static int execute(struct lodge_emu *e)
 {
 	emu_fn fn;
@@ -166,7 +181,7 @@ static int execute(struct lodge_emu *e)
 	if (!fn)
 		return LODGE_EMU_REFUSED;
 	if ((e->insn.flags & X86_IF_PRIV) && e->cpl)
-		return emu_gp(e);
+		return not_there(e) ? emu_ud(e) : emu_gp(e);
 	return fn(e);
 }
 
@@ -189,9 +204,7 @@ static bool more_rounds(const struct lodge_emu *e)
 /* A step has ended as `r`; go on with further rounds of a REP. */
 static enum lodge_emu_result finish(struct lodge_emu *e, int r)
 {
-	unsigned left = EMU_REP_STEPS;
-
-	while (!r && more_rounds(e) && --left && !(e->ops->pending && e->ops->pending(e->cpu)))
+	while (!r && more_rounds(e) && --e->left && !(e->ops->pending && e->ops->pending(e->cpu)))
 		r = step(e);
 	if (r != LODGE_EMU_NEED_IO) {
 		e->state = EMU_IDLE;
@@ -209,6 +222,7 @@ static enum lodge_emu_result start(struct lodge_emu *e, unsigned kind)
 	e->trap = false;
 	e->t_bit = false;
 	e->nanswers = 0;
+	e->left = EMU_REP_STEPS;
 	if (kind == EMU_INSN) {
 		r = fetch(e);
 	} else {

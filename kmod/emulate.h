@@ -36,35 +36,45 @@
 enum lodge_emu_result {
 	LODGE_EMU_DONE,	     /* ended; of a REP instruction, perhaps only a part (rip stays) */
 	LODGE_EMU_EXCEPTION, /* inject e->ex; nothing has changed (or whole steps of a REP) */
-	LODGE_EMU_EVENT,     /* INT n, INT3, INTO, INT1: inject e->ex as a software event; rip of the
+	LODGE_EMU_EVENT,   /* INT n, INT3, INTO, INT1: inject e->ex as a software event; rip of the
 			      * instruction is unchanged, the one after it is e->next_rip */
-	LODGE_EMU_NEED_IO,   /* user space has to do e->io */
-	LODGE_EMU_RETRY,     /* nothing has changed: enter the guest again, or run once more */
-	LODGE_EMU_REFUSED,   /* not among those that can be emulated: internal error, with e->bytes */
-	LODGE_EMU_SHUTDOWN,  /* triple fault (a real-mode event without room in the IDT, …) */
+	LODGE_EMU_NEED_IO, /* user space has to do e->io */
+	LODGE_EMU_RETRY,   /* nothing has changed: enter the guest again, or run once more */
+	LODGE_EMU_REFUSED, /* not among those that can be emulated: internal error, with e->bytes */
+	LODGE_EMU_SHUTDOWN, /* triple fault (a real-mode event without room in the IDT, …) */
 };
 
 /* What callbacks answer. */
 enum lodge_emu_answer {
 	LODGE_EMU_OK,
-	LODGE_EMU_FAULT,  /* *ex is filled */
-	LODGE_EMU_MMIO,	  /* read, write, cmpxchg: that is not memory; ask mmio_read, mmio_write */
-	LODGE_EMU_USER,	  /* mmio_*, pio_*: user space has to */
-	LODGE_EMU_AGAIN,  /* give up for now: ends as LODGE_EMU_RETRY. From cmpxchg: another value */
+	LODGE_EMU_FAULT, /* *ex is filled */
+	LODGE_EMU_MMIO,	 /* read, write, cmpxchg: that is not memory; ask mmio_read, mmio_write */
+	LODGE_EMU_USER,	 /* mmio_*, pio_*: user space has to */
+	LODGE_EMU_AGAIN, /* give up for now: ends as LODGE_EMU_RETRY. From cmpxchg: another value */
 	LODGE_EMU_BROKEN, /* cannot be done at all: ends as LODGE_EMU_REFUSED */
 };
 
 /* Kinds of linear access, for translate. */
 #define LODGE_EMU_R 1u
 #define LODGE_EMU_W 2u
-#define LODGE_EMU_X 4u	    /* instruction fetch */
-#define LODGE_EMU_U 8u	    /* with user rights (CPL 3 and not a descriptor or TSS) */
-#define LODGE_EMU_SYS 0x10u /* a descriptor table or TSS: supervisor rights, whatever CPL is; SMAP does
+#define LODGE_EMU_X 4u /* instruction fetch */
+#define LODGE_EMU_U 8u /* with user rights (CPL 3 and not a descriptor or TSS) */
+#define LODGE_EMU_SYS \
+	0x10u /* a descriptor table or TSS: supervisor rights, whatever CPL is; SMAP does
 			     * not look at AC */
 
 /* Numbers of segment registers, as encoded; then LDTR, TR. */
-enum { LODGE_EMU_ES, LODGE_EMU_CS, LODGE_EMU_SS, LODGE_EMU_DS, LODGE_EMU_FS, LODGE_EMU_GS,
-       LODGE_EMU_LDTR, LODGE_EMU_TR, LODGE_EMU_SEGS };
+enum {
+	LODGE_EMU_ES,
+	LODGE_EMU_CS,
+	LODGE_EMU_SS,
+	LODGE_EMU_DS,
+	LODGE_EMU_FS,
+	LODGE_EMU_GS,
+	LODGE_EMU_LDTR,
+	LODGE_EMU_TR,
+	LODGE_EMU_SEGS
+};
 enum { LODGE_EMU_GDTR, LODGE_EMU_IDTR };
 
 /* Numbers of `gpr`, as encoded: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. */
@@ -170,10 +180,11 @@ enum lodge_emu_todo {
 
 /* e->hints, by the caller. */
 #define LODGE_EMU_IO_CHECKED 1u /* the processor has checked IOPL and the I/O bitmap already */
-#define LODGE_EMU_VALID 2u	/* the processor has accepted the instruction (a nested page fault, an
+#define LODGE_EMU_VALID \
+	2u /* the processor has accepted the instruction (a nested page fault, an
 				 * intercept): what the decoder does not know is REFUSED, not #UD */
 
-#define LODGE_EMU_QUEUE 48   /* writes of one instruction: ENTER with 31 levels, PUSHA across pages */
+#define LODGE_EMU_QUEUE 48 /* writes of one instruction: ENTER with 31 levels, PUSHA across pages */
 #define LODGE_EMU_ANSWERS 24 /* reads from devices of one instruction */
 #define LODGE_EMU_CHUNK 32   /* bytes of the largest operand */
 
@@ -218,7 +229,8 @@ struct lodge_emu {
 	uint8_t state, kind, mode, wcpl, wshadow;
 	uint8_t arg_reason;
 	bool arg_has_error;
-	uint16_t arg; /* vector, selector */
+	uint16_t arg;  /* vector, selector */
+	uint16_t left; /* rounds of a REP, user space between them or not */
 	uint32_t arg_error;
 	uint64_t arg_rip;
 	bool rep_ended, has_out, ahead_used;
@@ -269,7 +281,8 @@ uint64_t lodge_emu_linear(struct lodge_emu *e);
  * Deliver interrupt or exception `vector` in real mode by the table at IDTR: pushes flags, CS, IP.
  * `return_rip` is pushed. DONE, EXCEPTION (a fault of the delivery), SHUTDOWN, NEED_IO, ….
  */
-enum lodge_emu_result lodge_emu_real_event(struct lodge_emu *e, uint8_t vector, uint64_t return_rip);
+enum lodge_emu_result lodge_emu_real_event(struct lodge_emu *e, uint8_t vector,
+					   uint64_t return_rip);
 
 /* Task switches that the processor left to us (SVM and VMX exits). */
 enum lodge_emu_task_reason {

@@ -34,9 +34,30 @@ ISA_SRCS  := $(shell grep -ls '^int main' tests/isa/*.c tests/oracle/*.c)
 ISA_BINS  := $(patsubst tests/%.c,$(B)/tests/%,$(ISA_SRCS))
 
 # The oracle is one program of several files.
-$(B)/tests/oracle/oracle: $(wildcard tests/oracle/*.c tests/oracle/*.h) $(LIBS)
+$(B)/tests/oracle/oracle: $(filter-out tests/oracle/kemu.c,$(wildcard tests/oracle/*.c tests/oracle/*.h)) $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -mno-red-zone -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
+
+# The kernel component's instruction emulator, in user space.
+KEMU_OBJS := $(patsubst %.c,$(B)/%.o,kmod/emulate.c $(wildcard kmod/emu_*.c))
+KEMU      := $(B)/lib/kmod_emulate.a
+$(B)/kmod/emu%.o: kmod/emu%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Ikmod -mgeneral-regs-only -mno-red-zone -MMD -MP -c -o $@ $<
+$(KEMU): $(KEMU_OBJS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/tests/oracle/kemu: tests/oracle/kemu.c tests/oracle/host.c tests/oracle/gen.c tests/oracle/oracle.h \
+		tests/oracle/gen_int.h kmod/emulate.h $(KEMU) $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -mno-red-zone -Itests -Ikmod -o $@ $(filter %.c,$^) $(KEMU) $(LINK) $(LDLIBS)
+$(B)/tests/unit/kmod/%: tests/unit/kmod/%.c $(KEMU) $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -Itests -Ikmod -MMD -MP -MF $@.d -o $@ $< $(KEMU) $(LINK) $(LDLIBS) -lcmocka
+$(FB)/bin/kemu: tests/fuzz/kemu.c $(KEMU) $(B)/lib/x86.a $(B)/lib/base.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -fsanitize=fuzzer -Itests -Ikmod -MMD -MP -MF $@.d -o $@ $(filter %.c %.a,$^)
 
 # So are the instructions with known results; their tests are assembled.
 AS_ISA    := as --64 --noexecstack --fatal-warnings -I tests/isa
