@@ -5,6 +5,7 @@ the oracle, then ours with the identical programs; its log is build/system/neste
 QEMU 7.2's AMD-V lets XSETBV through: guests go without XSAVE.
 """
 import base64
+import fnmatch
 import os
 import re
 import shutil
@@ -18,6 +19,9 @@ from l2 import DISK, l2_files
 from vm import TOP, bad_lines
 
 CPU = "max,-xsave"
+
+# Processors that wait for each other, where all take turns on one: minutes each. The guest with two is enough.
+SLOW = ("pm64-smp", "pm64-smp_code", "pm64-smp_lock", "pm64-smp_order", "pm64-code_parts", "pm64-virtio_hostile")
 
 # Both run this; what it says goes to files named by $1.
 JOBS = """
@@ -45,7 +49,7 @@ rmmod lodge 2>&1 && echo "@@unloaded an open one"
 kill -9 $!; wait
 echo "@@exit open 0"
 echo "@@begin kills"
-for i in $(seq 40); do
+for i in $(seq 25); do
 	lodge run -accel kvm,kernel-irqchip=off -cpu max,-xsave -smp 2 -m 64M -bios /g/bios.bin \\
 		-display none -monitor none -nic none </dev/null >/dev/null 2>&1 &
 	usleep $(( (RANDOM * 37 + i * 7919) %% 1500000 ))
@@ -63,7 +67,7 @@ dmesg | grep -E 'BUG|WARNING|Oops|RIP:|stall|lodge: cannot' | sed 's/^/@@dmesg /
 def boot():
     files, md5, folder = l2_files()
     ran = programs.chosen("svm")
-    ran = [p for p in ran if not p.run_name.endswith("+off")]
+    ran = [p for p in ran if not p.run_name.endswith("+off") and p.name not in SLOW]
     files.update(programs.files(ran, folder))
     for name, text in (("programs", programs.script(CPU + " -accel kvm,kernel-irqchip=off")), ("jobs", JOBS)):
         path = os.path.join(folder, name)
@@ -135,9 +139,11 @@ def test_instructions_when_on_our_modules_expect_what_debians_give(level):
 def test_programs_when_on_our_modules_expect_all_that_debians_pass(level):
     text, _, ran = level
     debian, lodge = said(text)
+    known = programs.differs("svm", "any", "svm+off")  # where the emulator, or time, decides
     wrong = ["%s: %s" % (p.run_name, check) for p in ran
              for check in sorted(debian[p.run_name] - lodge.get(p.run_name, set()))
-             if (p.name, check) not in programs.differs("kmod")]
+             if not any(fnmatch.fnmatchcase(p.name, prog) and fnmatch.fnmatchcase(check, c.replace("[", "[[]"))
+                        for prog, c in known)]
     assert wrong == []
 
 
