@@ -23,8 +23,10 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 	sleep 0.5
 done
 e=${e%%/device/name}
-echo 'DEVICE' $(cat $e/device/name) >/dev/tty1
 hexdump -v -e '24/1 "%%02x" "\n"' </dev/input/${e##*/} >/dev/tty1 &
+# What comes before it is opened is lost.
+until ls -l /proc/$!/fd 2>/dev/null | grep -q /dev/input; do sleep 0.1; done
+echo 'DEVICE' $(cat $e/device/name) >/dev/tty1
 exec setsid cttyhack sh -i </dev/tty1 >/dev/tty1 2>&1
 """
 
