@@ -289,7 +289,7 @@ static uint64_t load_view(struct soft_cpu *cpu, enum soft_view view, gva_t lin, 
 	}
 	if (pg.kind == MEM_MMIO) {
 		if (likely(soft_mmio_chunk(pg.gpa, size) == size))
-			return soft_mmio_read(cpu, pg.gpa, size);
+			return soft_mmio_read(cpu, pg.gpa, size) & (~0ull >> (64 - 8 * size));
 		piece_read(cpu, &pg, (uint8_t *)&v, size);
 		return v;
 	}
