@@ -160,13 +160,19 @@ static int set_result(struct lodge_emu *e, uint64_t old, uint64_t v)
 	return r;
 }
 
+/* The first two operands. */
+static int get_two(struct lodge_emu *e, uint64_t *d, uint64_t *s)
+{
+	int r = emu_get(e, 0, d);
+
+	return r ? r : emu_get(e, 1, s);
+}
+
 int emu_do_alu(struct lodge_emu *e)
 {
 	uint64_t d = 0, s = 0, v = 0;
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	if (r)
 		return r;
 	v = emu_compute(e, e->insn.opd[0].size, d, s);
@@ -186,10 +192,8 @@ int emu_do_unary(struct lodge_emu *e)
 int emu_do_shift(struct lodge_emu *e)
 {
 	uint64_t d = 0, s = 0;
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	return r ? r : set_result(e, d, emu_compute(e, e->insn.opd[0].size, d, s));
 }
 
@@ -197,10 +201,8 @@ int emu_do_shift_double(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	uint64_t d = 0, s = 0, count = 0, flags = e->wflags;
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	if (!r)
 		r = emu_get(e, 2, &count);
 	if (r)
@@ -352,10 +354,8 @@ int emu_do_bit(struct lodge_emu *e)
 int emu_do_scan(struct lodge_emu *e)
 {
 	uint64_t d = 0, s = 0;
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	if (r)
 		return r;
 	d = emu_compute(e, e->insn.opd[0].size, d, s);
@@ -366,10 +366,8 @@ int emu_do_cmpxchg(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	uint64_t d = 0, s = 0, a = e->w[R_RAX] & emu_mask(size);
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	if (r)
 		return r;
 	emu_compute(e, size, a, d);
@@ -425,10 +423,8 @@ int emu_do_cmpxchg_pair(struct lodge_emu *e)
 int emu_do_xadd(struct lodge_emu *e)
 {
 	uint64_t d = 0, s = 0, v = 0;
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	if (r)
 		return r;
 	v = emu_compute(e, e->insn.opd[0].size, d, s);
@@ -444,10 +440,8 @@ int emu_do_xadd(struct lodge_emu *e)
 int emu_do_xchg(struct lodge_emu *e)
 {
 	uint64_t d = 0, s = 0;
-	int r = emu_get(e, 0, &d);
+	int r = get_two(e, &d, &s);
 
-	if (!r)
-		r = emu_get(e, 1, &s);
 	if (!r)
 		r = emu_set(e, 0, s);
 	if (r)
