@@ -321,14 +321,6 @@ unsigned net_confine_count(void)
 
 int net_confine_calls(bool files, struct lodge_err *err)
 {
-	struct sandbox_filter f;
-	int r = sandbox_filter_build(&f, calls, ARRAY_SIZE(calls), files ? ALWAYS | FILES : ALWAYS,
-				     SANDBOX_KILL, err);
-
-	if (r)
-		return r;
-	r = sandbox_filter_load(&f);
-	sandbox_filter_free(&f);
-	return r ? err_set(err, r, "cannot filter the NAT process's system calls: %s", strerror(-r))
-		 : 0;
+	return sandbox_filter_take(calls, ARRAY_SIZE(calls), files ? ALWAYS | FILES : ALWAYS,
+				   "the NAT process", err);
 }

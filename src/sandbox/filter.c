@@ -88,6 +88,19 @@ int sandbox_filter_load(const struct sandbox_filter *f)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) ? -errno : 0;
 }
 
+int sandbox_filter_take(const struct sandbox_call *table, size_t n, unsigned who, const char *whose,
+			struct lodge_err *err)
+{
+	struct sandbox_filter f;
+	int r = sandbox_filter_build(&f, table, n, who, SANDBOX_KILL, err);
+
+	if (r)
+		return r;
+	r = sandbox_filter_load(&f);
+	sandbox_filter_free(&f);
+	return r ? err_set(err, r, "cannot filter %s's system calls: %s", whose, strerror(-r)) : 0;
+}
+
 unsigned sandbox_filter_count(const struct sandbox_call *table, size_t n, unsigned who)
 {
 	unsigned count = 0;

@@ -69,6 +69,12 @@ int sandbox_filter_build(struct sandbox_filter *f, const struct sandbox_call *ta
 void sandbox_filter_free(struct sandbox_filter *f);
 /* The calling thread takes it on, and what it starts from then on. No new privileges must be set. */
 int sandbox_filter_load(const struct sandbox_filter *f) MUST_CHECK;
+/*
+ * Build it, with the end of the process for other calls, and take it on for good. -errno with a sentence in which `whose`,
+ * as "the NAT process", has the calls.
+ */
+int sandbox_filter_take(const struct sandbox_call *table, size_t n, unsigned who, const char *whose,
+			struct lodge_err *err) MUST_CHECK;
 /* How many system calls it lets through. */
 unsigned sandbox_filter_count(const struct sandbox_call *table, size_t n, unsigned who);
 

@@ -112,24 +112,11 @@ unsigned vnc_confine_count(bool viewer)
 /* Built while that is still cheap: a viewer only takes it on. */
 static struct sandbox_filter of_viewer;
 
-static int build(struct sandbox_filter *f, unsigned who, struct lodge_err *err)
-{
-	return sandbox_filter_build(f, calls, ARRAY_SIZE(calls), who, SANDBOX_KILL, err);
-}
-
 static int load_helper(struct lodge_err *err)
 {
-	struct sandbox_filter f;
-	int r = build(&of_viewer, V, err);
+	int r = sandbox_filter_build(&of_viewer, calls, ARRAY_SIZE(calls), V, SANDBOX_KILL, err);
 
-	if (!r)
-		r = build(&f, H, err);
-	if (r)
-		return r;
-	r = sandbox_filter_load(&f);
-	sandbox_filter_free(&f);
-	return r ? err_set(err, r, "cannot filter the VNC process's system calls: %s", strerror(-r))
-		 : 0;
+	return r ? r : sandbox_filter_take(calls, ARRAY_SIZE(calls), H, "the VNC process", err);
 }
 
 /* No names of files: as far as the kernel goes along. The list of system calls has none anyway. */

@@ -91,14 +91,7 @@ unsigned vnc_confine_window_count(void)
 
 int vnc_confine_window(struct lodge_err *err)
 {
-	struct sandbox_filter f;
 	int r = vnc_confine_rights(true, err);
 
-	if (!r)
-		r = sandbox_filter_build(&f, calls, ARRAY_SIZE(calls), W, SANDBOX_KILL, err);
-	if (r)
-		return r;
-	r = sandbox_filter_load(&f);
-	sandbox_filter_free(&f);
-	return r ? err_set(err, r, "cannot filter the window's system calls: %s", strerror(-r)) : 0;
+	return r ? r : sandbox_filter_take(calls, ARRAY_SIZE(calls), W, "the window", err);
 }
