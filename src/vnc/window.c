@@ -35,7 +35,6 @@
 /* SDL believes in a focus when some time has passed, and has to be called for that. */
 #define LINGER_NS (400 * 1000000ull)
 #define LINGER_MS 50
-#define FULL_NS (200 * 1000000ull)
 #define WHEEL_MAX 16
 
 #define FUNCTIONS(X)                                                                   \
@@ -77,7 +76,6 @@ static struct {
 	bool key[INPUT_KEYS]; /* those that the guest was told of */
 	char state[sizeof(((struct vnc_msg *)0)->text)];
 	uint64_t linger_ns;
-	uint64_t full_ns; /* when it gets as large as the screen; 0: it does not by itself */
 } w;
 
 /* ---- To the VM ---------------------------------------------------------------------------------- */
@@ -459,8 +457,6 @@ static bool take_events(void)
 		on_event(&e);
 	}
 	flush_moves();
-	if (w.full_ns)
-		w.linger_ns = clock_mono_ns() + LINGER_NS;
 	return n == EVENTS_MAX;
 }
 
@@ -494,10 +490,6 @@ static void turn(void)
 
 	/* Drawing reads events into Xlib's row, of which poll() knows nothing: events come last. */
 	do {
-		if (w.full_ns && clock_mono_ns() > w.full_ns) {
-			w.full_ns = 0;
-			set_full(true);
-		}
 		if (w.visible && (w.changed || w.all))
 			draw();
 		more = take_events();
@@ -596,9 +588,8 @@ void vnc_window_run(void)
 	w.all = true;
 	w.linger_ns = clock_mono_ns() + LINGER_NS;
 	show(true);
-	/* SDL makes nothing of that before the X server and it have agreed that the window is there. */
 	if (w.setup.window.full_screen)
-		w.full_ns = clock_mono_ns() + FULL_NS;
+		set_full(true);
 	for (;;)
 		turn();
 }

@@ -172,7 +172,6 @@ def test_window_when_the_mode_changes_expect_its_size_and_when_a_person_sizes_it
         until_same(m, tmp_path)
 
 
-@pytest.mark.skip(reason="the first Ctrl-Alt-F under openbox has no effect, the second has: not understood yet")
 def test_window_when_it_is_full_screen_expect_all_of_the_screen(desktop, tmp_path):
     x = desktop
     with Machine(tmp_path, x, *GRUB) as m:

@@ -42,11 +42,14 @@ class Xserver:
             config = os.path.join(self.folder, "openbox.xml")
             with open(config, "w") as f:
                 f.write(PLAIN)
-            self.manager = subprocess.Popen(["openbox", "--config-file", config], env={**self.env, "HOME": self.folder},
+            ready = os.path.join(self.folder, "ready")
+            # It forgets windows that come while it starts.
+            self.manager = subprocess.Popen(["openbox", "--config-file", config, "--startup", "touch " + ready],
+                                            env={**self.env, "HOME": self.folder},
                                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                             stderr=subprocess.DEVNULL)
             end = time.monotonic() + TIMEOUT
-            while not self.do("get_desktop", ok=False):
+            while not os.path.exists(ready):
                 assert time.monotonic() < end
                 time.sleep(0.05)
         return self
