@@ -28,6 +28,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/soft/ahead.h"
 #include "engine/soft/stats.h"
 #include "x86/decode.h"
 #include "x86/state.h"
@@ -390,6 +391,7 @@ struct soft_engine {
 	struct thunk_cache *thunks;
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;
+	struct soft_ahead ahead;
 	uint64_t start_tsc, start_ns; /* stats.c */
 	struct soft_perf *perf;	      /* NULL: nobody is told about generated code */
 	/* A debugger's; changed while no vCPU runs. */
