@@ -289,6 +289,20 @@ static void reap(struct blk_queue *q)
 		wake(q);
 }
 
+void blk_queue_unplug_now(struct blk_queue *q)
+{
+	if (!q->ring || q->plugs > 1) {
+		blk_queue_unplug(q);
+		return;
+	}
+	uring_hush(q->ring, true);
+	blk_queue_unplug(q);
+	reap(q);
+	uring_hush(q->ring, false);
+	if (uring_ready(q->ring))
+		wake(q);
+}
+
 static void on_event(void *opaque, uint32_t events)
 {
 	struct blk_queue *q = opaque;

@@ -95,6 +95,16 @@ bool uring_submit(struct uring *u)
 	return !io_uring_sq_ready(&u->ring);
 }
 
+void uring_hush(struct uring *u, bool on)
+{
+	io_uring_cq_eventfd_toggle(&u->ring, !on);
+}
+
+bool uring_ready(const struct uring *u)
+{
+	return io_uring_cq_ready(&u->ring);
+}
+
 struct blk_req *uring_take(struct uring *u)
 {
 	struct io_uring_cqe *cqe;
