@@ -881,7 +881,9 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	soft_exclusive_init(&e->exclusive);
 	soft_ahead_init(&e->ahead);
 	soft_stats_start(e);
+	/* Now: in the sandbox nobody may ask. */
 	e->crowded = cfg->cpus > host_cpus();
+	e->alone = host_cpus() == 1;
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);
 		return NULL;
@@ -900,7 +902,7 @@ static void soft_beside(struct engine *engine)
 {
 	struct soft_engine *e = (struct soft_engine *)engine;
 
-	if (e->jit && host_cpus() > 1)
+	if (e->jit && !e->alone)
 		soft_ahead_run(&e->ahead);
 }
 

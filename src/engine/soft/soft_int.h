@@ -418,6 +418,7 @@ struct soft_engine {
 	} exclusive;
 	uint64_t freed; /* counts resets of the block cache; changed in exclusive sections only */
 	bool crowded;	/* more vCPUs than host CPUs */
+	bool alone;	/* the host has one CPU */
 };
 
 /* ---- Registers ------------------------------------------------------------------------------ */
