@@ -174,6 +174,18 @@ def test_keys_when_the_layout_is_named_expect_the_keys_that_write_it_there(tmp_p
         assert r.returncode == 1 and "U+00F6" in r.stderr
 
 
+def test_symbols_when_the_viewer_sends_no_shift_expect_them_all_the_same(tmp_path):
+    with Machine(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address) as r:
+            r.update(False)
+            r.key(ord("c"))
+            wait_text("grub>")
+            for c in "$4%5Aa~`":
+                r.key(ord(c))
+            wait_text("grub> $4%5Aa~`", 30)
+
+
 GRUB_CFG = """
 insmod vbe
 loadfont unicode
