@@ -172,36 +172,66 @@ def test_window_when_the_mode_changes_expect_its_size_and_when_a_person_sizes_it
         until_same(m, tmp_path)
 
 
+def until_geometry(m, right):
+    end = time.monotonic() + WAIT
+    while not right(m.x.geometry(m.window)):
+        assert time.monotonic() < end, m.x.geometry(m.window)
+        time.sleep(0.05)
+
+
+def shown_large(x):
+    """720 by 400 as 1280 by 711, in the middle."""
+    rows = x.picture()
+    return not any(rows[100]) and any(map(any, rows[200:800])) and not any(rows[950])
+
+
 def test_window_when_it_is_full_screen_expect_all_of_the_screen(desktop, tmp_path):
     x = desktop
     with Machine(tmp_path, x, *GRUB) as m:
         wait_text("Press enter to boot")
         until_same(m, tmp_path)
         x.do("key", "ctrl+alt+f")
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
         end = time.monotonic() + WAIT
-        # 1280 by 711 in the middle.
-        while x.geometry(m.window) != (0, 0, 1280, 1024):
-            assert time.monotonic() < end, x.geometry(m.window)
+        while not shown_large(x):
+            assert time.monotonic() < end
             time.sleep(0.05)
-        time.sleep(1)
-        rows = x.picture()
-        assert not any(rows[100]) and any(map(any, rows[200:800])) and not any(rows[950])
         x.do("key", "ctrl+alt+f")
-        while x.geometry(m.window)[2:] != (720, 400):
-            assert time.monotonic() < end, x.geometry(m.window)
-            time.sleep(0.05)
+        until_geometry(m, lambda g: g[2:] == (720, 400))
         until_same(m, tmp_path)
         # The guest has not seen F of it.
         wait_text("Press enter to boot")
 
 
+def test_window_when_it_is_full_screen_without_a_window_manager_expect_the_same(x, tmp_path):
+    with Machine(tmp_path, x, *GRUB) as m:
+        wait_text("Press enter to boot")
+        until_same(m, tmp_path)
+        before = x.geometry(m.window)
+        for _ in range(2):
+            x.do("key", "ctrl+alt+f")
+            until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
+            end = time.monotonic() + WAIT
+            while not shown_large(x):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            # The guest has not seen F, but what follows.
+            x.do("key", "Down")
+            x.do("key", "ctrl+alt+f")
+            until_geometry(m, lambda g: g == before)
+            until_same(m, tmp_path)
+        wait_text("Press enter to boot")
+
+
+def test_option_full_screen_when_given_without_a_window_manager_expect_it_so_at_once(x, tmp_path):
+    with Machine(tmp_path, x, "-S", "-full-screen") as m:
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
+
+
 def test_option_full_screen_when_given_expect_it_so_at_once(desktop, tmp_path):
     x = desktop
     with Machine(tmp_path, x, "-S", "-full-screen") as m:
-        end = time.monotonic() + WAIT
-        while x.geometry(m.window) != (0, 0, 1280, 1024):
-            assert time.monotonic() < end, x.geometry(m.window)
-            time.sleep(0.05)
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
 
 
 def test_pointer_when_the_guest_has_a_tablet_expect_clicks_where_they_were_made(x, tmp_path):
