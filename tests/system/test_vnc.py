@@ -14,7 +14,7 @@ import time
 
 import modules
 import pytest
-from qmp import Error, Qmp, lodge, wait_for
+from qmp import Error, Qmp, connect, lodge, wait_for
 from rfb import EXT_SIZE, NEW_SIZE, QEMU_KEYS, QUALITY, RAW, TIGHT, XVP, ZRLE, Closed, Rfb
 from vm import LODGE, TOP, kernel
 
@@ -309,6 +309,23 @@ def test_password_when_in_a_file_expect_its_first_line(tmp_path):
                  media=False) as m:
         with Rfb(m.address, password="topsecret") as r:
             r.update(False)
+
+
+def test_control_socket_when_it_is_there_expect_the_port_as_well(tmp_path):
+    os.mkfifo(tmp_path / "pw")
+    m = Machine(tmp_path, "-S", vnc="127.0.0.1:%%d,password-file=%s" % (tmp_path / "pw"), media=False)
+    with open(m.log, "w") as f:
+        m.child = subprocess.Popen(m.args, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+    try:
+        time.sleep(1)  # it waits for its password
+        with pytest.raises(OSError):
+            connect("m", "qmp")
+        (tmp_path / "pw").write_text("secret\n")
+        wait_for("m").close()
+        with Rfb(m.address, password="secret") as r:
+            r.update(False)
+    finally:
+        m.__exit__()
 
 
 def test_unix_socket_when_named_expect_it_for_this_user_alone_and_gone_at_the_end(tmp_path):
