@@ -37,21 +37,21 @@
 #define LINGER_MS 50
 #define WHEEL_MAX 16
 
-#define FUNCTIONS(X)                                                                        \
-	X(Init)                                                                             \
-	X(SetHint)                                                                          \
-	X(GetError)                                                                         \
-	X(CreateWindow)                                                                     \
-	X(GetWindowWMInfo)                                                                  \
-	X(GetWindowSurface)                                                                 \
-	X(UpdateWindowSurfaceRects)                                                         \
-	X(FillRect)                                                                         \
-	X(SetWindowTitle)                                                                   \
-	X(SetWindowSize) X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab)     \
-		X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) X(ShowCursor) X(PollEvent) \
-			X(GetModState) X(GetDisplayUsableBounds) X(GetWindowDisplayIndex)   \
-				X(StopTextInput) X(GetDisplayBounds) X(GetWindowPosition)   \
-					X(SetWindowPosition)
+#define FUNCTIONS(X)                                                                            \
+	X(Init)                                                                                 \
+	X(SetHint)                                                                              \
+	X(GetError)                                                                             \
+	X(CreateWindow)                                                                         \
+	X(GetWindowWMInfo)                                                                      \
+	X(GetWindowSurface)                                                                     \
+	X(UpdateWindowSurfaceRects)                                                             \
+	X(FillRect)                                                                             \
+	X(SetWindowTitle)                                                                       \
+	X(SetWindowSize)                                                                        \
+	X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab) X(SetWindowKeyboardGrab) \
+		X(SetRelativeMouseMode) X(ShowCursor) X(PollEvent) X(GetDisplayUsableBounds)    \
+			X(GetWindowDisplayIndex) X(StopTextInput) X(GetDisplayBounds)           \
+				X(GetWindowPosition) X(SetWindowPosition)
 
 #define X_FUNCTIONS(X) \
 	X(ConnectionNumber) X(DefaultRootWindow) X(InternAtom) X(GetWindowProperty) X(Free)
@@ -320,7 +320,8 @@ static void draw(void)
 
 /* ---- Keys --------------------------------------------------------------------------------------- */
 
-static bool is_hot(void)
+/* `held`: with the key, when it went down; many events may have come since, and the state now is of the last. */
+static bool is_hot(unsigned held)
 {
 	static const unsigned mods[] = {
 		[VNC_GRAB_CTRL_ALT] = KMOD_LCTRL | KMOD_LALT,
@@ -329,7 +330,7 @@ static bool is_hot(void)
 	};
 	unsigned want = mods[w.setup.window.grab_mod];
 
-	return ((unsigned)sdl.GetModState() & want) == want;
+	return (held & want) == want;
 }
 
 /* Keys that are the window's; the guest does not see them. */
@@ -357,7 +358,7 @@ static void on_key(const SDL_KeyboardEvent *e)
 	bool down = e->type == SDL_KEYDOWN;
 	enum input_key key;
 
-	if (down && !e->repeat && is_hot() && take_hot_key(e->keysym.scancode))
+	if (down && !e->repeat && is_hot(e->keysym.mod) && take_hot_key(e->keysym.scancode))
 		return;
 	/* SDL's numbers are those of USB's keyboard page, as far as that goes. */
 	key = input_key_of_hid((unsigned)e->keysym.scancode);
