@@ -8,6 +8,7 @@ import subprocess
 
 from vm import TOP, WORK
 
+FAILED = {}
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browser")
 
 
@@ -65,8 +66,13 @@ def npm():
             with open(kept, "w") as f:
                 f.write(text)
         if not os.path.isdir(os.path.join(out, "node_modules")):
-            subprocess.run([program, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=out,
-                           check=True, stdout=subprocess.DEVNULL)
+            assert out not in FAILED, FAILED[out]
+            r = subprocess.run([program, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=out, check=False,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if r.returncode:  # it tries for a minute: once
+                shutil.rmtree(os.path.join(out, "node_modules"), ignore_errors=True)
+                FAILED[out] = "npm could not fetch playwright-core and xterm.js:\n" + r.stderr
+            assert r.returncode == 0, FAILED[out]
     return os.path.join(out, "node_modules")
 
 
