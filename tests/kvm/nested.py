@@ -76,7 +76,7 @@ def build(script, files, module_args, module="kvm_amd"):
     shutil.copy(kernel("busybox-amd64"), os.path.join(root, "bin/busybox"))
     os.symlink("busybox", os.path.join(root, "bin/sh"))
     load = []
-    for m in modules("cloud-amd64", module):
+    for m in modules("cloud-amd64", module) if module else ():
         name = os.path.basename(m)
         shutil.copy(m, os.path.join(root, name))
         load.append("insmod /%s %s" % (name, module_args if name.startswith("kvm-") else ""))
@@ -213,15 +213,17 @@ def bochs(script, files=None, tag="", module_args="", more="", cpus=1):
     return Level("Bochs", ["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], log, [d], d)
 
 
-def qemu(script, files=None, module_args="", memory=1024, tag="", cpus=1, more=()):
-    """A Level with AMD-V, which QEMU emulates."""
+def qemu(script, files=None, module_args="", memory=1024, tag="", cpus=1, more=(), module="kvm_amd", image=None,
+         append=""):
+    """A Level with AMD-V, which QEMU emulates; another kernel than the usual one if `image` is one."""
     assert shutil.which("qemu-system-x86_64"), "there is no qemu-system-x86_64: apt-get install qemu-system-x86"
-    initrd = build(script, files or {}, module_args)
+    initrd = build(script, files or {}, module_args, module)
     log = os.path.join(WORK, "nested-%s%s.log" % (module_args.replace("=", "-") or "default", tag))
     one = "nosmp " if cpus == 1 else ""
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
            "-smp", str(cpus), "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
-           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 panic=-1 " + one + FIRST,
+           "-kernel", image or kernel("cloud-amd64"), "-initrd", initrd,
+           "-append", "console=ttyS0 panic=-1 " + one + FIRST + append,
            *more]
     return Level("QEMU", cmd, log, [initrd])
 
