@@ -349,8 +349,9 @@ static void fill_sregs(struct worker *k, void *buf)
 	s->cs.dpl = s->ss.dpl = below(r, 4) ? 0 : 3;
 	s->cs.limit = s->ds.limit = s->es.limit = s->ss.limit = 0xffffffff;
 	s->cs.g = s->ds.g = 1;
+	/* QEMU ends with "invalid tss" where a gate leads to a task; a table of nothing leads nowhere. */
 	s->idt.base = 0x6000;
-	s->idt.limit = (uint16_t)number(r);
+	s->idt.limit = s->cr0 & 1 ? 0 : (uint16_t)number(r);
 	s->gdt.base = 0x7000;
 	s->gdt.limit = (uint16_t)number(r);
 }
@@ -472,6 +473,16 @@ static void change(struct worker *k, unsigned long cmd)
 	}
 }
 
+/* As above: what the processor looks at as a task is one. */
+static void keep_task(struct kvm_sregs *r)
+{
+	r->tr.type = 11;
+	r->tr.present = 1;
+	r->tr.s = r->tr.unusable = 0;
+	if (r->cr0 & 1)
+		r->idt.limit = 0;
+}
+
 static void do_op(struct worker *k, const struct op *op)
 {
 	struct world *w = k->w;
@@ -494,6 +505,8 @@ static void do_op(struct worker *k, const struct op *op)
 		op->fill(k, k->buf);
 	if (op->fill && !below(s, 6))
 		change(k, op->cmd);
+	if (op->cmd == KVM_SET_SREGS || op->cmd == KVM_SET_SREGS2)
+		keep_task((void *)k->buf);
 	switch (below(s, 60)) {
 	case 0:
 		arg = (void *)(uintptr_t)address(k);

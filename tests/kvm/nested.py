@@ -175,7 +175,7 @@ display_library: rfb, options="timeout=0"
 memory: guest=768, host=768
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
-cpu: %smodel=corei7_haswell_4770, ips=40000000, ignore_bad_msrs=1
+cpu: %smodel=%s, ips=40000000, ignore_bad_msrs=1
 clock: sync=none
 com1: enabled=1, mode=file, dev=%s
 ata0: enabled=1
@@ -188,10 +188,11 @@ log: %s
 """
 
 
-def bochs(script, files=None, tag="", module_args="", more="", cpus=1):
-    """A Level with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
+def bochs(script, files=None, tag="", module_args="", more="", cpus=1, model="corei7_haswell_4770",
+          module="kvm_intel"):
+    """A Level with VT-x, or another processor's virtualization, which Bochs emulates. Its exit status says nothing; the console does."""
     assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
-    initrd = build(script, files or {}, module_args, "kvm_intel")
+    initrd = build(script, files or {}, module_args, module)
     d = tempfile.mkdtemp(prefix="bochs-", dir=WORK)
     cd = os.path.join(d, "cd")
     os.mkdir(cd)
@@ -207,7 +208,7 @@ def bochs(script, files=None, tag="", module_args="", more="", cpus=1):
                     "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
     log = os.path.join(WORK, "nested-vmx%s.log" % tag)
     with open(os.path.join(d, "bochsrc"), "w") as f:
-        f.write(BOCHSRC % ("count=%d, " % cpus if cpus > 1 else "", log, iso, os.path.join(d, "bochs.log")) + more)
+        f.write(BOCHSRC % ("count=%d, " % cpus if cpus > 1 else "", model, log, iso, os.path.join(d, "bochs.log")) + more)
     with open(os.path.join(d, "rc"), "w") as f:
         f.write("c\n")
     return Level("Bochs", ["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], log, [d], d)
