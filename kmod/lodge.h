@@ -8,6 +8,7 @@
  *   vm->lock                     slots, list of vCPUs
  *   vm->srcu                     readers of vm->slots; a slot that a reader has found stays
  *   vm->mmu_lock (spin)          second-level tables, invalidation counters
+ *   vm->tsc_lock (spin)          the TSC that vCPUs have in common; nothing is taken with it
  */
 #ifndef LODGE_H
 #define LODGE_H
@@ -118,6 +119,10 @@ struct lodge_vm {
 	u32 msr_reasons;		   /* KVM_MSR_EXIT_REASON_* */
 
 	u64 tss_addr, identity_addr;
+
+	spinlock_t tsc_lock; /* what the vCPUs' TSCs have in common: msr.c */
+	s64 tsc_offset;
+	bool tsc_known;
 };
 
 /* ---- vCPUs --------------------------------------------------------------------------------------- */
@@ -408,6 +413,7 @@ int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host);
 int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu);
+s64 lodge_tsc_offset(struct lodge_vm *vm, u64 val);
 
 /* ---- filter.c ---------------------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include <asm/kvm_para.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
+#include <asm/tsc.h>
 
 #include "lodge.h"
 
@@ -143,6 +144,23 @@ u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu)
 	return rdtsc() + vcpu->tsc_offset;
 }
 
+/*
+ * The offset for a TSC that user space sets to `val`: vCPUs agree, though they are set one after the other. Who says 0, or
+ * nearly what another vCPU has, means that; as KVM does, whose clients count on it.
+ */
+s64 lodge_tsc_offset(struct lodge_vm *vm, u64 val)
+{
+	s64 offset = val - rdtsc(), near = (s64)tsc_khz * 1000;
+
+	spin_lock(&vm->tsc_lock);
+	if (vm->tsc_known && (!val || abs(offset - vm->tsc_offset) < near))
+		offset = vm->tsc_offset;
+	vm->tsc_offset = offset;
+	vm->tsc_known = true;
+	spin_unlock(&vm->tsc_lock);
+	return offset;
+}
+
 /* ---- Reading and writing ----------------------------------------------------------------------------------- */
 
 int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val)
@@ -226,9 +244,12 @@ int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host)
 		return write_kept(vcpu, msr, p, val, host);
 	switch (msr) {
 	case MSR_IA32_TSC:
+		if (host) {
+			move_tsc(vcpu, lodge_tsc_offset(vcpu->vm, val) - vcpu->tsc_offset);
+			return 0;
+		}
 		was = lodge_guest_tsc(vcpu);
-		if (!host)
-			vcpu->msrs.tsc_adjust += val - was;
+		vcpu->msrs.tsc_adjust += val - was;
 		move_tsc(vcpu, val - was);
 		return 0;
 	case MSR_EFER:

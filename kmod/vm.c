@@ -188,6 +188,7 @@ struct lodge_vm *lodge_vm_new(void)
 		return ERR_PTR(r);
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->mmu_lock);
+	spin_lock_init(&vm->tsc_lock);
 	refcount_set(&vm->users, 1);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
