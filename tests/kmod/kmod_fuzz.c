@@ -146,9 +146,12 @@ static void fill_slot(struct worker *k, void *buf)
 		.flags = below(s, 8) ? below(s, 4) : (uint32_t)number(s),
 		.guest_phys_addr =
 			below(s, 6) ? (uint64_t)below(s, 4) * MEM : number(s) & ~0xfffull,
-		.memory_size = below(s, 3)   ? MEM
-			       : below(s, 2) ? 0
-					     : number(s) & ~0xfffull,
+		/* The log of 8 TiB would be 256 MiB, which the first level has not often. */
+		.memory_size = below(s, 3) ? MEM
+			       : below(s, 2)
+				       ? 0
+				       : number(s) & ~0xfffull &
+						 (below(s, 9) ? (1ull << 38) - 1 : ~0ull << 43),
 		.userspace_addr = at};
 }
 
