@@ -4,12 +4,13 @@
  * with structures that are random, were read and changed in some bytes, or are nearly right; threads that do so at once,
  * and one that takes memory away beneath and writes to what vCPUs share with user space.
  *
- *   kmod_fuzz [-d DEVICE] [-s SEED] [-n OPERATIONS] [-t THREADS] [-r ROUNDS] [-v]
+ *   kmod_fuzz [-d DEVICE] [-s SEED] [-n OPERATIONS] [-t THREADS] [-r ROUNDS] [-l SECONDS a round at most] [-v]
  *
  * A round is a process of its own with new descriptors, and begins with the line "seed": the same with -r 1 does the
  * same again, exactly so with one thread. Finding nothing is the kernel's log without a word, and counters of zero.
  * Threads: -t of them, one that disturbs, one that brings those in KVM_RUN back.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -36,7 +37,7 @@
 #define MAX_THREADS 8
 
 static const char *device = "/dev/lodge";
-static unsigned operations = 2000, threads = 3;
+static unsigned operations = 2000, threads = 3, limit = 120;
 static bool verbose;
 
 /* ---- Chance ---------------------------------------------------------------------------------------------- */
@@ -788,13 +789,67 @@ static void round_of(uint64_t seed)
 	_exit(0);
 }
 
+/* ---- Rounds that do not end ------------------------------------------------------------------------------ */
+
+static void print_file(const char *path)
+{
+	char text[4096];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text));
+
+	if (n > 0)
+		(void)!write(STDOUT_FILENO, text, (size_t)n);
+	close(fd);
+}
+
+/* Where its threads are. */
+static void print_threads(pid_t pid)
+{
+	char path[80];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		printf("kmod_fuzz: thread %s\n", e->d_name);
+		fflush(stdout);
+		snprintf(path, sizeof(path), "/proc/%d/task/%.10s/syscall", pid, e->d_name);
+		print_file(path);
+		snprintf(path, sizeof(path), "/proc/%d/task/%.10s/stack", pid, e->d_name);
+		print_file(path);
+		snprintf(path, sizeof(path), "/proc/%d/task/%.10s/stat", pid, e->d_name);
+		print_file(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+static int wait_for(pid_t child)
+{
+	int status;
+
+	for (unsigned i = 0; i < limit * 100; i++) {
+		if (waitpid(child, &status, WNOHANG) == child)
+			return status;
+		usleep(10000);
+	}
+	printf("kmod_fuzz: it does not end\n");
+	print_threads(child);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t seed = 1;
 	unsigned rounds = 1, bad = 0;
 	int c;
 
-	while ((c = getopt(argc, argv, "d:s:n:t:r:v")) != -1) {
+	while ((c = getopt(argc, argv, "d:s:n:t:r:l:v")) != -1) {
 		switch (c) {
 		case 'd':
 			device = optarg;
@@ -810,6 +865,9 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			rounds = (unsigned)atoi(optarg);
+			break;
+		case 'l':
+			limit = (unsigned)atoi(optarg);
 			break;
 		case 'v':
 			verbose = true;
@@ -831,7 +889,7 @@ int main(int argc, char **argv)
 			return 1;
 		if (!child)
 			round_of(seed);
-		waitpid(child, &status, 0);
+		status = wait_for(child);
 		/* Memory that a thread wanted may be gone: that ends a round, and is nothing. */
 		if (!WIFEXITED(status) && !(WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV ||
 								    WTERMSIG(status) == SIGBUS)))

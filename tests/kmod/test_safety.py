@@ -7,7 +7,9 @@ With LODGE_DEBUG_KERNEL=FOLDER, a kernel that tools/debug_kernel.sh has built, i
 import glob
 import os
 import re
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -59,11 +61,9 @@ sleep 1
 	done
 	echo none >/sys/power/pm_test
 }
-for how in freeze mem; do
-	echo 0 >/sys/class/rtc/rtc0/wakealarm
-	echo +3 >/sys/class/rtc/rtc0/wakealarm
-	echo $how >/sys/power/state && echo "@@woke $how"
-	sleep 1
+for i in 1 2 3; do
+	echo mem >/sys/power/state && echo "@@woke"
+	sleep 2
 done
 wait $p; echo "@@exit suspend $?"
 
@@ -74,13 +74,13 @@ counts kill
 echo "@@exit kill $code"
 
 echo "@@begin fuzz"
-kmod_fuzz -s %(seed)d -r %(rounds)d -n 1500 -t 3; code=$?
+kmod_fuzz -s %(seed)d -r %(rounds)d -l %(limit)d -n 1500 -t 3; code=$?
 sleep 1
 counts fuzz
 echo "@@exit fuzz $code"
 
 echo "@@begin alone"
-kmod_fuzz -s %(seed)d -r %(rounds)d -n 1500 -t 1; code=$?
+kmod_fuzz -s %(seed)d -r %(rounds)d -l %(limit)d -n 1500 -t 1; code=$?
 sleep 1
 counts alone
 echo "@@exit alone $code"
@@ -105,15 +105,51 @@ def modules():
     return (os.path.join(DEBUG, "arch/x86/boot/bzImage") if DEBUG else None), out
 
 
+class Alarm:
+    """Wakes the machine, again and again: only one that sleeps cares."""
+
+    def __init__(self, path):
+        self.path, self.over = path, threading.Event()
+        self.thread = threading.Thread(target=self.ring)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def ring(self):
+        while not os.path.exists(self.path) and not self.over.wait(0.2):
+            pass
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(self.path)
+                s.settimeout(0)
+                while not self.over.wait(2):
+                    s.send(b"system_wakeup\n")
+                    try:
+                        s.recv(65536)
+                    except BlockingIOError:
+                        pass
+            except OSError:
+                pass  # the emulator has ended
+
+
 @pytest.fixture(scope="module")
 def text():
     image, folder = modules()
     files = {m: os.path.join(folder, m) for m in ("lodge.ko", "lodge-amd.ko")}
     for p in ("kmod_life", "kmod_fuzz"):
         files["bin/" + p] = os.path.join(nested.BUILD, "tests/kmod", p)
-    script = SCRIPT % {"kills": KILLS, "seed": SEED, "rounds": ROUNDS}
+    script = SCRIPT % {"kills": KILLS, "seed": SEED, "rounds": ROUNDS, "limit": 240 if DEBUG else 120}
+    monitor = os.path.join(nested.WORK, "safety-%d.mon" % os.getpid())
     with nested.qemu(script, files, tag="-safety", cpus=2, memory=1536 if DEBUG else 1024, module=None, image=image,
-                     append=" no_console_suspend") as level:
+                     append=" no_console_suspend", more=("-monitor", "unix:%s,server=on,wait=off" % monitor)) as level, \
+            Alarm(monitor):
         return level.finish(2700)
 
 
@@ -151,7 +187,7 @@ def test_vm_when_a_processor_goes_and_comes_expect_it_counts_on(text):
 def test_vm_when_the_machine_sleeps_expect_it_counts_on(text):
     out, code = part(text, "suspend")
     assert code == 0 and "kmod_life: counted" in out
-    assert re.findall(r"@@woke (\w+)", out) == ["freeze", "mem"]
+    assert out.count("@@woke") == 3
     if DEBUG:  # Debian's kernel has no pm_test
         assert re.findall(r"@@slept (\w+)", out) == ["freezer", "devices", "platform", "processors", "core"]
 
