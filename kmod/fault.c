@@ -36,12 +36,12 @@ static unsigned int host_level(struct lodge_vm *vm, unsigned long hva)
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud))
 		goto out;
-	if (pud_large(pud)) {
+	if (pud_leaf(pud)) {
 		level = 2;
 		goto out;
 	}
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	if (pmd_present(pmd) && pmd_large(pmd))
+	if (pmd_present(pmd) && pmd_leaf(pmd))
 		level = 2;
 out:
 	local_irq_restore(flags);
