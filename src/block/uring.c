@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -98,11 +99,7 @@ bool uring_submit(struct uring *u)
 void uring_hush(struct uring *u, bool on)
 {
 	io_uring_cq_eventfd_toggle(&u->ring, !on);
-}
-
-bool uring_ready(const struct uring *u)
-{
-	return io_uring_cq_ready(&u->ring);
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 struct blk_req *uring_take(struct uring *u)
