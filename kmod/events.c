@@ -99,14 +99,18 @@ bool lodge_irq_allowed(struct lodge_vcpu *vcpu)
 	return (vcpu->rflags & X86_EFLAGS_IF) && !lodge_ops->get_shadow(vcpu);
 }
 
+bool lodge_takes_user_irq(const struct lodge_vcpu *vcpu)
+{
+	return !vcpu->vm->chips &&
+	       (!vcpu->apic || (vcpu->ext_irq < 0 && lodge_apic_takes_ext(vcpu)));
+}
+
 bool lodge_ready_for_irq(struct lodge_vcpu *vcpu)
 {
 	const struct lodge_events *ev = &vcpu->ev;
 
-	if (vcpu->apic && (vcpu->ext_irq >= 0 || !lodge_apic_takes_ext(vcpu)))
-		return false;
-	return lodge_irq_allowed(vcpu) && !ev->irq_injected && !ev->ex.pending &&
-	       !ev->ex.injected && !ev->nmi_injected;
+	return lodge_takes_user_irq(vcpu) && lodge_irq_allowed(vcpu) && !ev->irq_injected &&
+	       !ev->ex.pending && !ev->ex.injected && !ev->nmi_injected;
 }
 
 /* ---- What the controllers here have ------------------------------------------------------------------- */

@@ -425,6 +425,8 @@ void lodge_queue_error(struct lodge_vcpu *vcpu, u8 nr, u32 error);
 void lodge_queue_pf(struct lodge_vcpu *vcpu, u64 lin, u32 error);
 void lodge_queue_db(struct lodge_vcpu *vcpu, u64 dr6);
 bool lodge_irq_allowed(struct lodge_vcpu *vcpu);
+/* User space's 8259s have a way to it; and it can be given an interrupt of theirs now. */
+bool lodge_takes_user_irq(const struct lodge_vcpu *vcpu);
 bool lodge_ready_for_irq(struct lodge_vcpu *vcpu);
 /* What others have asked of it, but the end of interrupt for user space. */
 void lodge_take_requests(struct lodge_vcpu *vcpu);

@@ -182,7 +182,8 @@ static bool has_news(struct lodge_vcpu *vcpu)
 		run->eoi.vector = vcpu->eoi_vector;
 		return !lodge_exit(vcpu, KVM_EXIT_IOAPIC_EOI);
 	}
-	vcpu->irq_window_asked = READ_ONCE(run->request_interrupt_window) && !vcpu->vm->chips;
+	vcpu->irq_window_asked =
+		READ_ONCE(run->request_interrupt_window) && lodge_takes_user_irq(vcpu);
 	if (vcpu->irq_window_asked && lodge_ready_for_irq(vcpu))
 		return !lodge_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	return false;

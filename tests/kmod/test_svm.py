@@ -167,6 +167,6 @@ def test_process_when_killed_expect_nothing_left(level):
     text, _, _ = level
     out, _ = part(text, "kills")
     counts = dict(re.findall(r"lodge/(\w+):(\d+)", out))
-    assert set(counts) == {"vms", "vcpus", "tables", "slots"}
+    assert set(counts) == {"vms", "vcpus", "tables", "slots", "eventfds"}
     assert set(counts.values()) == {"0"}, counts
     assert "@@dmesg" not in text
