@@ -417,12 +417,12 @@ int lodge_apic_set_base(struct lodge_vcpu *vcpu, u64 val, bool host)
 		return -EINVAL;
 	if (!vcpu->apic && !host && x2)
 		return -EINVAL; /* its x2APIC mode is where it is: in user space */
-	if (vcpu->apic && !host) {
-		if (x2 && (!may_have_x2(vcpu) || !(was & XAPIC_ENABLE)))
-			return -EINVAL;
-		if ((was & X2APIC_ENABLE) && on && !x2)
-			return -EINVAL;
-	}
+	if (vcpu->apic && x2 && !may_have_x2(vcpu))
+		return -EINVAL;
+	/* From off to x2APIC, and from that to xAPIC, there is no way. */
+	if (vcpu->apic && !host &&
+	    ((x2 && !(was & XAPIC_ENABLE)) || (on && !x2 && (was & X2APIC_ENABLE))))
+		return -EINVAL;
 	vcpu->msrs.apic_base = val;
 	/* One that was off is as after a reset. */
 	if (vcpu->apic && !host && on && !(was & XAPIC_ENABLE))

@@ -92,8 +92,9 @@ void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc)
 		return;
 	lodge_timer_stop(a);
 	a->deadline = tsc;
+	/* So far off that the product would not fit is for ever as well. */
 	if (tsc)
-		start_in(a, tsc > now ? lodge_tsc_to_ns(tsc - now) : 0);
+		start_in(a, tsc > now ? lodge_tsc_to_ns(min(tsc - now, 1ull << 54)) : 0);
 }
 
 void lodge_timer_lvt(struct lodge_apic *a, u32 val)

@@ -190,9 +190,8 @@ void lodge_routes_free(struct lodge_vm *vm)
 static long create_chips(struct lodge_vm *vm)
 {
 	struct lodge_chips *chips;
-	int r;
 
-	if (vm->has_apics || vm->chips)
+	if (vm->has_apics)
 		return -EEXIST;
 	if (vm->vcpu_count)
 		return -EINVAL;
@@ -201,11 +200,10 @@ static long create_chips(struct lodge_vm *vm)
 		return -ENOMEM;
 	lodge_pic_init(chips);
 	lodge_ioapic_init(chips);
-	/* From here others see them: they stay, whatever comes. */
+	/* From here others see them: they stay, whatever comes, and vCPUs have APICs. */
+	vm->has_apics = true;
 	smp_store_release(&vm->chips, chips);
-	r = default_routes(vm);
-	vm->has_apics = !r;
-	return r;
+	return default_routes(vm);
 }
 
 long lodge_irq_split(struct lodge_vm *vm, u64 pins)

@@ -100,24 +100,27 @@ static void irqchip_when_made_twice_or_late_expect_refused(void **state)
 	close(cpu);
 }
 
+static int line_status(unsigned irq, bool level)
+{
+	struct kvm_irq_level l = {.irq = irq, .level = level};
+
+	assert_int_equal(ioctl(vm, KVM_IRQ_LINE_STATUS, &l), 0);
+	return l.status;
+}
+
 static void line_when_driven_expect_its_status(void **state)
 {
-	struct kvm_irq_level l = {.irq = 4, .level = 1};
+	struct kvm_irq_level l = {.irq = 9, .level = 1};
 
 	NEED_KVM();
 	make_chips();
 	/* The 8259 takes it, the I/O APIC has it masked. */
-	assert_int_equal(ioctl(vm, KVM_IRQ_LINE_STATUS, &l), 0);
-	assert_int_equal(l.status, 1);
-	l.level = 0;
-	assert_int_equal(ioctl(vm, KVM_IRQ_LINE_STATUS, &l), 0);
-	l.level = 1;
-	assert_int_equal(ioctl(vm, KVM_IRQ_LINE_STATUS, &l), 0);
-	assert_int_equal(l.status, 0);
+	assert_int_equal(line_status(4, true), 1);
+	assert_int_equal(line_status(4, false), 2);
+	assert_int_equal(line_status(4, true), 0);
 	assert_int_equal(chip(KVM_IRQCHIP_PIC_MASTER).chip.pic.irr, 0x10);
 	assert_int_equal(chip(KVM_IRQCHIP_IOAPIC).chip.ioapic.irr, 0x10);
 	/* The slave's go by line 2. */
-	l.irq = 9;
 	assert_int_equal(ioctl(vm, KVM_IRQ_LINE, &l), 0);
 	assert_int_equal(chip(KVM_IRQCHIP_PIC_SLAVE).chip.pic.irr, 2);
 	assert_int_equal(chip(KVM_IRQCHIP_PIC_MASTER).chip.pic.irr, 0x14);
@@ -308,12 +311,19 @@ static int msr(int cpu, unsigned long cmd, uint32_t index, uint64_t *val)
 static void x2apic_when_on_expect_its_name(void **state)
 {
 	uint64_t base = 0xfee00c00, ldr = 0;
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 e;
+	} cpuid = {.head.nent = 1, .e = {.function = 1, .ecx = 1u << 21, .edx = 1u << 9}};
 	struct kvm_lapic_state s;
 	int cpu;
 
 	NEED_KVM();
 	make_chips();
 	cpu = new_vcpu(0x13);
+	/* Its processor must have it. */
+	assert_int_equal(msr(cpu, KVM_SET_MSRS, 0x1b, &base), 0);
+	assert_int_equal(ioctl(cpu, KVM_SET_CPUID2, &cpuid), 0);
 	assert_int_equal(msr(cpu, KVM_SET_MSRS, 0x1b, &base), 1);
 	assert_int_equal(msr(cpu, KVM_GET_MSRS, 0x80d, &ldr), 1);
 	assert_int_equal(ldr, 1u << 16 | 1u << 3);
