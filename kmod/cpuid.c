@@ -10,6 +10,7 @@
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
+#include <asm/kvm_para.h>
 
 #include "lodge.h"
 
@@ -21,11 +22,11 @@ static const struct mask {
 	u32 eax, ebx, ecx, edx;
 	u32 more_ecx; /* ours, whatever the host says */
 } masks[] = {
-	/* SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE AVX F16C RDRAND; the hypervisor's bit */
+	/* SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE AVX F16C RDRAND; x2APIC, the hypervisor's bit */
 	{1, 0, ~0u, ~0u,
 	 B(0) | B(1) | B(9) | B(12) | B(13) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) |
 		 B(28) | B(29) | B(30),
-	 0x078bfbff, B(31)},
+	 0x078bfbff, B(21) | B(31)},
 	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA; UMIP VAES VPCLMUL; FSRM */
 	{7, 0, 0,
 	 B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29),
@@ -87,10 +88,45 @@ static void query_host(struct kvm_cpuid_entry2 *e)
 	}
 }
 
+/* What is ours alone: who we are, and what of the paravirtual interface is here. */
+static bool own_leaf(struct kvm_cpuid_entry2 *e)
+{
+	if (e->function == KVM_CPUID_SIGNATURE) {
+		e->eax = KVM_CPUID_FEATURES;
+		memcpy(&e->ebx, "KVMK", 4);
+		memcpy(&e->ecx, "VMKV", 4);
+		memcpy(&e->edx, "M\0\0", 4);
+		return true;
+	}
+	if (e->function != KVM_CPUID_FEATURES)
+		return false;
+	e->eax = B(KVM_FEATURE_CLOCKSOURCE) | B(KVM_FEATURE_NOP_IO_DELAY) |
+		 B(KVM_FEATURE_CLOCKSOURCE2) | B(KVM_FEATURE_POLL_CONTROL) |
+		 B(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+	return true;
+}
+
 static const u32 leaves[] = {
-	0,	    1,		2,	    4,		7,	    0xb,
-	0xd,	    0x80000000, 0x80000001, 0x80000002, 0x80000003, 0x80000004,
-	0x80000005, 0x80000006, 0x80000007, 0x80000008, 0x8000001d, 0x8000001e,
+	0,
+	1,
+	2,
+	4,
+	7,
+	0xb,
+	0xd,
+	0x80000000,
+	0x80000001,
+	0x80000002,
+	0x80000003,
+	0x80000004,
+	0x80000005,
+	0x80000006,
+	0x80000007,
+	0x80000008,
+	0x8000001d,
+	0x8000001e,
+	KVM_CPUID_SIGNATURE,
+	KVM_CPUID_FEATURES,
 };
 
 static unsigned int collect(struct kvm_cpuid_entry2 *list, unsigned int room)
@@ -102,14 +138,15 @@ static unsigned int collect(struct kvm_cpuid_entry2 *list, unsigned int room)
 		u32 leaf = leaves[i];
 		unsigned int subs = subleaves(leaf);
 
-		if (leaf > (leaf & 0x80000000 ? max_high : max_low))
+		if (leaf > (leaf & 0x80000000 ? max_high : max_low) && leaf >> 28 != 4)
 			continue;
 		for (u32 sub = 0; sub < (subs ? subs : 1); sub++) {
 			struct kvm_cpuid_entry2 e = {.function = leaf, .index = sub};
 
 			if (subs)
 				e.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
-			query_host(&e);
+			if (!own_leaf(&e))
+				query_host(&e);
 			/* Caches end with a type of 0; XSAVE's parts are those of XCR0. */
 			if ((leaf == 4 || leaf == 0x8000001d) && !(e.eax & 31))
 				break;

@@ -83,25 +83,43 @@ static int mem_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new
 	return r ? no_memory(vcpu, gpa, true) : LODGE_EMU_OK;
 }
 
-/* All devices are user space's. */
+static int answer(bool here)
+{
+	return here ? LODGE_EMU_OK : LODGE_EMU_USER;
+}
+
 static int mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned int len)
 {
-	return LODGE_EMU_USER;
+	return answer(lodge_device_mmio(cpu, gpa, buf, len, false));
 }
 
 static int mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned int len)
 {
-	return LODGE_EMU_USER;
+	return answer(lodge_device_mmio(cpu, gpa, (void *)buf, len, true));
+}
+
+/* All elements, or none. */
+static int ports(struct lodge_vcpu *vcpu, u16 port, unsigned int size, void *buf,
+		 unsigned int count, bool write)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (lodge_device_port(vcpu, port, buf + i * size, size, write))
+			continue;
+		/* One that rings a bell for some values alone: the others are not told of. */
+		if (!i)
+			return LODGE_EMU_USER;
+	}
+	return LODGE_EMU_OK;
 }
 
 static int pio_in(void *cpu, uint16_t port, unsigned int size, void *buf, unsigned int count)
 {
-	return LODGE_EMU_USER;
+	return ports(cpu, port, size, buf, count, false);
 }
 
 static int pio_out(void *cpu, uint16_t port, unsigned int size, const void *buf, unsigned int count)
 {
-	return LODGE_EMU_USER;
+	return ports(cpu, port, size, (void *)buf, count, true);
 }
 
 /* ---- Registers ------------------------------------------------------------------------------------------- */
@@ -210,8 +228,9 @@ static int set_cr(void *cpu, unsigned int cr, uint64_t v, struct lodge_emu_excep
 		break;
 	case 8:
 		r = v > 15 ? -EINVAL : 0;
-		vcpu->tpr_lowered = !r && v < vcpu->cr8;
-		vcpu->cr8 = r ? vcpu->cr8 : v;
+		vcpu->tpr_lowered = !r && v < vcpu->cr8 && !vcpu->apic;
+		if (!r)
+			lodge_apic_cr8(vcpu, v);
 		break;
 	default:
 		return LODGE_EMU_BROKEN;
@@ -422,7 +441,7 @@ static int done(struct lodge_vcpu *vcpu)
 		vcpu->tpr_lowered = false;
 		return lodge_exit(vcpu, KVM_EXIT_SET_TPR);
 	}
-	return e->todo == LODGE_EMU_TODO_HLT ? lodge_exit(vcpu, KVM_EXIT_HLT) : 1;
+	return e->todo == LODGE_EMU_TODO_HLT ? lodge_halt(vcpu) : 1;
 }
 
 static void raise(struct lodge_vcpu *vcpu)

@@ -99,17 +99,112 @@ bool lodge_irq_allowed(struct lodge_vcpu *vcpu)
 	return (vcpu->rflags & X86_EFLAGS_IF) && !lodge_ops->get_shadow(vcpu);
 }
 
+bool lodge_takes_user_irq(const struct lodge_vcpu *vcpu)
+{
+	return !vcpu->vm->chips &&
+	       (!vcpu->apic || (vcpu->ext_irq < 0 && lodge_apic_takes_ext(vcpu)));
+}
+
 bool lodge_ready_for_irq(struct lodge_vcpu *vcpu)
 {
 	const struct lodge_events *ev = &vcpu->ev;
 
-	return lodge_irq_allowed(vcpu) && !ev->irq_injected && !ev->ex.pending &&
-	       !ev->ex.injected && !ev->nmi_injected;
+	return lodge_takes_user_irq(vcpu) && lodge_irq_allowed(vcpu) && !ev->irq_injected &&
+	       !ev->ex.pending && !ev->ex.injected && !ev->nmi_injected;
+}
+
+/* ---- What the controllers here have ------------------------------------------------------------------- */
+
+static bool has_ext(const struct lodge_vcpu *vcpu)
+{
+	const struct lodge_chips *chips = vcpu->vm->chips;
+
+	return vcpu->ext_irq >= 0 ||
+	       (chips && READ_ONCE(chips->pic_out) && lodge_apic_takes_ext(vcpu));
+}
+
+static bool irq_waits(const struct lodge_vcpu *vcpu)
+{
+	return vcpu->apic && (has_ext(vcpu) || lodge_apic_irq(vcpu->apic) >= 0);
+}
+
+/* -1: there is none after all. */
+static int take_irq(struct lodge_vcpu *vcpu)
+{
+	int v = vcpu->ext_irq;
+
+	if (!vcpu->apic)
+		return -1;
+	vcpu->ext_irq = -1;
+	if (v < 0 && has_ext(vcpu))
+		v = lodge_pic_take(vcpu->vm);
+	if (v >= 0)
+		return v;
+	v = lodge_apic_irq(vcpu->apic);
+	if (v >= 0)
+		lodge_apic_take(vcpu->apic, v);
+	return v;
+}
+
+static void start_at(struct lodge_vcpu *vcpu, u8 page)
+{
+	struct kvm_segment cs;
+
+	lodge_ops->get_seg(vcpu, LODGE_CS, &cs);
+	cs.selector = page << 8;
+	cs.base = (u64)page << 12;
+	lodge_ops->set_seg(vcpu, LODGE_CS, &cs);
+	vcpu->rip = 0;
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
+void lodge_take_requests(struct lodge_vcpu *vcpu)
+{
+	if (!(READ_ONCE(vcpu->requests) & LODGE_REQ_BREAK))
+		return;
+	if (test_and_clear_bit(LODGE_REQ_EVENT, &vcpu->requests) && vcpu->apic)
+		lodge_timer_sync(vcpu->apic);
+	if (test_and_clear_bit(LODGE_REQ_NMI, &vcpu->requests))
+		vcpu->ev.nmi_pending = true;
+	if (test_and_clear_bit(LODGE_REQ_INIT, &vcpu->requests))
+		lodge_vcpu_init(vcpu);
+	if (test_and_clear_bit(LODGE_REQ_SIPI, &vcpu->requests) &&
+	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		start_at(vcpu, READ_ONCE(vcpu->apic->sipi));
+	if (test_and_clear_bit(LODGE_REQ_CLOCK, &vcpu->requests))
+		lodge_clock_update(vcpu);
 }
 
 static bool nmi_allowed(struct lodge_vcpu *vcpu)
 {
 	return !lodge_ops->nmi_masked(vcpu) && !lodge_ops->get_shadow(vcpu);
+}
+
+bool lodge_wakes(struct lodge_vcpu *vcpu)
+{
+	const struct lodge_events *ev = &vcpu->ev;
+
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+		return false;
+	if (!ev->ex.pending && !ev->ex.injected && !ev->nmi_injected && !ev->irq_injected &&
+	    !(ev->nmi_pending && nmi_allowed(vcpu)) &&
+	    !(irq_waits(vcpu) && lodge_irq_allowed(vcpu)))
+		return false;
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	return true;
+}
+
+static void give_irq(struct lodge_vcpu *vcpu)
+{
+	struct lodge_events *ev = &vcpu->ev;
+	int v = take_irq(vcpu);
+
+	if (v < 0)
+		return;
+	ev->irq_injected = true;
+	ev->irq_soft = ev->irq_again = false;
+	ev->irq = v;
+	lodge_ops->inject_irq(vcpu);
 }
 
 void lodge_inject(struct lodge_vcpu *vcpu)
@@ -141,7 +236,9 @@ void lodge_inject(struct lodge_vcpu *vcpu)
 	} else if (ev->nmi_pending) {
 		lodge_ops->want_nmi_window(vcpu);
 	}
-	lodge_ops->want_irq_window(vcpu, vcpu->irq_window_asked ||
+	if (!busy && !ev->nmi_injected && !ev->irq_injected && lodge_irq_allowed(vcpu))
+		give_irq(vcpu);
+	lodge_ops->want_irq_window(vcpu, vcpu->irq_window_asked || irq_waits(vcpu) ||
 						 (ev->irq_injected && !lodge_irq_allowed(vcpu)));
 }
 

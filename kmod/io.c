@@ -9,6 +9,18 @@
 
 #include "lodge.h"
 
+static void put_in(struct lodge_vcpu *vcpu, unsigned int size, u32 val)
+{
+	u64 *rax = &vcpu->regs[LODGE_RAX];
+
+	if (size == 1)
+		*rax = (*rax & ~0xffull) | (u8)val;
+	else if (size == 2)
+		*rax = (*rax & ~0xffffull) | (u16)val;
+	else
+		*rax = val;
+}
+
 static int finish(struct lodge_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -18,17 +30,11 @@ static int finish(struct lodge_vcpu *vcpu)
 	if (vcpu->rip != vcpu->io_rip)
 		return 1;
 	if (run->io.direction == KVM_EXIT_IO_IN) {
-		u64 *rax = &vcpu->regs[LODGE_RAX];
 		/* run is user space's to write: the size is looked at once. */
 		unsigned int size = READ_ONCE(run->io.size);
 
 		memcpy(&val, vcpu->pio, sizeof(val));
-		if (size == 1)
-			*rax = (*rax & ~0xffull) | (u8)val;
-		else if (size == 2)
-			*rax = (*rax & ~0xffffull) | (u16)val;
-		else
-			*rax = val;
+		put_in(vcpu, size, val);
 	}
 	return lodge_skip_to(vcpu, vcpu->next_rip);
 }
@@ -36,8 +42,14 @@ static int finish(struct lodge_vcpu *vcpu)
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip)
 {
 	struct kvm_run *run = vcpu->run;
-	u32 val = vcpu->regs[LODGE_RAX];
+	u32 val = vcpu->regs[LODGE_RAX], got = 0;
 
+	if (!in && lodge_device_port(vcpu, port, &val, size, true))
+		return lodge_skip_to(vcpu, next_rip);
+	if (in && lodge_device_port(vcpu, port, &got, size, false)) {
+		put_in(vcpu, size, got);
+		return lodge_skip_to(vcpu, next_rip);
+	}
 	vcpu->io_rip = vcpu->rip;
 	vcpu->next_rip = next_rip;
 	vcpu->complete = finish;

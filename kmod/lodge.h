@@ -9,10 +9,15 @@
  *   vm->srcu                     readers of vm->slots; a slot that a reader has found stays
  *   vm->mmu_lock (spin)          second-level tables, invalidation counters
  *   vm->tsc_lock (spin)          the TSC that vCPUs have in common; nothing is taken with it
+ *   vm->irqfd_lock               list of irqfds; then the wait queue of an eventfd (spin, interrupts off)
+ *   pit->lock                    registers of the 8254
+ *   vm->chip_lock (spin, interrupts off)  8259s, I/O APIC, where the clock begins
+ * Local APICs have none: who sends sets bits, the vCPU's own thread does the rest.
  */
 #ifndef LODGE_H
 #define LODGE_H
 
+#include <linux/hrtimer.h>
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -21,7 +26,9 @@
 #include <linux/signal.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
+#include <linux/swait.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include <asm/fpu/api.h>
 #include <asm/io.h>
 #include <asm/processor-flags.h>
@@ -30,7 +37,9 @@
 #define LODGE_MAX_SLOTS 512
 #define LODGE_MAX_CPUID 256
 #define LODGE_MC_BANKS 10 /* as QEMU's processors have */
-#define LODGE_GPA_BITS 48 /* what four levels of tables reach */
+#define LODGE_GPA_BITS 48  /* what four levels of tables reach */
+#define LODGE_MAX_GSI 1024 /* interrupt sources that can have routes */
+#define LODGE_VECTORS 256
 
 /* kvm_run, and the data of port accesses. */
 #define LODGE_RUN_PAGES 2
@@ -123,6 +132,21 @@ struct lodge_vm {
 	spinlock_t tsc_lock; /* what the vCPUs' TSCs have in common: msr.c */
 	s64 tsc_offset;
 	bool tsc_known;
+	bool has_apics;		   /* local APICs are here; set before there is a vCPU */
+	unsigned int split_pins;   /* of the I/O APIC that user space has */
+	struct lodge_chips *chips; /* or all controllers are here: set once */
+	spinlock_t chip_lock;
+	struct lodge_routes __rcu *routes;
+	/* Of these vectors the end of interrupt is told: to the I/O APIC, or to user space. */
+	DECLARE_BITMAP(eoi_wanted, LODGE_VECTORS);
+
+	struct mutex irqfd_lock;
+	struct list_head irqfds;
+	struct work_struct irqfd_reaper;
+	struct list_head doorbells; /* ioeventfds: srcu; vm->lock to change it */
+
+	s64 clock_offset;	 /* of the guest's clock to the host's */
+	u64 clock_tsc, clock_ns; /* where it stood when the TSC did, if that is to be trusted */
 };
 
 /* ---- vCPUs --------------------------------------------------------------------------------------- */
@@ -147,13 +171,22 @@ struct lodge_events {
 
 enum lodge_mode { LODGE_OUTSIDE, LODGE_IN_GUEST };
 
-#define LODGE_REQ_FLUSH 0 /* of vcpu->requests: the TLB */
+/* Bits of vcpu->requests. All but the first keep the vCPU from entering the guest, and wake it. */
+#define LODGE_REQ_FLUSH 0 /* the TLB */
+#define LODGE_REQ_EVENT 1 /* something for its local APIC */
+#define LODGE_REQ_NMI 2
+#define LODGE_REQ_INIT 3
+#define LODGE_REQ_SIPI 4
+#define LODGE_REQ_EOI 5 /* user space is to be told: vcpu->eoi_vector */
+#define LODGE_REQ_CLOCK 6
+#define LODGE_REQ_BREAK (~1ul)
 
 struct lodge_msrs {
 	u64 pat, tsc_aux, misc_enable, tsc_adjust, apic_base;
 	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	u64 mcg_status, mcg_ctl, patch;
 	u64 mc[4 * LODGE_MC_BANKS]; /* kept for user space: no machine check comes from here */
+	u64 wall_clock, system_time, poll_control, pv_eoi;
 };
 
 struct lodge_vcpu {
@@ -177,6 +210,12 @@ struct lodge_vcpu {
 	struct fpu_guest fpu;
 	struct lodge_events ev;
 	u32 mp_state;
+	struct lodge_apic *apic; /* NULL: it is user space's */
+	int ext_irq;		 /* a vector from user space's 8259s, or -1 */
+	u8 eoi_vector;
+	bool clock_stopped; /* user space stood still: the guest is to know */
+	u32 clock_version;
+	struct swait_queue_head wait;
 
 	struct kvm_cpuid_entry2 *cpuid;
 	unsigned int cpuid_count;
@@ -266,7 +305,7 @@ void lodge_vendor_unregister(const struct lodge_vendor_ops *ops);
 
 /* What there is at the moment, in debugfs: all zero when nobody uses the device. */
 struct lodge_counts {
-	atomic_t vms, vcpus, tables, slots;
+	atomic_t vms, vcpus, tables, slots, eventfds;
 };
 extern struct lodge_counts lodge_counts;
 
@@ -287,6 +326,8 @@ void lodge_vm_get(struct lodge_vm *vm);
 void lodge_vm_put(struct lodge_vm *vm);
 /* All vCPUs are out of the guest, or see the request before they enter. */
 void lodge_request_all(struct lodge_vm *vm, unsigned int request);
+/* Any context. The vCPU does not enter the guest, or leaves it, or wakes, and looks at its requests. */
+void lodge_request(struct lodge_vcpu *vcpu, unsigned int request);
 
 /* ---- slots.c, dirty.c ------------------------------------------------------------------------------ */
 
@@ -368,12 +409,15 @@ void lodge_vcpu_free(struct lodge_vcpu *vcpu);
 void lodge_vcpu_load(struct lodge_vcpu *vcpu);
 void lodge_vcpu_put(struct lodge_vcpu *vcpu);
 void lodge_vcpu_reset(struct lodge_vcpu *vcpu);
+void lodge_vcpu_init(struct lodge_vcpu *vcpu); /* by an INIT */
 /* -ENOTTY: not one of theirs. */
 long lodge_regs_ioctl(struct lodge_vcpu *vcpu, unsigned int cmd, void __user *arg);
 int lodge_run(struct lodge_vcpu *vcpu);
 /* They fill run's exit and return 0. */
 int lodge_exit(struct lodge_vcpu *vcpu, u32 reason);
 int lodge_exit_internal(struct lodge_vcpu *vcpu, u32 suberror, u64 what, u64 more);
+/* After HLT, as complete: here, or to user space. */
+int lodge_halt(struct lodge_vcpu *vcpu);
 /* Past an instruction; its own trap (TF) included. As lodge_vcpu.complete. */
 int lodge_skip_to(struct lodge_vcpu *vcpu, u64 next_rip);
 
@@ -389,7 +433,13 @@ void lodge_queue_error(struct lodge_vcpu *vcpu, u8 nr, u32 error);
 void lodge_queue_pf(struct lodge_vcpu *vcpu, u64 lin, u32 error);
 void lodge_queue_db(struct lodge_vcpu *vcpu, u64 dr6);
 bool lodge_irq_allowed(struct lodge_vcpu *vcpu);
+/* User space's 8259s have a way to it; and it can be given an interrupt of theirs now. */
+bool lodge_takes_user_irq(const struct lodge_vcpu *vcpu);
 bool lodge_ready_for_irq(struct lodge_vcpu *vcpu);
+/* What others have asked of it, but the end of interrupt for user space. */
+void lodge_take_requests(struct lodge_vcpu *vcpu);
+/* A vCPU in HLT or before its SIPI: is there something to go on for? */
+bool lodge_wakes(struct lodge_vcpu *vcpu);
 void lodge_inject(struct lodge_vcpu *vcpu);
 void lodge_events_get(struct lodge_vcpu *vcpu, struct kvm_vcpu_events *e);
 int lodge_events_set(struct lodge_vcpu *vcpu, const struct kvm_vcpu_events *e);
@@ -414,6 +464,8 @@ int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu);
 s64 lodge_tsc_offset(struct lodge_vm *vm, u64 val);
+/* tsc_offset has changed. */
+void lodge_tsc_moved(struct lodge_vcpu *vcpu);
 
 /* ---- filter.c ---------------------------------------------------------------------------------------- */
 
@@ -467,5 +519,143 @@ static inline int lodge_selftest(void)
 	return 0;
 }
 #endif
+/* ---- lapic.c, lapic_timer.c -------------------------------------------------------------------------- */
+
+enum lodge_delivery {
+	LODGE_FIXED,
+	LODGE_LOWEST,
+	LODGE_SMI,
+	LODGE_NMI = 4,
+	LODGE_INIT,
+	LODGE_STARTUP,
+	LODGE_EXTINT
+};
+
+struct lodge_msg {
+	u32 dest;
+	u8 vector, mode;
+	bool logical, level;
+	bool wide; /* x2APIC's: dest has 32 bits */
+	bool all;  /* whatever dest says */
+	const struct lodge_vcpu *but;
+	unsigned int news; /* out: how many had it not waiting already */
+};
+
+#define LODGE_APIC_REG(offset) ((offset) >> 4)
+
+struct lodge_apic {
+	struct lodge_vcpu *vcpu;
+	u32 reg[64]; /* one every 16 bytes; those of the next three are not used */
+	DECLARE_BITMAP(irr, LODGE_VECTORS);
+	DECLARE_BITMAP(isr, LODGE_VECTORS);
+	DECLARE_BITMAP(tmr, LODGE_VECTORS);
+	u8 sipi;
+	u32 turns; /* lowest priority: who has had more waits */
+
+	struct hrtimer timer;
+	u64 period; /* ns */
+	u64 deadline;
+	atomic_t fired;
+};
+
+int lodge_apic_create(struct lodge_vcpu *vcpu);
+void lodge_apic_free(struct lodge_vcpu *vcpu);
+void lodge_apic_reset(struct lodge_vcpu *vcpu);
+/* Any context. How many took it; < 0: there is nobody of that name. */
+int lodge_apic_send(struct lodge_vm *vm, struct lodge_msg *msg);
+/* The vCPU's thread: what is to be delivered, -1: nothing; and that it is. */
+int lodge_apic_irq(const struct lodge_apic *a);
+void lodge_apic_take(struct lodge_apic *a, u8 vector);
+bool lodge_apic_takes_ext(const struct lodge_vcpu *vcpu);
+void lodge_apic_cr8(struct lodge_vcpu *vcpu, u64 val);
+bool lodge_apic_at(const struct lodge_vcpu *vcpu, u64 gpa);
+void lodge_apic_mmio(struct lodge_vcpu *vcpu, unsigned int offset, void *data, unsigned int len,
+		     bool write);
+/* x2APIC and the TSC deadline; -ENOENT: no such register, or not now. */
+int lodge_apic_msr(struct lodge_vcpu *vcpu, u32 msr, u64 *val, bool write);
+int lodge_apic_set_base(struct lodge_vcpu *vcpu, u64 val, bool host);
+void lodge_apic_get(struct lodge_vcpu *vcpu, struct kvm_lapic_state *s);
+int lodge_apic_set(struct lodge_vcpu *vcpu, const struct kvm_lapic_state *s);
+
+void lodge_timer_init(struct lodge_apic *a);
+void lodge_timer_stop(struct lodge_apic *a);
+/* With `count` left to go. */
+void lodge_timer_start(struct lodge_apic *a, u32 count);
+u32 lodge_timer_count(struct lodge_apic *a);
+u64 lodge_timer_deadline(const struct lodge_apic *a);
+void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc);
+void lodge_timer_lvt(struct lodge_apic *a, u32 lvt);
+/* What has fired becomes an interrupt. */
+void lodge_timer_sync(struct lodge_apic *a);
+
+/* ---- pic.c, ioapic.c, pit.c --------------------------------------------------------------------------- */
+
+/* Who drives a line: it is high while one of them holds it. */
+#define LODGE_SRC_USER 0
+#define LODGE_SRC_PIT 1
+
+#define LODGE_IOAPIC_BASE 0xfec00000u
+#define LODGE_IOAPIC_PINS KVM_IOAPIC_NUM_PINS
+
+/* With chip_lock, but the last. */
+struct lodge_chips {
+	struct kvm_pic_state pic[2];
+	u8 pic_lines[16], io_lines[LODGE_IOAPIC_PINS]; /* bits by source */
+	bool pic_out;				       /* INT, to who takes ExtINT */
+	u32 pit_pins;				       /* of the I/O APIC, that the 8254 reaches */
+	struct kvm_ioapic_state io;
+	struct lodge_pit *pit; /* set once */
+};
+
+void lodge_pic_init(struct lodge_chips *c);
+/* chip_lock is held. As KVM_IRQ_LINE_STATUS: < 0 masked, 0 was there already, or how many. */
+int lodge_pic_line(struct lodge_vm *vm, unsigned int pin, unsigned int src, bool level);
+int lodge_pic_take(struct lodge_vm *vm);
+void lodge_pic_set(struct lodge_vm *vm, unsigned int n, const struct kvm_pic_state *s);
+bool lodge_pic_io(struct lodge_vm *vm, u16 port, u8 *val, bool write);
+
+void lodge_ioapic_init(struct lodge_chips *c);
+int lodge_ioapic_line(struct lodge_vm *vm, unsigned int pin, unsigned int src, bool level);
+void lodge_ioapic_eoi(struct lodge_vm *vm, u8 vector);
+void lodge_ioapic_wanted(const struct lodge_chips *c, unsigned long *vectors);
+void lodge_ioapic_mmio(struct lodge_vm *vm, unsigned int offset, void *data, unsigned int len,
+		       bool write);
+void lodge_ioapic_set(struct lodge_vm *vm, const struct kvm_ioapic_state *s);
+
+long lodge_pit_create(struct lodge_vm *vm, const struct kvm_pit_config *cfg);
+void lodge_pit_free(struct lodge_vm *vm);
+void lodge_pit_acked(struct lodge_vm *vm);
+bool lodge_pit_io(struct lodge_vm *vm, u16 port, u8 *val, bool write);
+long lodge_pit_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg);
+
+/* ---- routing.c, irqfd.c, ioeventfd.c, clock.c ---------------------------------------------------------- */
+
+long lodge_irq_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg);
+long lodge_irq_split(struct lodge_vm *vm, u64 pins);
+void lodge_routes_free(struct lodge_vm *vm);
+/* Any context. As KVM_IRQ_LINE_STATUS. */
+int lodge_gsi(struct lodge_vm *vm, unsigned int src, u32 gsi, bool level);
+/* With chip_lock: the routes, or entries of the I/O APIC, have changed. */
+void lodge_eoi_changed(struct lodge_vm *vm);
+
+void lodge_irqfd_init(struct lodge_vm *vm);
+long lodge_irqfd(struct lodge_vm *vm, void __user *arg);
+void lodge_irqfd_release(struct lodge_vm *vm);
+
+long lodge_ioeventfd(struct lodge_vm *vm, void __user *arg);
+void lodge_ioeventfd_release(struct lodge_vm *vm);
+/* With srcu. The devices that are here: true if one of them answered. */
+bool lodge_device_mmio(struct lodge_vcpu *vcpu, u64 gpa, void *data, unsigned int len, bool write);
+bool lodge_device_port(struct lodge_vcpu *vcpu, u16 port, void *data, unsigned int len, bool write);
+
+void lodge_clock_init(struct lodge_vm *vm);
+long lodge_clock_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg);
+void lodge_clock_update(struct lodge_vcpu *vcpu);
+/* The vCPU comes to a processor, where a TSC that is not to be trusted may say something else. */
+void lodge_clock_moved(struct lodge_vcpu *vcpu);
+int lodge_clock_msr(struct lodge_vcpu *vcpu, u32 msr, u64 val);
+long lodge_clock_stopped(struct lodge_vcpu *vcpu);
+/* The host's TSC, in nanoseconds. */
+u64 lodge_tsc_to_ns(u64 tsc);
 
 #endif

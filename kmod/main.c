@@ -47,9 +47,25 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_X86_USER_SPACE_MSR:
 	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_IRQCHIP:
+	case KVM_CAP_IRQ_INJECT_STATUS:
+	case KVM_CAP_PIT2:
+	case KVM_CAP_PIT_STATE2:
+	case KVM_CAP_REINJECT_CONTROL:
+	case KVM_CAP_SPLIT_IRQCHIP:
+	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_IRQFD:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_TSC_DEADLINE_TIMER:
+	case KVM_CAP_KVMCLOCK_CTRL:
 		if (cap == KVM_CAP_MAX_VCPU_ID)
 			return LODGE_MAX_VCPUS;
 		return 1;
+	case KVM_CAP_IRQ_ROUTING:
+		return LODGE_MAX_GSI;
+	case KVM_CAP_ADJUST_CLOCK:
+		return KVM_CLOCK_TSC_STABLE;
 	case KVM_CAP_XCRS:
 		return lodge_xcr0_supported() != 0;
 	case KVM_CAP_NR_VCPUS:
@@ -58,8 +74,6 @@ int lodge_check_extension(long cap)
 		return LODGE_MAX_VCPUS;
 	case KVM_CAP_NR_MEMSLOTS:
 		return LODGE_MAX_SLOTS;
-	case KVM_CAP_IRQ_ROUTING: /* of GSIs; QEMU does not start without */
-		return 1;
 	}
 	return 0;
 }
@@ -125,6 +139,7 @@ static int __init lodge_init(void)
 	debugfs_create_atomic_t("vcpus", 0444, debug_dir, &lodge_counts.vcpus);
 	debugfs_create_atomic_t("tables", 0444, debug_dir, &lodge_counts.tables);
 	debugfs_create_atomic_t("slots", 0444, debug_dir, &lodge_counts.slots);
+	debugfs_create_atomic_t("eventfds", 0444, debug_dir, &lodge_counts.eventfds);
 	return 0;
 }
 

@@ -34,6 +34,13 @@ static const u32 saved[] = {
 	MSR_IA32_MISC_ENABLE,
 	MSR_MTRRdefType,
 	MSR_IA32_MCG_STATUS,
+	MSR_IA32_TSC_DEADLINE,
+	MSR_KVM_WALL_CLOCK,
+	MSR_KVM_SYSTEM_TIME,
+	MSR_KVM_WALL_CLOCK_NEW,
+	MSR_KVM_SYSTEM_TIME_NEW,
+	MSR_KVM_POLL_CONTROL,
+	MSR_KVM_PV_EOI_EN,
 };
 
 static const u32 fixed_mtrrs[] = {
@@ -87,6 +94,16 @@ static u64 *place(struct lodge_vcpu *vcpu, u32 msr)
 		return &m->mcg_ctl;
 	case MSR_IA32_UCODE_REV:
 		return &m->patch;
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_WALL_CLOCK_NEW:
+		return &m->wall_clock;
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		return &m->system_time;
+	case MSR_KVM_POLL_CONTROL:
+		return &m->poll_control;
+	case MSR_KVM_PV_EOI_EN:
+		return &m->pv_eoi;
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(fixed_mtrrs); i++) {
 		if (msr == fixed_mtrrs[i])
@@ -184,16 +201,29 @@ int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val)
 		*val = 0;
 		return 0;
 	}
+	r = lodge_apic_msr(vcpu, msr, val, false);
+	if (r != -ENOENT)
+		return r;
 	r = lodge_ops->get_msr(vcpu, msr, val);
 	if (r <= 0)
 		return r;
 	return constant(msr, val) ? 0 : -ENOENT;
 }
 
+/* What the guest was told by its TSC means another moment now. */
+void lodge_tsc_moved(struct lodge_vcpu *vcpu)
+{
+	lodge_ops->tsc_changed(vcpu);
+	if (vcpu->msrs.system_time)
+		set_bit(LODGE_REQ_CLOCK, &vcpu->requests);
+	if (vcpu->apic)
+		lodge_timer_set_deadline(vcpu->apic, lodge_timer_deadline(vcpu->apic));
+}
+
 static void move_tsc(struct lodge_vcpu *vcpu, u64 by)
 {
 	vcpu->tsc_offset += by;
-	lodge_ops->tsc_changed(vcpu);
+	lodge_tsc_moved(vcpu);
 }
 
 static bool pat_valid(u64 val)
@@ -226,8 +256,14 @@ static int write_kept(struct lodge_vcpu *vcpu, u32 msr, u64 *p, u64 val, bool ho
 			return -EINVAL;
 		break;
 	case MSR_IA32_APICBASE:
-		/* Where the local APIC is in user space, so is its x2APIC mode. */
-		if (!host && (val & 0x400))
+		return lodge_apic_set_base(vcpu, val, host);
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_WALL_CLOCK_NEW:
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		return lodge_clock_msr(vcpu, msr, val);
+	case MSR_KVM_POLL_CONTROL:
+		if (val & ~1ull)
 			return -EINVAL;
 		break;
 	}
@@ -260,6 +296,9 @@ int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host)
 		/* There is no such clock; QEMU turns it off without asking. */
 		return host && !val ? 0 : -ENOENT;
 	}
+	r = lodge_apic_msr(vcpu, msr, &val, true);
+	if (r != -ENOENT)
+		return r;
 	r = lodge_ops->set_msr(vcpu, msr, val);
 	if (r <= 0)
 		return r;

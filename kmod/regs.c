@@ -7,6 +7,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/msr-index.h>
 #include <asm/tsc.h>
 
 #include "compat/compat.h"
@@ -50,13 +51,40 @@ void lodge_vcpu_reset(struct lodge_vcpu *vcpu)
 					 .misc_enable = 1,
 					 .apic_base = 0xfee00800 | (vcpu->id ? 0 : 0x100)};
 	vcpu->tsc_offset = lodge_tsc_offset(vcpu->vm, 0);
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->msrs.poll_control = 1;
+	vcpu->mp_state =
+		vcpu->apic && vcpu->id ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	vcpu->ev = (struct lodge_events){0};
+	vcpu->ext_irq = -1;
+	if (vcpu->apic)
+		lodge_apic_reset(vcpu);
 	reset_segs(vcpu);
 	lodge_ops->state_changed(vcpu);
 	lodge_ops->tsc_changed(vcpu);
 }
 EXPORT_SYMBOL_GPL(lodge_vcpu_reset);
+
+/* What an INIT leaves alone: MSRs, vector registers, caches, time (SDM 3A table 9-1). */
+void lodge_vcpu_init(struct lodge_vcpu *vcpu)
+{
+	struct lodge_msrs msrs = vcpu->msrs;
+	u64 caches = vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW), xcr0 = vcpu->xcr0;
+	s64 tsc_offset = vcpu->tsc_offset;
+
+	lodge_vcpu_reset(vcpu);
+	vcpu->msrs = msrs;
+	vcpu->xcr0 = xcr0;
+	vcpu->tsc_offset = tsc_offset;
+	vcpu->cr0 = X86_CR0_ET | caches;
+	lodge_emulate_drop(vcpu);
+	lodge_ops->set_shadow(vcpu, 0);
+	lodge_ops->set_nmi_masked(vcpu, false);
+	lodge_ops->state_changed(vcpu);
+	lodge_ops->tsc_changed(vcpu);
+	set_bit(LODGE_REQ_FLUSH, &vcpu->requests);
+	vcpu->mp_state = vcpu->msrs.apic_base & MSR_IA32_APICBASE_BSP ? KVM_MP_STATE_RUNNABLE
+								      : KVM_MP_STATE_INIT_RECEIVED;
+}
 
 /* ---- General ----------------------------------------------------------------------------------------- */
 
@@ -140,15 +168,14 @@ static int set_sregs_common(struct lodge_vcpu *vcpu, const struct kvm_sregs *s)
 		[LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
 	};
 
-	if (!sregs_valid(s))
+	if (!sregs_valid(s) || lodge_apic_set_base(vcpu, s->apic_base, true))
 		return -EINVAL;
 	vcpu->cr0 = s->cr0 | X86_CR0_ET;
 	vcpu->cr2 = s->cr2;
 	vcpu->cr3 = s->cr3;
 	vcpu->cr4 = s->cr4;
-	vcpu->cr8 = s->cr8 & 15;
+	lodge_apic_cr8(vcpu, s->cr8);
 	vcpu->efer = s->efer;
-	vcpu->msrs.apic_base = s->apic_base;
 	for (unsigned int i = 0; i < ARRAY_SIZE(segs); i++)
 		lodge_ops->set_seg(vcpu, i, segs[i]);
 	lodge_ops->set_tables(vcpu, &s->gdt, &s->idt);
@@ -307,8 +334,16 @@ static int set_debugregs(struct lodge_vcpu *vcpu, const struct kvm_debugregs *d)
 
 static int set_mp_state(struct lodge_vcpu *vcpu, const struct kvm_mp_state *m)
 {
-	/* Without interrupt controllers here all else is user space's. */
-	return m->mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
+	/* Without a local APIC here all else is user space's. */
+	if (m->mp_state > KVM_MP_STATE_SIPI_RECEIVED ||
+	    (!vcpu->apic && m->mp_state != KVM_MP_STATE_RUNNABLE))
+		return -EINVAL;
+	vcpu->mp_state = m->mp_state;
+	if (m->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		set_bit(LODGE_REQ_SIPI, &vcpu->requests);
+	}
+	return 0;
 }
 
 static int tsc_attr(struct lodge_vcpu *vcpu, unsigned int cmd, const struct kvm_device_attr *attr)
@@ -325,7 +360,7 @@ static int tsc_attr(struct lodge_vcpu *vcpu, unsigned int cmd, const struct kvm_
 	if (get_user(val, p))
 		return -EFAULT;
 	vcpu->tsc_offset = val;
-	lodge_ops->tsc_changed(vcpu);
+	lodge_tsc_moved(vcpu);
 	return 0;
 }
 
@@ -341,6 +376,7 @@ union buffer {
 	struct kvm_mp_state mp;
 	struct kvm_guest_debug debug;
 	struct kvm_device_attr attr;
+	struct kvm_lapic_state lapic;
 };
 
 static long get(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
@@ -369,7 +405,13 @@ static long get(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
 	case KVM_GET_DEBUGREGS:
 		get_debugregs(vcpu, &b->debugregs);
 		return 0;
+	case KVM_GET_LAPIC:
+		if (!vcpu->apic)
+			return -EINVAL;
+		lodge_apic_get(vcpu, &b->lapic);
+		return 0;
 	case KVM_GET_MP_STATE:
+		lodge_take_requests(vcpu);
 		b->mp.mp_state = vcpu->mp_state;
 		return 0;
 	}
@@ -395,6 +437,8 @@ static long set(struct lodge_vcpu *vcpu, unsigned int cmd, const union buffer *b
 		return lodge_events_set(vcpu, &b->events);
 	case KVM_SET_DEBUGREGS:
 		return set_debugregs(vcpu, &b->debugregs);
+	case KVM_SET_LAPIC:
+		return vcpu->apic ? lodge_apic_set(vcpu, &b->lapic) : -EINVAL;
 	case KVM_SET_MP_STATE:
 		return set_mp_state(vcpu, &b->mp);
 	case KVM_SET_GUEST_DEBUG:

@@ -33,6 +33,15 @@ int lodge_exit(struct lodge_vcpu *vcpu, u32 reason)
 }
 EXPORT_SYMBOL_GPL(lodge_exit);
 
+int lodge_halt(struct lodge_vcpu *vcpu)
+{
+	if (!vcpu->apic)
+		return lodge_exit(vcpu, KVM_EXIT_HLT);
+	vcpu->mp_state = KVM_MP_STATE_HALTED;
+	return 1;
+}
+EXPORT_SYMBOL_GPL(lodge_halt);
+
 int lodge_exit_internal(struct lodge_vcpu *vcpu, u32 suberror, u64 what, u64 more)
 {
 	struct kvm_run *run = vcpu->run;
@@ -104,12 +113,12 @@ static int enter_guest(struct lodge_vcpu *vcpu)
 	preempt_disable();
 	lodge_ops->prepare(vcpu);
 	local_irq_disable();
-	/* From here whoever makes a request sends an interrupt (partner: lodge_request_all). */
+	/* From here whoever makes a request sends an interrupt (partners: lodge_request, lodge_request_all). */
 	smp_store_mb(vcpu->mode, LODGE_IN_GUEST);
 	if (test_and_clear_bit(LODGE_REQ_FLUSH, &vcpu->requests))
 		lodge_ops->flush_tlb(vcpu);
 	if (lodge_hardware_is_on() && !(read_thread_flags() & WORK) &&
-	    !lodge_immediate_exit(vcpu->run)) {
+	    !(READ_ONCE(vcpu->requests) & LODGE_REQ_BREAK) && !lodge_immediate_exit(vcpu->run)) {
 		load_registers(vcpu);
 		vtime_account_guest_enter();
 		lodge_ops->enter(vcpu);
@@ -151,21 +160,53 @@ static int pending_work(struct lodge_vcpu *vcpu)
 	return -EINTR;
 }
 
+/* Until something is asked of it, or a signal comes; the caller looks again. */
+static void sleep(struct lodge_vcpu *vcpu)
+{
+	DECLARE_SWAITQUEUE(wait);
+
+	prepare_to_swait_exclusive(&vcpu->wait, &wait, TASK_INTERRUPTIBLE);
+	/* Partner: lodge_request. */
+	if (!(READ_ONCE(vcpu->requests) & LODGE_REQ_BREAK) && !signal_pending(current))
+		schedule();
+	finish_swait(&vcpu->wait, &wait);
+}
+
+/* What ends KVM_RUN before the guest is entered. */
+static bool has_news(struct lodge_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (test_and_clear_bit(LODGE_REQ_EOI, &vcpu->requests)) {
+		run->eoi.vector = vcpu->eoi_vector;
+		return !lodge_exit(vcpu, KVM_EXIT_IOAPIC_EOI);
+	}
+	vcpu->irq_window_asked =
+		READ_ONCE(run->request_interrupt_window) && lodge_takes_user_irq(vcpu);
+	if (vcpu->irq_window_asked && lodge_ready_for_irq(vcpu))
+		return !lodge_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+	return false;
+}
+
 static int run_loop(struct lodge_vcpu *vcpu)
 {
 	int r = 1;
 
 	while (r > 0) {
+		lodge_take_requests(vcpu);
 		if (vcpu->ev.triple_fault) {
 			vcpu->ev.triple_fault = false;
 			return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 		}
-		vcpu->irq_window_asked = READ_ONCE(vcpu->run->request_interrupt_window);
-		if (vcpu->irq_window_asked && lodge_ready_for_irq(vcpu))
-			return lodge_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+		if (has_news(vcpu))
+			return 0;
 		r = pending_work(vcpu);
 		if (r <= 0)
 			break;
+		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE && !lodge_wakes(vcpu)) {
+			sleep(vcpu);
+			continue;
+		}
 		lodge_inject(vcpu);
 		if (enter_guest(vcpu))
 			r = handle_exit(vcpu);
@@ -199,7 +240,7 @@ static void tell_user(struct lodge_vcpu *vcpu)
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->msrs.apic_base;
 	run->flags = 0;
-	run->ready_for_interrupt_injection = lodge_ready_for_irq(vcpu);
+	run->ready_for_interrupt_injection = vcpu->vm->chips || lodge_ready_for_irq(vcpu);
 }
 
 int lodge_run(struct lodge_vcpu *vcpu)
@@ -209,7 +250,8 @@ int lodge_run(struct lodge_vcpu *vcpu)
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
-	vcpu->cr8 = READ_ONCE(vcpu->run->cr8) & 15;
+	if (!vcpu->apic)
+		vcpu->cr8 = READ_ONCE(vcpu->run->cr8) & 15;
 	lodge_vcpu_load(vcpu);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	if (cpu_feature_enabled(X86_FEATURE_OSXSAVE))

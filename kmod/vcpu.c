@@ -22,6 +22,7 @@ static void sched_in(struct preempt_notifier *n, int cpu)
 
 	lodge_ops->vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
+	lodge_clock_moved(vcpu);
 }
 
 static void sched_out(struct preempt_notifier *n, struct task_struct *next)
@@ -39,6 +40,7 @@ void lodge_vcpu_load(struct lodge_vcpu *vcpu)
 	preempt_notifier_register(&vcpu->notifier);
 	lodge_ops->vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
+	lodge_clock_moved(vcpu);
 	put_cpu();
 }
 
@@ -98,6 +100,14 @@ static long interrupt(struct lodge_vcpu *vcpu, void __user *arg)
 		return -EFAULT;
 	if (irq.irq > 255)
 		return -EINVAL;
+	if (vcpu->vm->chips)
+		return -ENXIO;
+	if (vcpu->apic) {
+		if (vcpu->ext_irq >= 0)
+			return -EEXIST;
+		vcpu->ext_irq = irq.irq;
+		return 0;
+	}
 	if (vcpu->ev.irq_injected)
 		return -EEXIST;
 	vcpu->ev.irq_injected = true;
@@ -118,6 +128,8 @@ static long vcpu_locked_ioctl(struct lodge_vcpu *vcpu, unsigned int cmd, unsigne
 	case KVM_NMI:
 		vcpu->ev.nmi_pending = true;
 		return 0;
+	case KVM_KVMCLOCK_CTRL:
+		return lodge_clock_stopped(vcpu);
 	case KVM_SET_SIGNAL_MASK:
 		return set_signal_mask(vcpu, p);
 	case KVM_SET_CPUID2:
@@ -168,6 +180,7 @@ void lodge_vcpu_free(struct lodge_vcpu *vcpu)
 {
 	if (vcpu->vendor)
 		lodge_ops->vcpu_free(vcpu);
+	lodge_apic_free(vcpu);
 	lodge_emulate_free(vcpu);
 	if (vcpu->fpu.fpstate)
 		fpu_free_guest_fpstate(&vcpu->fpu);
@@ -206,6 +219,8 @@ struct lodge_vcpu *lodge_vcpu_new(struct lodge_vm *vm, u32 id)
 	atomic_inc(&lodge_counts.vcpus);
 	mutex_init(&vcpu->lock);
 	preempt_notifier_init(&vcpu->notifier, &preempt_ops);
+	init_swait_queue_head(&vcpu->wait);
+	vcpu->ext_irq = -1;
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
@@ -214,6 +229,8 @@ struct lodge_vcpu *lodge_vcpu_new(struct lodge_vm *vm, u32 id)
 		r = -ENOMEM;
 	if (!r)
 		r = lodge_emulate_init(vcpu);
+	if (!r)
+		r = lodge_apic_create(vcpu);
 	if (!r)
 		r = lodge_ops->vcpu_create(vcpu);
 	if (r) {
@@ -225,8 +242,11 @@ struct lodge_vcpu *lodge_vcpu_new(struct lodge_vm *vm, u32 id)
 }
 
 /* With vm->lock. */
-static int can_add(const struct lodge_vm *vm, u32 id)
+static int can_add(const struct lodge_vm *vm, const struct lodge_vcpu *vcpu, u32 id)
 {
+	/* Controllers came in between. */
+	if (vm->has_apics != !!vcpu->apic)
+		return -EINVAL;
 	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
 		if (vm->vcpus[i]->id == id)
 			return -EEXIST;
@@ -264,7 +284,7 @@ int lodge_vcpu_create(struct lodge_vm *vm, u32 id)
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
 	mutex_lock(&vm->lock);
-	r = can_add(vm, id);
+	r = can_add(vm, vcpu, id);
 	if (!r)
 		r = add(vm, vcpu);
 	mutex_unlock(&vm->lock);

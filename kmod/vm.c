@@ -23,8 +23,11 @@ static void vm_free(struct lodge_vm *vm)
 {
 	/* Nobody runs it. The memory's owner may outlive it, and must not call any more. */
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
+	lodge_pit_free(vm);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		lodge_vcpu_free(vm->vcpus[i]);
+	lodge_routes_free(vm);
+	kfree(vm->chips);
 	lodge_tables_free(vm);
 	lodge_slots_free(vm);
 	lodge_filter_free(vm);
@@ -77,6 +80,20 @@ void lodge_request_all(struct lodge_vm *vm, unsigned int request)
 	free_cpumask_var(cpus);
 }
 
+void lodge_request(struct lodge_vcpu *vcpu, unsigned int request)
+{
+	int me = get_cpu(), cpu;
+
+	set_bit(request, &vcpu->requests);
+	smp_mb__after_atomic();
+	cpu = READ_ONCE(vcpu->cpu);
+	if (READ_ONCE(vcpu->mode) == LODGE_IN_GUEST && cpu >= 0 && cpu != me)
+		smp_send_reschedule(cpu);
+	else if (swq_has_sleeper(&vcpu->wait))
+		swake_up_one(&vcpu->wait);
+	put_cpu();
+}
+
 /* ---- The descriptor -------------------------------------------------------------------------------- */
 
 static long set_memory(struct lodge_vm *vm, void __user *arg)
@@ -125,6 +142,8 @@ static long enable_cap(struct lodge_vm *vm, void __user *arg)
 
 	if (copy_from_user(&cap, arg, sizeof(cap)))
 		return -EFAULT;
+	if (cap.cap == KVM_CAP_SPLIT_IRQCHIP && !cap.flags)
+		return lodge_irq_split(vm, cap.args[0]);
 	if (cap.flags || cap.cap != KVM_CAP_X86_USER_SPACE_MSR || (cap.args[0] & ~(u64)REASONS))
 		return -EINVAL;
 	WRITE_ONCE(vm->msr_reasons, cap.args[0]);
@@ -157,15 +176,20 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return set_identity(vm, p);
-	case KVM_SET_GSI_ROUTING:
-		return -EINVAL; /* to no interrupt controller */
+	case KVM_GET_CLOCK:
+	case KVM_SET_CLOCK:
+		return lodge_clock_ioctl(vm, cmd, p);
 	}
-	return -ENOTTY;
+	return lodge_irq_ioctl(vm, cmd, p);
 }
 
 static int vm_release(struct inode *inode, struct file *file)
 {
-	lodge_vm_put(file->private_data);
+	struct lodge_vm *vm = file->private_data;
+
+	lodge_irqfd_release(vm);
+	lodge_ioeventfd_release(vm);
+	lodge_vm_put(vm);
 	return 0;
 }
 
@@ -189,6 +213,10 @@ struct lodge_vm *lodge_vm_new(void)
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->mmu_lock);
 	spin_lock_init(&vm->tsc_lock);
+	spin_lock_init(&vm->chip_lock);
+	lodge_irqfd_init(vm);
+	INIT_LIST_HEAD(&vm->doorbells);
+	lodge_clock_init(vm);
 	refcount_set(&vm->users, 1);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);

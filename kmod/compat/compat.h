@@ -8,6 +8,8 @@
 #define LODGE_COMPAT_H
 
 #include <linux/context_tracking.h>
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
@@ -64,6 +66,25 @@ static inline int lodge_fpu_in(struct fpu_guest *fpu, const void *buf, u64 xcr0)
 #else
 #define lodge_rcu_note() rcu_virt_note_context_switch(smp_processor_id())
 #endif
+static inline void lodge_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+static inline void lodge_hrtimer_init(struct hrtimer *timer,
+				      enum hrtimer_restart (*fn)(struct hrtimer *timer))
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+	hrtimer_setup(timer, fn, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	timer->function = fn;
+#endif
+}
 
 /*
  * For RCU and the accounting of time a guest is like user space. Interrupts are off; between the two nothing may

@@ -84,7 +84,7 @@ static int hlt(struct lodge_vcpu *vcpu)
 	if (!end)
 		return no_length(vcpu);
 	r = lodge_skip_to(vcpu, end);
-	return r > 0 ? lodge_exit(vcpu, KVM_EXIT_HLT) : r;
+	return r > 0 ? lodge_halt(vcpu) : r;
 }
 
 static int msr(struct lodge_vcpu *vcpu)

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The timer of a local APIC: one-shot and periodic by a bus of 1 GHz, or at a value of the guest's TSC. It counts by a
+ * timer of the host's; that this is over the vCPU's thread makes an interrupt of.
+ * Source: Intel SDM vol. 3A §10.5.4. Threads: the vCPU's, with vcpu->lock; over: interrupt context.
+ */
+#include <linux/hrtimer.h>
+#include <linux/math64.h>
+#include <asm/apicdef.h>
+#include <asm/tsc.h>
+
+#include "compat/compat.h"
+#include "lodge.h"
+
+#define R(offset) LODGE_APIC_REG(offset)
+
+/* A guest that asks for more would have the host do nothing else. */
+#define LEAST_PERIOD 200000u
+
+static u32 lvt(const struct lodge_apic *a)
+{
+	return READ_ONCE(a->reg[R(APIC_LVTT)]);
+}
+
+static u32 divisor(const struct lodge_apic *a)
+{
+	u32 tdcr = a->reg[R(APIC_TDCR)];
+
+	return 1u << ((((tdcr & 3) | (tdcr & 8) >> 1) + 1) & 7);
+}
+
+static enum hrtimer_restart over(struct hrtimer *timer)
+{
+	struct lodge_apic *a = container_of(timer, struct lodge_apic, timer);
+
+	atomic_set(&a->fired, 1);
+	lodge_request(a->vcpu, LODGE_REQ_EVENT);
+	if (!(lvt(a) & APIC_LVT_TIMER_PERIODIC))
+		return HRTIMER_NORESTART;
+	hrtimer_forward_now(timer, ns_to_ktime(a->period));
+	return HRTIMER_RESTART;
+}
+
+void lodge_timer_init(struct lodge_apic *a)
+{
+	lodge_hrtimer_init(&a->timer, over);
+}
+
+void lodge_timer_stop(struct lodge_apic *a)
+{
+	hrtimer_cancel(&a->timer);
+	atomic_set(&a->fired, 0);
+}
+
+static void start_in(struct lodge_apic *a, u64 ns)
+{
+	/* A year is for ever, and does not overflow. */
+	hrtimer_start(&a->timer, ns_to_ktime(min(ns, 31536000000000000ull)), HRTIMER_MODE_REL);
+}
+
+void lodge_timer_start(struct lodge_apic *a, u32 count)
+{
+	lodge_timer_stop(a);
+	if (!count || !a->reg[R(APIC_TMICT)])
+		return;
+	a->period = max_t(u64, (u64)a->reg[R(APIC_TMICT)] * divisor(a), LEAST_PERIOD);
+	start_in(a, (u64)count * divisor(a));
+}
+
+u32 lodge_timer_count(struct lodge_apic *a)
+{
+	s64 left;
+
+	if ((lvt(a) & APIC_LVT_TIMER_TSCDEADLINE) || !a->reg[R(APIC_TMICT)])
+		return 0;
+	left = ktime_to_ns(hrtimer_get_remaining(&a->timer));
+	if (left <= 0 || !hrtimer_active(&a->timer))
+		return 0;
+	return min_t(u64, div_u64(left, divisor(a)) + 1, a->reg[R(APIC_TMICT)]);
+}
+
+u64 lodge_timer_deadline(const struct lodge_apic *a)
+{
+	return lvt(a) & APIC_LVT_TIMER_TSCDEADLINE ? a->deadline : 0;
+}
+
+void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc)
+{
+	u64 now = lodge_guest_tsc(a->vcpu);
+
+	if (!(lvt(a) & APIC_LVT_TIMER_TSCDEADLINE))
+		return;
+	lodge_timer_stop(a);
+	a->deadline = tsc;
+	/* So far off that the product would not fit is for ever as well. */
+	if (tsc)
+		start_in(a, tsc > now ? lodge_tsc_to_ns(min(tsc - now, 1ull << 54)) : 0);
+}
+
+void lodge_timer_lvt(struct lodge_apic *a, u32 val)
+{
+	/* Between counts and deadlines it is disarmed. */
+	if (!((lvt(a) ^ val) & APIC_LVT_TIMER_TSCDEADLINE))
+		return;
+	lodge_timer_stop(a);
+	a->reg[R(APIC_TMICT)] = 0;
+	a->deadline = 0;
+}
+
+void lodge_timer_sync(struct lodge_apic *a)
+{
+	u32 val = lvt(a);
+
+	if (!atomic_read(&a->fired) || !atomic_xchg(&a->fired, 0))
+		return;
+	a->deadline = 0;
+	if ((val & APIC_LVT_MASKED) || (val & 0xff) < 16)
+		return;
+	clear_bit(val & 0xff, a->tmr);
+	set_bit(val & 0xff, a->irr);
+}
