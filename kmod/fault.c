@@ -2,7 +2,7 @@
 /*
  * The guest touched memory that has no second-level mapping, or none that it may write: find the user page behind
  * it and map it. No reference to the page is kept; who takes it away says so first (notifier.c).
- * Source: AMD APM vol. 2 §15.25.6 (nested page faults); Linux, Documentation/mm/mmu_notifier.rst.
+ * Source: AMD APM vol. 2 §15.25.6 (nested page faults); Intel SDM 3C §28.2.3 (EPT violations); Linux, Documentation/mm/mmu_notifier.rst.
  * Threads: the vCPU's own, with srcu; sleeps.
  */
 #include <linux/module.h>
@@ -86,6 +86,7 @@ static int map(struct lodge_vcpu *vcpu, struct lodge_slot *slot, u64 gfn, bool w
 	struct lodge_vm *vm = vcpu->vm;
 	bool rom = slot->flags & KVM_MEM_READONLY, writable, flush = false;
 	unsigned long seq = READ_ONCE(vm->invalidate_seq), hva = lodge_slot_hva(slot, gfn);
+	const struct lodge_paging *paging = lodge_ops->paging;
 	unsigned int level = 1;
 	struct page *page;
 	u64 pte;
@@ -96,12 +97,13 @@ static int map(struct lodge_vcpu *vcpu, struct lodge_slot *slot, u64 gfn, bool w
 	r = get_page_of(hva, write, !rom && !slot->dirty, &page, &writable);
 	if (r)
 		return r;
-	if (PageCompound(page) && big_fits(slot, gfn))
+	if (PageCompound(page) && big_fits(slot, gfn) && paging->max_level > 1)
 		level = host_level(vm, hva);
 	pte = page_to_phys(page);
 	if (level == 2)
 		pte = (pte & PMD_MASK) | LODGE_PTE_BIG;
-	pte |= LODGE_PTE_P | LODGE_PTE_U | LODGE_PTE_A | (writable ? LODGE_PTE_W | LODGE_PTE_D : 0);
+	pte |= LODGE_PTE_P | LODGE_PTE_U | paging->leaf | paging->accessed |
+	       (writable ? LODGE_PTE_W | paging->dirty : 0);
 	spin_lock(&vm->mmu_lock);
 	if (vm->invalidating || vm->invalidate_seq != seq) {
 		r = -EAGAIN;

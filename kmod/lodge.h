@@ -202,6 +202,14 @@ struct lodge_vcpu {
 
 struct module;
 
+/* What entries of second-level tables have beside P, W, U, BIG and the address, which are where EPT has R, W, X. */
+struct lodge_paging {
+	u64 leaf;	     /* in each mapping */
+	u64 accessed, dirty; /* 0: the processor does not note that */
+	u8 levels;	     /* 0: as many as the host's own tables */
+	u8 max_level;	     /* of mappings: 1 is 4 KiB, 2 is 2 MiB */
+};
+
 /*
  * What a module for one kind of hardware provides. All but the first four and is_idle are called on the vCPU's
  * thread, with vcpu->lock held; those marked "loaded" between load and put.
@@ -210,6 +218,7 @@ struct lodge_vendor_ops {
 	const char *name;
 	struct module *owner;
 	u64 efer_bits; /* that guests may set */
+	const struct lodge_paging *paging;
 
 	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
@@ -306,8 +315,6 @@ static inline bool lodge_slot_has(const struct lodge_slot *slot, u64 gfn)
 #define LODGE_PTE_P 1ull
 #define LODGE_PTE_W 2ull
 #define LODGE_PTE_U 4ull
-#define LODGE_PTE_A (1ull << 5)
-#define LODGE_PTE_D (1ull << 6)
 #define LODGE_PTE_BIG (1ull << 7)
 #define LODGE_PTE_ADDR 0x000ffffffffff000ull
 
