@@ -207,7 +207,7 @@ struct lodge_paging {
 	u64 leaf;	     /* in each mapping */
 	u64 accessed, dirty; /* 0: the processor does not note that */
 	u8 levels;	     /* 0: as many as the host's own tables */
-	u8 max_level;	     /* of mappings: 1 is 4 KiB, 2 is 2 MiB */
+	u8 max_level;	     /* of mappings: 1 is 4 KiB, 2 is 2 MiB, 3 is 1 GiB */
 };
 
 /*
@@ -219,6 +219,7 @@ struct lodge_vendor_ops {
 	struct module *owner;
 	u64 efer_bits; /* that guests may set */
 	const struct lodge_paging *paging;
+	bool makes_umip; /* where the processor does not */
 
 	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
@@ -322,7 +323,7 @@ int lodge_tables_init(struct lodge_vm *vm);
 void lodge_tables_free(struct lodge_vm *vm);
 int lodge_spares_fill(struct lodge_vcpu *vcpu);
 void lodge_spares_free(struct lodge_vcpu *vcpu);
-/* With mmu_lock. Level 1: 4 KiB, 2: 2 MiB. *flush: TLBs hold something else. */
+/* With mmu_lock. Level 1: 4 KiB, 2: 2 MiB, 3: 1 GiB. *flush: TLBs hold something else. */
 void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int level, u64 pte, bool *flush);
 /* Those that do something to entries of [gfn, end) tell whether TLBs are to be flushed. */
 bool lodge_table_zap(struct lodge_vm *vm, u64 gfn, u64 end, struct list_head *freed);

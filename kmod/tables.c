@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Second-level page tables: guest-physical to host-physical, in the processor's own format: NPT's is that of
- * ordinary paging, EPT's differs by what struct lodge_paging tells. Entries are leaves of 4 KiB (level 1) or 2 MiB (level 2), or name a table.
+ * ordinary paging, EPT's differs by what struct lodge_paging tells. Entries are leaves of 4 KiB (level 1), 2 MiB (2) or
+ * 1 GiB (3), or name a table.
  *
  * A table that is taken out is freed only after all TLBs have forgotten it: so zapping gives a list, which the
  * caller frees after the flush.
@@ -91,7 +92,7 @@ void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int want, u64 pt
 		if (!is_table(*entry, level)) {
 			*flush |= *entry & LODGE_PTE_P;
 			WRITE_ONCE(*entry, page_to_phys(vcpu->spare[--vcpu->spares]) | TABLE |
-							  lodge_ops->paging->accessed);
+						   lodge_ops->paging->accessed);
 		}
 		table = table_of(*entry);
 		level--;

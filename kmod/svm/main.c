@@ -157,7 +157,7 @@ static int make_cpus(void)
 /* ---- The module -------------------------------------------------------------------------------------------- */
 
 /* A and D as in ordinary paging. */
-static const struct lodge_paging paging = {.accessed = 1 << 5, .dirty = 1 << 6, .max_level = 2};
+static struct lodge_paging paging = {.accessed = 1 << 5, .dirty = 1 << 6, .max_level = 2};
 
 static const struct lodge_vendor_ops svm_ops = {
 	.name = "AMD-V",
@@ -199,6 +199,8 @@ static int __init svm_init(void)
 {
 	int r = check();
 
+	if (boot_cpu_has(X86_FEATURE_GBPAGES))
+		paging.max_level = 3;
 	if (!r)
 		r = make_bitmaps();
 	if (!r)

@@ -86,6 +86,9 @@ void vmx_inject_irq(struct lodge_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 
+	/* User space may say so of a guest that has IF off: then it waits. */
+	if (!vcpu->ev.irq_soft && !(vcpu->rflags & X86_EFLAGS_IF))
+		return;
 	vmx->gave_irq = true;
 	if (!vcpu->ev.irq_soft) {
 		inject(vcpu, INTR_TYPE_EXT_INTR | vcpu->ev.irq);
@@ -210,11 +213,11 @@ void vmx_take_back_events(struct lodge_vcpu *vcpu)
 		ev->nmi_injected = true;
 		break;
 	case INTR_TYPE_HARD_EXCEPTION:
-		ev->ex = (struct lodge_exception){
-			.injected = true,
-			.nr = nr,
-			.has_error = info & VECTORING_INFO_DELIVER_CODE_MASK,
-			.error = vmx->idt_error};
+		ev->ex = (struct lodge_exception){.injected = true,
+						  .nr = nr,
+						  .has_error =
+							  info & VECTORING_INFO_DELIVER_CODE_MASK,
+						  .error = vmx->idt_error};
 		break;
 	case INTR_TYPE_EXT_INTR:
 		ev->irq_injected = true;

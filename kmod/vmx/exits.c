@@ -242,6 +242,9 @@ static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_WRITE] = wrmsr_exit,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = undefined,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = undefined,
+	/* UMIP, where the processor has none. */
+	[EXIT_REASON_GDTR_IDTR] = emulate,
+	[EXIT_REASON_LDTR_TR] = emulate,
 	[EXIT_REASON_EPT_VIOLATION] = ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG] = ept_misconfig,
 	[EXIT_REASON_INVEPT] = undefined,

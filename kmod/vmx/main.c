@@ -18,7 +18,14 @@ module_param(ept_ad, bool, 0444);
 MODULE_PARM_DESC(ept_ad, "let the processor note accesses and writes in EPT entries, where it can");
 static bool vpid = true;
 module_param(vpid, bool, 0444);
-MODULE_PARM_DESC(vpid, "keep the TLB's entries of a guest while it is left, where the processor can");
+MODULE_PARM_DESC(vpid,
+		 "keep the TLB's entries of a guest while it is left, where the processor can");
+
+static int big_pages = -1;
+module_param(big_pages, int, 0444);
+MODULE_PARM_DESC(big_pages, "1: EPT entries of 2 MiB and 1 GiB; 0: 4 KiB alone; -1: big ones where "
+			    "no guest can stop the "
+			    "processor by them (erratum of multiple hits in the instruction TLB)");
 
 struct vmx_caps vmx_caps;
 struct page *vmx_msr_bitmap;
@@ -90,7 +97,8 @@ static bool pick(u32 msr, u32 must, u32 want, u32 never, const char *what, u32 *
 	rdmsrl(msr, cap);
 	*out = ((must | want) & (u32)(cap >> 32)) | (u32)cap;
 	if ((must & ~*out) || (never & *out)) {
-		pr_err("lodge-intel: this processor's %s controls do not do: %x lack, %x are always on\n",
+		pr_err("lodge-intel: this processor's %s controls do not do: %x lack, %x are "
+		       "always on\n",
 		       what, must & ~*out, never & *out);
 		return false;
 	}
@@ -108,7 +116,8 @@ static bool check_paging(void)
 	if (!(ept & VMX_EPT_PAGE_WALK_4_BIT) || !(ept & VMX_EPTP_WB_BIT) ||
 	    !(ept & VMX_EPT_INVEPT_BIT) ||
 	    !(ept & (VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT))) {
-		pr_err("lodge-intel: this processor's EPT (%x) has no four levels of cached tables, or "
+		pr_err("lodge-intel: this processor's EPT (%x) has no four levels of cached "
+		       "tables, or "
 		       "no INVEPT\n",
 		       ept);
 		return false;
@@ -116,11 +125,13 @@ static bool check_paging(void)
 	vmx_caps.invept_single = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
 	vmx_caps.ad = ept_ad && (ept & VMX_EPT_AD_BIT);
 	vmx_caps.invvpid_single = ids & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
-	vmx_caps.vpid = vpid && (ids & VMX_VPID_INVVPID_BIT) &&
-			(ids & (VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT |
-				VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT));
-	if (ept & VMX_EPT_2MB_PAGE_BIT)
-		paging.max_level = 2;
+	vmx_caps.vpid =
+		vpid && (ids & VMX_VPID_INVVPID_BIT) &&
+		(ids & (VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT | VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT));
+	if (big_pages < 0)
+		big_pages = !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
+	if (big_pages && (ept & VMX_EPT_2MB_PAGE_BIT))
+		paging.max_level = ept & VMX_EPT_1GB_PAGE_BIT ? 3 : 2;
 	if (vmx_caps.ad) {
 		paging.accessed = VMX_EPT_ACCESS_BIT;
 		paging.dirty = VMX_EPT_DIRTY_BIT;
@@ -129,23 +140,22 @@ static bool check_paging(void)
 }
 
 #define PIN (PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)
-#define PROC                                                                           \
-	(CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING | \
-	 CPU_BASED_RDPMC_EXITING | CPU_BASED_USE_TSC_OFFSETTING |                      \
-	 CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING |                    \
-	 CPU_BASED_MOV_DR_EXITING | CPU_BASED_UNCOND_IO_EXITING |                      \
+#define PROC                                                                                    \
+	(CPU_BASED_HLT_EXITING | CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING |          \
+	 CPU_BASED_RDPMC_EXITING | CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_CR8_LOAD_EXITING |  \
+	 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING | CPU_BASED_UNCOND_IO_EXITING | \
 	 CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 #define PROC_NEVER \
 	(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | CPU_BASED_INVLPG_EXITING)
 #define PROC2 (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
 /* What the guest would not have otherwise. */
-#define PROC2_WANT \
-	(SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_INVPCID)
-#define EXIT                                                                              \
+#define PROC2_WANT                                                   \
+	(SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP | \
+	 SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_DESC)
+#define EXIT                                                                                  \
 	(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
 	 VM_EXIT_LOAD_IA32_EFER)
-#define ENTRY \
-	(VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
+#define ENTRY (VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
 
 static bool check_controls(void)
 {
@@ -157,15 +167,23 @@ static bool check_controls(void)
 	c->revision = basic & 0x7fffffff;
 	/* Those that say of more bits that they may be 0. */
 	true_ones = basic & VMX_BASIC_TRUE_CTLS;
+	/* Counters stand still in the guest: what some write goes to addresses of the guest's. */
 	if (!pick(true_ones ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS, PROC,
 		  0, PROC_NEVER, "processor", &c->proc) ||
 	    !pick(true_ones ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS, PIN, 0,
 		  0, "pin", &c->pin) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS, EXIT, 0,
-		  VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS, ENTRY, 0, 0,
-		  "entry", &c->entry))
+	    !pick(true_ones ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS, EXIT,
+		  VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL, VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
+	    !pick(true_ones ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS, ENTRY,
+		  VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL, 0, "entry", &c->entry))
 		return false;
+	c->counters = boot_cpu_has(X86_FEATURE_ARCH_PERFMON) &&
+		      (c->exit & VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL) &&
+		      (c->entry & VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL);
+	if (!c->counters) {
+		c->exit &= ~VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL;
+		c->entry &= ~VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL;
+	}
 	if (pick(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2, PROC2_WANT, 0, "secondary", &c->proc2))
 		return check_paging();
 	pr_err("lodge-intel: without EPT and unrestricted guests there is no way\n");
@@ -186,7 +204,8 @@ static int check(void)
 		return -EOPNOTSUPP;
 	vmx_caps.vpid = vmx_caps.vpid && (vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_VPID);
 	if (boot_cpu_has_bug(X86_BUG_L1TF) && !boot_cpu_has(X86_FEATURE_FLUSH_L1D))
-		pr_warn("lodge-intel: guests can read the L1 cache (L1TF): new microcode is wanted\n");
+		pr_warn("lodge-intel: guests can read the L1 cache (L1TF): new microcode is "
+			"wanted\n");
 	return 0;
 }
 
@@ -245,7 +264,7 @@ static void free_pages_of_all(void)
 
 /* ---- The module -------------------------------------------------------------------------------------------- */
 
-static const struct lodge_vendor_ops vmx_ops = {
+static struct lodge_vendor_ops vmx_ops = {
 	.name = "VT-x",
 	.owner = THIS_MODULE,
 	.efer_bits = EFER_NX,
@@ -287,13 +306,15 @@ static int __init vmx_init(void)
 
 	if (r)
 		return r;
+	vmx_ops.makes_umip = vmx_caps.proc2 & SECONDARY_EXEC_DESC;
 	r = make_pages();
 	if (!r)
 		r = lodge_vendor_register(&vmx_ops);
 	if (r)
 		free_pages_of_all();
 	else
-		pr_info("lodge-intel: EPT%s%s\n", vmx_caps.ad ? " with A and D" : "",
+		pr_info("lodge-intel: EPT with %s pages%s%s\n",
+			paging.max_level > 1 ? "big" : "small", vmx_caps.ad ? ", A and D" : "",
 			vmx_caps.vpid ? ", VPID" : "");
 	return r;
 }

@@ -46,7 +46,7 @@ static void flush_now(struct vmx_vcpu *vmx)
 
 static void host_in(struct vmx_vcpu *vmx)
 {
-	u64 cr3 = __get_current_cr3_fast(), cr4 = cr4_read_shadow();
+	u64 cr3 = __get_current_cr3_fast(), cr4 = cr4_read_shadow(), counters;
 
 	if (vmx->host_cr3 != cr3) {
 		vmx->host_cr3 = cr3;
@@ -55,6 +55,10 @@ static void host_in(struct vmx_vcpu *vmx)
 	if (vmx->host_cr4 != cr4) {
 		vmx->host_cr4 = cr4;
 		vmx_write(HOST_CR4, cr4);
+	}
+	if (vmx_caps.counters) {
+		rdmsrl(MSR_CORE_PERF_GLOBAL_CTRL, counters);
+		vmx_write(HOST_IA32_PERF_GLOBAL_CTRL, counters);
 	}
 }
 
@@ -91,7 +95,8 @@ static void why(struct vmx_vcpu *vmx)
 	vmx->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 	if (vmx->reason == EXIT_REASON_EXCEPTION_NMI)
 		vmx->intr_info = vmx_read(VM_EXIT_INTR_INFO);
-	else if (vmx->reason == EXIT_REASON_EPT_VIOLATION || vmx->reason == EXIT_REASON_EPT_MISCONFIG)
+	else if (vmx->reason == EXIT_REASON_EPT_VIOLATION ||
+		 vmx->reason == EXIT_REASON_EPT_MISCONFIG)
 		vmx->gpa = vmx_read(GUEST_PHYSICAL_ADDRESS);
 }
 

@@ -4,6 +4,7 @@
  * Source: Intel SDM 3C §24.4 (guest state), §26.3.1 (checks on it), §24.6.6 (masks of CR0 and CR4).
  * Threads: the vCPU's own, with vcpu->lock; may sleep.
  */
+#include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
 #include <asm/tlbflush.h>
@@ -124,7 +125,8 @@ static void read_pdptrs(struct lodge_vcpu *vcpu)
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	/* Reserved bits would keep the guest from being entered. */
 	for (unsigned int i = 0; i < ARRAY_SIZE(vmx->pdptrs); i++)
-		vmx->pdptrs[i] &= (LODGE_PTE_ADDR & (BIT_ULL(boot_cpu_data.x86_phys_bits) - 1)) | 0xe19;
+		vmx->pdptrs[i] &=
+			(LODGE_PTE_ADDR & (BIT_ULL(boot_cpu_data.x86_phys_bits) - 1)) | 0xe19;
 	vmx->pdptrs_dirty = true;
 }
 
@@ -168,6 +170,7 @@ void vmx_write_state(struct lodge_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	u64 cr4 = vcpu->cr4 | X86_CR4_VMXE;
+	u32 proc2 = vmx->proc2_now & ~SECONDARY_EXEC_DESC;
 
 	if (vmx->tsc_dirty) {
 		vmx->tsc_dirty = false;
@@ -176,6 +179,14 @@ void vmx_write_state(struct lodge_vcpu *vcpu)
 	if (!vmx->state_dirty)
 		return;
 	vmx->state_dirty = false;
+	if ((cr4 & X86_CR4_UMIP) && !boot_cpu_has(X86_FEATURE_UMIP)) {
+		cr4 &= ~X86_CR4_UMIP;
+		proc2 |= SECONDARY_EXEC_DESC;
+	}
+	if (vmx->proc2_now != proc2) {
+		vmx->proc2_now = proc2;
+		vmx_write(SECONDARY_VM_EXEC_CONTROL, proc2);
+	}
 	/* Machine checks are the host's, and must not shut the guest down. */
 	cr4 |= cr4_read_shadow() & X86_CR4_MCE;
 	/* Memory is cached, whatever the guest says of it; errors of the x87 come as the processor wants. */

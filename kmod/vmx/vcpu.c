@@ -50,8 +50,7 @@ void vmx_clear_all(void)
 {
 	struct vmx_vcpu *vmx, *next;
 
-	list_for_each_entry_safe(vmx, next, &this_cpu_ptr(&vmx_cpus)->active, link)
-		clear_here(vmx);
+	list_for_each_entry_safe(vmx, next, &this_cpu_ptr(&vmx_cpus)->active, link) clear_here(vmx);
 }
 
 /* What differs between processors. */
@@ -64,8 +63,8 @@ static void write_host_of_cpu(void)
 	native_store_gdt(&gdt);
 	tss = (const void *)(gdt.address + GDT_ENTRY_TSS * 8);
 	vmx_write(HOST_GDTR_BASE, gdt.address);
-	vmx_write(HOST_TR_BASE, tss->base0 | tss->base1 << 16 | (u64)tss->base2 << 24 |
-					(u64)tss->base3 << 32);
+	vmx_write(HOST_TR_BASE,
+		  tss->base0 | tss->base1 << 16 | (u64)tss->base2 << 24 | (u64)tss->base3 << 32);
 	rdmsrl(MSR_GS_BASE, val);
 	vmx_write(HOST_GS_BASE, val);
 	rdmsrl(MSR_IA32_SYSENTER_ESP, val);
@@ -222,15 +221,11 @@ static void write_host_constants(void)
 
 static void write_controls(const struct vmx_vcpu *vmx)
 {
-	u32 proc2 = vmx_caps.proc2;
-
-	if (!vmx->vpid)
-		proc2 &= ~SECONDARY_EXEC_ENABLE_VPID;
-	else
+	if (vmx->vpid)
 		vmx_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
 	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx_caps.proc);
-	vmx_write(SECONDARY_VM_EXEC_CONTROL, proc2);
+	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx->proc2_now);
 	vmx_write(VM_EXIT_CONTROLS, vmx_caps.exit);
 	vmx_write(VM_ENTRY_CONTROLS, vmx_caps.entry);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
@@ -246,6 +241,8 @@ static void write_controls(const struct vmx_vcpu *vmx)
 	vmx_write(CR4_GUEST_HOST_MASK, ~VMX_CR4_FREE);
 	vmx_write(VMCS_LINK_POINTER, ~0ull);
 	vmx_write(GUEST_IA32_DEBUGCTL, 0);
+	if (vmx_caps.counters)
+		vmx_write(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
 	vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -275,6 +272,9 @@ int vmx_vcpu_create(struct lodge_vcpu *vcpu)
 	vmx->eptp = __pa(vcpu->vm->root) | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
 		    (vmx_caps.ad ? VMX_EPTP_AD_ENABLE_BIT : 0);
 	vmx->proc_now = vmx_caps.proc;
+	vmx->proc2_now = vmx_caps.proc2 & ~SECONDARY_EXEC_DESC;
+	if (!vmx->vpid)
+		vmx->proc2_now &= ~SECONDARY_EXEC_ENABLE_VPID;
 	vmx->entry_now = vmx_caps.entry;
 	vcpu->vendor = vmx;
 	vmx_begin(vcpu);

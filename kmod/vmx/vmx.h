@@ -26,7 +26,7 @@
 /* Controls, as this processor allows them. */
 struct vmx_caps {
 	u32 revision, pin, proc, proc2, exit, entry;
-	bool ad, invept_single, invvpid_single, vpid;
+	bool ad, invept_single, invvpid_single, vpid, counters;
 };
 extern struct vmx_caps vmx_caps;
 extern struct page *vmx_msr_bitmap;
@@ -69,7 +69,7 @@ struct vmx_vcpu {
 	bool irq_window, nmi_window, nmi_behind_sti;
 
 	/* What the VMCS has of these. */
-	u32 proc_now, entry_now, shadow_now;
+	u32 proc_now, proc2_now, entry_now, shadow_now;
 	u64 host_cr3, host_cr4;
 
 	/* Both ways: blocking by STI, MOV SS and NMI. */
@@ -109,16 +109,16 @@ static __always_inline void vmx_write(unsigned long field, u64 val)
 }
 
 /* VMXON, VMCLEAR, VMPTRLD: of the region at this physical address. False: it has failed. */
-#define VMX_REGION_OP(op)                                                                    \
-	static __always_inline bool vmx_##op(u64 pa)                                         \
-	{                                                                                    \
-		bool bad = true;                                                             \
-                                                                                             \
-		asm volatile("1: " #op " %1\n setna %0\n2:\n" _ASM_EXTABLE(1b, 2b)           \
-			     : "+q"(bad)                                                     \
-			     : "m"(pa)                                                       \
-			     : "cc", "memory");                                              \
-		return !bad;                                                                 \
+#define VMX_REGION_OP(op)                                                          \
+	static __always_inline bool vmx_##op(u64 pa)                               \
+	{                                                                          \
+		bool bad = true;                                                   \
+                                                                                   \
+		asm volatile("1: " #op " %1\n setna %0\n2:\n" _ASM_EXTABLE(1b, 2b) \
+			     : "+q"(bad)                                           \
+			     : "m"(pa)                                             \
+			     : "cc", "memory");                                    \
+		return !bad;                                                       \
 	}
 VMX_REGION_OP(vmxon)
 VMX_REGION_OP(vmclear)
