@@ -21,6 +21,9 @@ module_param(vpid, bool, 0444);
 MODULE_PARM_DESC(vpid,
 		 "keep the TLB's entries of a guest while it is left, where the processor can");
 
+static bool l1d_flush = true;
+module_param(l1d_flush, bool, 0444);
+MODULE_PARM_DESC(l1d_flush, "flush the L1 cache before each entry, on processors with L1TF");
 static int big_pages = -1;
 module_param(big_pages, int, 0444);
 MODULE_PARM_DESC(big_pages, "1: EPT entries of 2 MiB and 1 GiB; 0: 4 KiB alone; -1: big ones where "
@@ -203,9 +206,12 @@ static int check(void)
 	if (!check_controls())
 		return -EOPNOTSUPP;
 	vmx_caps.vpid = vmx_caps.vpid && (vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_VPID);
-	if (boot_cpu_has_bug(X86_BUG_L1TF) && !boot_cpu_has(X86_FEATURE_FLUSH_L1D))
-		pr_warn("lodge-intel: guests can read the L1 cache (L1TF): new microcode is "
-			"wanted\n");
+	if (!boot_cpu_has_bug(X86_BUG_L1TF))
+		return 0;
+	vmx_caps.flush_l1d = l1d_flush && boot_cpu_has(X86_FEATURE_FLUSH_L1D);
+	if (!vmx_caps.flush_l1d)
+		pr_warn("lodge-intel: guests can read the L1 cache (L1TF): %s\n",
+			l1d_flush ? "new microcode is wanted" : "you asked for it");
 	return 0;
 }
 

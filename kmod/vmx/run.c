@@ -79,7 +79,7 @@ static void registers_in(struct lodge_vcpu *vcpu)
 	if (vcpu->dr_live)
 		set_debugreg(vcpu->dr6, 6);
 	/* What speculation could read there is not for the guest (L1TF). */
-	if (boot_cpu_has_bug(X86_BUG_L1TF) && boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+	if (vmx_caps.flush_l1d)
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 }
 
@@ -152,6 +152,7 @@ void vmx_enter(struct lodge_vcpu *vcpu)
 	if (switch_worlds(vcpu)) {
 		vmx->reason = VMX_NO_REASON;
 		vmx->failure = vmx_read(VM_INSTRUCTION_ERROR);
+		vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 		return;
 	}
 	if (vmx->host.debugctl)
@@ -162,6 +163,8 @@ void vmx_enter(struct lodge_vcpu *vcpu)
 	if (!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		vmx->launched = true;
 		registers_out(vcpu);
+	} else {
+		vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 	}
 	vmx_take_back_events(vcpu);
 	give_to_host(vmx);

@@ -26,7 +26,7 @@
 /* Controls, as this processor allows them. */
 struct vmx_caps {
 	u32 revision, pin, proc, proc2, exit, entry;
-	bool ad, invept_single, invvpid_single, vpid, counters;
+	bool ad, invept_single, invvpid_single, vpid, counters, flush_l1d;
 };
 extern struct vmx_caps vmx_caps;
 extern struct page *vmx_msr_bitmap;
