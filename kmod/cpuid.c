@@ -22,14 +22,15 @@ static const struct mask {
 	u32 eax, ebx, ecx, edx;
 	u32 more_ecx; /* ours, whatever the host says */
 } masks[] = {
-	/* SSE3 PCLMUL SSSE3 FMA CX16 SSE4 MOVBE POPCNT AES XSAVE AVX F16C RDRAND; x2APIC, the hypervisor's bit */
+	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4 MOVBE POPCNT AES XSAVE AVX F16C RDRAND; x2APIC, the hypervisor's bit */
 	{1, 0, ~0u, ~0u,
-	 B(0) | B(1) | B(9) | B(12) | B(13) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) |
-		 B(28) | B(29) | B(30),
+	 B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |
+		 B(26) | B(28) | B(29) | B(30),
 	 0x078bfbff, B(21) | B(31)},
-	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA; UMIP VAES VPCLMUL; FSRM */
+	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB SHA; UMIP VAES VPCLMUL; FSRM */
 	{7, 0, 0,
-	 B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29),
+	 B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24) |
+		 B(29),
 	 B(2) | B(8) | B(9) | B(10), B(4), 0},
 	/* LAHF CMP_LEGACY CR8 ABM SSE4A MISALIGNSSE PREFETCHW XOP FMA4 TBM; SYSCALL NX FXSR_OPT 1G RDTSCP LM … */
 	{0x80000001, 0, ~0u, ~0u,
@@ -79,6 +80,8 @@ static void query_host(struct kvm_cpuid_entry2 *e)
 		e->ecx = (e->ecx & m->ecx) | m->more_ecx;
 		e->edx &= m->edx;
 	}
+	if (e->function == 7 && e->index == 0 && lodge_ops->makes_umip)
+		e->ecx |= B(2);
 	if (e->function == 0xd && e->index == 0) {
 		e->eax = lodge_xcr0_supported();
 		e->edx = 0;

@@ -2,7 +2,7 @@
 /*
  * The guest touched memory that has no second-level mapping, or none that it may write: find the user page behind
  * it and map it. No reference to the page is kept; who takes it away says so first (notifier.c).
- * Source: AMD APM vol. 2 §15.25.6 (nested page faults); Linux, Documentation/mm/mmu_notifier.rst.
+ * Source: AMD APM vol. 2 §15.25.6 (nested page faults); Intel SDM 3C §28.2.3 (EPT violations); Linux, Documentation/mm/mmu_notifier.rst.
  * Threads: the vCPU's own, with srcu; sleeps.
  */
 #include <linux/module.h>
@@ -14,8 +14,8 @@
 #include "lodge.h"
 
 /*
- * How large the host itself maps this page: 1 or 2. The tables of the process do not go away with interrupts off, and
- * a change of them after this look is told to notifier.c, so the caller checks for one with mmu_lock.
+ * How large the host itself maps this page: level 1, 2 or 3. The tables of the process do not go away with interrupts
+ * off, and a change of them after this look is told to notifier.c, so the caller checks for one with mmu_lock.
  */
 static unsigned int host_level(struct lodge_vm *vm, unsigned long hva)
 {
@@ -37,7 +37,7 @@ static unsigned int host_level(struct lodge_vm *vm, unsigned long hva)
 	if (pud_none(pud) || !pud_present(pud))
 		goto out;
 	if (pud_leaf(pud)) {
-		level = 2;
+		level = 3;
 		goto out;
 	}
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
@@ -48,10 +48,10 @@ out:
 	return level;
 }
 
-/* Can this slot hold 2 MiB pages where gfn is: same offset in both, the whole inside, writes not noted by page. */
-static bool big_fits(const struct lodge_slot *slot, u64 gfn)
+/* Can this slot hold such pages where gfn is: same offset in both, the whole inside, writes not noted by page. */
+static bool big_fits(const struct lodge_slot *slot, u64 gfn, unsigned int level)
 {
-	const u64 pages = PMD_SIZE >> PAGE_SHIFT;
+	const u64 pages = 1ull << 9 * (level - 1);
 	u64 first = gfn & ~(pages - 1);
 
 	return !slot->dirty && !((slot->base_gfn ^ slot->hva >> PAGE_SHIFT) & (pages - 1)) &&
@@ -86,6 +86,7 @@ static int map(struct lodge_vcpu *vcpu, struct lodge_slot *slot, u64 gfn, bool w
 	struct lodge_vm *vm = vcpu->vm;
 	bool rom = slot->flags & KVM_MEM_READONLY, writable, flush = false;
 	unsigned long seq = READ_ONCE(vm->invalidate_seq), hva = lodge_slot_hva(slot, gfn);
+	const struct lodge_paging *paging = lodge_ops->paging;
 	unsigned int level = 1;
 	struct page *page;
 	u64 pte;
@@ -96,12 +97,15 @@ static int map(struct lodge_vcpu *vcpu, struct lodge_slot *slot, u64 gfn, bool w
 	r = get_page_of(hva, write, !rom && !slot->dirty, &page, &writable);
 	if (r)
 		return r;
-	if (PageCompound(page) && big_fits(slot, gfn))
-		level = host_level(vm, hva);
+	if (PageCompound(page) && paging->max_level > 1)
+		level = min_t(unsigned int, host_level(vm, hva), paging->max_level);
+	while (level > 1 && !big_fits(slot, gfn, level))
+		level--;
 	pte = page_to_phys(page);
-	if (level == 2)
-		pte = (pte & PMD_MASK) | LODGE_PTE_BIG;
-	pte |= LODGE_PTE_P | LODGE_PTE_U | LODGE_PTE_A | (writable ? LODGE_PTE_W | LODGE_PTE_D : 0);
+	if (level > 1)
+		pte = (pte & ~((PAGE_SIZE << 9 * (level - 1)) - 1)) | LODGE_PTE_BIG;
+	pte |= LODGE_PTE_P | LODGE_PTE_U | paging->leaf | paging->accessed |
+	       (writable ? LODGE_PTE_W | paging->dirty : 0);
 	spin_lock(&vm->mmu_lock);
 	if (vm->invalidating || vm->invalidate_seq != seq) {
 		r = -EAGAIN;

@@ -4,6 +4,7 @@
  * the host's as usual.
  * Threads: the vCPU's own, in its process; srcu is held; may sleep.
  */
+#include <linux/module.h>
 #include <linux/uaccess.h>
 
 #include "lodge.h"
@@ -60,6 +61,7 @@ int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len)
 	}
 	return 0;
 }
+EXPORT_SYMBOL_GPL(lodge_read_gpa);
 
 int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int len)
 {

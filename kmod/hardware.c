@@ -81,6 +81,7 @@ bool lodge_hardware_is_on(void)
 {
 	return this_cpu_read(is_on);
 }
+EXPORT_SYMBOL_GPL(lodge_hardware_is_on);
 
 /* ---- All of them ----------------------------------------------------------------------------------- */
 

@@ -248,6 +248,14 @@ struct lodge_vcpu {
 
 struct module;
 
+/* What entries of second-level tables have beside P, W, U, BIG and the address, which are where EPT has R, W, X. */
+struct lodge_paging {
+	u64 leaf;	     /* in each mapping */
+	u64 accessed, dirty; /* 0: the processor does not note that */
+	u8 levels;	     /* 0: as many as the host's own tables */
+	u8 max_level;	     /* of mappings: 1 is 4 KiB, 2 is 2 MiB, 3 is 1 GiB */
+};
+
 /*
  * What a module for one kind of hardware provides. All but the first four and is_idle are called on the vCPU's
  * thread, with vcpu->lock held; those marked "loaded" between load and put.
@@ -256,6 +264,8 @@ struct lodge_vendor_ops {
 	const char *name;
 	struct module *owner;
 	u64 efer_bits; /* that guests may set */
+	const struct lodge_paging *paging;
+	bool makes_umip; /* where the processor does not */
 
 	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
@@ -355,8 +365,6 @@ static inline bool lodge_slot_has(const struct lodge_slot *slot, u64 gfn)
 #define LODGE_PTE_P 1ull
 #define LODGE_PTE_W 2ull
 #define LODGE_PTE_U 4ull
-#define LODGE_PTE_A (1ull << 5)
-#define LODGE_PTE_D (1ull << 6)
 #define LODGE_PTE_BIG (1ull << 7)
 #define LODGE_PTE_ADDR 0x000ffffffffff000ull
 
@@ -364,7 +372,7 @@ int lodge_tables_init(struct lodge_vm *vm);
 void lodge_tables_free(struct lodge_vm *vm);
 int lodge_spares_fill(struct lodge_vcpu *vcpu);
 void lodge_spares_free(struct lodge_vcpu *vcpu);
-/* With mmu_lock. Level 1: 4 KiB, 2: 2 MiB. *flush: TLBs hold something else. */
+/* With mmu_lock. Level 1: 4 KiB, 2: 2 MiB, 3: 1 GiB. *flush: TLBs hold something else. */
 void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int level, u64 pte, bool *flush);
 /* Those that do something to entries of [gfn, end) tell whether TLBs are to be flushed. */
 bool lodge_table_zap(struct lodge_vm *vm, u64 gfn, u64 end, struct list_head *freed);

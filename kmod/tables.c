@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Second-level page tables: guest-physical to host-physical, in the processor's own format, which NPT shares with
- * ordinary paging. Entries are leaves of 4 KiB (level 1) or 2 MiB (level 2), or name a table.
+ * Second-level page tables: guest-physical to host-physical, in the processor's own format: NPT's is that of
+ * ordinary paging, EPT's differs by what struct lodge_paging tells. Entries are leaves of 4 KiB (level 1), 2 MiB (2) or
+ * 1 GiB (3), or name a table.
  *
  * A table that is taken out is freed only after all TLBs have forgotten it: so zapping gives a list, which the
  * caller frees after the flush.
- * Source: AMD APM vol. 2 §15.25 (nested paging), §5.3 (long-mode tables).
+ * Source: AMD APM vol. 2 §15.25 (nested paging), §5.3 (long-mode tables); Intel SDM 3C §28.2.2 (EPT).
  * Threads: mmu_lock is held wherever entries are looked at.
  */
 #include <linux/gfp.h>
@@ -15,7 +16,7 @@
 #include "lodge.h"
 
 #define ENTRIES 512
-#define TABLE (LODGE_PTE_P | LODGE_PTE_W | LODGE_PTE_U | LODGE_PTE_A)
+#define TABLE (LODGE_PTE_P | LODGE_PTE_W | LODGE_PTE_U)
 
 static struct page *table_page(void)
 {
@@ -90,7 +91,8 @@ void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int want, u64 pt
 			break;
 		if (!is_table(*entry, level)) {
 			*flush |= *entry & LODGE_PTE_P;
-			WRITE_ONCE(*entry, page_to_phys(vcpu->spare[--vcpu->spares]) | TABLE);
+			WRITE_ONCE(*entry, page_to_phys(vcpu->spare[--vcpu->spares]) | TABLE |
+						   lodge_ops->paging->accessed);
 		}
 		table = table_of(*entry);
 		level--;
@@ -198,7 +200,12 @@ bool lodge_table_protect(struct lodge_vm *vm, u64 gfn, u64 end)
 
 bool lodge_table_age(struct lodge_vm *vm, u64 gfn, u64 end, bool clear)
 {
-	return clear_level(vm->root, vm->levels, 0, gfn, end, LODGE_PTE_A, !clear);
+	u64 accessed = lodge_ops->paging->accessed;
+
+	/* Where the processor notes nothing, what was used is mapped, and a look takes the mapping away. */
+	if (!accessed)
+		return clear_level(vm->root, vm->levels, 0, gfn, end, ~0ull, !clear);
+	return clear_level(vm->root, vm->levels, 0, gfn, end, accessed, !clear);
 }
 
 /* ---- The whole -------------------------------------------------------------------------------------- */
@@ -210,7 +217,9 @@ int lodge_tables_init(struct lodge_vm *vm)
 	if (!page)
 		return -ENOMEM;
 	vm->root = page_address(page);
-	vm->levels = pgtable_l5_enabled() ? 5 : 4;
+	vm->levels = lodge_ops->paging->levels;
+	if (!vm->levels)
+		vm->levels = pgtable_l5_enabled() ? 5 : 4;
 	return 0;
 }
 

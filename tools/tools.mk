@@ -10,7 +10,7 @@ help:
 	@echo "make check-systems   whole systems for a long time: installations, memtest86+ (tests/systems)"
 	@echo "make check-kvm       the KVM engine, under an emulated processor with AMD-V (tests/kvm)"
 	@echo "make kmod      the kernel component, for the kernel of KDIR= (kmod/README.md)"
-	@echo "make check-kmod      it, against Debian's KVM, under an emulated processor with AMD-V (tests/kmod)"
+	@echo "make check-kmod      it, against Debian's KVM, under emulated processors with AMD-V and VT-x (tests/kmod)"
 	@echo "make t T=x     one test: T=x86/decode, fuzz/decode, guest/pm64/paging, system/boot_cloud"
 	@echo "make bench     measure against the host and QEMU, write docs/performance.md"
 	@echo "make check-images  disk images: every random test at length (docs/images.md)"
@@ -69,7 +69,7 @@ kmod:
 	@kdir="$(KDIR)"; [ -n "$$kdir" ] || kdir=$$($(PYTHON) tools/fetch_headers.py) && \
 	$(MAKE) -C kmod KDIR="$$kdir"
 
-# T=kmod/svm is its one test.
+# T=kmod/svm and T=kmod/vmx are its tests.
 .PHONY: check-kmod
 check-kmod: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; \

@@ -156,10 +156,14 @@ static int make_cpus(void)
 
 /* ---- The module -------------------------------------------------------------------------------------------- */
 
+/* A and D as in ordinary paging. */
+static struct lodge_paging paging = {.accessed = 1 << 5, .dirty = 1 << 6, .max_level = 2};
+
 static const struct lodge_vendor_ops svm_ops = {
 	.name = "AMD-V",
 	.owner = THIS_MODULE,
 	.efer_bits = EFER_NX | EFER_FFXSR,
+	.paging = &paging,
 	.hardware_enable = hardware_enable,
 	.hardware_disable = hardware_disable,
 	.vcpu_create = svm_vcpu_create,
@@ -195,6 +199,8 @@ static int __init svm_init(void)
 {
 	int r = check();
 
+	if (boot_cpu_has(X86_FEATURE_GBPAGES))
+		paging.max_level = 3;
 	if (!r)
 		r = make_bitmaps();
 	if (!r)

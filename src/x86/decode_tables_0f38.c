@@ -18,7 +18,8 @@
 #define MXW(op, ft) PP(M(op, ft, HO, Pq_w, Qq_r), M(op, ft, HA, Vo_w, Wo_r), U, U)
 #define X66(...) PP(U, M(__VA_ARGS__), U, U)
 #define XX(op, ft) X66(op, ft, HA, Vo_m, Wo_r)
-#define SHA(op, ...) PP(M(op, SHA_NI, HO, Vo_m, Wo_r __VA_OPT__(,) __VA_ARGS__), U, U, U)
+#define SHA(op) PP(M(op, SHA_NI, HO, Vo_m, Wo_r), U, U, U)
+#define SHA3(op, last) PP(M(op, SHA_NI, HO, Vo_m, Wo_r, last), U, U, U)
 
 const struct x86_ent x86_map_0f38[256] = {
 	[0x00] = MX(PSHUFB, SSSE3), [0x01] = MX(PHADDW, SSSE3), [0x02] = MX(PHADDD, SSSE3),
@@ -52,7 +53,7 @@ const struct x86_ent x86_map_0f38[256] = {
 	/* 80 INVEPT, 81 INVVPID */
 	[0x82] = X66(INVPCID, INVPCID, F_NATIVE | F_PRIV, Gy_r, Mdq_r),
 	[0xc8] = SHA(SHA1NEXTE), [0xc9] = SHA(SHA1MSG1), [0xca] = SHA(SHA1MSG2),
-	[0xcb] = SHA(SHA256RNDS2, iXMM0_r), [0xcc] = SHA(SHA256MSG1), [0xcd] = SHA(SHA256MSG2),
+	[0xcb] = SHA3(SHA256RNDS2, iXMM0_r), [0xcc] = SHA(SHA256MSG1), [0xcd] = SHA(SHA256MSG2),
 	[0xcf] = XX(GF2P8MULB, GFNI),
 	[0xdb] = X66(AESIMC, AES, HA, Vo_w, Wo_r), [0xdc] = XX(AESENC, AES),
 	[0xdd] = XX(AESENCLAST, AES), [0xde] = XX(AESDEC, AES), [0xdf] = XX(AESDECLAST, AES),
@@ -83,7 +84,7 @@ const struct x86_ent x86_map_0f3a[256] = {
 	[0x61] = X66(PCMPESTRI, SSE42, HO, Vo_r, Wo_r, Ib_r, iyAX_r, iyDX_r, iECX_w),
 	[0x62] = X66(PCMPISTRM, SSE42, HO, Vo_r, Wo_r, Ib_r, iXMM0_w),
 	[0x63] = X66(PCMPISTRI, SSE42, HO, Vo_r, Wo_r, Ib_r, iECX_w),
-	[0xcc] = SHA(SHA1RNDS4, Ib_r),
+	[0xcc] = SHA3(SHA1RNDS4, Ib_r),
 	[0xce] = XXI(GF2P8AFFINEQB, GFNI), [0xcf] = XXI(GF2P8AFFINEINVQB, GFNI),
 	[0xdf] = X66(AESKEYGENASSIST, AES, HA, Vo_w, Wo_r, Ib_r),
 };
