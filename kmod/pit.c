@@ -93,7 +93,8 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 
 	if (period)
 		over = hrtimer_forward_now(timer, ns_to_ktime(period));
-	if (pulse(pit) > 0)
+	/* One that is masked is nobody's; one that finds another waiting is late. */
+	if (pulse(pit))
 		over--;
 	if (READ_ONCE(pit->keeps) && over && atomic_read(&pit->late) < LATE_MOST)
 		atomic_add(min_t(u64, over, LATE_MOST), &pit->late);
