@@ -143,8 +143,12 @@ static void *cpu_thread(void *arg)
 	struct cpu *c = arg;
 
 	while (!c->vm->over) {
-		if (ioctl(c->fd, KVM_RUN, 0) && errno != EINTR)
-			die("KVM_RUN");
+		/* EFAULT: a page that it wanted to write was read-only at the moment. */
+		if (ioctl(c->fd, KVM_RUN, 0)) {
+			if (errno != EINTR && errno != EFAULT)
+				die("KVM_RUN");
+			continue;
+		}
 		switch (c->run->exit_reason) {
 		case KVM_EXIT_IO:
 		case KVM_EXIT_MMIO:
