@@ -156,7 +156,10 @@ static void *cpu_thread(void *arg)
 		case KVM_EXIT_INTR:
 			break;
 		default:
-			fprintf(stderr, "kmod_life: exit %u\n", c->run->exit_reason);
+			fprintf(stderr, "kmod_life: exit %u, %u: %llx %llx\n", c->run->exit_reason,
+				c->run->internal.suberror,
+				(unsigned long long)c->run->internal.data[0],
+				(unsigned long long)c->run->internal.data[1]);
 			exit(1);
 		}
 	}
