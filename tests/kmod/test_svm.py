@@ -97,32 +97,9 @@ def test_linux_when_lodge_runs_it_expect_userspace_disk_network(level, name, cpu
 
 
 def test_linux_when_debians_qemu_runs_it_expect_the_same(level):
+    """With two vCPUs and no controllers in the kernel QEMU 7.2 does not come past SeaBIOS, on Debian's modules either."""
     text, md5, _ = level
     check_guest(text, "qemu-one", 1, md5, "")
-
-
-TWO = """
-insmod /lodge.ko device=kvm && insmod /lodge-amd.ko && echo "@@loaded"
-%s
-echo "@@begin qemu-two"; timeout 900 %s; echo "@@exit qemu-two $?"
-rmmod lodge_amd && rmmod lodge && echo "@@unloaded"
-"""
-
-
-def test_linux_when_debians_qemu_has_two_cpus_expect_the_same():
-    """SeaBIOS's processors wait for each other's lock: they want two here."""
-    files, md5, folder = l2_files()
-    files.update(qemu_files())
-    for m in ("lodge.ko", "lodge-amd.ko"):
-        files[m] = os.path.join(TOP, "kmod", m)
-    script = TWO % (DISK, qemu_second_level("kvm,kernel-irqchip=off", 2, CPU)) + LOOK
-    try:
-        with nested.qemu(script, files, tag="-kmod-two", cpus=2, module=None) as l1:
-            text = l1.finish(1200)
-    finally:
-        shutil.rmtree(folder)
-    check_guest(text, "qemu-two", 2, md5, "")
-    assert "@@unloaded\n" in text and "@@dmesg" not in text
 
 
 def test_modules_when_all_is_over_expect_nothing_left(level):
