@@ -84,8 +84,9 @@ static void deliver_payload(struct lodge_vcpu *vcpu)
 
 	if (ex->nr == LODGE_PF) {
 		vcpu->cr2 = ex->payload;
-	} else if (ex->nr == LODGE_DB && ex->payload) {
-		vcpu->dr6 = (vcpu->dr6 & ~15ull) | ex->payload;
+	} else if (ex->nr == LODGE_DB) {
+		if (ex->payload)
+			vcpu->dr6 = (vcpu->dr6 & ~15ull) | ex->payload;
 		vcpu->dr7 &= ~(1ull << 13); /* GD */
 		lodge_ops->state_changed(vcpu);
 	}

@@ -59,7 +59,7 @@ static int hlt(struct lodge_vcpu *vcpu)
 {
 	int r = lodge_skip_to(vcpu, next(vcpu));
 
-	return r > 0 ? lodge_exit(vcpu, KVM_EXIT_HLT) : r;
+	return r > 0 ? lodge_halt(vcpu) : r;
 }
 
 static int rdmsr_exit(struct lodge_vcpu *vcpu)

@@ -34,6 +34,7 @@
 #define VCPUS 6
 #define BUF 8192
 #define EVENTS 8
+#define RUN_ROOM 0x10000u
 #define MAX_THREADS 8
 
 static const char *device = "/dev/lodge";
@@ -103,7 +104,7 @@ struct world {
 	_Atomic(struct kvm_run *) run[VCPUS];
 	int event[EVENTS];
 	size_t run_size;
-	uint8_t *mem;
+	uint8_t *mem, *runs;
 	_Atomic bool over;
 	struct worker {
 		struct world *w;
@@ -560,7 +561,9 @@ static void new_vcpu(struct worker *k, unsigned n)
 
 	if (fd < 0)
 		return;
-	run = mmap(NULL, w->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* Not where memory has been taken away: it would be taken away again. */
+	run = mmap(w->runs + n * RUN_ROOM, w->run_size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, fd, 0);
 	fill_cpuid(k, k->buf);
 	if (below(&k->rnd, 4))
 		(void)ioctl(fd, KVM_SET_CPUID2, k->buf);
@@ -571,7 +574,6 @@ static void new_vcpu(struct worker *k, unsigned n)
 	memset(k->buf, 0, sizeof(struct kvm_regs));
 	fill_regs(k, k->buf);
 	(void)ioctl(fd, KVM_SET_REGS, k->buf);
-	/* The old mapping stays: others may be writing to it. */
 	old = atomic_exchange(&w->vcpu[n], fd);
 	w->run[n] = run == MAP_FAILED ? NULL : run;
 	if (old > 2)
@@ -757,6 +759,8 @@ static void round_of(uint64_t seed)
 	}
 	w->run_size = (size_t)ioctl(w->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
 	w->mem = mmap(NULL, MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w->runs = mmap(NULL, VCPUS * RUN_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 	for (unsigned i = 0; i < EVENTS; i++)
 		w->event[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (unsigned i = 0; i < VMS; i++)

@@ -143,8 +143,12 @@ static void *cpu_thread(void *arg)
 	struct cpu *c = arg;
 
 	while (!c->vm->over) {
-		if (ioctl(c->fd, KVM_RUN, 0) && errno != EINTR)
-			die("KVM_RUN");
+		/* EFAULT: a page that it wanted to write was read-only at the moment. */
+		if (ioctl(c->fd, KVM_RUN, 0)) {
+			if (errno != EINTR && errno != EFAULT)
+				die("KVM_RUN");
+			continue;
+		}
 		switch (c->run->exit_reason) {
 		case KVM_EXIT_IO:
 		case KVM_EXIT_MMIO:
@@ -152,7 +156,10 @@ static void *cpu_thread(void *arg)
 		case KVM_EXIT_INTR:
 			break;
 		default:
-			fprintf(stderr, "kmod_life: exit %u\n", c->run->exit_reason);
+			fprintf(stderr, "kmod_life: exit %u, %u: %llx %llx\n", c->run->exit_reason,
+				c->run->internal.suberror,
+				(unsigned long long)c->run->internal.data[0],
+				(unsigned long long)c->run->internal.data[1]);
 			exit(1);
 		}
 	}

@@ -35,7 +35,6 @@ mount -t debugfs d /sys/kernel/debug
 echo "@@begin one"; timeout 1500 %(one)s; echo "@@exit one $?"
 echo "@@begin two"; timeout 2500 %(two)s; echo "@@exit two $?"
 echo "@@begin qemu-one"; timeout 1500 %(qemu_one)s; echo "@@exit qemu-one $?"
-echo "@@begin qemu-two"; timeout 2500 %(qemu_two)s; echo "@@exit qemu-two $?"
 grep . /sys/kernel/debug/lodge/* | sed "s/^/@@count /"
 umount /sys/kernel/debug
 rmmod lodge_amd && rmmod lodge && echo "@@unloaded"
@@ -61,7 +60,7 @@ def boot():
     engine = "kvm,kernel-irqchip=off"
     script = SCRIPT % {"disk": DISK, "one": nested.second_level(engine, 1, CPU),
                        "two": nested.second_level(engine, 2, CPU), "look": LOOK,
-                       "qemu_one": qemu_second_level(engine, 1, CPU), "qemu_two": qemu_second_level(engine, 2, CPU)}
+                       "qemu_one": qemu_second_level(engine, 1, CPU)}
     try:
         text = nested.run(script, files, "npt=1", limit=3000, tag="-kmod")
     finally:
@@ -97,10 +96,10 @@ def test_linux_when_lodge_runs_it_expect_userspace_disk_network(level, name, cpu
     check_guest(text, name, cpus, md5)
 
 
-@pytest.mark.parametrize("name,cpus", [("qemu-one", 1), ("qemu-two", 2)])
-def test_linux_when_debians_qemu_runs_it_expect_the_same(level, name, cpus):
+def test_linux_when_debians_qemu_runs_it_expect_the_same(level):
+    """With two vCPUs and no controllers in the kernel QEMU 7.2 does not come past SeaBIOS, on Debian's modules either."""
     text, md5, _ = level
-    check_guest(text, name, cpus, md5, "")
+    check_guest(text, "qemu-one", 1, md5, "")
 
 
 def test_modules_when_all_is_over_expect_nothing_left(level):
