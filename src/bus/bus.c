@@ -21,6 +21,7 @@ struct bus_space {
 	struct list regions; /* the order of mapping: later ones win */
 	struct span *span;
 	unsigned spans;
+	unsigned recent; /* where the last address was, often the next one as well */
 	unsigned region_count;
 	bool pio;
 	struct list shortcuts; /* those that are armed */
@@ -135,10 +136,12 @@ static void space_overlay(struct bus_space *s, const struct bus_region *r)
 	s->spans = i + n + tail;
 }
 
-static const struct span *space_find(const struct bus_space *s, uint64_t addr)
+static const struct span *space_find(struct bus_space *s, uint64_t addr)
 {
 	unsigned lo = 0, hi = s->spans;
 
+	if (s->recent < hi && s->span[s->recent].first <= addr && addr <= s->span[s->recent].last)
+		return &s->span[s->recent];
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 
@@ -147,7 +150,10 @@ static const struct span *space_find(const struct bus_space *s, uint64_t addr)
 		else
 			hi = mid;
 	}
-	return lo < s->spans && s->span[lo].first <= addr ? &s->span[lo] : NULL;
+	if (lo >= s->spans || s->span[lo].first > addr)
+		return NULL;
+	s->recent = lo;
+	return &s->span[lo];
 }
 
 /* ---- Shortcuts ---------------------------------------------------------------------------------- */
@@ -390,11 +396,23 @@ static uint64_t region_read(const struct bus_region *r, uint64_t off, unsigned s
 	return r->ops->read(r->dev, off, size) & ones(size);
 }
 
-static uint64_t space_read(const struct bus_space *s, const char *what, uint64_t addr,
-			   unsigned size)
+/* The span that answers all of an access in one piece, as nearly all are; NULL: it goes by pieces. */
+static const struct span *find_whole(struct bus_space *s, uint64_t addr, unsigned size)
 {
+	const struct span *sp = space_find(s, addr);
+
+	return sp && size <= sp->r->max_size && sp->last - addr >= size - 1 && !(size & (size - 1))
+		       ? sp
+		       : NULL;
+}
+
+static uint64_t space_read(struct bus_space *s, const char *what, uint64_t addr, unsigned size)
+{
+	const struct span *whole = find_whole(s, addr, size);
 	uint64_t val = 0;
 
+	if (whole)
+		return region_read(whole->r, addr - whole->r->base, size);
 	for (unsigned done = 0; done < size;) {
 		const struct span *sp = space_find(s, addr + done);
 		unsigned n = 1;
@@ -416,9 +434,17 @@ static uint64_t space_read(const struct bus_space *s, const char *what, uint64_t
 	return val;
 }
 
-static void space_write(const struct bus_space *s, const char *what, uint64_t addr, uint64_t val,
+static void space_write(struct bus_space *s, const char *what, uint64_t addr, uint64_t val,
 			unsigned size)
 {
+	const struct span *whole = find_whole(s, addr, size);
+
+	if (whole) {
+		if (whole->r->ops->write)
+			whole->r->ops->write(whole->r->dev, addr - whole->r->base, val & ones(size),
+					     size);
+		return;
+	}
 	for (unsigned done = 0; done < size;) {
 		const struct span *sp = space_find(s, addr + done);
 		unsigned n = 1;

@@ -156,6 +156,10 @@ uint64_t vga_mem_write(struct vga_core *c, uint32_t off, uint8_t val)
 	}
 	v = compose(&c->r, val);
 	mask = spread(p.planes & c->r.seq[SEQ_MAP_MASK]);
+	if (mask == ~0u && (!c->folded || p.at >= VGA_FOLD_BYTES)) {
+		st_le32(c->vram + p.at, v);
+		return p.at;
+	}
 	/* Byte by byte, where the mask says so: the guest may write the rest by another window. */
 	for (unsigned i = 0; i < 4; i++) {
 		if (mask >> 8 * i & 1)
