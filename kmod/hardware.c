@@ -135,6 +135,11 @@ int lodge_vendor_register(const struct lodge_vendor_ops *ops)
 			lodge_ops = NULL;
 	}
 	mutex_unlock(&lodge_hw_lock);
+	if (!r) {
+		r = lodge_selftest();
+		if (r)
+			lodge_vendor_unregister(ops);
+	}
 	return r;
 }
 

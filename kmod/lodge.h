@@ -8,6 +8,7 @@
  *   vm->lock                     slots, list of vCPUs
  *   vm->srcu                     readers of vm->slots; a slot that a reader has found stays
  *   vm->mmu_lock (spin)          second-level tables, invalidation counters
+ *   vm->tsc_lock (spin)          the TSC that vCPUs have in common; nothing is taken with it
  */
 #ifndef LODGE_H
 #define LODGE_H
@@ -28,6 +29,7 @@
 #define LODGE_MAX_VCPUS 64
 #define LODGE_MAX_SLOTS 512
 #define LODGE_MAX_CPUID 256
+#define LODGE_MC_BANKS 10 /* as QEMU's processors have */
 #define LODGE_GPA_BITS 48 /* what four levels of tables reach */
 
 /* kvm_run, and the data of port accesses. */
@@ -117,6 +119,10 @@ struct lodge_vm {
 	u32 msr_reasons;		   /* KVM_MSR_EXIT_REASON_* */
 
 	u64 tss_addr, identity_addr;
+
+	spinlock_t tsc_lock; /* what the vCPUs' TSCs have in common: msr.c */
+	s64 tsc_offset;
+	bool tsc_known;
 };
 
 /* ---- vCPUs --------------------------------------------------------------------------------------- */
@@ -146,7 +152,8 @@ enum lodge_mode { LODGE_OUTSIDE, LODGE_IN_GUEST };
 struct lodge_msrs {
 	u64 pat, tsc_aux, misc_enable, tsc_adjust, apic_base;
 	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
-	u64 mcg_status, mcg_cap, patch;
+	u64 mcg_status, mcg_ctl, patch;
+	u64 mc[4 * LODGE_MC_BANKS]; /* kept for user space: no machine check comes from here */
 };
 
 struct lodge_vcpu {
@@ -285,6 +292,7 @@ void lodge_hardware_exit(void);
 /* ---- vm.c ---------------------------------------------------------------------------------------- */
 
 int lodge_vm_create(void);
+struct lodge_vm *lodge_vm_new(void);
 void lodge_vm_get(struct lodge_vm *vm);
 void lodge_vm_put(struct lodge_vm *vm);
 /* All vCPUs are out of the guest, or see the request before they enter. */
@@ -363,6 +371,7 @@ int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned
 /* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */
 
 int lodge_vcpu_create(struct lodge_vm *vm, u32 id);
+struct lodge_vcpu *lodge_vcpu_new(struct lodge_vm *vm, u32 id);
 void lodge_vcpu_free(struct lodge_vcpu *vcpu);
 void lodge_vcpu_load(struct lodge_vcpu *vcpu);
 void lodge_vcpu_put(struct lodge_vcpu *vcpu);
@@ -412,6 +421,7 @@ int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host);
 int lodge_do_rdmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 int lodge_do_wrmsr(struct lodge_vcpu *vcpu, u64 next_rip);
 u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu);
+s64 lodge_tsc_offset(struct lodge_vm *vm, u64 val);
 
 /* ---- filter.c ---------------------------------------------------------------------------------------- */
 
@@ -454,5 +464,16 @@ int lodge_exit_debug(struct lodge_vcpu *vcpu, u32 exception, u64 dr6);
 /* What is to be in the processor: the guest's, or its debugger's. */
 u64 lodge_effective_dr7(const struct lodge_vcpu *vcpu);
 u64 lodge_effective_dr(const struct lodge_vcpu *vcpu, unsigned int n);
+
+/* ---- selftest.c ---------------------------------------------------------------------------------------- */
+
+#ifdef LODGE_DEBUG
+int lodge_selftest(void);
+#else
+static inline int lodge_selftest(void)
+{
+	return 0;
+}
+#endif
 
 #endif

@@ -58,6 +58,8 @@ int lodge_check_extension(long cap)
 		return LODGE_MAX_VCPUS;
 	case KVM_CAP_NR_MEMSLOTS:
 		return LODGE_MAX_SLOTS;
+	case KVM_CAP_IRQ_ROUTING: /* of GSIs; QEMU does not start without */
+		return 1;
 	}
 	return 0;
 }

@@ -7,8 +7,10 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/kvm_para.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
+#include <asm/tsc.h>
 
 #include "lodge.h"
 
@@ -40,17 +42,24 @@ static const u32 fixed_mtrrs[] = {
 	MSR_MTRRfix4K_E8000,  MSR_MTRRfix4K_F0000,  MSR_MTRRfix4K_F8000,
 };
 
+/* Those that are the host's, for all guests alike: its microcode. QEMU wants one at least. */
+static const u32 host_features[] = {MSR_IA32_UCODE_REV};
+
 long lodge_msr_list(struct kvm_msr_list __user *arg, bool features)
 {
-	u32 n = features ? 0 : ARRAY_SIZE(saved), room;
+	const u32 *list = features ? host_features : saved;
+	u32 n = features ? ARRAY_SIZE(host_features) : ARRAY_SIZE(saved), room;
 
 	if (get_user(room, &arg->nmsrs) || put_user(n, &arg->nmsrs))
 		return -EFAULT;
 	if (room < n)
 		return -E2BIG;
-	if (n && copy_to_user(arg->indices, saved, sizeof(saved)))
-		return -EFAULT;
-	return 0;
+	return copy_to_user(arg->indices, list, n * sizeof(*list)) ? -EFAULT : 0;
+}
+
+static int host_feature(u32 msr, u64 *val)
+{
+	return msr == MSR_IA32_UCODE_REV && !rdmsrl_safe(msr, val) ? 0 : -ENOENT;
 }
 
 /* ---- Which place, for those that are just kept ------------------------------------------------------------ */
@@ -74,6 +83,8 @@ static u64 *place(struct lodge_vcpu *vcpu, u32 msr)
 		return &m->mtrr_def;
 	case MSR_IA32_MCG_STATUS:
 		return &m->mcg_status;
+	case MSR_IA32_MCG_CTL:
+		return &m->mcg_ctl;
 	case MSR_IA32_UCODE_REV:
 		return &m->patch;
 	}
@@ -83,6 +94,8 @@ static u64 *place(struct lodge_vcpu *vcpu, u32 msr)
 	}
 	if (msr >= 0x200 && msr < 0x200 + ARRAY_SIZE(m->mtrr_var))
 		return &m->mtrr_var[msr - 0x200];
+	if (msr >= MSR_IA32_MC0_CTL && msr < MSR_IA32_MC0_CTL + ARRAY_SIZE(m->mc))
+		return &m->mc[msr - MSR_IA32_MC0_CTL];
 	return NULL;
 }
 
@@ -92,7 +105,6 @@ static bool constant(u32 msr, u64 *val)
 	*val = 0;
 	switch (msr) {
 	case MSR_IA32_MCG_CAP:
-	case MSR_IA32_MCG_CTL:
 	case MSR_IA32_DEBUGCTLMSR:
 	case MSR_IA32_LASTBRANCHFROMIP:
 	case MSR_IA32_LASTBRANCHTOIP:
@@ -132,6 +144,23 @@ u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu)
 	return rdtsc() + vcpu->tsc_offset;
 }
 
+/*
+ * The offset for a TSC that user space sets to `val`: vCPUs agree, though they are set one after the other. Who says 0, or
+ * nearly what another vCPU has, means that; as KVM does, whose clients count on it.
+ */
+s64 lodge_tsc_offset(struct lodge_vm *vm, u64 val)
+{
+	s64 offset = val - rdtsc(), near = (s64)tsc_khz * 1000;
+
+	spin_lock(&vm->tsc_lock);
+	if (vm->tsc_known && (!val || abs(offset - vm->tsc_offset) < near))
+		offset = vm->tsc_offset;
+	vm->tsc_offset = offset;
+	vm->tsc_known = true;
+	spin_unlock(&vm->tsc_lock);
+	return offset;
+}
+
 /* ---- Reading and writing ----------------------------------------------------------------------------------- */
 
 int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val)
@@ -149,6 +178,10 @@ int lodge_msr_read(struct lodge_vcpu *vcpu, u32 msr, u64 *val)
 		return 0;
 	case MSR_EFER:
 		*val = vcpu->efer;
+		return 0;
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_SYSTEM_TIME:
+		*val = 0;
 		return 0;
 	}
 	r = lodge_ops->get_msr(vcpu, msr, val);
@@ -211,14 +244,21 @@ int lodge_msr_write(struct lodge_vcpu *vcpu, u32 msr, u64 val, bool host)
 		return write_kept(vcpu, msr, p, val, host);
 	switch (msr) {
 	case MSR_IA32_TSC:
+		if (host) {
+			move_tsc(vcpu, lodge_tsc_offset(vcpu->vm, val) - vcpu->tsc_offset);
+			return 0;
+		}
 		was = lodge_guest_tsc(vcpu);
-		if (!host)
-			vcpu->msrs.tsc_adjust += val - was;
+		vcpu->msrs.tsc_adjust += val - was;
 		move_tsc(vcpu, val - was);
 		return 0;
 	case MSR_EFER:
 		/* User space sets all of it by KVM_SET_SREGS, too. */
 		return lodge_set_efer(vcpu, val);
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_SYSTEM_TIME:
+		/* There is no such clock; QEMU turns it off without asking. */
+		return host && !val ? 0 : -ENOENT;
 	}
 	r = lodge_ops->set_msr(vcpu, msr, val);
 	if (r <= 0)
@@ -242,7 +282,7 @@ EXPORT_SYMBOL_GPL(lodge_do_wrmsr);
 
 #define MAX_AT_ONCE 256
 
-/* How many were done before one could not be. vcpu NULL: features of the host, of which there are none yet. */
+/* How many were done before one could not be. vcpu NULL: features of the host. */
 long lodge_msrs_io(struct lodge_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
 {
 	struct kvm_msr_entry *e;
@@ -257,9 +297,10 @@ long lodge_msrs_io(struct lodge_vcpu *vcpu, struct kvm_msrs __user *arg, bool se
 	e = memdup_user(arg->entries, array_size(head.nmsrs, sizeof(*e)));
 	if (IS_ERR(e))
 		return PTR_ERR(e);
-	for (; vcpu && n < head.nmsrs; n++) {
-		int one = set ? lodge_msr_write(vcpu, e[n].index, e[n].data, true)
-			      : lodge_msr_read(vcpu, e[n].index, &e[n].data);
+	for (; n < head.nmsrs; n++) {
+		int one = !vcpu ? host_feature(e[n].index, &e[n].data)
+			  : set ? lodge_msr_write(vcpu, e[n].index, e[n].data, true)
+				: lodge_msr_read(vcpu, e[n].index, &e[n].data);
 
 		if (one)
 			break;

@@ -49,7 +49,7 @@ void lodge_vcpu_reset(struct lodge_vcpu *vcpu)
 	vcpu->msrs = (struct lodge_msrs){.pat = 0x0007040600070406ull,
 					 .misc_enable = 1,
 					 .apic_base = 0xfee00800 | (vcpu->id ? 0 : 0x100)};
-	vcpu->tsc_offset = -(s64)rdtsc();
+	vcpu->tsc_offset = lodge_tsc_offset(vcpu->vm, 0);
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	vcpu->ev = (struct lodge_events){0};
 	reset_segs(vcpu);

@@ -109,7 +109,7 @@ static int enter_guest(struct lodge_vcpu *vcpu)
 	if (test_and_clear_bit(LODGE_REQ_FLUSH, &vcpu->requests))
 		lodge_ops->flush_tlb(vcpu);
 	if (lodge_hardware_is_on() && !(read_thread_flags() & WORK) &&
-	    !READ_ONCE(vcpu->run->immediate_exit)) {
+	    !lodge_immediate_exit(vcpu->run)) {
 		load_registers(vcpu);
 		vtime_account_guest_enter();
 		lodge_ops->enter(vcpu);
@@ -145,7 +145,7 @@ static int pending_work(struct lodge_vcpu *vcpu)
 
 	if (work & _TIF_NEED_RESCHED)
 		cond_resched();
-	if (!(work & ~_TIF_NEED_RESCHED) && !READ_ONCE(vcpu->run->immediate_exit))
+	if (!(work & ~_TIF_NEED_RESCHED) && !lodge_immediate_exit(vcpu->run))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return -EINTR;

@@ -196,7 +196,7 @@ static int run_pages(struct lodge_vcpu *vcpu)
 	return 0;
 }
 
-static struct lodge_vcpu *vcpu_new(struct lodge_vm *vm, u32 id)
+struct lodge_vcpu *lodge_vcpu_new(struct lodge_vm *vm, u32 id)
 {
 	struct lodge_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
 	int r;
@@ -258,7 +258,7 @@ static int add(struct lodge_vm *vm, struct lodge_vcpu *vcpu)
 
 int lodge_vcpu_create(struct lodge_vm *vm, u32 id)
 {
-	struct lodge_vcpu *vcpu = vcpu_new(vm, id);
+	struct lodge_vcpu *vcpu = lodge_vcpu_new(vm, id);
 	int r;
 
 	if (IS_ERR(vcpu))

@@ -157,6 +157,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return set_identity(vm, p);
+	case KVM_SET_GSI_ROUTING:
+		return -EINVAL; /* to no interrupt controller */
 	}
 	return -ENOTTY;
 }
@@ -176,7 +178,8 @@ static const struct file_operations vm_fops = {
 
 /* ---- A new one ------------------------------------------------------------------------------------- */
 
-static struct lodge_vm *vm_new(void)
+/* Its hardware is the caller's to have got: lodge_vm_put gives it back. */
+struct lodge_vm *lodge_vm_new(void)
 {
 	struct lodge_vm *vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	int r = -ENOMEM;
@@ -185,6 +188,7 @@ static struct lodge_vm *vm_new(void)
 		return ERR_PTR(r);
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->mmu_lock);
+	spin_lock_init(&vm->tsc_lock);
 	refcount_set(&vm->users, 1);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
@@ -200,6 +204,7 @@ static struct lodge_vm *vm_new(void)
 	r = lodge_notifier_init(vm);
 	if (r)
 		goto no_notifier;
+	atomic_inc(&lodge_counts.vms);
 	return vm;
 
 no_notifier:
@@ -221,12 +226,11 @@ int lodge_vm_create(void)
 
 	if (r)
 		return r;
-	vm = vm_new();
+	vm = lodge_vm_new();
 	if (IS_ERR(vm)) {
 		lodge_hardware_put();
 		return PTR_ERR(vm);
 	}
-	atomic_inc(&lodge_counts.vms);
 	r = anon_inode_getfd("lodge-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
 	if (r < 0)
 		lodge_vm_put(vm);

@@ -85,6 +85,11 @@ void blk_queue_unplug(struct blk_queue *q)
 	(void)q;
 }
 
+void blk_queue_unplug_now(struct blk_queue *q)
+{
+	blk_queue_unplug(q);
+}
+
 void blk_queue_drop_held(struct blk_queue *q)
 {
 	(void)q;

@@ -58,6 +58,11 @@ void blk_queue_unplug(struct blk_queue *q)
 		abort();
 }
 
+void blk_queue_unplug_now(struct blk_queue *q)
+{
+	blk_queue_unplug(q);
+}
+
 void blk_queue_submit(struct blk_queue *q, struct blk_req *req)
 {
 	q->submitted++;

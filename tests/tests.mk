@@ -59,6 +59,12 @@ $(FB)/bin/kemu: tests/fuzz/kemu.c $(KEMU) $(B)/lib/x86.a $(B)/lib/base.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -fsanitize=fuzzer -Itests -Ikmod -MMD -MP -MF $@.d -o $@ $(filter %.c %.a,$^)
 
+# For its tests, in a first level.
+KMOD_TESTS := $(patsubst %,$(B)/tests/kmod/%,kmod_life kmod_fuzz)
+$(B)/tests/kmod/kmod_%: tests/kmod/kmod_%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -static -MMD -MP -MF $@.d -o $@ $<
+
 # So are the instructions with known results; their tests are assembled.
 AS_ISA    := as --64 --noexecstack --fatal-warnings -I tests/isa
 ISA_TESTS := $(patsubst tests/isa/%.isa,$(B)/tests/isa/%.isa.o,$(wildcard tests/isa/*.isa))

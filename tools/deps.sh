@@ -9,10 +9,18 @@ STEP_LOG=build/deps.log
 . tools/step.sh
 
 missing=
+set -f # a '?' is no wildcard
 for p in $(sed 's/#.*//' "$list"); do
+	case $p in
+	*\?)
+		p=${p%\?}
+		! command -v "$p" >/dev/null || continue
+		;;
+	esac
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
 	[ "$state" = installed ] || missing="$missing $p"
 done
+set +f
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then

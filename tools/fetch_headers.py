@@ -55,7 +55,7 @@ def fetch(cache, name):
             if f.read().strip() == package:
                 return kdir
     version = version.replace("%3a", ":")
-    apt = fk.Apt(cache, arch)
+    apt = fk.Apt(cache, arch, fk.suite(name))
     apt.update()
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)

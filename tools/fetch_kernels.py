@@ -21,6 +21,9 @@ import sys
 ITEMS = {
     "cloud-amd64": ("amd64", "linux-image-cloud-amd64", r"linux-image-\d.*-cloud-amd64$",
                     r"\./boot/vmlinuz-.*", "vmlinuz"),
+    # Of Debian's backports, for kmod/ alone.
+    "cloud-amd64-backports": ("amd64", "linux-image-cloud-amd64", r"linux-image-\d.*-cloud-amd64$",
+                              r"\./boot/vmlinuz-.*", "vmlinuz"),
     "amd64": ("amd64", "linux-image-amd64", r"linux-image-\d.*-amd64$",
               r"\./boot/vmlinuz-.*", "vmlinuz"),
     "686": ("i386", "linux-image-686", r"linux-image-\d.*-686$", r"\./boot/vmlinuz-.*", "vmlinuz"),
@@ -39,6 +42,11 @@ ITEMS = {
     "busybox-amd64": ("amd64", "busybox-static", None, r"\./bin/busybox", "busybox"),
     "busybox-i386": ("i386", "busybox-static", None, r"\./bin/busybox", "busybox"),
 }
+
+
+def suite(name):
+    """Where a kernel is from, if not where the host's packages are."""
+    return "bookworm-backports" if name.endswith("-backports") else None
 
 
 class FetchError(Exception):
@@ -76,15 +84,19 @@ def debian_sources(dest):
 
 
 class Apt:
-    """APT with private state for one architecture."""
+    """APT with private state for one architecture; of one suite, or of the host's."""
 
-    def __init__(self, cache, arch):
-        self.root = os.path.join(os.path.abspath(cache), "apt", arch)
+    def __init__(self, cache, arch, only=None):
+        self.root = os.path.join(os.path.abspath(cache), "apt", arch + ("-" + only if only else ""))
         for d in ("lists/partial", "cache/archives/partial", "sources.d"):
             os.makedirs(os.path.join(self.root, d), exist_ok=True)
         status = os.path.join(self.root, "status")
         open(status, "a").close()
-        debian_sources(os.path.join(self.root, "sources.d"))
+        if only:
+            with open(os.path.join(self.root, "sources.d/only.list"), "w") as f:
+                f.write("deb http://deb.debian.org/debian %s main\n" % only)
+        else:
+            debian_sources(os.path.join(self.root, "sources.d"))
         opts = {
             "APT::Architecture": arch, "APT::Architectures": arch,
             "Dir::State": self.root, "Dir::State::status": status,
@@ -160,9 +172,10 @@ def fetch(cache, name, apts):
     result = os.path.join(folder, kept)
     if os.path.exists(result):
         return result
-    if arch not in apts:
-        apts[arch] = Apt(cache, arch)
-    apt = apts[arch]
+    key = (arch, suite(name))
+    if key not in apts:
+        apts[key] = Apt(cache, *key)
+    apt = apts[key]
     apt.update()
     os.makedirs(folder, exist_ok=True)
     real = apt.resolve(package, pattern)

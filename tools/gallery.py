@@ -21,9 +21,8 @@ import time
 TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 GALLERY = os.path.join(TOP, "docs/gallery")
 sys.path[:0] = [os.path.join(TOP, d) for d in ("tests/systems", "tests/system")]
-import chromium  # noqa: E402
+import browser  # noqa: E402
 import picture  # noqa: E402
-from systems import WORK  # noqa: E402
 from vm import kernel  # noqa: E402
 
 STEP_TIMEOUT = 900
@@ -53,24 +52,19 @@ def desktop_image():
     return out
 
 
-def novnc(work):
-    folder = os.path.join(WORK, "novnc-files")
-    kept = os.path.join(folder, "novnc/usr/share/novnc")
-    os.makedirs(folder, exist_ok=True)
-    os.symlink(kept if os.path.isdir(kept) else chromium.novnc(folder), os.path.join(work, "novnc"))
-
-
 GRUB = link(lambda: kernel("grub-cd"), "grub.iso")
 MEMTEST = link(lambda: kernel("memtest"), "memtest86+x64.bin")
 MEMTEST_EFI = link(lambda: kernel("memtest-efi"), "memtest86+x64.efi")
 RFB = link(os.path.join(TOP, "tests/system/rfb.py"), "rfb.py")
 DESKTOP = link(desktop_image, "debian.qcow2")
+NOVNC = link(browser.novnc, "novnc")
+XTERM = link(browser.xterm, "xterm")
 
 
 # ---- Scenes -----------------------------------------------------------------------------------------
 
 class Browser:
-    """A step in a browser: commands of tests/systems/page.js, and `same`, which compares its screen with the
+    """A step in a browser: commands of tests/system/browser/drive.js, and `same`, which compares its screen with the
     machine's, but for the last lines, where clocks are."""
 
     def __init__(self, what, *commands):
@@ -129,6 +123,21 @@ BROWSED = [
     "lodge wait m --picture parts/menu.png",
     Browser("its screen is the machine's; take the page's picture", {"do": "same"},
             {"do": "picture", "path": "{0}-browser.png"})]
+
+
+def talk(*lines):
+    """At the serial console: wait for the first of each pair, write the second."""
+    for wait, line in lines:
+        yield {"do": "see", "at": "#terminal .xterm-rows", "text": wait}
+        if line:
+            yield {"do": "write", "at": "#terminal .xterm-helper-textarea", "text": line + "\n"}
+
+
+SERIAL = [
+    Browser("the tab Serial console; log in there, write: tty; take the page's picture",
+            {"do": "click", "id": "toserial"},
+            *talk(("lodge login:", "guest"), ("Password:", "guest"), ("guest@lodge:~$", "tty"), ("/dev/ttyS0", None)),
+            {"do": "picture", "path": "{0}-serial.png"})]
 # Title bar, terminal, menus and buttons; not the clock, the meters and the pointer.
 TERMINAL, BUTTONS = (0, 0, 494, 346), (56, 776, 500, 24)
 
@@ -145,12 +154,13 @@ def steps(name, *lists):
 
 def desktop(about, name, display, pointer):
     return Scene(
-        about, [DESKTOP, RFB, novnc],
-        DEBIAN % ("-vnc unix:$PWD/vnc -display web=127.0.0.1:0,novnc=novnc " + display + " \\\n        " + pointer),
-        [*steps(name, LOGIN, SESSION, CLICKED, BROWSED)],
+        about, [DESKTOP, RFB, NOVNC, XTERM],
+        DEBIAN % ("-vnc unix:$PWD/vnc -display web=127.0.0.1:0,novnc=novnc,xterm=xterm " + display + " \\\n        " +
+                  pointer),
+        [*steps(name, LOGIN, SESSION, CLICKED, BROWSED, SERIAL)],
         {name + "-menu.png": [(0, 585, 144, 189), (56, 776, 240, 24), (600, 0, 680, 700)],
          name + ".png": [TERMINAL, BUTTONS, (650, 510, 140, 180)],
-         name + "-browser.png": []})
+         name + "-browser.png": [], name + "-serial.png": []})
 
 
 SCENES = {
@@ -203,7 +213,7 @@ SCENES = {
         "The same on `-vga virtio`, with virtio's tablet and keyboard", "desktop-virtio",
         "-vga virtio", "-device virtio-tablet-pci -device virtio-keyboard-pci"),
     "browser": Scene(
-        "GRUB in a browser: headless Chromium, its own picture", [GRUB, novnc],
+        "GRUB in a browser: headless Chromium, its own picture", [GRUB, NOVNC],
         "lodge run -name m -m 64M -cdrom grub.iso -display web=127.0.0.1:0,novnc=novnc",
         ["lodge wait m --text 'Press enter to boot'",
          Browser("open the machine's address; type c", {"do": "open"}, {"do": "keys", "keys": ["c"]}),
@@ -262,7 +272,7 @@ class Stage:
 
     def browse(self, step):
         if not self.browser:
-            self.browser = chromium.Browser()
+            self.browser = browser.Browser()
         for c in step.commands:
             c = dict(c)
             if c["do"] == "open":
@@ -291,7 +301,7 @@ class Stage:
 
     def __exit__(self, *_):
         if self.browser:
-            self.browser.close()
+            self.browser.__exit__()
         self.child.send_signal(signal.SIGTERM)
         try:
             self.child.wait(30)
@@ -332,7 +342,7 @@ kernels and systems are Debian's; pictures in `parts` are cut from such (`tools/
 | `linux`, `initrd.gz` | package debian-installer-12-netboot-amd64, folder `gtk` |
 | `debian.qcow2` | `lodge %s debian.qcow2` |
 | `rfb.py` | a small VNC client, `tests/system/rfb.py` |
-| `novnc` | package novnc, `/usr/share/novnc` |
+| `novnc`, `xterm` | package novnc, `/usr/share/novnc`; package @xterm/xterm of npm |
 """
 
 

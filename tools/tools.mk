@@ -74,7 +74,7 @@ kmod:
 check-kmod: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; \
 	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
-		$(B)/tests/isa/isa && \
+		$(B)/tests/isa/isa $(KMOD_TESTS) && \
 	step "Building the modules" $(MAKE) KDIR= kmod
 	@B=$(B) $(PYTHON) tests/run.py -j 1 --only kmod/
 

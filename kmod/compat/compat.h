@@ -2,12 +2,13 @@
 /*
  * What differs between kernels. Every check of a kernel's version is in this folder; other files use what is
  * named here.
- * Known: 6.1 (Debian 12).
+ * Known: 6.1 (Debian 12) and 6.12 (its backports).
  */
 #ifndef LODGE_COMPAT_H
 #define LODGE_COMPAT_H
 
 #include <linux/context_tracking.h>
+#include <linux/kvm.h>
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -51,6 +52,19 @@ static inline int lodge_fpu_in(struct fpu_guest *fpu, const void *buf, u64 xcr0)
 	return fpu_copy_uabi_to_guest_fpstate(fpu, buf, xcr0, &pkru);
 }
 
+/* Since 6.10 kvm_run's field has another name in the kernel, which says who writes it. */
+#ifdef HINT_UNSAFE_IN_KVM
+#define lodge_immediate_exit(run) READ_ONCE((run)->immediate_exit__unsafe)
+#else
+#define lodge_immediate_exit(run) READ_ONCE((run)->immediate_exit)
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define lodge_rcu_note() rcu_virt_note_context_switch()
+#else
+#define lodge_rcu_note() rcu_virt_note_context_switch(smp_processor_id())
+#endif
+
 /*
  * For RCU and the accounting of time a guest is like user space. Interrupts are off; between the two nothing may
  * be traced.
@@ -58,7 +72,7 @@ static inline int lodge_fpu_in(struct fpu_guest *fpu, const void *buf, u64 xcr0)
 static __always_inline void lodge_guest_context_enter(void)
 {
 	if (!context_tracking_guest_enter())
-		rcu_virt_note_context_switch(smp_processor_id());
+		lodge_rcu_note();
 }
 
 static __always_inline void lodge_guest_context_exit(void)

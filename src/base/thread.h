@@ -19,6 +19,7 @@ enum thread_kind {
 	THREAD_DISK, /* one request after another */
 	THREAD_9P,   /* a shared folder */
 	THREAD_DISPLAY, /* draws for viewers, and does what they type */
+	THREAD_ENGINE,	/* what an engine does beside its vCPUs */
 	THREAD_KINDS
 };
 

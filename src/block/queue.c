@@ -46,6 +46,7 @@ struct blk_queue {
 	struct list ended, held;
 	unsigned under_way; /* submitted, and not yet told nor held */
 	unsigned plugs;
+	unsigned ring_writes; /* writes in the ring, which seldom end at once */
 	bool frozen; /* what is submitted goes to `held` */
 	bool direct; /* addresses must be aligned */
 	unsigned align;
@@ -124,6 +125,7 @@ static bool to_ring(struct blk_queue *q, struct blk_req *req)
 		return false;
 	}
 	req->state = REQ_RING;
+	q->ring_writes += write;
 	return true;
 }
 
@@ -261,6 +263,7 @@ static struct blk_req *take_ended(struct blk_queue *q)
 
 	while (q->ring && (req = uring_take(q->ring))) {
 		blk_quick_done(q->b);
+		q->ring_writes -= req->op == BLK_WRITE;
 		if (ring_result_holds(req))
 			return req;
 		to_pool(q, req);
@@ -286,6 +289,23 @@ static void reap(struct blk_queue *q)
 	}
 	blk_queue_unplug(q);
 	if (!budget)
+		wake(q);
+}
+
+void blk_queue_unplug_now(struct blk_queue *q)
+{
+	bool may = q->ring && q->plugs == 1 && !q->direct, hush = may && !q->ring_writes;
+
+	if (hush)
+		uring_hush(q->ring, true);
+	blk_queue_unplug(q);
+	if (may)
+		reap(q);
+	if (!hush)
+		return;
+	uring_hush(q->ring, false);
+	/* One may have ended just before, and nobody was told. */
+	if (q->under_way)
 		wake(q);
 }
 

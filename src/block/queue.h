@@ -79,6 +79,11 @@ void blk_queue_submit(struct blk_queue *q, struct blk_req *req);
 void blk_queue_plug(struct blk_queue *q);
 void blk_queue_unplug(struct blk_queue *q);
 /*
+ * The same where `done` may be called: what the host could do at once, such as reading from its cache, ends here, and
+ * nobody has to be woken for it.
+ */
+void blk_queue_unplug_now(struct blk_queue *q);
+/*
  * While it is frozen, what is submitted waits; what is under way ends as it would. When blk_queue_idle(), the
  * image may be exchanged, or its size. blk_queue_thaw() starts what waits, on the image there is then.
  */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -93,6 +94,12 @@ bool uring_submit(struct uring *u)
 	if (io_uring_sq_ready(&u->ring))
 		io_uring_submit(&u->ring);
 	return !io_uring_sq_ready(&u->ring);
+}
+
+void uring_hush(struct uring *u, bool on)
+{
+	io_uring_cq_eventfd_toggle(&u->ring, !on);
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 struct blk_req *uring_take(struct uring *u)

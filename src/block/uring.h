@@ -20,6 +20,11 @@ void uring_free(struct uring *u);
 bool uring_add(struct uring *u, struct blk_req *req, bool dsync);
 /* Hand the host what was added. False: it had no memory for all of it; the rest waits for the next call. */
 bool uring_submit(struct uring *u);
+/*
+ * Completions do not write the event descriptor until this is over. The host looks at that without a fence between it
+ * and its completion: one at the very end may be told by nobody, and has to be looked for a moment later.
+ */
+void uring_hush(struct uring *u, bool on);
 /* One that ended, with the host's result in req->result; or NULL. */
 struct blk_req *uring_take(struct uring *u);
 

@@ -261,8 +261,9 @@ static int build_and_run(struct run_opts *o, int signals, int ready_fd)
 		return cli_error("%s", err.msg);
 	start_starter(o);
 	vm = vm_new(&o->vm, &err);
-	if (!vm || run_control_new(&x.control, o, vm, &err) ||
-	    run_display_open(&x.display, o, vm, &err) || close_sandbox(o, &err)) {
+	/* Who finds the control socket finds the screen's ports as well. */
+	if (!vm || run_display_open(&x.display, o, vm, &err) ||
+	    run_control_new(&x.control, o, vm, &err) || close_sandbox(o, &err)) {
 		run_display_end(&x.display);
 		vm_free(vm);
 		run_control_free(&x.control);

@@ -169,6 +169,12 @@ struct engine_ops {
 			 void (*fn)(void *opaque, const char *name, const char *what,
 				    uint64_t value),
 			 void *opaque);
+	/*
+	 * What is done better beside the vCPUs, on a thread of its own: returns after beside_end(), or at once where
+	 * there is nothing of that kind. May be NULL, both.
+	 */
+	void (*beside)(struct engine *e);
+	void (*beside_end)(struct engine *e);
 	/* Interrupt controllers in the kernel. NULL: this engine never has any. */
 	const struct engine_irqchip_ops *irqchip;
 	/* Writes that do not stop a vCPU. NULL: this engine never has any. */

@@ -42,12 +42,13 @@ static const struct {
 
 /* ---- The library -------------------------------------------------------------------------------- */
 
-#define FUNCTIONS(X)                                                                               \
-	X(context_new)                                                                             \
-	X(context_unref)                                                                           \
-	X(context_set_log_level) X(keymap_new_from_names) X(keymap_unref) X(keymap_min_keycode)    \
-		X(keymap_max_keycode) X(keymap_num_levels_for_key) X(keymap_key_get_syms_by_level) \
-			X(keymap_key_get_mods_for_level) X(keymap_mod_get_index)                   \
+#define FUNCTIONS(X)                                                                         \
+	X(context_new)                                                                       \
+	X(context_unref)                                                                     \
+	X(context_set_log_level)                                                             \
+	X(keymap_new_from_names) X(keymap_unref) X(keymap_min_keycode) X(keymap_max_keycode) \
+		X(keymap_num_levels_for_key) X(keymap_key_get_syms_by_level)                 \
+			X(keymap_key_get_mods_for_level) X(keymap_mod_get_index)             \
 				X(keysym_to_utf32)
 
 #define MEMBER(name) __typeof__(&xkb_##name) name;
@@ -276,21 +277,56 @@ static uint32_t dead_of(uint32_t ucs)
 	return 0;
 }
 
-enum input_key input_layout_key(const struct input_layout *l, uint32_t sym)
+/* Letters that have two forms: Latin, Greek, Cyrillic, Armenian; more than those, but no digits and signs of keyboards. */
+static bool is_letter(uint32_t ucs)
+{
+	return (ucs >= 'A' && ucs <= 'Z') || (ucs >= 'a' && ucs <= 'z') ||
+	       (ucs >= 0xc0 && ucs < 0x588 && ucs != 0xd7 && ucs != 0xf7);
+}
+
+/* With and without Shift the key writes a letter: Caps Lock does as Shift there. */
+static bool has_two_forms(const struct input_layout *l, const struct entry *e)
+{
+	if (!is_letter(e->ucs))
+		return false;
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct entry *o = &l->entry[i];
+
+		if (o->key == e->key && o->held == (e->held ^ INPUT_SHIFT))
+			return is_letter(o->ucs) && o->ucs != e->ucs;
+	}
+	return false;
+}
+
+static struct input_stroke us_key(uint32_t sym)
+{
+	struct input_stroke s = {.key = input_key_of_keysym(sym)};
+	bool shift = false;
+
+	if (sym < 0x80)
+		(void)input_key_of_char(sym, &shift);
+	s.held = (shift ? INPUT_SHIFT : 0) | (sym < 0x80 && is_letter(sym) ? INPUT_CAPS : 0);
+	return s;
+}
+
+struct input_stroke input_layout_key(const struct input_layout *l, uint32_t sym)
 {
 	uint32_t ucs = ucs_of(sym);
 	const struct entry *e;
 
 	/* Keys that write nothing are where they are on every keyboard. */
-	if (l->us || !sym || is_same_everywhere(sym))
-		return input_key_of_keysym(sym);
+	if (!l || l->us || !sym || is_same_everywhere(sym))
+		return us_key(sym);
 	e = find(l, sym, ucs);
 	if (!e && dead_of(ucs))
 		e = find(l, dead_of(ucs), 0);
 	/* Latin letters of a keyboard that also has others: where most have them. */
 	if (!e && ucs < 0x80)
-		return input_key_of_keysym(sym);
-	return e ? (enum input_key)e->key : INPUT_KEY_unmapped;
+		return us_key(sym);
+	if (!e)
+		return (struct input_stroke){.key = INPUT_KEY_unmapped};
+	return (struct input_stroke){.key = (enum input_key)e->key,
+				     .held = e->held | (has_two_forms(l, e) ? INPUT_CAPS : 0)};
 }
 
 static unsigned write_us(uint32_t c, struct input_stroke *out)

@@ -19,21 +19,26 @@ struct input_layout;
 struct input_layout *input_layout_new(const char *name, struct lodge_err *err);
 void input_layout_free(struct input_layout *l); /* NULL is allowed */
 
-/* The key of an X keysym: the one that has this character, whatever is held with it. */
-enum input_key input_layout_key(const struct input_layout *l, uint32_t sym);
-
 #define INPUT_SHIFT 1u
 #define INPUT_ALTGR 2u
+#define INPUT_CAPS 4u /* Caps Lock does what Shift does */
+
+struct input_stroke {
+	enum input_key key;
+	unsigned held; /* with it: INPUT_SHIFT, INPUT_ALTGR */
+};
+
+/*
+ * The key that writes an X keysym, and what is held with it; INPUT_CAPS may be among that. A key that writes nothing
+ * needs nothing. INPUT_KEY_unmapped: there is none. `l`: NULL is a US keyboard.
+ */
+struct input_stroke input_layout_key(const struct input_layout *l, uint32_t sym);
 
 /*
  * How a character of Unicode is written (TAB, LF and ESC among them): keys one after another, each with what is
  * held with it; a dead key comes before the letter it goes with. How many, 0: it cannot be written.
  */
 #define INPUT_STROKES 2u
-struct input_stroke {
-	enum input_key key;
-	unsigned held;
-};
 unsigned input_layout_write(const struct input_layout *l, uint32_t c,
 			    struct input_stroke out[INPUT_STROKES]);
 

@@ -18,6 +18,7 @@
 #include "machine/vm_int.h"
 
 #define IO_STACK_BYTES (256u << 10)
+#define ENGINE_STACK_BYTES (64u << 10)
 
 /* ---- Requests, from any thread ----------------------------------------------------------------
  */
@@ -302,6 +303,28 @@ static void *io_main(void *arg)
 	return NULL;
 }
 
+static void *engine_main(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm->ops->beside(vm->engine);
+	return NULL;
+}
+
+static int start_engine_thread(struct vm *vm, struct lodge_err *err)
+{
+	int r;
+
+	if (!vm->ops->beside)
+		return 0;
+	r = thread_create(&vm->engine_thread, THREAD_ENGINE, "engine", ENGINE_STACK_BYTES,
+			  engine_main, vm);
+	if (r)
+		return err_set(err, r, "cannot start the engine's thread: %s", strerror(-r));
+	vm->engine_started = true;
+	return 0;
+}
+
 /* They keep still while VM_PAUSE_START is set. */
 static int start_threads(struct vm *vm, struct lodge_err *err)
 {
@@ -315,7 +338,8 @@ static int start_threads(struct vm *vm, struct lodge_err *err)
 	if (r)
 		return err_set(err, r, "cannot start the io thread: %s", strerror(-r));
 	vm->io_started = true;
-	return vm_cpus_start(vm, err);
+	r = start_engine_thread(vm, err);
+	return r ? r : vm_cpus_start(vm, err);
 }
 
 int vm_start(struct vm *vm, struct lodge_err *err)
@@ -443,6 +467,11 @@ void vm_stop(struct vm *vm)
 		vm_pause(vm, VM_PAUSE_QUIT);
 		vm_ctl_save_end(vm);
 		vm_cpus_join(vm);
+	}
+	if (vm->engine_started) {
+		vm->ops->beside_end(vm->engine);
+		pthread_join(vm->engine_thread, NULL);
+		vm->engine_started = false;
 	}
 	if (vm->io_started) {
 		io_loop_stop(vm->loop);

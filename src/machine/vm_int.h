@@ -65,8 +65,8 @@ struct vm {
 	struct vm_config cfg;
 	pthread_mutex_t lock;
 	struct io_loop *loop;
-	pthread_t io_thread;
-	bool io_started;
+	pthread_t io_thread, engine_thread;
+	bool io_started, engine_started;
 	struct mem *mem;
 	struct bus *bus;
 	struct x86_cpuid cpuid;

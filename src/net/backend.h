@@ -54,6 +54,12 @@ struct net_backend *net_socket_dgram_open(struct props *p, const struct net_host
 struct net_backend *net_passt_open(struct props *p, const struct net_host *host,
 				   struct lodge_err *err);
 
+/*
+ * Two sockets for a process beside the machine, as socketpair() makes them, with room for frames: a sender that finds
+ * none throws them away (passt), or waits. 0 or -errno.
+ */
+int net_pair(int type, int pair[2]);
+
 /* One sentence for the person at the terminal, once something has happened to a back end. */
 void net_backend_say(const struct net_backend *nb, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/backend.h"
@@ -156,6 +157,19 @@ void net_backend_hostfwds(struct net_backend *nb, char *out, size_t size)
 const char *net_backend_type(const struct net_backend *nb)
 {
 	return nb->ops->type;
+}
+
+int net_pair(int type, int pair[2])
+{
+	const int bytes = 4 << 20;
+
+	if (socketpair(AF_UNIX, type, 0, pair))
+		return -errno;
+	for (unsigned i = 0; i < 2; i++) {
+		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+			setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	}
+	return 0;
 }
 
 void net_backend_say(const struct net_backend *nb, const char *fmt, ...)

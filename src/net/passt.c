@@ -110,9 +110,10 @@ static int start_passt(struct net_stream *s, struct passt_args *a, struct lodge_
 {
 	int pair[2], report[2], e = 0;
 	ssize_t n;
+	int r = net_pair(SOCK_STREAM | SOCK_CLOEXEC, pair);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return err_set(err, -errno, "cannot start passt: %s", strerror(errno));
+	if (r)
+		return err_set(err, r, "cannot start passt: %s", strerror(-r));
 	if (pipe2(report, O_CLOEXEC)) {
 		close(pair[0]);
 		close(pair[1]);

@@ -30,7 +30,6 @@
 
 #define START_MS 20000
 #define FWDS_MAX 256u
-#define SOCKET_BYTES (4 << 20)
 #define MSG_MAX (sizeof(struct net_user_head) + NET_FRAME_MAX)
 
 struct net_user {
@@ -279,16 +278,12 @@ static void __attribute__((noreturn)) become_helper(int data, int ctl)
 
 int net_user_spawn(struct net_user_child *out)
 {
-	int data[2] = {-1, -1}, ctl[2] = {-1, -1}, bytes = SOCKET_BYTES, r;
+	int data[2] = {-1, -1}, ctl[2] = {-1, -1}, r;
 	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
 
 	*out = (struct net_user_child){.pidfd = -1};
-	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, data) || socketpair(AF_UNIX, type, 0, ctl))
+	if (net_pair(type | SOCK_NONBLOCK, data) || socketpair(AF_UNIX, type, 0, ctl))
 		goto fail;
-	for (unsigned i = 0; i < 2; i++) {
-		if (setsockopt(data[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
-			setsockopt(data[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	}
 	out->pid = fork();
 	if (out->pid == 0)
 		become_helper(data[1], ctl[1]);

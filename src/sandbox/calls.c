@@ -37,9 +37,10 @@
 #define D BIT(THREAD_DISK)
 #define P BIT(THREAD_9P)
 #define S BIT(THREAD_DISPLAY)
+#define E BIT(THREAD_ENGINE)
 #define VSOCK (1u << 16) /* of the io thread, with a vsock, */
 #define DGRAM (1u << 17) /* with a network by datagrams */
-#define ALL (M | C | I | V | D | P | S)
+#define ALL (M | C | I | V | D | P | S | E)
 #define DEVICES (M | C | I | V | S) /* those that run code of devices */
 #define IMAGES (M | C | D)	    /* those that wait for a disk */
 #define MAKERS (C | D)		    /* those that start threads later */
@@ -165,7 +166,7 @@ static const struct sandbox_call calls[] = {
 	 * The C library asks for the host's processors and settings when it grows or shrinks its memory, and
 	 * takes no for an answer.
 	 */
-	REFUSE(openat, I | V | D | S, EACCES),
+	REFUSE(openat, I | V | D | S | E, EACCES),
 	REFUSE(sched_getaffinity, ALL, ENOSYS),
 	CALL(unlink, M | C),
 	CALL(rename, C), /* a saved machine gets its name */
@@ -192,7 +193,7 @@ static const struct sandbox_call calls[] = {
 static const char *const names[THREAD_KINDS] = {
 	[THREAD_MAIN] = "main",	      [THREAD_CONTROL] = "control", [THREAD_IO] = "io",
 	[THREAD_VCPU] = "vcpu",	      [THREAD_DISK] = "disk",	    [THREAD_9P] = "9p",
-	[THREAD_DISPLAY] = "display",
+	[THREAD_DISPLAY] = "display", [THREAD_ENGINE] = "engine",
 };
 
 static unsigned who(enum thread_kind kind, unsigned extras)

@@ -79,8 +79,72 @@ static int32_t bounded(int32_t dots)
 	return dots < -MOVE_MAX ? -MOVE_MAX : dots > MOVE_MAX ? MOVE_MAX : dots;
 }
 
+/* ---- Shift and AltGr for those who do not send them --------------------------------------------- */
+
+static void set_mods(struct vnc_told *t, unsigned slot, unsigned mods, bool down,
+		     const struct vnc_screen *screen)
+{
+	if (mods & INPUT_SHIFT)
+		hold(t, slot, INPUT_KEY_shift, down, screen);
+	if (mods & INPUT_ALTGR)
+		hold(t, slot, INPUT_KEY_alt_r, down, screen);
+}
+
+static void take_back(struct vnc_told *t, const struct vnc_screen *screen)
+{
+	unsigned mods = t->lent.mods;
+
+	t->lent.mods = 0;
+	set_mods(t, t->lent.slot, mods, false, screen);
+}
+
+/* What nobody holds of what the key needs to write what the viewer says. */
+static unsigned missing(const struct vnc_told *t, const struct input_stroke *s)
+{
+	const uint8_t *n = t->count;
+	bool ctrl = n[INPUT_KEY_ctrl] || n[INPUT_KEY_ctrl_r];
+	bool command = ctrl || n[INPUT_KEY_alt] || n[INPUT_KEY_meta_l] || n[INPUT_KEY_meta_r];
+	unsigned mods = s->held & (INPUT_SHIFT | INPUT_ALTGR);
+
+	if (s->held & INPUT_CAPS) {
+		command |= n[INPUT_KEY_alt_r] && !(mods & INPUT_ALTGR);
+		/* Ctrl with C is the same key for most viewers, whichever form they send. */
+		mods = command ? mods & ~INPUT_SHIFT : t->caps ? mods ^ INPUT_SHIFT : mods;
+	}
+	if (n[INPUT_KEY_shift] || n[INPUT_KEY_shift_r])
+		mods &= ~INPUT_SHIFT;
+	/* Windows has Ctrl and Alt for AltGr. */
+	if (n[INPUT_KEY_alt_r] || (ctrl && n[INPUT_KEY_alt]))
+		mods &= ~INPUT_ALTGR;
+	return mods;
+}
+
+static void lend(struct vnc_told *t, unsigned slot, const struct input_stroke *s,
+		 const struct vnc_screen *screen)
+{
+	unsigned mods;
+
+	if (t->lent.mods && t->lent.slot == slot) {
+		if (t->lent.key == s->key)
+			return; /* a repetition */
+		/* Now the viewer holds it itself. */
+		if (s->key == INPUT_KEY_shift)
+			t->lent.mods &= (uint8_t)~INPUT_SHIFT;
+		if (s->key == INPUT_KEY_alt_r)
+			t->lent.mods &= (uint8_t)~INPUT_ALTGR;
+	}
+	take_back(t, screen);
+	mods = missing(t, s);
+	set_mods(t, slot, mods, true, screen);
+	t->lent.mods = (uint8_t)mods;
+	t->lent.slot = (uint8_t)slot;
+	t->lent.key = (uint16_t)s->key;
+}
+
 static void let_go(struct vnc_told *t, unsigned slot, const struct vnc_screen *screen)
 {
+	if (t->lent.slot == slot)
+		t->lent.mods = 0; /* it goes with the rest */
 	for (unsigned k = 1; k < INPUT_KEYS; k++) {
 		if (t->held[slot].key[k / 8] >> k % 8 & 1)
 			hold(t, slot, (enum input_key)k, false, screen);
@@ -165,31 +229,40 @@ static void power(const struct vnc_msg *m, const struct vnc_screen *screen)
 		screen->reset(screen->opaque);
 }
 
-/* What the key with this symbol is, on the layout that viewers have. */
-static enum input_key key_of_sym(uint32_t sym, const struct vnc_screen *screen)
-{
-	return screen->layout ? input_layout_key(screen->layout, sym) : input_key_of_keysym(sym);
-}
-
 /* As QEMU does it: where a layout was named, it is the viewer's, and what a key writes counts. */
-static enum input_key key_of(const struct vnc_msg *m, const struct vnc_screen *screen)
+static struct input_stroke key_of(const struct vnc_msg *m, const struct vnc_screen *screen)
 {
-	enum input_key key = INPUT_KEY_unmapped;
+	struct input_stroke s = {.key = INPUT_KEY_unmapped};
 
 	if (m->kind == VNC_KEY)
-		return key_of_sym(m->value, screen);
+		return input_layout_key(screen->layout, m->value);
 	if (screen->layout && m->x)
-		key = key_of_sym((uint32_t)m->x, screen);
-	if (!key && m->value < INPUT_KEYS)
-		key = (enum input_key)m->value;
-	return key;
+		s = input_layout_key(screen->layout, (uint32_t)m->x);
+	if (!s.key && m->value < INPUT_KEYS)
+		s.key = (enum input_key)m->value;
+	return s;
+}
+
+static void on_key(struct vnc_told *t, const struct vnc_msg *m, const struct vnc_screen *screen)
+{
+	struct input_stroke s = key_of(m, screen);
+
+	if (!s.key)
+		return;
+	if (m->down) {
+		lend(t, m->slot, &s, screen);
+		if (s.key == INPUT_KEY_caps_lock && !t->count[s.key])
+			t->caps = !t->caps;
+	}
+	hold(t, m->slot, s.key, m->down != 0, screen);
+	if (!m->down && t->lent.slot == m->slot && t->lent.key == s.key)
+		take_back(t, screen);
 }
 
 bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len, bool window,
 		      const struct vnc_screen *screen)
 {
 	struct vnc_msg m;
-	enum input_key key;
 
 	if (len != sizeof(m))
 		return false;
@@ -206,9 +279,7 @@ bool vnc_told_message(struct vnc_told *t, const void *bytes, size_t len, bool wi
 		return true;
 	case VNC_KEY:
 	case VNC_CODE:
-		key = key_of(&m, screen);
-		if (key)
-			hold(t, m.slot, key, m.down != 0, screen);
+		on_key(t, &m, screen);
 		return true;
 	case VNC_POINTER:
 		point(t, &m, screen);

@@ -20,7 +20,13 @@ struct vnc_told {
 		uint8_t key[INPUT_KEYS / 8 + 1];
 	} held[VNC_SLOTS];
 	uint8_t count[INPUT_KEYS]; /* how many hold a key */
-	uint32_t lookers;	   /* viewers */
+	bool caps;		   /* Caps Lock, by what viewers typed */
+	/* Held for a viewer that did not, as long as the key is down that needs it. */
+	struct {
+		uint8_t slot, mods; /* INPUT_SHIFT, INPUT_ALTGR */
+		uint16_t key;
+	} lent;
+	uint32_t lookers; /* viewers */
 	bool window_looks;
 };
 

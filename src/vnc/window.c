@@ -37,32 +37,41 @@
 #define LINGER_MS 50
 #define WHEEL_MAX 16
 
-#define FUNCTIONS(X)                                                                   \
-	X(Init)                                                                        \
-	X(SetHint)                                                                     \
-	X(GetError)                                                                    \
-	X(CreateWindow)                                                                \
-	X(GetWindowWMInfo)                                                             \
-	X(GetWindowSurface)                                                            \
-	X(UpdateWindowSurfaceRects) X(FillRect) X(SetWindowTitle) X(SetWindowSize)     \
-		X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab)         \
-			X(SetWindowKeyboardGrab) X(SetRelativeMouseMode) X(ShowCursor) \
-				X(PollEvent) X(GetModState) X(GetDisplayUsableBounds)  \
-					X(GetWindowDisplayIndex) X(StopTextInput)
+#define FUNCTIONS(X)                                                                            \
+	X(Init)                                                                                 \
+	X(SetHint)                                                                              \
+	X(GetError)                                                                             \
+	X(CreateWindow)                                                                         \
+	X(GetWindowWMInfo)                                                                      \
+	X(GetWindowSurface)                                                                     \
+	X(UpdateWindowSurfaceRects)                                                             \
+	X(FillRect)                                                                             \
+	X(SetWindowTitle)                                                                       \
+	X(SetWindowSize)                                                                        \
+	X(GetWindowFlags) X(SetWindowFullscreen) X(SetWindowMouseGrab) X(SetWindowKeyboardGrab) \
+		X(SetRelativeMouseMode) X(ShowCursor) X(PollEvent) X(GetDisplayUsableBounds)    \
+			X(GetWindowDisplayIndex) X(StopTextInput) X(GetDisplayBounds)           \
+				X(GetWindowPosition) X(SetWindowPosition)
+
+#define X_FUNCTIONS(X) \
+	X(ConnectionNumber) X(DefaultRootWindow) X(InternAtom) X(GetWindowProperty) X(Free)
 
 /* What is used of the library. */
 #define MEMBER(name) __typeof__(&SDL_##name) name;
 static struct {
 	FUNCTIONS(MEMBER)
-	int (*connection)(Display *display); /* XConnectionNumber() */
 } sdl;
+#define X_MEMBER(name) __typeof__(&X##name) X##name;
+static struct {
+	X_FUNCTIONS(X_MEMBER)
+} xlib;
 
 static struct {
 	struct vnc_setup setup;
 	const struct vnc_shared *shared;
 	SDL_Window *win;
 	SDL_Surface *surface;
-	int x_fd;
+	Display *display;
 	struct vnc_seen seen;
 	struct vnc_scale scale;
 	/* Parts of the picture to be drawn. */
@@ -71,7 +80,9 @@ static struct {
 	bool all, changed, visible;
 	/* Input. */
 	bool absolute, grabbed, full, moved;
-	int32_t x, y; /* in the picture; or by how many dots it moved */
+	bool alone;    /* full screen without a window manager */
+	int left, top; /* where the window was before */
+	int32_t x, y;  /* in the picture; or by how many dots it moved */
 	uint8_t buttons;
 	bool key[INPUT_KEYS]; /* those that the guest was told of */
 	char state[sizeof(((struct vnc_msg *)0)->text)];
@@ -176,11 +187,49 @@ static void set_absolute(bool on)
 	set_cursor();
 }
 
+/* A window manager that full screen can be asked of. Source: Extended Window Manager Hints 1.5, root properties. */
+static bool is_managed(void)
+{
+	Atom check = xlib.XInternAtom(w.display, "_NET_SUPPORTING_WM_CHECK", False), type = 0;
+	unsigned long n = 0, more;
+	unsigned char *data = NULL;
+	int format;
+
+	if (xlib.XGetWindowProperty(w.display, xlib.XDefaultRootWindow(w.display), check, 0, 1,
+				    False, AnyPropertyType, &type, &format, &n, &more,
+				    &data) != Success)
+		return false;
+	if (data)
+		xlib.XFree(data);
+	return n > 0;
+}
+
+/* Without one a window is as large as it makes itself. SDL only asks for it. */
+static void set_full_alone(bool on)
+{
+	int screen = sdl.GetWindowDisplayIndex(w.win);
+	SDL_Rect all;
+
+	w.alone = on;
+	if (!on) {
+		sdl.SetWindowPosition(w.win, w.left, w.top);
+		return;
+	}
+	if (sdl.GetDisplayBounds(screen < 0 ? 0 : screen, &all))
+		return;
+	sdl.GetWindowPosition(w.win, &w.left, &w.top);
+	sdl.SetWindowPosition(w.win, all.x, all.y);
+	sdl.SetWindowSize(w.win, all.w, all.h);
+}
+
 static void set_full(bool on)
 {
 	w.full = on;
-	sdl.SetWindowFullscreen(w.win, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
-	/* The mode may have changed meanwhile; and without a window manager SDL keeps the large size. */
+	if (on ? !is_managed() : w.alone)
+		set_full_alone(on);
+	else
+		sdl.SetWindowFullscreen(w.win, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+	/* The mode may have changed meanwhile, and a window alone is as large as before. */
 	fit_window();
 	w.all = true;
 	grab(on);
@@ -271,7 +320,8 @@ static void draw(void)
 
 /* ---- Keys --------------------------------------------------------------------------------------- */
 
-static bool is_hot(void)
+/* `held`: with the key, when it went down; many events may have come since, and the state now is of the last. */
+static bool is_hot(unsigned held)
 {
 	static const unsigned mods[] = {
 		[VNC_GRAB_CTRL_ALT] = KMOD_LCTRL | KMOD_LALT,
@@ -280,7 +330,7 @@ static bool is_hot(void)
 	};
 	unsigned want = mods[w.setup.window.grab_mod];
 
-	return ((unsigned)sdl.GetModState() & want) == want;
+	return (held & want) == want;
 }
 
 /* Keys that are the window's; the guest does not see them. */
@@ -308,7 +358,7 @@ static void on_key(const SDL_KeyboardEvent *e)
 	bool down = e->type == SDL_KEYDOWN;
 	enum input_key key;
 
-	if (down && !e->repeat && is_hot() && take_hot_key(e->keysym.scancode))
+	if (down && !e->repeat && is_hot(e->keysym.mod) && take_hot_key(e->keysym.scancode))
 		return;
 	/* SDL's numbers are those of USB's keyboard page, as far as that goes. */
 	key = input_key_of_hid((unsigned)e->keysym.scancode);
@@ -484,7 +534,7 @@ static void take_messages(void)
 
 static void turn(void)
 {
-	struct pollfd p[2] = {{.fd = w.x_fd, .events = POLLIN},
+	struct pollfd p[2] = {{.fd = xlib.XConnectionNumber(w.display), .events = POLLIN},
 			      {.fd = VNC_FD_SOCKET, .events = POLLIN}};
 	bool more;
 
@@ -525,9 +575,11 @@ static void load(void)
 		refuse("the host's SDL 2 has no SDL_" #name "; version 2.0.18 or later is " \
 		       "needed");
 	FUNCTIONS(FIND)
-	*(void **)&sdl.connection = dlsym(x11, "XConnectionNumber");
-	if (!sdl.connection)
-		refuse("the host's libX11 has no XConnectionNumber");
+#define X_FIND(name)                                     \
+	*(void **)&xlib.X##name = dlsym(x11, "X" #name); \
+	if (!xlib.X##name)                               \
+		refuse("the host's libX11 has no X" #name);
+	X_FUNCTIONS(X_FIND)
 }
 
 static void open_window(void)
@@ -558,7 +610,7 @@ static void open_window(void)
 			 getenv("DISPLAY"), sdl.GetError());
 		refuse(why);
 	}
-	w.x_fd = sdl.connection(info.info.x11.display);
+	w.display = info.info.x11.display;
 	sdl.StopTextInput();
 	if (!take_surface() || w.surface->format->BytesPerPixel != 4 ||
 	    w.surface->format->Rmask != 0xff0000 || w.surface->format->Bmask != 0xff)

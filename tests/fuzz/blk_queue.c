@@ -136,7 +136,10 @@ static void batch(struct fuzz_in *in, struct blk_queue *q, bool discards)
 		}
 		blk_queue_submit(q, &ops[n++].req);
 	}
-	blk_queue_unplug(q);
+	if (in->left % 2)
+		blk_queue_unplug_now(q);
+	else
+		blk_queue_unplug(q);
 	blk_queue_drain(q);
 	for (unsigned i = 0; i < n; i++)
 		check(&ops[i], discards);

@@ -76,7 +76,7 @@ def build(script, files, module_args, module="kvm_amd"):
     shutil.copy(kernel("busybox-amd64"), os.path.join(root, "bin/busybox"))
     os.symlink("busybox", os.path.join(root, "bin/sh"))
     load = []
-    for m in modules("cloud-amd64", module):
+    for m in modules("cloud-amd64", module) if module else ():
         name = os.path.basename(m)
         shutil.copy(m, os.path.join(root, name))
         load.append("insmod /%s %s" % (name, module_args if name.startswith("kvm-") else ""))
@@ -175,7 +175,7 @@ display_library: rfb, options="timeout=0"
 memory: guest=768, host=768
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
-cpu: %smodel=corei7_haswell_4770, ips=40000000, ignore_bad_msrs=1
+cpu: %smodel=%s, ips=40000000, ignore_bad_msrs=1
 clock: sync=none
 com1: enabled=1, mode=file, dev=%s
 ata0: enabled=1
@@ -188,10 +188,11 @@ log: %s
 """
 
 
-def bochs(script, files=None, tag="", module_args="", more="", cpus=1):
-    """A Level with VT-x, which Bochs emulates. Its exit status says nothing; the console does."""
+def bochs(script, files=None, tag="", module_args="", more="", cpus=1, model="corei7_haswell_4770",
+          module="kvm_intel"):
+    """A Level with VT-x, or another processor's virtualization, which Bochs emulates. Its exit status says nothing; the console does."""
     assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
-    initrd = build(script, files or {}, module_args, "kvm_intel")
+    initrd = build(script, files or {}, module_args, module)
     d = tempfile.mkdtemp(prefix="bochs-", dir=WORK)
     cd = os.path.join(d, "cd")
     os.mkdir(cd)
@@ -207,21 +208,23 @@ def bochs(script, files=None, tag="", module_args="", more="", cpus=1):
                     "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", cd], check=True)
     log = os.path.join(WORK, "nested-vmx%s.log" % tag)
     with open(os.path.join(d, "bochsrc"), "w") as f:
-        f.write(BOCHSRC % ("count=%d, " % cpus if cpus > 1 else "", log, iso, os.path.join(d, "bochs.log")) + more)
+        f.write(BOCHSRC % ("count=%d, " % cpus if cpus > 1 else "", model, log, iso, os.path.join(d, "bochs.log")) + more)
     with open(os.path.join(d, "rc"), "w") as f:
         f.write("c\n")
     return Level("Bochs", ["bochs", "-q", "-f", "bochsrc", "-rc", "rc"], log, [d], d)
 
 
-def qemu(script, files=None, module_args="", memory=1024, tag="", cpus=1, more=()):
-    """A Level with AMD-V, which QEMU emulates."""
+def qemu(script, files=None, module_args="", memory=1024, tag="", cpus=1, more=(), module="kvm_amd", image=None,
+         append=""):
+    """A Level with AMD-V, which QEMU emulates; another kernel than the usual one if `image` is one."""
     assert shutil.which("qemu-system-x86_64"), "there is no qemu-system-x86_64: apt-get install qemu-system-x86"
-    initrd = build(script, files or {}, module_args)
+    initrd = build(script, files or {}, module_args, module)
     log = os.path.join(WORK, "nested-%s%s.log" % (module_args.replace("=", "-") or "default", tag))
     one = "nosmp " if cpus == 1 else ""
     cmd = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
            "-smp", str(cpus), "-display", "none", "-no-reboot", "-nodefaults", "-serial", "file:" + log,
-           "-kernel", kernel("cloud-amd64"), "-initrd", initrd, "-append", "console=ttyS0 panic=-1 " + one + FIRST,
+           "-kernel", image or kernel("cloud-amd64"), "-initrd", initrd,
+           "-append", "console=ttyS0 panic=-1 " + one + FIRST + append,
            *more]
     return Level("QEMU", cmd, log, [initrd])
 

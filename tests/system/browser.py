@@ -6,17 +6,21 @@ import os
 import shutil
 import subprocess
 
-import pytest
 from vm import TOP, WORK
 
+FAILED = {}
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browser")
 
 
+def need(*names):
+    """The first of these programs that is there."""
+    found = [path for path in map(shutil.which, names) if path]
+    assert found, "there is no %s here: make deps" % names[0]
+    return found[0]
+
+
 def chromium():
-    found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-    if not found:
-        pytest.skip("no chromium-headless-shell: apt-get install --no-install-recommends it")
-    return found
+    return need("chromium-headless-shell", "chromium")
 
 
 def locked(name):
@@ -46,8 +50,7 @@ def novnc():
 
 def npm():
     """The packages that browser/package-lock.json names, with the sums it has of them. Fetched once."""
-    if not shutil.which("npm"):
-        pytest.skip("no npm, which fetches playwright-core and xterm.js")
+    program = need("npm")
     out = os.path.join(WORK, "browser")
     with locked("browser.lock"):
         for name in ("package.json", "package-lock.json"):
@@ -63,8 +66,13 @@ def npm():
             with open(kept, "w") as f:
                 f.write(text)
         if not os.path.isdir(os.path.join(out, "node_modules")):
-            subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=out,
-                           check=True, stdout=subprocess.DEVNULL)
+            assert out not in FAILED, FAILED[out]
+            r = subprocess.run([program, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=out, check=False,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if r.returncode:  # it tries for a minute: once
+                shutil.rmtree(os.path.join(out, "node_modules"), ignore_errors=True)
+                FAILED[out] = "npm could not fetch playwright-core and xterm.js:\n" + r.stderr
+            assert r.returncode == 0, FAILED[out]
     return os.path.join(out, "node_modules")
 
 
@@ -74,7 +82,7 @@ def xterm():
 
 class Browser:
     def __init__(self):
-        self.child = subprocess.Popen(["node", os.path.join(HERE, "drive.js"), chromium()],
+        self.child = subprocess.Popen([need("node"), os.path.join(HERE, "drive.js"), chromium()],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                       env={**os.environ, "NODE_PATH": npm()})
 

@@ -6,68 +6,37 @@ Wants Debian's chromium-headless-shell (or chromium), nodejs and npm; noVNC come
 xterm.js from npm, once. Run: make t T=system/browser
 """
 import re
-import subprocess
 import time
 
 import pytest
 from browser import Browser, novnc, xterm
+from machine import GRUB, Machine, wait_text
 from modules import modules
 from qmp import Qmp, connect, lodge, wait_for
-from vm import BOOT_TIMEOUT, LODGE, initrd, kernel
+from vm import BOOT_TIMEOUT, initrd, kernel
 
-WAIT = 120
+pytestmark = pytest.mark.usefixtures("runtime_dir")
+
 TERMINAL = "#terminal .xterm-helper-textarea"
 ROWS = "#terminal .xterm-rows"
 
 
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
-
-
-class Machine:
+class Paged(Machine):
     def __init__(self, tmp_path, *args, terminal=True):
         web = "web=127.0.0.1:0,novnc=" + novnc() + (",xterm=" + xterm() if terminal else "")
-        self.log = tmp_path / "log"
-        self.args = [*LODGE, "-name", "m", "-nic", "none", "-display", web, *args]
-
-    def __enter__(self):
-        with open(self.log, "w") as f:
-            self.child = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
-        end = time.monotonic() + 60
-        while "screen at" not in self.log.read_text():
-            assert self.child.poll() is None and time.monotonic() < end
-            time.sleep(0.05)
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind:
-            print(self.log.read_text())
-        self.child.terminate()
-        try:
-            self.child.wait(60)
-        finally:
-            self.child.kill()
-            self.child.wait()
+        super().__init__(tmp_path, "-display", web, *args)
 
     def url(self):
-        return re.search(r"screen at (http://\S+)\n", self.log.read_text())[1]
+        return re.search(r"screen at (http://\S+)\n", self.said())[1]
 
 
 def grub(tmp_path, **more):
-    return Machine(tmp_path, "-m", "64M", "-cdrom", kernel("grub-cd"), **more)
+    return Paged(tmp_path, "-m", "64M", *GRUB, **more)
 
 
 def linux(tmp_path, *files):
-    return Machine(tmp_path, "-m", "256M", "-kernel", kernel("cloud-amd64"), "-initrd",
+    return Paged(tmp_path, "-m", "256M", "-kernel", kernel("cloud-amd64"), "-initrd",
                    initrd("amd64", *files), "-append", "console=ttyS0 quiet")
-
-
-def wait_text(text):
-    lodge("wait", "m", "--text", text, "--timeout", str(WAIT), timeout=WAIT + 60)
 
 
 def test_page_when_opened_expect_screen_keys_and_text_and_nobody_else_in(tmp_path):
@@ -159,11 +128,11 @@ def test_serial_tab_when_typed_in_expect_the_guests_answers_and_the_power_button
 
 
 def test_serial_tab_when_there_is_no_line_or_no_terminal_expect_a_sentence(tmp_path):
-    with Machine(tmp_path, "-m", "32M", "-S", "-serial", "none") as m, Browser() as b:
+    with Paged(tmp_path, "-m", "32M", "-S", "-serial", "none") as m, Browser() as b:
         b("open", url=m.url())
         b("click", id="toserial")
         b("see", text="has no serial port", at="#serialstate")
-    with Machine(tmp_path, "-m", "32M", "-S", terminal=False) as m, Browser() as b:
+    with Paged(tmp_path, "-m", "32M", "-S", terminal=False) as m, Browser() as b:
         b("open", url=m.url())
         b("click", id="toserial")
         b("see", text="There is no terminal", at="#serialstate")

@@ -19,6 +19,8 @@ from modules import modules
 from qmp import Error, Qmp, connect, lodge, wait_for
 from vm import LODGE, TOP, Vm, initrd, kernel
 
+pytestmark = pytest.mark.usefixtures("runtime_dir")
+
 APPEND = "console=ttyS0 quiet cryptomgr.notests"
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "ata_piix", "sr_mod", "isofs",
            "button", "evdev")
@@ -34,14 +36,6 @@ for e in /dev/input/event*; do
 done
 wait
 """
-
-
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
 
 
 def plain(name, *args, append="", **more):

@@ -14,15 +14,9 @@ from modules import modules
 from qmp import Error, Qmp, lodge, wait_for
 from vm import LODGE, TOP, kernel
 
+pytestmark = pytest.mark.usefixtures("runtime_dir")
+
 BIOS = ("-bios", "bios-256k.bin", "-L", os.path.dirname(kernel("linuxboot")))
-
-
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
 
 
 class Machine:

@@ -14,6 +14,8 @@ from qmp import Qmp, lodge, wait_for
 from rfb import Rfb
 from vm import LODGE, TOP, kernel
 
+pytestmark = pytest.mark.usefixtures("runtime_dir")
+
 BIOS = ("-bios", "bios-256k.bin", "-L", os.path.dirname(kernel("linuxboot")))
 # Events of the tablet, each of Linux' 24 bytes as hexadecimal text.
 JOB = r"""#!/bin/sh
@@ -29,14 +31,6 @@ until ls -l /proc/$!/fd 2>/dev/null | grep -q /dev/input; do sleep 0.1; done
 echo 'DEVICE' $(cat $e/device/name) >/dev/tty1
 exec setsid cttyhack sh -i </dev/tty1 >/dev/tty1 2>&1
 """
-
-
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
 
 
 def linux(tmp_path, name, *wanted):

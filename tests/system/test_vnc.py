@@ -14,61 +14,33 @@ import time
 
 import modules
 import pytest
-from qmp import Error, Qmp, lodge, wait_for
+from machine import GRUB, WAIT, Machine, grub_modes, screen, wait_text
+from qmp import Error, Qmp, connect, lodge, wait_for
 from rfb import EXT_SIZE, NEW_SIZE, QEMU_KEYS, QUALITY, RAW, TIGHT, XVP, ZRLE, Closed, Rfb
 from vm import LODGE, TOP, kernel
 
-WAIT = 120
+pytestmark = pytest.mark.usefixtures("runtime_dir")
 
 
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
 
-
-class Machine:
+class Viewed(Machine):
     """GRUB's rescue CD with a screen for viewers."""
 
     def __init__(self, tmp_path, *args, vnc="127.0.0.1:%d", media=True):
-        self.log = tmp_path / "log"
         for _ in range(50):
-            n = random.randrange(1000, 50000)
+            n = random.randrange(1000, 26000)  # below the ports that others' connections get
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", 5900 + n)):
                     break
         self.port = 5900 + n
         self.address = ("127.0.0.1", self.port)
-        spec = vnc % n if "%d" in vnc else vnc
-        self.args = [*LODGE, "-name", "m", "-nic", "none", "-m", "64M", "-vnc", spec,
-                     *(("-cdrom", kernel("grub-cd")) if media else ()), *args]
-
-    def __enter__(self):
-        with open(self.log, "w") as f:
-            self.child = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
-        wait_for("m").close()
-        return self
-
-    def __exit__(self, *_):
-        self.child.send_signal(signal.SIGTERM)
-        try:
-            self.child.wait(30)
-        finally:
-            self.child.kill()
-            self.child.wait()
-
-    def said(self):
-        return self.log.read_text()
+        super().__init__(tmp_path, "-m", "64M", "-vnc", vnc % n if "%d" in vnc else vnc, *(GRUB if media else ()), *args)
 
     def password(self):
         return re.search(r"password: (\S{8})\n", self.said())[1]
 
-    def helper(self):
-        out = subprocess.run(["pgrep", "-P", str(self.child.pid), "lodge-vnc"],
-                             stdout=subprocess.PIPE, text=True, check=True).stdout
-        return int(out.split()[0])
+    def helper(self, name="lodge-vnc"):
+        return super().helper(name)
 
     def is_well(self):
         """It runs, answers, and shows its screen to a new viewer."""
@@ -88,15 +60,6 @@ class Machine:
 OPEN = "127.0.0.1:%d,password=off"
 
 
-def screen(tmp_path):
-    path = str(tmp_path / "now.ppm")
-    lodge("screenshot", "m", path)
-    with open(path, "rb") as f:
-        head = f.readline() + f.readline() + f.readline()
-        w, h = map(int, head.split()[1:3])
-        return [f.read(3 * w) for _ in range(h)]
-
-
 def until_same(r, tmp_path):
     """Until the viewer sees what a screenshot shows, whose cursor blinks. All updates on the way."""
     end, updates = time.monotonic() + WAIT, []
@@ -106,13 +69,9 @@ def until_same(r, tmp_path):
     return updates
 
 
-def wait_text(text, timeout=WAIT):
-    lodge("wait", "m", "--text", text, "--timeout", str(timeout), timeout=timeout + 60)
-
-
 @pytest.mark.parametrize("encoding", [RAW, ZRLE, TIGHT])
 def test_viewer_when_it_looks_and_types_expect_the_screen_and_a_guest_that_obeys(encoding, tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         time.sleep(1)
         with Rfb(m.address, encodings=(encoding, NEW_SIZE)) as r:
@@ -131,14 +90,14 @@ def test_viewer_when_it_looks_and_types_expect_the_screen_and_a_guest_that_obeys
 
 
 def test_viewer_when_it_likes_jpeg_expect_tight_with_jpeg(tmp_path):
-    with Machine(tmp_path, "-device", "bochs-display", "-S", vnc=OPEN, media=False) as m:
+    with Viewed(tmp_path, "-device", "bochs-display", "-S", vnc=OPEN, media=False) as m:
         with Rfb(m.address, encodings=(TIGHT, QUALITY + 5, NEW_SIZE)) as r:
             assert all(rect[4] == TIGHT for rect in r.update(False))
         m.is_well_stopped = True
 
 
 def test_keys_when_the_viewer_says_which_they_are_expect_those(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         with Rfb(m.address, encodings=(RAW, NEW_SIZE, QEMU_KEYS)) as r:
             r.update(False)
@@ -153,7 +112,7 @@ def test_keys_when_the_viewer_says_which_they_are_expect_those(tmp_path):
 
 
 def test_keys_when_the_layout_is_named_expect_the_keys_that_write_it_there(tmp_path):
-    with Machine(tmp_path, "-k", "de", vnc=OPEN) as m:
+    with Viewed(tmp_path, "-k", "de", vnc=OPEN) as m:
         wait_text("Press enter to boot")
         with Rfb(m.address, encodings=(RAW, NEW_SIZE, QEMU_KEYS)) as r:
             r.update(False)
@@ -174,25 +133,20 @@ def test_keys_when_the_layout_is_named_expect_the_keys_that_write_it_there(tmp_p
         assert r.returncode == 1 and "U+00F6" in r.stderr
 
 
-GRUB_CFG = """
-insmod vbe
-loadfont unicode
-set gfxmode=800x600
-insmod gfxterm
-set timeout=-1
-menuentry "large" --hotkey=g { terminal_output gfxterm }
-menuentry "small" --hotkey=t { terminal_output console }
-"""
+def test_symbols_when_the_viewer_sends_no_shift_expect_them_all_the_same(tmp_path):
+    with Viewed(tmp_path, vnc=OPEN) as m:
+        wait_text("Press enter to boot")
+        with Rfb(m.address) as r:
+            r.update(False)
+            r.key(ord("c"))
+            wait_text("grub>")
+            for c in "$4%5Aa~`":
+                r.key(ord(c))
+            wait_text("grub> $4%5Aa~`", 30)
 
 
 def test_viewer_when_the_mode_changes_expect_the_new_size_and_its_picture(tmp_path):
-    tree = tmp_path / "cd"
-    (tree / "boot/grub").mkdir(parents=True)
-    (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG)
-    iso = str(tmp_path / "grub.iso")
-    subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-    with Machine(tmp_path, "-boot", "d", "-cdrom", iso, vnc=OPEN, media=False) as m:
+    with Viewed(tmp_path, *grub_modes(tmp_path), vnc=OPEN, media=False) as m:
         wait_text("Press enter to boot")
         with Rfb(m.address, encodings=(ZRLE, NEW_SIZE)) as r:
             r.update(False)
@@ -214,7 +168,7 @@ def test_viewer_when_it_wishes_another_size_expect_virtio_gpu_to_tell_the_guest(
     out = str(tmp_path / "initrd")
     subprocess.run(["sh", os.path.join(TOP, "tools/mkinitramfs.sh"), out, kernel("busybox-amd64"),
                     os.path.join(TOP, "tools/guest_init.sh"), str(job), *mods], check=True)
-    with Machine(tmp_path, "-m", "256M", "-kernel", kernel("amd64"), "-initrd", out, "-append",
+    with Viewed(tmp_path, "-m", "256M", "-kernel", kernel("amd64"), "-initrd", out, "-append",
                  "cryptomgr.notests quiet console=tty0 lodge.cmd=job", "-device",
                  "virtio-gpu-pci,xres=1280,yres=800", vnc=OPEN, media=False) as m:
         with Rfb(m.address, encodings=(ZRLE, NEW_SIZE, EXT_SIZE)) as r:
@@ -231,7 +185,7 @@ def test_viewer_when_it_wishes_another_size_expect_virtio_gpu_to_tell_the_guest(
 
 
 def test_viewer_when_it_wishes_another_size_of_a_vga_expect_refusal(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         with Rfb(m.address, encodings=(ZRLE, NEW_SIZE, EXT_SIZE)) as r:
             r.update(False)
             r.wish_size(1024, 768)
@@ -243,7 +197,7 @@ def test_viewer_when_it_wishes_another_size_of_a_vga_expect_refusal(tmp_path):
 
 
 def test_viewer_when_nothing_changes_expect_no_update_and_no_work(tmp_path):
-    with Machine(tmp_path, "-S", vnc=OPEN, media=False) as m:
+    with Viewed(tmp_path, "-S", vnc=OPEN, media=False) as m:
         with Rfb(m.address) as r:
             r.update(False)
             r.update(False)
@@ -256,7 +210,7 @@ def test_viewer_when_nothing_changes_expect_no_update_and_no_work(tmp_path):
 
 
 def test_password_when_none_is_named_expect_one_made_and_needed(tmp_path):
-    with Machine(tmp_path, "-S", media=False) as m:
+    with Viewed(tmp_path, "-S", media=False) as m:
         assert "lodge: VNC at 127.0.0.1:%d, password: " % m.port in m.said()
         with pytest.raises(PermissionError):
             Rfb(m.address, password="wrong").handshake()
@@ -273,7 +227,7 @@ def test_password_when_none_is_named_expect_one_made_and_needed(tmp_path):
 
 
 def test_password_when_a_monitor_sets_it_expect_nobody_before_and_it_afterwards(tmp_path):
-    with Machine(tmp_path, "-S", vnc="127.0.0.1:%d,password=on", media=False) as m:
+    with Viewed(tmp_path, "-S", vnc="127.0.0.1:%d,password=on", media=False) as m:
         assert "password" not in m.said()
         for guess in ("", "secret"):
             with pytest.raises((PermissionError, Closed)):
@@ -293,15 +247,31 @@ def test_password_when_a_monitor_sets_it_expect_nobody_before_and_it_afterwards(
 
 def test_password_when_in_a_file_expect_its_first_line(tmp_path):
     (tmp_path / "pw").write_text("topsecret and more\nx\n")
-    with Machine(tmp_path, "-S", vnc="127.0.0.1:%%d,password-file=%s" % (tmp_path / "pw"),
+    with Viewed(tmp_path, "-S", vnc="127.0.0.1:%%d,password-file=%s" % (tmp_path / "pw"),
                  media=False) as m:
         with Rfb(m.address, password="topsecret") as r:
             r.update(False)
 
 
+def test_control_socket_when_it_is_there_expect_the_port_as_well(tmp_path):
+    os.mkfifo(tmp_path / "pw")
+    m = Viewed(tmp_path, "-S", vnc="127.0.0.1:%%d,password-file=%s" % (tmp_path / "pw"), media=False)
+    m.start()
+    try:
+        time.sleep(1)  # it waits for its password
+        with pytest.raises(OSError):
+            connect("m", "qmp")
+        (tmp_path / "pw").write_text("secret\n")
+        wait_for("m").close()
+        with Rfb(m.address, password="secret") as r:
+            r.update(False)
+    finally:
+        m.__exit__()
+
+
 def test_unix_socket_when_named_expect_it_for_this_user_alone_and_gone_at_the_end(tmp_path):
     path = str(tmp_path / "vnc.sock")
-    with Machine(tmp_path, "-S", vnc="unix:" + path, media=False):
+    with Viewed(tmp_path, "-S", vnc="unix:" + path, media=False):
         assert os.stat(path).st_mode & 0o777 == 0o700
         with Rfb(path) as r:
             r.update(False)
@@ -337,7 +307,7 @@ def test_port_when_taken_expect_sentence(tmp_path):
 
 
 def test_sixty_four_viewers_when_one_more_comes_expect_it_closed_and_all_others_served(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         viewers = []
         for _ in range(64):
@@ -363,7 +333,7 @@ def test_sixty_four_viewers_when_one_more_comes_expect_it_closed_and_all_others_
 
 
 def test_viewer_when_it_stalls_expect_others_served_and_the_guest_going_on(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         lazy = Rfb(m.address)
         lazy.handshake()
@@ -389,7 +359,7 @@ def test_viewer_when_it_stalls_expect_others_served_and_the_guest_going_on(tmp_p
 
 def test_viewers_when_they_send_garbage_expect_the_machine_unharmed(tmp_path):
     rng = random.Random(int(os.environ.get("LODGE_SEED", "1")))
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         helper = m.helper()
         for i in range(120):
             s = socket.create_connection(m.address, timeout=20)
@@ -413,7 +383,7 @@ def test_viewers_when_they_send_garbage_expect_the_machine_unharmed(tmp_path):
 
 
 def test_viewer_when_it_floods_with_input_expect_the_machine_answering(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         with Rfb(m.address) as r:
             r.sock.settimeout(1)
@@ -432,7 +402,7 @@ def test_viewer_when_it_floods_with_input_expect_the_machine_answering(tmp_path)
 
 
 def test_viewer_when_it_goes_with_keys_down_expect_them_let_go(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         with Rfb(m.address) as r:
             r.key(ord("c"))
@@ -450,7 +420,7 @@ def test_viewer_when_it_goes_with_keys_down_expect_them_let_go(tmp_path):
 
 
 def test_browser_when_it_connects_to_the_vnc_port_expect_it_refused(tmp_path):
-    with Machine(tmp_path, "-S", vnc=OPEN, media=False) as m:
+    with Viewed(tmp_path, "-S", vnc=OPEN, media=False) as m:
         s = socket.create_connection(m.address, timeout=30)
         s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                   b"Origin: http://evil\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -472,7 +442,7 @@ def test_browser_when_it_connects_to_the_vnc_port_expect_it_refused(tmp_path):
 
 
 def test_power_when_a_viewer_asks_expect_reset(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         wait_text("Press enter to boot")
         q = Qmp(wait_for("m"))
         with Rfb(m.address, encodings=(RAW, NEW_SIZE, XVP)) as r:
@@ -484,7 +454,7 @@ def test_power_when_a_viewer_asks_expect_reset(tmp_path):
 
 
 def test_helper_when_it_is_killed_expect_the_machine_to_go_on(tmp_path):
-    with Machine(tmp_path, vnc=OPEN) as m:
+    with Viewed(tmp_path, vnc=OPEN) as m:
         with Rfb(m.address) as r:
             r.update(False)
             os.kill(m.helper(), signal.SIGKILL)

@@ -12,19 +12,14 @@ import struct
 import subprocess
 
 import pytest
+from machine import wait_text
 from qmp import Qmp, lodge, wait_for
 from rfb import NEW_SIZE, ZRLE, Closed, Rfb
-from test_vnc import Machine, until_same, wait_text
+from test_vnc import Viewed, until_same
+
+pytestmark = pytest.mark.usefixtures("runtime_dir")
 
 NOBODY = (Closed, OSError, PermissionError)
-
-
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
 
 
 def openssl(*args):
@@ -80,7 +75,7 @@ def x509(pki, more=""):
 
 
 def test_viewer_when_it_has_a_certificate_expect_the_screen_without_password(pki, tmp_path):
-    with Machine(tmp_path, *x509(pki), vnc="127.0.0.1:%d,tls-creds=t") as m:
+    with Viewed(tmp_path, *x509(pki), vnc="127.0.0.1:%d,tls-creds=t") as m:
         assert "password" not in m.said()
         assert Qmp(wait_for("m"))("query-vnc")["auth"] == "vencrypt+x509+none"
         wait_text("Press enter to boot")
@@ -108,7 +103,7 @@ def test_viewer_when_it_has_a_certificate_expect_the_screen_without_password(pki
 
 
 def test_viewer_when_there_are_no_client_certificates_expect_a_password_needed(pki, tmp_path):
-    with Machine(tmp_path, "-S", *x509(pki, ",verify-peer=off"), vnc="127.0.0.1:%d,tls-creds=t",
+    with Viewed(tmp_path, "-S", *x509(pki, ",verify-peer=off"), vnc="127.0.0.1:%d,tls-creds=t",
                  media=False) as m:
         password = re.search(r"password: (\S{8})\n", m.said())[1]
         for wrong in ("", "wrong"):
@@ -122,7 +117,7 @@ def test_viewer_when_there_are_no_client_certificates_expect_a_password_needed(p
 
 def test_viewer_when_encryption_is_anonymous_expect_the_password_inside(tmp_path):
     (tmp_path / "pw").write_text("secret\n")
-    with Machine(tmp_path, "-S", "-object", "tls-creds-anon,id=t,endpoint=server",
+    with Viewed(tmp_path, "-S", "-object", "tls-creds-anon,id=t,endpoint=server",
                  vnc="127.0.0.1:%%d,tls-creds=t,password-file=%s" % (tmp_path / "pw"),
                  media=False) as m:
         with Rfb(m.address, password="secret", tls=anonymous()) as r:
@@ -138,7 +133,7 @@ def child(pid, name):
 
 
 def test_processes_when_encrypted_expect_the_key_in_one_that_is_shut_in(pki, tmp_path):
-    with Machine(tmp_path, "-S", *x509(pki), vnc="127.0.0.1:%d,tls-creds=t", media=False) as m:
+    with Viewed(tmp_path, "-S", *x509(pki), vnc="127.0.0.1:%d,tls-creds=t", media=False) as m:
         with Rfb(m.address, tls=context(pki, "client")) as r:
             r.update(False)
             viewer = child(m.helper(), "lodge-vnc")
@@ -151,7 +146,7 @@ def test_processes_when_encrypted_expect_the_key_in_one_that_is_shut_in(pki, tmp
 def test_clients_when_they_misbehave_before_and_in_tls_expect_the_machine_unharmed(pki, tmp_path):
     rng = random.Random(int(os.environ.get("LODGE_SEED", "1")))
     steps = [b"RFB 003.008\n", b"\x13", b"\0\2", struct.pack(">I", 260)]
-    with Machine(tmp_path, "-S", *x509(pki), vnc="127.0.0.1:%d,tls-creds=t", media=False) as m:
+    with Viewed(tmp_path, "-S", *x509(pki), vnc="127.0.0.1:%d,tls-creds=t", media=False) as m:
         helper = m.helper()
         for i in range(60):
             s = socket.create_connection(m.address, timeout=20)
@@ -179,7 +174,7 @@ def test_clients_when_they_misbehave_before_and_in_tls_expect_the_machine_unharm
 
 
 def test_many_when_encrypted_expect_all_served(pki, tmp_path):
-    with Machine(tmp_path, "-S", *x509(pki), vnc="127.0.0.1:%d,tls-creds=t", media=False) as m:
+    with Viewed(tmp_path, "-S", *x509(pki), vnc="127.0.0.1:%d,tls-creds=t", media=False) as m:
         viewers = [Rfb(m.address, tls=context(pki, "client")) for _ in range(16)]
         for r in viewers:
             r.handshake()

@@ -8,32 +8,23 @@ import http.client
 import os
 import random
 import re
-import signal
 import socket
 import struct
-import subprocess
 import time
 
 import pytest
+from machine import Machine
 from qmp import Qmp, wait_for
 from test_cli import guest  # noqa: F401: a fixture
-from vm import LODGE
+
+pytestmark = pytest.mark.usefixtures("runtime_dir")
 
 # Without Debian's package, whose dependencies are many: its files are not looked into here.
 NOVNC = "/usr/share/novnc"
 
 
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
-
-
-class Machine:
+class Served(Machine):
     def __init__(self, tmp_path, *args, run=False):
-        self.log, self.args = tmp_path / "log", args if run else ("-S", *args)
         self.novnc = tmp_path / "novnc"
         for name in ("core/rfb.js", "core/util/int.js", "vendor/pako/lib/zlib/inflate.js"):
             (self.novnc / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,27 +33,15 @@ class Machine:
             "import { a,\n  b } from './util/int.js';\nimport c from \"../core/gone.js\";\n// from \"x")
         (tmp_path / "secret").write_text("secret")
         (self.novnc / "core/link.js").symlink_to(tmp_path / "secret")
+        super().__init__(tmp_path, "-m", "32M", "-display", "web=127.0.0.1:0,novnc=%s" % self.novnc,
+                         *(() if run else ("-S",)), *args)
 
     def __enter__(self):
-        with open(self.log, "w") as f:
-            self.child = subprocess.Popen(
-                [*LODGE, "-name", "m", "-nic", "none", "-m", "32M", "-display",
-                 "web=127.0.0.1:0,novnc=%s" % self.novnc, *self.args],
-                stdin=subprocess.DEVNULL, stdout=f, stderr=f)
-        m, end = None, time.monotonic() + 60
-        while not m:
-            m = re.search(r"screen at http://127\.0\.0\.1:(\d+)/\?token=([0-9a-f]{64})\n",
-                          self.log.read_text())
-            assert m or (self.child.poll() is None and time.monotonic() < end), self.log.read_text()
-            time.sleep(0.01)
-        wait_for("m").close()
+        super().__enter__()
+        m = re.search(r"screen at http://127\.0\.0\.1:(\d+)/\?token=([0-9a-f]{64})\n", self.said())
         self.port, self.token = int(m[1]), m[2]
         self.cookie, self.room = None, "/"
         return self
-
-    def __exit__(self, *_):
-        self.child.send_signal(signal.SIGTERM)
-        self.child.wait(30)
 
     def get(self, path, method="GET", **headers):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -150,7 +129,7 @@ def expect(s, text):
 
 
 def test_page_when_asked_for_without_session_expect_nothing_but_forbidden(tmp_path):
-    with Machine(tmp_path) as m:
+    with Served(tmp_path) as m:
         for path in ("/", "/page.js", "/novnc/core/rfb.js", "/" + "0" * 32 + "/", "/?token=", "/?token=" + "0" * 64,
                      "/?token=" + m.token[:-1], "/secret"):
             r, body = m.get(path)
@@ -166,7 +145,7 @@ def test_page_when_asked_for_without_session_expect_nothing_but_forbidden(tmp_pa
 
 
 def test_token_when_used_expect_one_session_and_the_page(tmp_path):
-    with Machine(tmp_path) as m:
+    with Served(tmp_path) as m:
         m.login()
         r, body = m.get("")
         assert r.status == 200 and "<title>Lodge</title>" in body
@@ -196,7 +175,7 @@ def test_token_when_used_expect_one_session_and_the_page(tmp_path):
 
 
 def test_connection_when_kept_expect_one_answer_after_the_other(tmp_path):
-    with Machine(tmp_path) as m:
+    with Served(tmp_path) as m:
         m.login()
         c = http.client.HTTPConnection("127.0.0.1", m.port, timeout=60)
         for i in range(50):
@@ -221,7 +200,7 @@ def test_connection_when_kept_expect_one_answer_after_the_other(tmp_path):
 
 
 def test_websocket_when_session_and_origin_are_right_expect_rfb(tmp_path):
-    with Machine(tmp_path) as m:
+    with Served(tmp_path) as m:
         m.login()
         with m.websocket() as s:
             data = b""
@@ -233,7 +212,7 @@ def test_websocket_when_session_and_origin_are_right_expect_rfb(tmp_path):
 
 
 def test_websocket_when_it_is_not_the_pages_expect_forbidden(tmp_path):
-    with Machine(tmp_path) as m:
+    with Served(tmp_path) as m:
         m.login()
         for how in ({"cookie": "lodge=" + "1" * 64}, {"cookie": "a=b"}, {"origin": "http://evil"},
                     {"origin": "http://127.0.0.1:%d.evil.com" % m.port}, {"origin": "null"}):
@@ -243,7 +222,7 @@ def test_websocket_when_it_is_not_the_pages_expect_forbidden(tmp_path):
 
 def test_requests_when_they_are_none_expect_answers_and_a_server_that_goes_on(tmp_path):
     rng = random.Random(int(os.environ.get("LODGE_SEED", "1")))
-    with Machine(tmp_path) as m:
+    with Served(tmp_path) as m:
         m.login()
         idle = [socket.create_connection(("127.0.0.1", m.port)) for _ in range(20)]
         for data in (b"POST / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"RFB 003.008\n\r\n\r\n",
@@ -266,7 +245,7 @@ def test_requests_when_they_are_none_expect_answers_and_a_server_that_goes_on(tm
 
 
 def test_serial_when_typed_and_read_expect_the_guests_echo(guest, tmp_path):
-    with Machine(tmp_path, "-kernel", guest, run=True) as m:
+    with Served(tmp_path, "-kernel", guest, run=True) as m:
         m.login()
         with m.websocket(name="serial") as s, m.websocket(name="serial") as other:
             assert read_head(s).startswith(b"HTTP/1.1 101")
@@ -316,7 +295,7 @@ def well(guest, tmp_path_factory):
     (tmp_path / "run").mkdir(mode=0o700)
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path / "run")
-    with Machine(tmp_path, "-kernel", guest, run=True) as m:
+    with Served(tmp_path, "-kernel", guest, run=True) as m:
         m.runtime_dir = str(tmp_path / "run")
         m.login()
         yield m

@@ -5,24 +5,17 @@ Run: make t T=system/window
 """
 import os
 import signal
-import subprocess
 import time
 
 import pytest
+from machine import GRUB, Machine, grub_modes, screen, wait_text
 from qmp import Qmp, lodge, wait_for
 from test_usb import event, linux
-from vm import LODGE, kernel
 from xserver import Xserver
 
+pytestmark = pytest.mark.usefixtures("runtime_dir")
+
 WAIT = 60
-
-
-@pytest.fixture(autouse=True)
-def runtime_dir(tmp_path, monkeypatch):
-    d = tmp_path / "run"
-    d.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(d))
-    return d
 
 
 @pytest.fixture
@@ -41,16 +34,13 @@ def desktop(tmp_path):
         yield server
 
 
-class Machine:
+class Windowed(Machine):
     def __init__(self, tmp_path, x, *args, display="sdl"):
-        self.log, self.x = tmp_path / "log", x
-        self.args = [*LODGE, "-name", "m", "-nic", "none", "-m", "64M", "-display", display, *args]
+        super().__init__(tmp_path, "-m", "64M", "-display", display, *args, env=x.env)
+        self.x = x
 
     def __enter__(self):
-        with open(self.log, "w") as f:
-            self.child = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=f, stderr=f,
-                                          env=self.x.env)
-        wait_for("m").close()
+        super().__enter__()
         try:
             self.window = self.x.window("Lodge")
         except AssertionError:
@@ -58,21 +48,8 @@ class Machine:
             raise AssertionError(self.said()) from None
         return self
 
-    def __exit__(self, *_):
-        self.child.send_signal(signal.SIGTERM)
-        try:
-            self.child.wait(30)
-        finally:
-            self.child.kill()
-            self.child.wait()
-
-    def said(self):
-        return self.log.read_text()
-
-    def helper(self):
-        out = subprocess.run(["pgrep", "-P", str(self.child.pid), "lodge-window"],
-                             stdout=subprocess.PIPE, text=True, check=True).stdout
-        return int(out.split()[0])
+    def helper(self, name="lodge-window"):
+        return super().helper(name)
 
     def status(self, key):
         with open("/proc/%d/status" % self.helper()) as f:
@@ -85,15 +62,6 @@ class Machine:
             time.sleep(0.05)
 
 
-def screen(tmp_path):
-    path = str(tmp_path / "now.ppm")
-    lodge("screenshot", "m", path)
-    with open(path, "rb") as f:
-        head = f.readline() + f.readline() + f.readline()
-        w, h = map(int, head.split()[1:3])
-        return [f.read(3 * w) for _ in range(h)]
-
-
 def until_same(m, tmp_path):
     """Until the X server shows what a screenshot does, whose cursor blinks."""
     end = time.monotonic() + WAIT
@@ -104,15 +72,8 @@ def until_same(m, tmp_path):
         time.sleep(0.05)
 
 
-def wait_text(text, timeout=WAIT):
-    lodge("wait", "m", "--text", text, "--timeout", str(timeout), timeout=timeout + 60)
-
-
-GRUB = ("-cdrom", kernel("grub-cd"))
-
-
 def test_window_when_the_guest_draws_expect_the_same_picture_and_keys_that_reach_it(x, tmp_path):
-    with Machine(tmp_path, x, *GRUB) as m:
+    with Windowed(tmp_path, x, *GRUB) as m:
         wait_text("Press enter to boot")
         until_same(m, tmp_path)
         assert x.geometry(m.window)[2:] == (720, 400)
@@ -128,26 +89,9 @@ def test_window_when_the_guest_draws_expect_the_same_picture_and_keys_that_reach
         x.do("keyup", "shift")
 
 
-GRUB_CFG = """
-insmod vbe
-loadfont unicode
-set gfxmode=800x600
-insmod gfxterm
-set timeout=-1
-menuentry "large" --hotkey=g { terminal_output gfxterm }
-menuentry "small" --hotkey=t { terminal_output console }
-"""
-
-
 def test_window_when_the_mode_changes_expect_its_size_and_when_a_person_sizes_it_the_picture_scaled(
         x, tmp_path):
-    tree = tmp_path / "cd"
-    (tree / "boot/grub").mkdir(parents=True)
-    (tree / "boot/grub/grub.cfg").write_text(GRUB_CFG)
-    iso = str(tmp_path / "grub.iso")
-    subprocess.run(["grub-mkrescue", "-o", iso, str(tree)], check=True, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-    with Machine(tmp_path, x, "-boot", "d", "-cdrom", iso) as m:
+    with Windowed(tmp_path, x, *grub_modes(tmp_path)) as m:
         wait_text("Press enter to boot")
         for key, size in (("g", (800, 600)), ("t", (720, 400))):
             x.do("key", key)
@@ -172,41 +116,81 @@ def test_window_when_the_mode_changes_expect_its_size_and_when_a_person_sizes_it
         until_same(m, tmp_path)
 
 
+def until_geometry(m, right):
+    end = time.monotonic() + WAIT
+    while not right(m.x.geometry(m.window)):
+        assert time.monotonic() < end, m.x.geometry(m.window)
+        time.sleep(0.05)
+
+
+def shown_large(x):
+    """720 by 400 as 1280 by 711, in the middle."""
+    rows = x.picture()
+    return not any(rows[100]) and any(map(any, rows[200:800])) and not any(rows[950])
+
+
 def test_window_when_it_is_full_screen_expect_all_of_the_screen(desktop, tmp_path):
     x = desktop
-    with Machine(tmp_path, x, *GRUB) as m:
+    with Windowed(tmp_path, x, *GRUB) as m:
         wait_text("Press enter to boot")
         until_same(m, tmp_path)
         x.do("key", "ctrl+alt+f")
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
         end = time.monotonic() + WAIT
-        # 1280 by 711 in the middle.
-        while x.geometry(m.window) != (0, 0, 1280, 1024):
-            assert time.monotonic() < end, x.geometry(m.window)
+        while not shown_large(x):
+            assert time.monotonic() < end
             time.sleep(0.05)
-        time.sleep(1)
-        rows = x.picture()
-        assert not any(rows[100]) and any(map(any, rows[200:800])) and not any(rows[950])
         x.do("key", "ctrl+alt+f")
-        while x.geometry(m.window)[2:] != (720, 400):
-            assert time.monotonic() < end, x.geometry(m.window)
-            time.sleep(0.05)
+        until_geometry(m, lambda g: g[2:] == (720, 400))
         until_same(m, tmp_path)
         # The guest has not seen F of it.
         wait_text("Press enter to boot")
 
 
+def test_window_when_it_is_full_screen_without_a_window_manager_expect_the_same(x, tmp_path):
+    with Windowed(tmp_path, x, *GRUB) as m:
+        wait_text("Press enter to boot")
+        until_same(m, tmp_path)
+        before = x.geometry(m.window)
+        for _ in range(2):
+            x.do("key", "ctrl+alt+f")
+            until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
+            end = time.monotonic() + WAIT
+            while not shown_large(x):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            # The guest has not seen F, but what follows.
+            x.do("key", "Down")
+            x.do("key", "ctrl+alt+f")
+            until_geometry(m, lambda g: g == before)
+            until_same(m, tmp_path)
+        wait_text("Press enter to boot")
+
+
+def test_keys_of_the_window_when_it_was_busy_expect_them_taken(x, tmp_path):
+    """All of a chord has come and gone before the process looks."""
+    with Windowed(tmp_path, x, "-S") as m:
+        time.sleep(1)
+        os.kill(m.helper(), signal.SIGSTOP)
+        x.do("key", "ctrl+alt+f")
+        os.kill(m.helper(), signal.SIGCONT)
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
+
+
+def test_option_full_screen_when_given_without_a_window_manager_expect_it_so_at_once(x, tmp_path):
+    with Windowed(tmp_path, x, "-S", "-full-screen") as m:
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
+
+
 def test_option_full_screen_when_given_expect_it_so_at_once(desktop, tmp_path):
     x = desktop
-    with Machine(tmp_path, x, "-S", "-full-screen") as m:
-        end = time.monotonic() + WAIT
-        while x.geometry(m.window) != (0, 0, 1280, 1024):
-            assert time.monotonic() < end, x.geometry(m.window)
-            time.sleep(0.05)
+    with Windowed(tmp_path, x, "-S", "-full-screen") as m:
+        until_geometry(m, lambda g: g == (0, 0, 1280, 1024))
 
 
 def test_pointer_when_the_guest_has_a_tablet_expect_clicks_where_they_were_made(x, tmp_path):
     name = "Lodge Lodge USB Tablet"
-    with Machine(tmp_path, x, "-device", "qemu-xhci", "-device", "usb-tablet",
+    with Windowed(tmp_path, x, "-device", "qemu-xhci", "-device", "usb-tablet",
                  *linux(tmp_path, name, "xhci_pci", "usbhid", "hid_generic")) as m:
         wait_text("DEVICE " + name, 240)
         end = time.monotonic() + 60
@@ -233,7 +217,7 @@ def test_pointer_when_the_guest_has_a_tablet_expect_clicks_where_they_were_made(
 
 def test_pointer_when_the_guest_has_a_mouse_expect_it_held_and_let_go(x, tmp_path):
     name = "Lodge Virtio Mouse"
-    with Machine(tmp_path, x, "-device", "virtio-mouse-pci",
+    with Windowed(tmp_path, x, "-device", "virtio-mouse-pci",
                  *linux(tmp_path, name, "virtio_pci", "virtio_input")) as m:
         wait_text("DEVICE " + name, 240)
         left, top, _, _ = x.geometry(m.window)
@@ -251,20 +235,20 @@ def test_pointer_when_the_guest_has_a_mouse_expect_it_held_and_let_go(x, tmp_pat
 
 
 def test_window_when_it_is_closed_expect_the_end(x, tmp_path):
-    with Machine(tmp_path, x, "-S") as m:
+    with Windowed(tmp_path, x, "-S") as m:
         x.close(m.window)
         assert m.child.wait(30) == 0, m.said()
 
 
 def test_window_when_closing_is_off_expect_it_stays(x, tmp_path):
-    with Machine(tmp_path, x, "-S", display="sdl,window-close=off") as m:
+    with Windowed(tmp_path, x, "-S", display="sdl,window-close=off") as m:
         x.close(m.window)
         time.sleep(1)
         assert m.child.poll() is None and m.helper()
 
 
 def test_title_when_the_machine_pauses_expect_it_says_so(x, tmp_path):
-    with Machine(tmp_path, x, *GRUB) as m:
+    with Windowed(tmp_path, x, *GRUB) as m:
         m.until_title("m - Lodge")
         lodge("pause", "m")
         m.until_title("m [paused] - Lodge")
@@ -273,7 +257,7 @@ def test_title_when_the_machine_pauses_expect_it_says_so(x, tmp_path):
 
 
 def test_window_when_nothing_changes_expect_its_process_asleep(x, tmp_path):
-    with Machine(tmp_path, x, "-S") as m:
+    with Windowed(tmp_path, x, "-S") as m:
         time.sleep(2)
         before = m.status("voluntary_ctxt_switches")
         time.sleep(3)
@@ -281,7 +265,7 @@ def test_window_when_nothing_changes_expect_its_process_asleep(x, tmp_path):
 
 
 def test_process_when_the_window_is_there_expect_it_shut_in(x, tmp_path):
-    with Machine(tmp_path, x, "-S") as m:
+    with Windowed(tmp_path, x, "-S") as m:
         assert m.status("Seccomp") == "2"
         assert m.status("NoNewPrivs") == "1"
         assert int(m.status("CapEff"), 16) == 0 and int(m.status("CapBnd"), 16) == 0
@@ -291,7 +275,7 @@ def test_process_when_the_window_is_there_expect_it_shut_in(x, tmp_path):
 
 
 def test_window_when_its_process_is_killed_expect_the_machine_to_go_on(x, tmp_path):
-    with Machine(tmp_path, x, *GRUB) as m:
+    with Windowed(tmp_path, x, *GRUB) as m:
         wait_text("Press enter to boot")
         os.kill(m.helper(), signal.SIGKILL)
         lodge("key", "m", "c")
@@ -303,7 +287,7 @@ def test_window_when_the_x_server_goes_expect_the_machine_to_go_on(tmp_path):
     d = tmp_path / "x"
     d.mkdir()
     with Xserver(d) as x:
-        m = Machine(tmp_path, x, *GRUB)
+        m = Windowed(tmp_path, x, *GRUB)
         m.__enter__()
         wait_text("Press enter to boot")
     try:

@@ -423,9 +423,9 @@ void ahci_port_run(struct ahci_port *p)
 		blk_queue_plug(q);
 	while (may_run(p) && take(p, (unsigned)__builtin_ctz(p->reg[PX_CI])))
 		;
-	if (q)
-		blk_queue_unplug(q);
 	p->running = false;
+	if (q)
+		blk_queue_unplug_now(q);
 }
 
 bool ahci_port_busy(const struct ahci_port *p)

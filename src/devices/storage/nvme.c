@@ -223,8 +223,8 @@ void nvme_kick(struct nvme *n)
 		for (unsigned i = 0; i < NVME_QUEUES && n->enabled && !n->fatal; i++)
 			more |= take(n, i);
 	}
-	blk_queue_unplug(n->cfg.queue);
 	n->kicking = false;
+	blk_queue_unplug_now(n->cfg.queue);
 }
 
 void nvme_forget_queue(struct nvme *n, unsigned sq)

@@ -266,7 +266,7 @@ static void kick(struct virtio_dev *v, unsigned q)
 			break;
 		n++;
 	}
-	blk_queue_unplug(s->queue);
+	blk_queue_unplug_now(s->queue);
 	if (n == VIRTIO_BATCH)
 		virtio_again(v, q);
 	/* Some ended at once. */

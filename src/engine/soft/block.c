@@ -85,6 +85,14 @@ static size_t head_bytes(const struct soft_cache *c)
 	return PARTS * c->part_blocks * sizeof(struct soft_block);
 }
 
+/* Blocks are made in the current part from now on. */
+static void fill_heads_of(struct soft_cache *c)
+{
+	size_t bytes = c->part_blocks * sizeof(struct soft_block);
+
+	soft_ahead_begin(&c->e->ahead, AHEAD_BLOCKS, c->part * bytes, (c->part + 1) * bytes);
+}
+
 struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 {
 	struct soft_cache *c = calloc(1, sizeof(*c));
@@ -104,6 +112,8 @@ struct soft_cache *soft_cache_new(struct soft_engine *e, struct lodge_err *err)
 	c->by_page = soft_map_tables(c->pages * sizeof(*c->by_page), false);
 	c->lines = soft_map_tables(c->pages * sizeof(*c->lines), false);
 	c->op_starts = soft_map_tables(OP_STARTS_BYTES, false);
+	soft_ahead_map(&e->ahead, AHEAD_BLOCKS, c->heads, NULL);
+	fill_heads_of(c);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->mark_lock, NULL);
 	if (!c->heads || !c->hash || !c->kin || !c->around || !c->arena || !c->by_page ||
@@ -620,7 +630,10 @@ static void attach(struct soft_cache *c, const struct soft_build *bd, struct sof
 /* Room for a block, of which there is some. */
 static struct soft_block *new_block(struct soft_cache *c)
 {
-	return &c->heads[c->part * c->part_blocks + c->blocks[c->part]++];
+	size_t i = c->part * c->part_blocks + c->blocks[c->part]++;
+
+	soft_ahead_used(&c->e->ahead, AHEAD_BLOCKS, (i + 1) * sizeof(*c->heads));
+	return &c->heads[i];
 }
 
 /* Enter the block, which is complete but for its places in lists. */
@@ -703,6 +716,7 @@ static void use_next_part(struct soft_cache *c)
 	sweep(c, c->blocks[next_part(c)]);
 	c->part = next_part(c);
 	c->blocks[c->part] = c->swept = 0;
+	fill_heads_of(c);
 	c->e->freed++;
 	if (c->e->jit)
 		jit_cache_use_part(c->e->jit, c->part);

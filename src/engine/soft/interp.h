@@ -48,6 +48,8 @@ bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access, stru
  */
 bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
 			    const struct soft_page *pg);
+/* The same, without a walk, in a page where it was so lately: the host address, or NULL. */
+uint8_t *soft_write_beside_again(struct soft_cpu *cpu, gva_t lin, unsigned len);
 /*
  * Drop write entries of whole pages (by their host address). `places`: of one page, its soft_engine.write_places; of
  * several, SOFT_WRITE_PLACES_MANY. Any thread. True if there may have been one.

@@ -37,6 +37,9 @@ struct jit_cache *jit_cache_new(struct soft_engine *e, unsigned mib, struct lodg
 		jit_cache_free(jc);
 		return NULL;
 	}
+	soft_ahead_map(&e->ahead, AHEAD_HOT, jc->rw, jc->rx);
+	soft_ahead_map(&e->ahead, AHEAD_COLD, jc->rw, jc->rx);
+	soft_ahead_map(&e->ahead, AHEAD_INFO, jc->meta, NULL);
 	jc->come_back = log_on(LOG_EXEC) || e->cfg.soft.check;
 	jit_emit_stubs(jc);
 	return jc;
@@ -71,6 +74,9 @@ void jit_cache_use_part(struct jit_cache *jc, unsigned part)
 	jc->hot = range_of(0, jc->split, part);
 	jc->cold = range_of(jc->split, jc->split, part);
 	jc->info = range_of(0, jc->meta_bytes, part);
+	soft_ahead_begin(&jc->e->ahead, AHEAD_HOT, jc->hot.start, jc->hot.end);
+	soft_ahead_begin(&jc->e->ahead, AHEAD_COLD, jc->cold.start, jc->cold.end);
+	soft_ahead_begin(&jc->e->ahead, AHEAD_INFO, jc->info.start, jc->info.end);
 	clear_starts(jc, &jc->hot);
 	clear_starts(jc, &jc->cold);
 	if (jc->hot.used < jc->stubs_end)
@@ -105,6 +111,7 @@ void *jit_meta_alloc(struct jit_cache *jc, size_t bytes)
 
 	jc->info.used += align_up(bytes, 8);
 	assert(jc->info.used <= jc->info.end);
+	soft_ahead_used(&jc->e->ahead, AHEAD_INFO, jc->info.used);
 	return p;
 }
 
@@ -114,26 +121,27 @@ void jit_commit(struct jit_cache *jc, uint32_t head, struct jit_block *jb, uint3
 {
 	uint32_t unit = (head + 8) / JIT_ALIGN;
 
-	gp_memcpy(jc->rw + head, &jb, sizeof(jb));
+	*(struct jit_block **)(void *)(jc->rw + head) = jb;
 	__atomic_fetch_or(&jc->starts[unit / 8], (uint8_t)(1u << unit % 8), __ATOMIC_RELEASE);
-	if (head < jc->split)
+	if (head < jc->split) {
 		jc->hot.used = end;
-	else
+		soft_ahead_used(&jc->e->ahead, AHEAD_HOT, end);
+	} else {
 		jc->cold.used = end;
+		soft_ahead_used(&jc->e->ahead, AHEAD_COLD, end);
+	}
 }
 
 struct jit_block *jit_block_of(const struct jit_cache *jc, uint64_t pc)
 {
 	uint64_t off = pc - (uint64_t)(uintptr_t)jc->rx;
-	struct jit_block *jb;
 
 	if (off >= jc->bytes || off < jc->stubs_end)
 		return NULL;
 	for (uint64_t unit = off / JIT_ALIGN; unit > 0; unit--) {
 		if (!(__atomic_load_n(&jc->starts[unit / 8], __ATOMIC_ACQUIRE) >> unit % 8 & 1))
 			continue;
-		gp_memcpy(&jb, jc->rw + unit * JIT_ALIGN - 8, sizeof(jb));
-		return jb;
+		return *(struct jit_block **)(void *)(jc->rw + unit * JIT_ALIGN - 8);
 	}
 	return NULL;
 }

@@ -420,6 +420,19 @@ static const void *again(struct soft_cpu *cpu, const struct jit_block *jb, unsig
 }
 
 /*
+ * An entry for a whole page, so that operation `i` can begin again. A run may be checked for writing at an operation
+ * that only reads: then only where the page has been written before, since its D flag is not this one's to set.
+ */
+static bool enter_page_of(struct soft_cpu *cpu, gva_t lin, enum soft_access access, bool writes,
+			  struct soft_page *pg)
+{
+	if (access == SOFT_READ || writes)
+		return soft_tlb_try(cpu, lin, access, pg);
+	return soft_tlb_try(cpu, lin, SOFT_READ, pg) &&
+	       soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, SOFT_WRITE);
+}
+
+/*
  * The operand of the operation at `pc`, at linear address `lin`, is not in the TLB. Its flags are
  * parked, or dead. If all it takes is an entry, the operation begins again; if it writes beside code, it goes
  * on behind the lookup, once; otherwise S1 does it. (What writes more than it looks up, strings, has no JIT_ID_WRITE.)
@@ -429,24 +442,27 @@ static const void *miss(struct soft_cpu *cpu, uint64_t pc, uint64_t lin, enum so
 	struct jit_block *jb = jit_block_of(cpu->e->jit, pc);
 	unsigned i = op_at(cpu->e->jit, jb, pc);
 	bool crosses = (lin & ~PAGE_MASK) + cpu->jit_miss_size >= PAGE_BYTES;
+	bool writes = access == SOFT_WRITE && (jb->ids[i] & JIT_ID_WRITE);
 	struct soft_page pg = {0};
 	const void *code;
+	uint8_t *host;
 
-	/* A run may be checked for writing at an operation that only reads. */
-	if (!crosses && !cpu->check && !jb->dead && !(jb->off[i] & JIT_OFF_RUN) &&
-	    (access == SOFT_READ || (jb->ids[i] & JIT_ID_WRITE))) {
-		if (soft_tlb_try(cpu, lin, access, &pg)) {
+	if (!crosses && !cpu->check && !jb->dead && !(jb->off[i] & JIT_OFF_RUN)) {
+		host = writes ? soft_write_beside_again(cpu, lin, cpu->jit_miss_size + 1) : NULL;
+		if (!host && enter_page_of(cpu, lin, access, writes, &pg)) {
 			SOFT_COUNT(cpu, exit_tlb_again);
 			return again(cpu, jb, i, jb->off[i] & JIT_OFF_MASK);
 		}
-		if (access == SOFT_WRITE &&
-		    soft_write_beside_code(cpu, lin, cpu->jit_miss_size + 1, &pg)) {
+		if (!host && writes &&
+		    soft_write_beside_code(cpu, lin, cpu->jit_miss_size + 1, &pg))
+			host = pg.host;
+		if (host) {
 			SOFT_COUNT(cpu, exit_beside);
-			cpu->jit_t0 = (uint64_t)(uintptr_t)pg.host;
+			cpu->jit_t0 = (uint64_t)(uintptr_t)host;
 			return again(cpu, jb, i,
 				     (uint32_t)(pc - (uint64_t)(uintptr_t)cpu->e->jit->rx));
 		}
-		if (pg.gpa && pg.kind == MEM_MMIO) {
+		if (pg.gpa && pg.kind == MEM_MMIO && (writes || access == SOFT_READ)) {
 			cpu->walked.lin = lin;
 			cpu->walked.gpa = pg.gpa;
 			cpu->walked.access = (uint8_t)access;

@@ -110,16 +110,43 @@ bool soft_tlb_try(struct soft_cpu *cpu, gva_t lin, enum soft_access access, stru
 	return soft_tlb_hit_in(cpu->tlb, cpu->tlb_gen, lin, 1, access) != NULL;
 }
 
+static struct soft_beside *beside_slot(struct soft_cpu *cpu, gva_t lin)
+{
+	return &cpu->beside[(lin >> PAGE_BITS) % SOFT_BESIDE];
+}
+
+static bool write_beside(struct soft_cpu *cpu, gva_t lin, unsigned len, const struct soft_beside *s)
+{
+	if ((cpu->mode & SOFT_MODE_AC) || page_watched(cpu, lin))
+		return false;
+	atomic_store(&cpu->direct, s->host);
+	__atomic_fetch_or(&mem_page_flags(cpu->e->mem)[s->backing >> PAGE_BITS], MEM_PAGE_DIRTY,
+			  __ATOMIC_SEQ_CST);
+	return soft_cache_write_beside(cpu->e->cache, s->backing | (lin & ~PAGE_MASK), len);
+}
+
 bool soft_write_beside_code(struct soft_cpu *cpu, gva_t lin, unsigned len,
 			    const struct soft_page *pg)
 {
-	if (!pg->host || pg->kind != MEM_RAM || (cpu->mode & SOFT_MODE_AC) ||
-	    page_watched(cpu, lin))
+	struct soft_beside *s = beside_slot(cpu, lin);
+
+	if (!pg->host || pg->kind != MEM_RAM)
 		return false;
-	atomic_store(&cpu->direct, pg->host - (pg->backing & ~PAGE_MASK));
-	__atomic_fetch_or(&mem_page_flags(cpu->e->mem)[pg->backing >> PAGE_BITS], MEM_PAGE_DIRTY,
-			  __ATOMIC_SEQ_CST);
-	return soft_cache_write_beside(cpu->e->cache, pg->backing, len);
+	*s = (struct soft_beside){.tag = (lin & PAGE_MASK) | cpu->tlb_gen,
+				  .backing = pg->backing & PAGE_MASK,
+				  .host = pg->host - (lin & ~PAGE_MASK),
+				  .view = (uint8_t)cpu->view};
+	return write_beside(cpu, lin, len, s);
+}
+
+uint8_t *soft_write_beside_again(struct soft_cpu *cpu, gva_t lin, unsigned len)
+{
+	const struct soft_beside *s = beside_slot(cpu, lin);
+
+	if (s->tag != ((lin & PAGE_MASK) | cpu->tlb_gen) || s->view != cpu->view ||
+	    !write_beside(cpu, lin, len, s))
+		return NULL;
+	return s->host + (lin & ~PAGE_MASK);
 }
 
 /* ---- Slow paths ----------------------------------------------------------------------------- */

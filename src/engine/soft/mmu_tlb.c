@@ -93,11 +93,18 @@ static uint16_t new_generation(struct soft_cpu *cpu)
 	return cpu->last_gen;
 }
 
+static void forget_beside(struct soft_cpu *cpu)
+{
+	for (unsigned i = 0; i < SOFT_BESIDE; i++)
+		cpu->beside[i].tag = 0;
+}
+
 /* After a change of super_gen, pcid_gen or PCID. */
 static void use_generations(struct soft_cpu *cpu)
 {
 	unsigned pcid = current_pcid(cpu);
 
+	forget_beside(cpu);
 	if (!cpu->pcid_gen[pcid]) {
 		uint16_t gen = new_generation(cpu);
 
@@ -193,6 +200,7 @@ static void drop_range(struct soft_cpu *cpu, gva_t lin, uint64_t bytes)
 {
 	uint64_t n = min_u64(bytes >> PAGE_BITS, SOFT_TLB_ENTRIES);
 
+	forget_beside(cpu);
 	soft_spaces_drop_range(cpu, lin, bytes);
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++) {
@@ -254,6 +262,7 @@ void soft_tlb_invlpg(struct soft_cpu *cpu, gva_t lin)
 	bool code = drop_large(cpu, lin) || seen(cpu->code_seen, lin >> PAGE_BITS);
 
 	SOFT_COUNT(cpu, tlb_invlpg);
+	forget_beside(cpu);
 	soft_spaces_drop(cpu, lin, seen(cpu->global_seen, lin >> PAGE_BITS));
 	for (unsigned v = 0; v < SOFT_VIEWS; v++) {
 		for (unsigned a = 0; a < 3; a++)

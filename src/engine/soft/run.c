@@ -808,6 +808,7 @@ static void soft_destroy(struct engine *engine)
 		soft_unmap_tables(e->cpus[i], sizeof(struct soft_cpu));
 	}
 	free(e->cpus);
+	soft_ahead_destroy(&e->ahead);
 	soft_cache_free(e->cache);
 	soft_unmap_tables(e->write_places, write_places_bytes(e));
 	jit_cache_free(e->jit);
@@ -878,8 +879,11 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	e->mem = cfg->mem;
 	e->ram = mem_base(cfg->mem);
 	soft_exclusive_init(&e->exclusive);
+	soft_ahead_init(&e->ahead);
 	soft_stats_start(e);
+	/* Now: in the sandbox nobody may ask. */
 	e->crowded = cfg->cpus > host_cpus();
+	e->alone = host_cpus() == 1;
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);
 		return NULL;
@@ -892,6 +896,19 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 
 	mem_set_listener(e->mem, &l);
 	return (struct engine *)e;
+}
+
+static void soft_beside(struct engine *engine)
+{
+	struct soft_engine *e = (struct soft_engine *)engine;
+
+	if (e->jit && !e->alone)
+		soft_ahead_run(&e->ahead);
+}
+
+static void soft_beside_end(struct engine *engine)
+{
+	soft_ahead_stop(&((struct soft_engine *)engine)->ahead);
 }
 
 const struct engine_ops engine_soft = {
@@ -913,4 +930,6 @@ const struct engine_ops engine_soft = {
 	.debug_cpu = soft_op_debug_cpu,
 	.debug_stop = soft_op_debug_stop,
 	.counters = soft_stats_each,
+	.beside = soft_beside,
+	.beside_end = soft_beside_end,
 };

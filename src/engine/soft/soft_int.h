@@ -28,6 +28,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/soft/ahead.h"
 #include "engine/soft/stats.h"
 #include "x86/decode.h"
 #include "x86/state.h"
@@ -188,6 +189,8 @@ static inline uint64_t soft_exec_word(gva_t lin, uint64_t page)
 
 /* Where generated code for an instruction pointer is: a table of each vCPU, read by generated code. */
 #define SOFT_JIT_JC_BITS 16
+#define SOFT_BESIDE 8u
+
 struct soft_jit_jc {
 	uint64_t ip;
 	uint64_t key; /* soft_cpu.code_key it was found under; others clear it when the code dies */
@@ -356,6 +359,16 @@ struct soft_cpu {
 	struct soft_build *built;		 /* the block built last */
 	char error[256];
 	struct soft_stats stats;
+	/*
+	 * Pages with code that were written beside it lately: a write entry of the TLB in all but that generated code
+	 * does not see it. Tags as there; whatever drops entries empties it.
+	 */
+	struct soft_beside {
+		uint64_t tag;	  /* 0: none */
+		uint64_t backing; /* of the page */
+		uint8_t *host;
+		uint8_t view;
+	} beside[SOFT_BESIDE];
 	/* Device memory found last, as `ram`. */
 	struct {
 		gpa_t gpa;
@@ -390,6 +403,7 @@ struct soft_engine {
 	struct thunk_cache *thunks;
 	struct jit_cache *jit; /* NULL: tier 1 only */
 	struct soft_stats_all stats;
+	struct soft_ahead ahead;
 	uint64_t start_tsc, start_ns; /* stats.c */
 	struct soft_perf *perf;	      /* NULL: nobody is told about generated code */
 	/* A debugger's; changed while no vCPU runs. */
@@ -404,6 +418,7 @@ struct soft_engine {
 	} exclusive;
 	uint64_t freed; /* counts resets of the block cache; changed in exclusive sections only */
 	bool crowded;	/* more vCPUs than host CPUs */
+	bool alone;	/* the host has one CPU */
 };
 
 /* ---- Registers ------------------------------------------------------------------------------ */

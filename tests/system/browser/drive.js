@@ -52,6 +52,27 @@ async function main() {
 			await page.focus(at);
 			await page.keyboard.type(text);
 		},
+		// As a person types at the screen: with Shift where a US keyboard needs it.
+		type: async ({text}) => {
+			await page.focus("#screen canvas");
+			for (const c of text) {
+				const key = c === "\n" ? "Enter" : /[~!@#$%^&*()_+{}|:"<>?A-Z]/.test(c) ? "Shift+" + c : c;
+
+				await page.keyboard.press(key, {delay: 20});
+			}
+		},
+		// A click at a dot of the guest's screen.
+		mouse: async ({x, y, button}) => {
+			const canvas = page.locator("#screen canvas");
+			const box = await canvas.boundingBox();
+			const dots = await canvas.evaluate((c) => ({w: c.width, h: c.height}));
+
+			await page.mouse.click(box.x + (x + 0.5) * box.width / dots.w,
+				box.y + (y + 0.5) * box.height / dots.h, {button: button || "left", delay: 60});
+		},
+		size: async ({width, height}) => { await page.setViewportSize({width, height}); },
+		picture: async ({path}) => { await page.screenshot({path}); },
+		canvas: async ({path}) => { await page.locator("#screen canvas").screenshot({path}); },
 		text: async ({text}) => {
 			await page.click("#paste");
 			await page.fill("#clip", text);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "base/range.h"
@@ -751,6 +752,49 @@ static void done_when_it_submits_expect_it_served(void **state)
 	end(again_q, b);
 }
 
+/* Reads of what the host has in its cache end before the call does; whatever does not ends as ever. */
+static void unplug_now_when_the_host_has_it_expect_done_at_once(void **state)
+{
+	static uint8_t buf[64][4096] __attribute__((aligned(4096)));
+	static struct blk_req req[64];
+	static struct iovec iov[64];
+	unsigned at_once = 0;
+	struct statfs fs;
+	struct blk_queue *q;
+	struct blk *b;
+
+	tmp_make(MIB, 0xa5);
+	b = open_how((struct blk_open){.format = "raw"});
+	q = queue_on(b, BLK_AIO_AUTO);
+	for (unsigned round = 0; round < 50; round++) {
+		pthread_mutex_lock(&lock);
+		blk_queue_plug(q);
+		for (unsigned i = 0; i < 64; i++) {
+			memset(buf[i], 0, 4096);
+			iov[i] = (struct iovec){buf[i], 4096};
+			req[i] = (struct blk_req){.op = i % 8 == 7 ? BLK_FLUSH : BLK_READ,
+						  .off = i % 8 == 7 ? 0 : i * 4096,
+						  .len = i % 8 == 7 ? 0 : 4096,
+						  .iov = &iov[i],
+						  .niov = 1,
+						  .done = on_done};
+			blk_queue_submit(q, &req[i]);
+		}
+		assert_int_equal(seen.done, round * 64);
+		blk_queue_unplug_now(q);
+		at_once += seen.done - round * 64;
+		pthread_mutex_unlock(&lock);
+		wait_done((round + 1) * 64);
+		assert_int_equal(seen.last, 0);
+		for (unsigned i = 0; i < 64; i++)
+			assert_int_equal(buf[i][4095], i % 8 == 7 ? 0 : 0xa5);
+	}
+	assert_int_equal(statfs(tmp_path, &fs), 0);
+	if (blk_queue_uses_uring(q) && fs.f_type == 0xef53) /* ext4 */
+		assert_true(at_once >= 50 * 28);
+	end(q, b);
+}
+
 /* ---- Frozen ------------------------------------------------------------------------------------ */
 
 static void frozen_when_submitted_to_expect_it_on_the_image_of_the_thaw(void **state)
@@ -840,6 +884,7 @@ int main(void)
 		T(ring_when_it_fails_expect_the_policy),
 		T(ring_when_short_expect_the_format_asked),
 		T(done_when_it_submits_expect_it_served),
+		T(unplug_now_when_the_host_has_it_expect_done_at_once),
 		T(frozen_when_submitted_to_expect_it_on_the_image_of_the_thaw),
 		T(frozen_when_device_is_reset_expect_waiting_ones_given_up),
 	};

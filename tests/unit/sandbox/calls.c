@@ -240,8 +240,8 @@ static int call_of_32_bits(void)
 	return r > 0 ? COULD : OK;
 }
 
-static const enum thread_kind all[] = {THREAD_MAIN, THREAD_CONTROL, THREAD_IO,
-				       THREAD_VCPU, THREAD_DISK,    THREAD_9P};
+static const enum thread_kind all[] = {THREAD_MAIN, THREAD_CONTROL, THREAD_IO,	    THREAD_VCPU,
+				       THREAD_DISK, THREAD_9P,	    THREAD_DISPLAY, THREAD_ENGINE};
 
 static void planted_code_when_it_wants_out_expect_killed(void **state)
 {

@@ -183,7 +183,7 @@ static int clear(void **state)
 
 static void key_when_two_hold_it_expect_it_up_with_the_last(void **state)
 {
-	assert_true(say((struct vnc_msg){.kind = VNC_KEY, .slot = 1, .value = 'A', .down = 1}));
+	assert_true(say((struct vnc_msg){.kind = VNC_KEY, .slot = 1, .value = 'a', .down = 1}));
 	assert_int_equal(n_got, 1);
 	assert_int_equal(got[0].code, INPUT_KEY_a);
 	say((struct vnc_msg){.kind = VNC_KEY, .slot = 2, .value = 'a', .down = 1});
@@ -195,6 +195,153 @@ static void key_when_two_hold_it_expect_it_up_with_the_last(void **state)
 	say((struct vnc_msg){.kind = VNC_GONE, .slot = 2});
 	assert_int_equal(n_got, 1);
 	assert_false(got[0].down);
+}
+
+/* ---- Shift and AltGr, lent ---------------------------------------------------------------------- */
+
+/* Keys that went down (+) and up (-), by name. */
+static const char *went(void)
+{
+	static char text[256];
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < n_got && at < sizeof(text); i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%c%s", i ? " " : "",
+				       got[i].down ? '+' : '-',
+				       input_key_name((enum input_key)got[i].code));
+	return text;
+}
+
+static const char *key_of_viewer(uint8_t slot, uint32_t sym, bool down)
+{
+	assert_true(say((struct vnc_msg){.kind = VNC_KEY, .slot = slot, .value = sym, .down = down}));
+	return went();
+}
+
+static const char *down(uint32_t sym)
+{
+	return key_of_viewer(0, sym, true);
+}
+
+static const char *up(uint32_t sym)
+{
+	return key_of_viewer(0, sym, false);
+}
+
+#define SHIFT_L 0xffe1
+#define CTRL_L 0xffe3
+#define CAPS_LOCK 0xffe5
+#define ALT_L 0xffe9
+#define ALT_R 0xffea
+
+static void symbol_when_shift_is_not_held_expect_it_lent_while_the_key_is_down(void **state)
+{
+	assert_string_equal(down('$'), "+shift +4");
+	assert_string_equal(down('$'), "+4"); /* a repetition */
+	assert_string_equal(up('$'), "-4 -shift");
+	assert_string_equal(down('4'), "+4");
+	assert_string_equal(up('4'), "-4");
+	assert_string_equal(down('A'), "+shift +a");
+	/* The next key has it no more, nor does another viewer's. */
+	assert_string_equal(down('b'), "-shift +b");
+	assert_string_equal(up('A'), "-a");
+	assert_string_equal(up('b'), "-b");
+	assert_string_equal(down('!'), "+shift +1");
+	assert_string_equal(key_of_viewer(3, 'x', true), "-shift +x");
+	assert_string_equal(up('!'), "-1");
+	assert_string_equal(key_of_viewer(3, 'x', false), "-x");
+	assert_string_equal(down('!'), "+shift +1");
+	say((struct vnc_msg){.kind = VNC_GONE});
+	assert_string_equal(went(), "-shift -1");
+	assert_string_equal(up('!'), "");
+}
+
+static void symbol_when_shift_is_held_expect_nothing_more(void **state)
+{
+	assert_string_equal(down(SHIFT_L), "+shift");
+	assert_string_equal(down('$'), "+4");
+	assert_string_equal(up('$'), "-4");
+	/* Whatever the viewer's keyboard writes with it. */
+	assert_string_equal(down('1'), "+1");
+	assert_string_equal(up('1'), "-1");
+	assert_string_equal(key_of_viewer(2, '%', true), "+5"); /* by another viewer */
+	assert_string_equal(key_of_viewer(2, '%', false), "-5");
+	assert_string_equal(up(SHIFT_L), "-shift");
+	/* It comes after the key: it stays for as long as it is held. */
+	assert_string_equal(down('$'), "+shift +4");
+	assert_string_equal(down(SHIFT_L), "+shift");
+	assert_string_equal(up('$'), "-4");
+	assert_string_equal(down('%'), "+5");
+	assert_string_equal(up(SHIFT_L), "-shift");
+	assert_string_equal(up('%'), "-5");
+}
+
+static void letter_when_caps_lock_is_on_expect_no_shift(void **state)
+{
+	down(CAPS_LOCK);
+	assert_string_equal(down(CAPS_LOCK), "+caps_lock"); /* held: a repetition */
+	up(CAPS_LOCK);
+	assert_string_equal(down('A'), "+a");
+	up('A');
+	assert_string_equal(down('a'), "+shift +a");
+	assert_string_equal(up('a'), "-a -shift");
+	assert_string_equal(down('$'), "+shift +4");
+	up('$');
+	down(CAPS_LOCK);
+	up(CAPS_LOCK);
+	assert_string_equal(down('a'), "+a");
+	up('a');
+}
+
+static void letter_when_ctrl_or_alt_is_held_expect_no_shift_but_for_signs(void **state)
+{
+	static const uint32_t with[] = {CTRL_L, ALT_L, ALT_R};
+
+	for (unsigned i = 0; i < 3; i++) {
+		down(with[i]);
+		assert_string_equal(down('C'), "+c");
+		up('C');
+		assert_string_equal(down('+'), "+shift +equal");
+		up('+');
+		up(with[i]);
+	}
+}
+
+static void symbol_when_altgr_is_not_held_expect_it_lent(void **state)
+{
+	struct lodge_err err = {""};
+	struct input_layout *l = input_layout_new("de", &err);
+
+	assert_non_null(l);
+	screen.layout = l;
+	assert_string_equal(down('@'), "+alt_r +q");
+	assert_string_equal(up('@'), "-q -alt_r");
+	assert_string_equal(down('!'), "+shift +1");
+	assert_string_equal(down('{'), "-shift +alt_r +7");
+	assert_string_equal(up('{'), "-7 -alt_r");
+	assert_string_equal(up('!'), "-1");
+	down(0xfe03);
+	assert_string_equal(down('@'), "+q");
+	up('@');
+	assert_string_equal(up(0xfe03), "-alt_r");
+	/* As Windows has it. */
+	down(CTRL_L);
+	down(ALT_L);
+	assert_string_equal(down('@'), "+q");
+	up('@');
+	up(CTRL_L);
+	up(ALT_L);
+	/* QEMU's message, by a viewer whose @ is at another place. */
+	say((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_2, .x = '@', .down = 1});
+	assert_string_equal(went(), "+alt_r +q");
+	say((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_2, .x = '@'});
+	assert_string_equal(went(), "-q -alt_r");
+	screen.layout = NULL;
+	/* Without a layout, the key alone. */
+	say((struct vnc_msg){.kind = VNC_CODE, .value = INPUT_KEY_2, .x = '@', .down = 1});
+	assert_string_equal(went(), "+2");
+	input_layout_free(l);
 }
 
 static void pointer_when_it_moves_and_clicks_expect_positions_and_buttons(void **state)
@@ -699,6 +846,13 @@ int main(void)
 		PICTURE(picture_when_dots_change_expect_their_tiles_joined),
 		PICTURE(memory_when_its_size_is_absurd_expect_another),
 		cmocka_unit_test_setup(key_when_two_hold_it_expect_it_up_with_the_last, clear),
+		cmocka_unit_test_setup(
+			symbol_when_shift_is_not_held_expect_it_lent_while_the_key_is_down, clear),
+		cmocka_unit_test_setup(symbol_when_shift_is_held_expect_nothing_more, clear),
+		cmocka_unit_test_setup(letter_when_caps_lock_is_on_expect_no_shift, clear),
+		cmocka_unit_test_setup(
+			letter_when_ctrl_or_alt_is_held_expect_no_shift_but_for_signs, clear),
+		cmocka_unit_test_setup(symbol_when_altgr_is_not_held_expect_it_lent, clear),
 		cmocka_unit_test_setup(
 			pointer_when_it_moves_and_clicks_expect_positions_and_buttons, clear),
 		cmocka_unit_test_setup(message_when_it_is_none_expect_it_left_out, clear),

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Lives of VMs for the tests of the kernel component.
+ *
+ *   kmod_life spin SECONDS [CPUS]     guests that count, whatever happens around them; every quarter of a second
+ *                                     each must have counted, else exit 1
+ *   kmod_life kill COUNT SEED         that many processes, each with a VM in a random life, killed at a random instant
+ *
+ * -d DEVICE first: not /dev/lodge.
+ * Threads: one a vCPU, one that disturbs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MEM (8u << 20)
+#define CODE 0x1000u
+#define COUNTS 0x2000u
+#define MAX_CPUS 4
+
+static const char *device = "/dev/lodge";
+
+static uint64_t next_random(uint64_t *s)
+{
+	uint64_t z = *s += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "kmod_life: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* ---- A VM ------------------------------------------------------------------------------------------------ */
+
+struct vm {
+	int fd, cpus;
+	uint8_t *mem;
+	struct cpu {
+		struct vm *vm;
+		int fd;
+		struct kvm_run *run;
+		pthread_t thread;
+	} cpu[MAX_CPUS];
+	_Atomic bool over;
+};
+
+/* 16-bit code: AX leads to its own counter; each life does more than counting. */
+static const uint8_t codes[][24] = {
+	/* l: inc dword [bx]; jmp l */
+	{0x66, 0xff, 0x07, 0xeb, 0xfb},
+	/* l: inc dword [bx]; out 0x10, al; jmp l */
+	{0x66, 0xff, 0x07, 0xe6, 0x10, 0xeb, 0xf9},
+	/* l: inc dword [bx]; mov es:[0], al (no memory there); mov al, es:[4]; jmp l */
+	{0x66, 0xff, 0x07, 0x26, 0xa2, 0, 0, 0x26, 0xa0, 4, 0, 0xeb, 0xf3},
+	/* l: inc dword [bx]; hlt; jmp l */
+	{0x66, 0xff, 0x07, 0xf4, 0xeb, 0xfa},
+	/* l: inc dword [bx]; inc byte fs:[si]; add si, 4093; cpuid clobbers nothing that is needed; jmp l */
+	{0x66, 0xff, 0x07, 0x64, 0xfe, 0x04, 0x81, 0xc6, 0xfd, 0x0f, 0xeb, 0xf4},
+};
+#define CODES ((unsigned)(sizeof(codes) / sizeof(codes[0])))
+
+static int slot(struct vm *vm, uint32_t n, uint64_t gpa, uint64_t size, void *at, uint32_t flags)
+{
+	struct kvm_userspace_memory_region r = {.slot = n,
+						.flags = flags,
+						.guest_phys_addr = gpa,
+						.memory_size = size,
+						.userspace_addr = (uintptr_t)at};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
+}
+
+static void cpu_new(struct vm *vm, int dev, int n, unsigned code)
+{
+	struct cpu *c = &vm->cpu[n];
+	struct kvm_regs regs = {.rip = CODE + code * 32,
+				.rflags = 2,
+				.rbx = COUNTS + (unsigned)n * 64};
+	int size = ioctl(dev, KVM_GET_VCPU_MMAP_SIZE, 0);
+	struct kvm_sregs s;
+
+	c->vm = vm;
+	c->fd = ioctl(vm->fd, KVM_CREATE_VCPU, n);
+	if (c->fd < 0)
+		die("KVM_CREATE_VCPU");
+	c->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	if (c->run == MAP_FAILED)
+		die("mmap");
+	if (ioctl(c->fd, KVM_GET_SREGS, &s))
+		die("KVM_GET_SREGS");
+	s.cs.base = s.ds.base = s.ss.base = 0;
+	s.cs.selector = s.ds.selector = s.ss.selector = 0;
+	s.es.base = 0xd0000000;
+	s.fs.base = 0x100000;
+	if (ioctl(c->fd, KVM_SET_SREGS, &s) || ioctl(c->fd, KVM_SET_REGS, &regs))
+		die("KVM_SET_REGS");
+}
+
+static struct vm *vm_new(int cpus, const unsigned *code)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int dev = open(device, O_RDWR | O_CLOEXEC);
+
+	if (!vm || dev < 0)
+		die(device);
+	vm->fd = ioctl(dev, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		die("KVM_CREATE_VM");
+	vm->cpus = cpus;
+	vm->mem = mmap(NULL, MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm->mem == MAP_FAILED)
+		die("mmap");
+	for (unsigned i = 0; i < CODES; i++)
+		memcpy(vm->mem + CODE + i * 32, codes[i], sizeof(codes[i]));
+	if (slot(vm, 0, 0, MEM, vm->mem, 0))
+		die("KVM_SET_USER_MEMORY_REGION");
+	for (int i = 0; i < cpus; i++)
+		cpu_new(vm, dev, i, code[i]);
+	close(dev);
+	return vm;
+}
+
+static void *cpu_thread(void *arg)
+{
+	struct cpu *c = arg;
+
+	while (!c->vm->over) {
+		if (ioctl(c->fd, KVM_RUN, 0) && errno != EINTR)
+			die("KVM_RUN");
+		switch (c->run->exit_reason) {
+		case KVM_EXIT_IO:
+		case KVM_EXIT_MMIO:
+		case KVM_EXIT_HLT:
+		case KVM_EXIT_INTR:
+			break;
+		default:
+			fprintf(stderr, "kmod_life: exit %u\n", c->run->exit_reason);
+			exit(1);
+		}
+	}
+	return NULL;
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static void start(struct vm *vm)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigaction(SIGUSR1, &sa, NULL);
+	for (int i = 0; i < vm->cpus; i++) {
+		if (pthread_create(&vm->cpu[i].thread, NULL, cpu_thread, &vm->cpu[i]))
+			die("pthread_create");
+	}
+}
+
+/* ---- What goes on around it ------------------------------------------------------------------------------ */
+
+/* Nothing that the guest could see. */
+static void disturb(struct vm *vm, uint64_t *rnd)
+{
+	static uint64_t bits[MEM / 4096 / 64];
+	struct kvm_dirty_log log = {.slot = 0, .dirty_bitmap = bits};
+	uint8_t *page = vm->mem + 0x100000 + (next_random(rnd) % 0x10000) / 4096 * 4096;
+	pid_t child;
+
+	switch (next_random(rnd) % 8) {
+	case 0:
+		slot(vm, 0, 0, MEM, vm->mem, KVM_MEM_LOG_DIRTY_PAGES);
+		break;
+	case 1:
+		slot(vm, 0, 0, MEM, vm->mem, 0);
+		break;
+	case 2:
+		(void)ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log);
+		break;
+	case 3:
+		madvise(vm->mem + 0x400000, 0x200000,
+			next_random(rnd) & 1 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+		break;
+	case 4:
+		madvise(page, 4096, MADV_DONTNEED);
+		break;
+	case 5:
+		/* Their pages are shared, and copied when either writes. */
+		child = fork();
+		if (!child)
+			_exit(0);
+		if (child > 0)
+			waitpid(child, NULL, 0);
+		break;
+	case 6:
+		mprotect(page, 4096, PROT_READ);
+		mprotect(page, 4096, PROT_READ | PROT_WRITE);
+		break;
+	case 7:
+		pthread_kill(vm->cpu[next_random(rnd) % (unsigned)vm->cpus].thread, SIGUSR1);
+		break;
+	}
+}
+
+static uint32_t count(const struct vm *vm, int n)
+{
+	return __atomic_load_n((const uint32_t *)(const void *)(vm->mem + COUNTS + n * 64),
+			       __ATOMIC_RELAXED);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Time in which the whole system stood still is none in which a guest must count. */
+static int spin(double seconds, int cpus)
+{
+	unsigned code[MAX_CPUS] = {0, 1, 2, 4};
+	struct vm *vm = vm_new(cpus, code);
+	uint32_t was[MAX_CPUS] = {0};
+	double end = now() + seconds, last = now();
+	unsigned still[MAX_CPUS] = {0};
+	uint64_t rnd = 1, rounds = 0;
+
+	start(vm);
+	for (; now() < end; rounds++) {
+		disturb(vm, &rnd);
+		usleep(2000);
+		if (now() - last < 0.25)
+			continue;
+		last = now();
+		for (int i = 0; i < cpus; i++) {
+			uint32_t c = count(vm, i);
+
+			still[i] = c == was[i] ? still[i] + 1 : 0;
+			was[i] = c;
+			if (still[i] < 40)
+				continue;
+			printf("kmod_life: processor %d stands still at %u\n", i, c);
+			return 1;
+		}
+	}
+	printf("kmod_life: counted");
+	for (int i = 0; i < cpus; i++)
+		printf(" %u", count(vm, i));
+	printf(" in %.0f s, %llu disturbances\n", seconds, (unsigned long long)rounds);
+	return 0;
+}
+
+/* ---- Killed ---------------------------------------------------------------------------------------------- */
+
+static void life(uint64_t rnd)
+{
+	int cpus = 1 + (int)(next_random(&rnd) % 3);
+	unsigned code[MAX_CPUS];
+	struct vm *vm;
+
+	for (int i = 0; i < MAX_CPUS; i++)
+		code[i] = (unsigned)(next_random(&rnd) % CODES);
+	for (;;) {
+		vm = vm_new(cpus, code);
+		start(vm);
+		for (uint64_t n = next_random(&rnd) % 30; n; n--)
+			disturb(vm, &rnd);
+		/* An orderly end now and then, and another life. */
+		vm->over = true;
+		for (int i = 0; i < cpus; i++) {
+			vm->cpu[i].run->immediate_exit = 1;
+			pthread_kill(vm->cpu[i].thread, SIGUSR1);
+			pthread_join(vm->cpu[i].thread, NULL);
+			munmap(vm->cpu[i].run, 4096);
+			close(vm->cpu[i].fd);
+		}
+		close(vm->fd);
+		munmap(vm->mem, MEM);
+		free(vm);
+	}
+}
+
+static int kills(unsigned n, uint64_t seed)
+{
+	uint64_t rnd = seed;
+	unsigned early = 0;
+
+	printf("kmod_life: %u kills, seed %llu\n", n, (unsigned long long)seed);
+	fflush(stdout);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t own = next_random(&rnd);
+		useconds_t wait =
+			(useconds_t)(next_random(&rnd) % (next_random(&rnd) % 4 ? 40000 : 4000));
+		pid_t child = fork();
+		int status;
+
+		if (child < 0)
+			die("fork");
+		if (!child) {
+			setpgid(0, 0);
+			life(own);
+			_exit(0);
+		}
+		setpgid(child, child);
+		usleep(wait);
+		kill(-child, SIGKILL);
+		if (waitpid(child, &status, 0) < 0)
+			die("waitpid");
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+			early++;
+	}
+	printf("kmod_life: %u killed, %u ended before\n", n - early, early);
+	return early != 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 2 && !strcmp(argv[1], "-d")) {
+		device = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
+	if (argc >= 3 && !strcmp(argv[1], "spin"))
+		return spin(atof(argv[2]), argc > 3 ? atoi(argv[3]) : 2);
+	if (argc == 4 && !strcmp(argv[1], "kill"))
+		return kills((unsigned)atoi(argv[2]), strtoull(argv[3], NULL, 0));
+	fprintf(stderr, "usage: kmod_life [-d DEVICE] spin SECONDS [CPUS] | kill COUNT SEED\n");
+	return 2;
+}
