@@ -51,7 +51,8 @@ static void set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int level, u64 pte, b
 	check(!lodge_spares_fill(vcpu), "spare tables");
 	spin_lock(&vcpu->vm->mmu_lock);
 	lodge_table_set(vcpu, gfn, level,
-			pte | LODGE_PTE_P | LODGE_PTE_U | LODGE_PTE_W | LODGE_PTE_A, flush);
+			pte | LODGE_PTE_P | LODGE_PTE_U | LODGE_PTE_W | lodge_ops->paging->accessed,
+			flush);
 	spin_unlock(&vcpu->vm->mmu_lock);
 }
 
