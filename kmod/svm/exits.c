@@ -219,6 +219,9 @@ static int task_switch(struct lodge_vcpu *vcpu)
 		reason = 2;
 	else if (control(vcpu)->exit_int_info & SVM_EVENT_VALID)
 		reason = 3;
+	/* The switch is the event's delivery. */
+	if (reason == 3)
+		vcpu->ev.ex.injected = vcpu->ev.irq_injected = vcpu->ev.nmi_injected = false;
 	return lodge_emulate_task_switch(vcpu, sel, reason, info2 & 1ull << 44, info2);
 }
 
