@@ -36,10 +36,10 @@ def check_guest(text, name, cpus, md5, says="lodge: engine: KVM (/dev/kvm), beca
     assert not bad_lines(out)
 
 
-def said(text):
-    """[{program: its checks that passed}], Debian's and ours."""
+def said(text, times=2):
+    """[{program: its checks that passed}], Debian's and ours, as often as they ran."""
     logs = re.findall(r"@@oklog\n(.*?)@@end of oklog", text, re.S)
-    assert len(logs) == 2, "the first level did not come to the end of the programs"
+    assert len(logs) == times, "the first level did not come to the end of the programs"
     found = []
     for log in logs:
         log = zlib.decompress(base64.b64decode(log), 31).decode(errors="replace")
@@ -62,14 +62,25 @@ def instructions(text, which):
     return set(re.findall(r"^FAIL.*", out, re.M)), int(re.search(r"@@agree (\d+)", out).group(1))
 
 
-def worse(text, ran, *where):
-    """Checks that pass on Debian's modules and not on ours, but for those that time decides."""
-    debian, lodge = said(text)
+def lost(debian, lodge, ran, *where):
+    """Checks that pass on Debian's modules and not on ours, but where the emulator, or time, decides."""
     known = programs.differs(*where)
     return ["%s: %s" % (p.run_name, check) for p in ran
             for check in sorted(debian[p.run_name] - lodge.get(p.run_name, set()))
             if not any(fnmatch.fnmatchcase(p.name, prog) and fnmatch.fnmatchcase(check, c.replace("[", "[[]"))
                        for prog, c in known)]
+
+
+def worse(text, ran, *where):
+    return lost(*said(text), ran, *where)
+
+
+def check_nothing_left(text, name):
+    """What debugfs counts, in that part."""
+    counts = dict(re.findall(r"lodge/(\w+):(\d+)", part(text, name)[0]))
+    assert set(counts) == {"vms", "vcpus", "tables", "slots", "eventfds"}
+    assert set(counts.values()) == {"0"}, counts
+    assert "@@dmesg" not in text
 
 
 def table(text, ran):

@@ -3,33 +3,24 @@
 oracle, then ours with the identical programs, then ours without A and D bits in EPT entries, without big pages and VPIDs. Another
 boot, with two processors, is for a guest with two. Logs: build/system/nested-vmx-kmod.log, nested-vmx-kmod2.log.
 """
-import base64
-import fnmatch
 import os
-import re
 import shutil
-import zlib
 
 import pytest
 
 import nested
 import programs
+from common import JOBS, check_guest, check_nothing_left, instructions, lost, said, unit_tests
 from l2 import DISK, l2_files
-from vm import TOP, bad_lines
+from vm import TOP
 
 ENGINE = "kvm,device=%s,kernel-irqchip=off"
+SAYS = "lodge: engine: KVM (/dev/lodge), because"
+KNOWN = ("vmx", "any", "vmx+off")  # where the emulator, or time, decides
 
 # What the parameters have to do with, and a boot's worth of paging: run again without A, D and VPID.
 PAGING = ("both64-basics", "both64-selfmod", "pm32-paging32", "pm32-paging_pae", "pm64-paging", "pm64-tlb", "pm64-kernel_hot",
           "pm64-copies")
-
-# Both run this; what it says goes to files named by $1.
-JOBS = """
-echo "@@begin unit-$1"; timeout 300 kvm_run 2>&1 | grep -v 'has not'; echo "@@exit unit-$1 0"
-timeout 1500 isa -e kvm -s >/tmp/isa-$1 2>&1
-echo "@@begin isa-$1"; grep '^FAIL' /tmp/isa-$1; echo "@@agree $(grep -c '^ok' /tmp/isa-$1)"; echo "@@exit isa-$1 0"
-rm -f /tmp/oks; . /g/programs
-"""
 
 SCRIPT = """
 . /g/jobs debian
@@ -119,73 +110,34 @@ def level():
     return boot()
 
 
-def part(text, name):
-    m = re.search(r"@@begin %s\n(.*?)@@exit %s (\d+)" % (name, name), text, re.S)
-    assert m, "the first level did not come to the end of '%s'" % name
-    return m.group(1), int(m.group(2))
-
-
-def check_guest(text, name, cpus, md5):
-    out, code = part(text, name)
-    assert code == 0
-    assert "lodge: engine: KVM (/dev/lodge), because" in out
-    assert "@@cpus %d\n" % cpus in out and "@@disk %s\n" % md5 in out
-    assert "@@written" in out and "@@net" in out and "@@timer 1" in out and "@@bad" not in out
-    assert "lodge-guest: l2.sh exit 0" in out
-    assert not bad_lines(out)
-
-
-def said(text):
-    """[{program: its checks that passed}]: Debian's, ours, ours without A, D and VPID."""
-    logs = re.findall(r"@@oklog\n(.*?)@@end of oklog", text, re.S)
-    assert len(logs) == 3, "the first level did not come to the end of the programs"
-    found = []
-    for log in logs:
-        log = zlib.decompress(base64.b64decode(log), 31).decode(errors="replace")
-        each = re.findall(r"^== (\S+)\n(.*?)(?=^== |\Z)", log, re.M | re.S)
-        found.append({name: programs.ok_names(out) for name, out in each})
-    return found
-
-
-def lost(debian, lodge, ran):
-    """Checks that pass on Debian's modules and not on ours, but where the emulator, or time, decides."""
-    known = programs.differs("vmx", "any", "vmx+off")
-    return ["%s: %s" % (p.run_name, check) for p in ran
-            for check in sorted(debian[p.run_name] - lodge.get(p.run_name, set()))
-            if not any(fnmatch.fnmatchcase(p.name, prog) and fnmatch.fnmatchcase(check, c.replace("[", "[[]"))
-                       for prog, c in known)]
-
-
 def test_engine_when_on_our_modules_expect_its_unit_tests_pass(level):
     text, _, _ = level
     assert "@@loaded" in text
     for which in ("debian", "lodge"):
-        out, _ = part(text, "unit-" + which)
-        assert re.search(r"\[  PASSED  \] \d+ test", out) and "FAILED" not in out, which
+        assert unit_tests(text, which) > 10
 
 
 def test_instructions_when_on_our_modules_expect_what_debians_give(level):
     text, _, _ = level
-    debian, lodge = (set(part(text, "isa-" + w)[0].split("\n")) for w in ("debian", "lodge"))
-    assert lodge == debian
+    assert instructions(text, "lodge") == instructions(text, "debian")
 
 
 def test_programs_when_on_our_modules_expect_all_that_debians_pass(level):
     text, _, ran = level
-    debian, lodge, _ = said(text)
-    assert lost(debian, lodge, ran) == []
+    debian, lodge, _ = said(text, 3)
+    assert lost(debian, lodge, ran, *KNOWN) == []
 
 
 def test_programs_when_without_ad_bits_and_vpid_expect_the_same(level):
     text, _, ran = level
-    debian, _, plain = said(text)
+    debian, _, plain = said(text, 3)
     assert "@@says] lodge-intel: EPT with small pages\n" in text
-    assert lost(debian, plain, [p for p in ran if p.name in PAGING]) == []
+    assert lost(debian, plain, [p for p in ran if p.name in PAGING], *KNOWN) == []
 
 
 def test_linux_when_one_cpu_expect_userspace_disk_network(level):
     text, md5, _ = level
-    check_guest(text, "one", 1, md5)
+    check_guest(text, "one", 1, md5, SAYS)
 
 
 def test_linux_when_two_cpus_expect_the_same():
@@ -196,7 +148,7 @@ def test_linux_when_two_cpus_expect_the_same():
             text = l1.finish(2400)
     finally:
         shutil.rmtree(folder)
-    check_guest(text, "two", 2, md5)
+    check_guest(text, "two", 2, md5, SAYS)
     assert "@@dmesg" not in text
 
 
@@ -208,8 +160,4 @@ def test_module_when_a_vm_is_open_expect_it_stays(level):
 
 def test_process_when_killed_expect_nothing_left(level):
     text, _, _ = level
-    out, _ = part(text, "kills")
-    counts = dict(re.findall(r"lodge/(\w+):(\d+)", out))
-    assert set(counts) == {"vms", "vcpus", "tables", "slots"}
-    assert set(counts.values()) == {"0"}, counts
-    assert "@@dmesg" not in text
+    check_nothing_left(text, "kills")
