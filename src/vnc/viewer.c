@@ -61,7 +61,6 @@ static struct {
 	struct vnc_seen seen;
 	rfbClientPtr client;
 	bool over, normal, failed;
-	bool untold; /* the size has changed, and the client has not said yet that it can be told */
 	char *passwords[2];
 } me;
 
@@ -295,7 +294,6 @@ static void look(void)
 		if (me.client)
 			lib.translate(me.client);
 		lib.mark(lib.screen, 0, 0, (int)width, (int)height);
-		me.untold |= me.client && !me.client->useNewFBSize;
 	}
 	vnc_frame_changes(me.v->shared, &me.seen, mark, NULL);
 }
@@ -340,11 +338,6 @@ static void turn(void)
 		_exit(0);
 	look();
 	lib.process(lib.screen, 0);
-	if (me.untold && !me.over && me.client->useNewFBSize) {
-		me.client->newFBSizePending = TRUE;
-		me.untold = false;
-		lib.process(lib.screen, 0);
-	}
 	if (me.over) {
 		if (me.failed)
 			sleep(FAILED_S); /* so that nobody tries many */

@@ -159,29 +159,6 @@ def test_viewer_when_the_mode_changes_expect_the_new_size_and_its_picture(tmp_pa
                 until_same(r, tmp_path)
 
 
-def test_viewer_when_the_mode_changes_before_it_says_what_it_can_expect_the_new_size(tmp_path):
-    class Slow(Rfb):
-        def send(self, data):
-            if data[:2] == b"\2\0" and len(data) > 4:  # SetEncodings
-                lodge("key", "m", "g")
-                end = time.monotonic() + WAIT
-                while len(screen(tmp_path)) != 600:
-                    assert time.monotonic() < end
-                time.sleep(1)
-            super().send(data)
-
-    with Viewed(tmp_path, *grub_modes(tmp_path), vnc=OPEN, media=False) as m:
-        wait_text("Press enter to boot")
-        with Slow(m.address, encodings=(ZRLE, NEW_SIZE)) as r:
-            assert (r.width, r.height) == (720, 400)
-            r.update(False)
-            end = time.monotonic() + WAIT
-            while (r.width, r.height) != (800, 600):
-                assert time.monotonic() < end
-                r.update()
-            until_same(r, tmp_path)
-
-
 def test_viewer_when_it_wishes_another_size_expect_virtio_gpu_to_tell_the_guest(tmp_path):
     mods = modules.modules("amd64", "virtio_pci", "virtio_gpu")
     job = tmp_path / "job"
