@@ -316,15 +316,13 @@ int emu_do_pusha(struct lodge_emu *e)
 
 int emu_do_popa(struct lodge_emu *e)
 {
-	uint64_t v[8] = {0};
+	uint64_t v = 0;
 	int r = 0;
 
-	/* All are read before one is written: the last may fault. */
-	for (unsigned i = 8; i-- > 0 && !r;)
-		r = emu_pop(e, &v[i], e->insn.opsize);
-	for (unsigned i = 0; i < 8 && !r; i++) {
-		if (i != R_RSP)
-			emu_set_gpr(e, i, v[i], e->insn.opsize);
+	for (unsigned i = 8; i-- > 0 && !r;) {
+		r = emu_pop(e, &v, e->insn.opsize);
+		if (!r && i != R_RSP)
+			emu_set_gpr(e, i, v, e->insn.opsize);
 	}
 	return r;
 }
