@@ -869,6 +869,7 @@ static unsigned host_cpus(void)
 static struct engine *soft_create(const struct engine_config *cfg, struct lodge_err *err)
 {
 	struct soft_engine *e = calloc(1, sizeof(*e));
+	unsigned host;
 
 	if (!e) {
 		err_set(err, -ENOMEM, "no memory for the software engine");
@@ -882,8 +883,9 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	soft_ahead_init(&e->ahead);
 	soft_stats_start(e);
 	/* Now: in the sandbox nobody may ask. */
-	e->crowded = cfg->cpus > host_cpus();
-	e->alone = host_cpus() == 1;
+	host = host_cpus();
+	e->crowded = cfg->cpus > host;
+	e->alone = host == 1;
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);
 		return NULL;
