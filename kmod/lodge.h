@@ -479,6 +479,8 @@ void lodge_tsc_moved(struct lodge_vcpu *vcpu);
 
 long lodge_filter_set(struct lodge_vm *vm, void __user *arg);
 void lodge_filter_free(struct lodge_vm *vm);
+/* With srcu. Is the guest to find it here? */
+bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write);
 /* RDMSR, WRMSR, to the end or to user space. As complete. */
 int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 
@@ -487,6 +489,9 @@ int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
 /* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
 int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
+/* In a row, where the processor cannot run the guest at all; events by the table of real mode. As complete. */
+int lodge_emulate_next(struct lodge_vcpu *vcpu);
+int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip);
 /* rip after it, by decoding alone; 0: it cannot be had. */
 u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
 int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,

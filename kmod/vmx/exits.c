@@ -155,6 +155,8 @@ static int ept_violation(struct lodge_vcpu *vcpu)
 	bool table = (info & EPT_VIOLATION_GVA_IS_VALID) && !(info & EPT_VIOLATION_GVA_TRANSLATED);
 	int r = lodge_fault(vcpu, vmx->gpa, write);
 
+	if (!r && table)
+		r = vmx_identity_fault(vcpu, vmx->gpa);
 	if (r)
 		return r;
 	/* Tables in read-only memory: who does not need the processor's walk is the emulator. */
@@ -259,6 +261,8 @@ int vmx_handle_exit(struct lodge_vcpu *vcpu)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	u32 reason = vmx->reason;
 
+	if (reason == VMX_EMULATE)
+		return vmx_emulate(vcpu);
 	if (reason == VMX_NO_REASON)
 		return not_entered(vcpu, vmx->failure);
 	if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
