@@ -557,6 +557,10 @@ EXPORT_SYMBOL_GPL(lodge_emulate_task_switch);
 int lodge_emulate_next(struct lodge_vcpu *vcpu)
 {
 	fill(vcpu, 0);
+	/* A debugger's breakpoints. */
+	if ((vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP) &&
+	    lodge_emu_decode(vcpu->emu) == LODGE_EMU_DONE && vcpu->emu->insn.op == X86_OP_INT3)
+		return lodge_exit_debug(vcpu, LODGE_BP, 0);
 	return finish(vcpu, lodge_emu_run(vcpu->emu));
 }
 EXPORT_SYMBOL_GPL(lodge_emulate_next);
