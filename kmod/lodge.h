@@ -80,6 +80,7 @@ enum {
 	LODGE_SS_FAULT = 12,
 	LODGE_GP = 13,
 	LODGE_PF = 14,
+	LODGE_AC = 17,
 	LODGE_MC = 18,
 };
 
@@ -516,6 +517,25 @@ int lodge_exit_debug(struct lodge_vcpu *vcpu, u32 exception, u64 dr6);
 /* What is to be in the processor: the guest's, or its debugger's. */
 u64 lodge_effective_dr7(const struct lodge_vcpu *vcpu);
 u64 lodge_effective_dr(const struct lodge_vcpu *vcpu, unsigned int n);
+
+/* ---- exits.c ------------------------------------------------------------------------------------------- */
+
+/* What to do when the guest was left, as complete. insn: by an instruction, which ends at next_rip. */
+struct lodge_handler {
+	int (*fn)(struct lodge_vcpu *vcpu);
+	int (*insn)(struct lodge_vcpu *vcpu, u64 next_rip);
+};
+/* The one of `code`; next says where an instruction ends, 0: that is not known. */
+int lodge_handle(struct lodge_vcpu *vcpu, const struct lodge_handler *h, size_t n, u64 code,
+		 u64 (*next)(struct lodge_vcpu *vcpu));
+int lodge_go_on(struct lodge_vcpu *vcpu);
+int lodge_do_ud(struct lodge_vcpu *vcpu);
+int lodge_do_gp(struct lodge_vcpu *vcpu);
+int lodge_do_ac(struct lodge_vcpu *vcpu);
+int lodge_do_emulate(struct lodge_vcpu *vcpu);
+int lodge_do_hlt(struct lodge_vcpu *vcpu, u64 next_rip);
+int lodge_do_hypercall(struct lodge_vcpu *vcpu, u64 next_rip);
+int lodge_exit_not_entered(struct lodge_vcpu *vcpu, u64 reason);
 
 /* ---- selftest.c ---------------------------------------------------------------------------------------- */
 
