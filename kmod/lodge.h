@@ -31,6 +31,7 @@
 #include <linux/workqueue.h>
 #include <asm/fpu/api.h>
 #include <asm/io.h>
+#include <asm/msr.h>
 #include <asm/processor-flags.h>
 
 #define LODGE_MAX_VCPUS 64
@@ -146,6 +147,7 @@ struct lodge_vm {
 	struct work_struct irqfd_reaper;
 	struct list_head doorbells; /* ioeventfds: srcu; vm->lock to change it */
 
+	u64 tsc_lost;		 /* lodge_tsc_lost, as the clock knows it */
 	s64 clock_offset;	 /* of the guest's clock to the host's */
 	u64 clock_tsc, clock_ns; /* where it stood when the TSC did, if that is to be trusted */
 };
@@ -207,7 +209,8 @@ struct lodge_vcpu {
 	bool tpr_lowered; /* user space is to look for interrupts */
 	u64 host_xcr0;
 	struct lodge_msrs msrs;
-	s64 tsc_offset;
+	s64 tsc_offset; /* to lodge_host_tsc() */
+	u64 tsc_lost;	/* as the vendor's module knows it */
 	struct fpu_guest fpu;
 	struct lodge_events ev;
 	u32 mp_state;
@@ -326,6 +329,14 @@ int lodge_check_extension(long cap);
 int lodge_hardware_get(void);
 void lodge_hardware_put(void);
 bool lodge_hardware_is_on(void);
+/* What the host's TSC has lost while the machine slept; guests' go on. */
+extern u64 lodge_tsc_lost;
+
+static inline u64 lodge_host_tsc(void)
+{
+	return rdtsc_ordered() + READ_ONCE(lodge_tsc_lost);
+}
+
 int lodge_hardware_init(void);
 void lodge_hardware_exit(void);
 
@@ -679,11 +690,13 @@ bool lodge_device_port(struct lodge_vcpu *vcpu, u16 port, void *data, unsigned i
 void lodge_clock_init(struct lodge_vm *vm);
 long lodge_clock_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg);
 void lodge_clock_update(struct lodge_vcpu *vcpu);
+/* The machine has slept since the vCPU was loaded last. */
+void lodge_clock_woken(struct lodge_vcpu *vcpu);
 /* The vCPU comes to a processor, where a TSC that is not to be trusted may say something else. */
 void lodge_clock_moved(struct lodge_vcpu *vcpu);
 int lodge_clock_msr(struct lodge_vcpu *vcpu, u32 msr, u64 val);
 long lodge_clock_stopped(struct lodge_vcpu *vcpu);
-/* The host's TSC, in nanoseconds. */
+/* So much of the TSC, in nanoseconds. */
 u64 lodge_tsc_to_ns(u64 tsc);
 
 #endif
