@@ -143,8 +143,14 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-#define FN(f) {.fn = f}
-#define INSN(f) {.insn = f}
+#define FN(f)           \
+	{               \
+		.fn = f \
+	}
+#define INSN(f)           \
+	{                 \
+		.insn = f \
+	}
 
 static const struct lodge_handler handlers[] = {
 	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = FN(lodge_do_emulate),

@@ -260,7 +260,10 @@ static noinline void switch_worlds(struct lodge_vcpu *vcpu)
 /* Parts said to be clean must be as the processor left them; what is forgotten shows on real processors alone. */
 static void check_clean(const struct svm_vcpu *svm)
 {
-#define PART(bit, first, end) {bit, offsetof(struct vmcb, first), offsetof(struct vmcb, end)}
+#define PART(bit, first, end)                                                 \
+	{                                                                     \
+		bit, offsetof(struct vmcb, first), offsetof(struct vmcb, end) \
+	}
 	static const struct {
 		u32 bit, from, to;
 	} parts[] = {

@@ -148,8 +148,14 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-#define FN(f) {.fn = f}
-#define INSN(f) {.insn = f}
+#define FN(f)           \
+	{               \
+		.fn = f \
+	}
+#define INSN(f)           \
+	{                 \
+		.insn = f \
+	}
 
 static const struct lodge_handler handlers[] = {
 	[EXIT_REASON_EXCEPTION_NMI] = FN(exception),
