@@ -37,7 +37,7 @@ static int general_protection(struct lodge_vcpu *vcpu)
 	return 1;
 }
 
-/* INVD: memory is coherent without. */
+/* INVD, WBINVD: memory is coherent without. */
 static int skip(struct lodge_vcpu *vcpu)
 {
 	return lodge_skip_to(vcpu, next(vcpu));
@@ -249,6 +249,7 @@ static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
 	[EXIT_REASON_EPT_MISCONFIG] = ept_misconfig,
 	[EXIT_REASON_INVEPT] = undefined,
 	[EXIT_REASON_INVVPID] = undefined,
+	[EXIT_REASON_PREEMPTION_TIMER] = lodge_timer_counted,
 	[EXIT_REASON_WBINVD] = skip,
 	[EXIT_REASON_XSETBV] = xsetbv_exit,
 	[EXIT_REASON_VMFUNC] = undefined,
