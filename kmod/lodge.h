@@ -270,6 +270,7 @@ struct lodge_vendor_ops {
 	u64 efer_bits; /* that guests may set */
 	const struct lodge_paging *paging;
 	bool makes_umip; /* where the processor does not */
+	bool counts_tsc; /* the guest is left when lodge_timer_left is over */
 
 	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
@@ -628,6 +629,10 @@ void lodge_timer_start(struct lodge_apic *a, u32 count);
 u32 lodge_timer_count(struct lodge_apic *a);
 u64 lodge_timer_deadline(const struct lodge_apic *a);
 void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc);
+/* Until the deadline, by the TSC; ~0: there is none. And as handle_exit, when a processor that counts has done so. */
+u64 lodge_timer_left(const struct lodge_vcpu *vcpu);
+int lodge_timer_counted(struct lodge_vcpu *vcpu);
+void lodge_timer_sleeps(struct lodge_apic *a, bool sleeps);
 void lodge_timer_lvt(struct lodge_apic *a, u32 lvt);
 /* What has fired becomes an interrupt. */
 void lodge_timer_sync(struct lodge_apic *a);

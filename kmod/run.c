@@ -165,11 +165,13 @@ static void sleep(struct lodge_vcpu *vcpu)
 {
 	DECLARE_SWAITQUEUE(wait);
 
+	lodge_timer_sleeps(vcpu->apic, true);
 	prepare_to_swait_exclusive(&vcpu->wait, &wait, TASK_INTERRUPTIBLE);
 	/* Partner: lodge_request. */
 	if (!(READ_ONCE(vcpu->requests) & LODGE_REQ_BREAK) && !signal_pending(current))
 		schedule();
 	finish_swait(&vcpu->wait, &wait);
+	lodge_timer_sleeps(vcpu->apic, false);
 }
 
 /* What ends KVM_RUN before the guest is entered. */

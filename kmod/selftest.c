@@ -87,6 +87,13 @@ static void tables(struct lodge_vcpu *vcpu)
 	set(vcpu, 600, 1, 0x333000, &flush);
 	check(flush && young(vm, 600) && !young(vm, 601),
 	      "a table in a large page's place wants a flush");
+	flush = false;
+	set(vcpu, 1u << 18, 3, 0x40000000 | LODGE_PTE_BIG, &flush);
+	check(!flush && young(vm, 1u << 18) && young(vm, (2u << 18) - 1) && !young(vm, 2u << 18),
+	      "a mapping of 1 GiB is 262144 small ones");
+	set(vcpu, 3u << 17, 2, 0x60000000 | LODGE_PTE_BIG, &flush);
+	check(flush && young(vm, 3u << 17) && !young(vm, 1u << 18),
+	      "a table in its place wants a flush");
 	set(vcpu, far, 2, 0x800000 | LODGE_PTE_BIG, &flush);
 	check(young(vm, far + 511), "at the end of all addresses");
 	spin_lock(&vm->mmu_lock);
