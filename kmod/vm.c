@@ -59,9 +59,12 @@ void lodge_request_all(struct lodge_vm *vm, unsigned int request)
 {
 	cpumask_var_t cpus;
 	bool some = zalloc_cpumask_var(&cpus, GFP_ATOMIC);
-	unsigned int count = READ_ONCE(vm->vcpu_count);
+	unsigned int count;
 	int me = get_cpu();
 
+	/* Who comes after this look finds what the caller has changed. */
+	smp_mb();
+	count = smp_load_acquire(&vm->vcpu_count);
 	for (unsigned int i = 0; i < count; i++)
 		set_bit(request, &vm->vcpus[i]->requests);
 	smp_mb();
