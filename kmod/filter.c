@@ -91,7 +91,7 @@ long lodge_filter_set(struct lodge_vm *vm, void __user *arg)
 	mutex_lock(&vm->lock);
 	old = rcu_replace_pointer(vm->filter, f, lockdep_is_held(&vm->lock));
 	mutex_unlock(&vm->lock);
-	synchronize_srcu(&vm->srcu);
+	synchronize_srcu_expedited(&vm->srcu);
 	filter_free(old);
 	return 0;
 }

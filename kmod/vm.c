@@ -26,6 +26,7 @@ static void vm_free(struct lodge_vm *vm)
 	lodge_pit_free(vm);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		lodge_vcpu_free(vm->vcpus[i]);
+	lodge_ioeventfd_release(vm);
 	lodge_routes_free(vm);
 	kfree(vm->chips);
 	lodge_tables_free(vm);
@@ -191,7 +192,6 @@ static int vm_release(struct inode *inode, struct file *file)
 	struct lodge_vm *vm = file->private_data;
 
 	lodge_irqfd_release(vm);
-	lodge_ioeventfd_release(vm);
 	lodge_vm_put(vm);
 	return 0;
 }
