@@ -183,109 +183,85 @@ static void set_table(void *cpu, unsigned int table, uint64_t base, uint16_t lim
 	lodge_ops->set_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
 }
 
-static int get_cr(void *cpu, unsigned int cr, uint64_t *v)
+static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
 {
-	const struct lodge_vcpu *vcpu = cpu;
-
-	switch (cr) {
-	case 0:
-		*v = vcpu->cr0;
-		return LODGE_EMU_OK;
-	case 2:
-		*v = vcpu->cr2;
-		return LODGE_EMU_OK;
-	case 3:
-		*v = vcpu->cr3;
-		return LODGE_EMU_OK;
-	case 4:
-		*v = vcpu->cr4;
-		return LODGE_EMU_OK;
-	case 8:
-		*v = vcpu->cr8;
-		return LODGE_EMU_OK;
-	}
-	return LODGE_EMU_BROKEN;
+	return n == 0	? &vcpu->cr0
+	       : n == 2 ? &vcpu->cr2
+	       : n == 3 ? &vcpu->cr3
+	       : n == 4 ? &vcpu->cr4
+			: &vcpu->cr8;
 }
 
-static int set_cr(void *cpu, unsigned int cr, uint64_t v, struct lodge_emu_exception *ex)
+static u64 *dr_of(struct lodge_vcpu *vcpu, u32 n)
+{
+	return n < 4 ? &vcpu->dr[n] : n & 1 ? &vcpu->dr7 : &vcpu->dr6;
+}
+
+static int get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *v,
+		   struct lodge_emu_exception *ex)
+{
+	struct lodge_vcpu *vcpu = cpu;
+
+	if (kind == LODGE_EMU_CR)
+		*v = *cr_of(vcpu, n);
+	else if (kind == LODGE_EMU_DR)
+		*v = *dr_of(vcpu, n);
+	else if (kind == LODGE_EMU_MSR)
+		return lodge_msr_read(vcpu, n, v) ? gp(ex) : LODGE_EMU_OK;
+	else
+		*v = vcpu->xcr0;
+	return kind == LODGE_EMU_XCR && n ? gp(ex) : LODGE_EMU_OK;
+}
+
+static int set_cr(struct lodge_vcpu *vcpu, u32 n, u64 v)
+{
+	if (n == 0)
+		return lodge_set_cr0(vcpu, v);
+	if (n == 3)
+		return lodge_set_cr3(vcpu, v);
+	if (n == 4)
+		return lodge_set_cr4(vcpu, v);
+	if (n == 2) {
+		vcpu->cr2 = v;
+		return 0;
+	}
+	if (v > 15)
+		return -EINVAL;
+	vcpu->tpr_lowered = v < vcpu->cr8 && !vcpu->apic;
+	lodge_apic_cr8(vcpu, v);
+	return 0;
+}
+
+static int set_dr(struct lodge_vcpu *vcpu, u32 n, u64 v)
+{
+	if (n >= 4 && v >> 32)
+		return -EINVAL;
+	if (n >= 4)
+		v = n & 1 ? (v & 0xffff2fffu) | 0x400 : (v & 0xe00f) | 0xffff0ff0u;
+	*dr_of(vcpu, n) = v;
+	lodge_ops->state_changed(vcpu);
+	return 0;
+}
+
+static int set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t v,
+		   struct lodge_emu_exception *ex)
 {
 	struct lodge_vcpu *vcpu = cpu;
 	struct lodge_emu *e = vcpu->emu;
-	int r = 0;
+	int r;
 
-	switch (cr) {
-	case 0:
-		r = lodge_set_cr0(vcpu, v);
-		break;
-	case 2:
-		vcpu->cr2 = v;
-		break;
-	case 3:
-		r = lodge_set_cr3(vcpu, v);
-		break;
-	case 4:
-		r = lodge_set_cr4(vcpu, v);
-		break;
-	case 8:
-		r = v > 15 ? -EINVAL : 0;
-		vcpu->tpr_lowered = !r && v < vcpu->cr8 && !vcpu->apic;
-		if (!r)
-			lodge_apic_cr8(vcpu, v);
-		break;
-	default:
-		return LODGE_EMU_BROKEN;
-	}
+	if (kind == LODGE_EMU_CR)
+		r = set_cr(vcpu, n, v);
+	else if (kind == LODGE_EMU_DR)
+		r = set_dr(vcpu, n, v);
+	else if (kind == LODGE_EMU_MSR)
+		r = lodge_msr_write(vcpu, n, v, false);
+	else
+		r = n ? -EINVAL : lodge_set_xcr0(vcpu, v);
 	e->cr0 = vcpu->cr0;
 	e->cr4 = vcpu->cr4;
 	e->efer = vcpu->efer;
 	return r ? gp(ex) : LODGE_EMU_OK;
-}
-
-static int get_dr(void *cpu, unsigned int dr, uint64_t *v)
-{
-	const struct lodge_vcpu *vcpu = cpu;
-
-	*v = dr < 4 ? vcpu->dr[dr] : dr & 1 ? vcpu->dr7 : vcpu->dr6;
-	return LODGE_EMU_OK;
-}
-
-static int set_dr(void *cpu, unsigned int dr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	struct lodge_vcpu *vcpu = cpu;
-
-	if (dr >= 4 && v >> 32)
-		return gp(ex);
-	if (dr < 4)
-		vcpu->dr[dr] = v;
-	else if (dr & 1)
-		vcpu->dr7 = (v & 0xffff2fffu) | 0x400;
-	else
-		vcpu->dr6 = (v & 0xe00f) | 0xffff0ff0u;
-	lodge_ops->state_changed(vcpu);
-	return LODGE_EMU_OK;
-}
-
-static int get_msr(void *cpu, uint32_t msr, uint64_t *v, struct lodge_emu_exception *ex)
-{
-	return lodge_msr_read(cpu, msr, v) ? gp(ex) : LODGE_EMU_OK;
-}
-
-static int set_msr(void *cpu, uint32_t msr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	return lodge_msr_write(cpu, msr, v, false) ? gp(ex) : LODGE_EMU_OK;
-}
-
-static int get_xcr(void *cpu, uint32_t xcr, uint64_t *v, struct lodge_emu_exception *ex)
-{
-	if (xcr)
-		return gp(ex);
-	*v = ((struct lodge_vcpu *)cpu)->xcr0;
-	return LODGE_EMU_OK;
-}
-
-static int set_xcr(void *cpu, uint32_t xcr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	return xcr || lodge_set_xcr0(cpu, v) ? gp(ex) : LODGE_EMU_OK;
 }
 
 static int cpuid_regs(void *cpu, uint32_t regs[4])
@@ -296,49 +272,35 @@ static int cpuid_regs(void *cpu, uint32_t regs[4])
 
 /* ---- Vector registers: they are in the processor, or about to be ------------------------------------------- */
 
-#define EACH(op, n)                                                        \
-	case n:                                                            \
-		if (op)                                                    \
-			asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*v)); \
-		else                                                       \
-			asm volatile("movdqu %0, %%xmm" #n : : "m"(*v));   \
-		break;
-
-struct vec {
-	u64 q[2];
-};
-
-static void move_xmm(bool out, unsigned int reg, struct vec *v)
+/* One of them, out or in. */
+static int move_xmm(unsigned int reg, void *out, const void *in, unsigned int len)
 {
+	struct fxregs_state fx __aligned(16);
+
+	if (len != sizeof(fx.xmm_space) / 16 || reg > 15)
+		return LODGE_EMU_BROKEN;
 	fpregs_lock();
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
-	switch (reg) {
-		EACH(out, 0)
-		EACH(out, 1) EACH(out, 2) EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6)
-			EACH(out, 7) EACH(out, 8) EACH(out, 9) EACH(out, 10) EACH(out, 11)
-				EACH(out, 12) EACH(out, 13) EACH(out, 14) EACH(out, 15)
+	asm volatile("fxsaveq %0" : "=m"(fx));
+	if (out) {
+		memcpy(out, &fx.xmm_space[4 * reg], len);
+	} else {
+		memcpy(&fx.xmm_space[4 * reg], in, len);
+		asm volatile("fxrstorq %0" : : "m"(fx));
 	}
 	fpregs_unlock();
+	return LODGE_EMU_OK;
 }
 
 static int get_vec(void *cpu, unsigned int reg, void *buf, unsigned int len)
 {
-	if (len != sizeof(struct vec) || reg > 15)
-		return LODGE_EMU_BROKEN;
-	move_xmm(true, reg, buf);
-	return LODGE_EMU_OK;
+	return move_xmm(reg, buf, NULL, len);
 }
 
 static int set_vec(void *cpu, unsigned int reg, const void *buf, unsigned int len)
 {
-	struct vec v;
-
-	if (len != sizeof(v) || reg > 15)
-		return LODGE_EMU_BROKEN;
-	memcpy(&v, buf, sizeof(v));
-	move_xmm(false, reg, &v);
-	return LODGE_EMU_OK;
+	return move_xmm(reg, NULL, buf, len);
 }
 
 static bool pending(void *cpu)
@@ -359,14 +321,8 @@ static const struct lodge_emu_ops ops = {
 	.set_seg = set_seg,
 	.get_table = get_table,
 	.set_table = set_table,
-	.get_cr = get_cr,
-	.set_cr = set_cr,
-	.get_dr = get_dr,
-	.set_dr = set_dr,
-	.get_msr = get_msr,
-	.set_msr = set_msr,
-	.get_xcr = get_xcr,
-	.set_xcr = set_xcr,
+	.get_sys = get_sys,
+	.set_sys = set_sys,
 	.cpuid = cpuid_regs,
 	.get_vec = get_vec,
 	.set_vec = set_vec,

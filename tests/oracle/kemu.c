@@ -163,37 +163,20 @@ static void env_set_table(void *cpu, unsigned table, uint64_t base, uint16_t lim
 	(void)cpu, (void)table, (void)base, (void)limit;
 }
 
-static int env_get_xcr(void *cpu, uint32_t xcr, uint64_t *val, struct lodge_emu_exception *ex)
+/* XCR0 alone. */
+static int env_get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *val,
+		       struct lodge_emu_exception *ex)
 {
-	(void)cpu, (void)xcr, (void)ex;
+	(void)cpu, (void)n, (void)ex;
 	*val = 7;
-	return LODGE_EMU_OK;
+	return kind == LODGE_EMU_XCR ? LODGE_EMU_OK : LODGE_EMU_BROKEN;
 }
 
-static int env_set_xcr(void *cpu, uint32_t xcr, uint64_t val, struct lodge_emu_exception *ex)
+static int env_set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t val,
+		       struct lodge_emu_exception *ex)
 {
-	(void)cpu, (void)xcr, (void)val, (void)ex;
+	(void)cpu, (void)kind, (void)n, (void)val, (void)ex;
 	return LODGE_EMU_BROKEN;
-}
-
-static int env_get_vec(void *cpu, unsigned reg, void *buf, unsigned len)
-{
-	struct env *v = cpu;
-
-	memcpy(buf, v->xsave + 160 + 16 * reg, 16);
-	if (len == 32)
-		memcpy((uint8_t *)buf + 16, v->xsave + 576 + 16 * reg, 16);
-	return LODGE_EMU_OK;
-}
-
-static int env_set_vec(void *cpu, unsigned reg, const void *buf, unsigned len)
-{
-	struct env *v = cpu;
-
-	memcpy(v->xsave + 160 + 16 * reg, buf, 16);
-	if (len == 32)
-		memcpy(v->xsave + 576 + 16 * reg, (const uint8_t *)buf + 16, 16);
-	return LODGE_EMU_OK;
 }
 
 /* st(i) in an XSAVE image is physical register i + TOP. */
@@ -204,24 +187,30 @@ static uint8_t *mmx_at(struct env *v, unsigned reg)
 	return v->xsave + 32 + 16 * ((reg - top) & 7);
 }
 
-static int env_get_mmx(void *cpu, unsigned reg, uint64_t *val)
+static int env_get_vec(void *cpu, unsigned reg, void *buf, unsigned len)
 {
 	struct env *v = cpu;
 
-	memcpy(val, mmx_at(v, reg), 8);
-	v->mmx = true;
+	v->mmx = v->mmx || len == 8;
+	memcpy(buf, len == 8 ? mmx_at(v, reg) : v->xsave + 160 + 16 * reg, len == 8 ? 8 : 16);
+	if (len == 32)
+		memcpy((uint8_t *)buf + 16, v->xsave + 576 + 16 * reg, 16);
 	return LODGE_EMU_OK;
 }
 
-static int env_set_mmx(void *cpu, unsigned reg, uint64_t val)
+static int env_set_vec(void *cpu, unsigned reg, const void *buf, unsigned len)
 {
 	struct env *v = cpu;
-	uint8_t *p = mmx_at(v, reg);
+	uint8_t *p = len == 8 ? mmx_at(v, reg) : v->xsave + 160 + 16 * reg;
 
-	memcpy(p, &val, 8);
-	p[8] = 0xff;
-	p[9] = 0xff;
-	v->mmx = true;
+	memcpy(p, buf, len == 8 ? 8 : 16);
+	if (len == 8) {
+		p[8] = 0xff;
+		p[9] = 0xff;
+		v->mmx = true;
+	}
+	if (len == 32)
+		memcpy(v->xsave + 576 + 16 * reg, (const uint8_t *)buf + 16, 16);
 	return LODGE_EMU_OK;
 }
 
@@ -253,12 +242,10 @@ static const struct lodge_emu_ops env_ops = {
 	.set_seg = env_set_seg,
 	.get_table = env_get_table,
 	.set_table = env_set_table,
-	.get_xcr = env_get_xcr,
-	.set_xcr = env_set_xcr,
+	.get_sys = env_get_sys,
+	.set_sys = env_set_sys,
 	.get_vec = env_get_vec,
 	.set_vec = env_set_vec,
-	.get_mmx = env_get_mmx,
-	.set_mmx = env_set_mmx,
 };
 
 static void load(struct env *v, const struct oracle_test *t)
