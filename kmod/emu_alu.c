@@ -29,78 +29,43 @@ typedef void (*host_fn)(unsigned size, struct host *h);
 #define CD(m) " %%cl, %" m "[d]"
 #define CSD(m) " %%cl, %" m "[s], %" m "[d]"
 
+/* Operation, the host's instruction, its operands; X: there is none for bytes. */
+/* clang-format off */
+#define HOST_OPS(H, X) \
+	H(ADD, "add", SD) H(OR, "or", SD) H(ADC, "adc", SD) H(SBB, "sbb", SD) H(AND, "and", SD) \
+	H(SUB, "sub", SD) H(XOR, "xor", SD) H(CMP, "cmp", SD) H(TEST, "test", SD) H(NOT, "not", D) \
+	H(INC, "inc", D) H(DEC, "dec", D) H(NEG, "neg", D) H(ROL, "rol", CD) H(ROR, "ror", CD) \
+	H(RCL, "rcl", CD) H(RCR, "rcr", CD) H(SHL, "shl", CD) H(SHR, "shr", CD) H(SAR, "sar", CD) \
+	X(SHLD, "shld", CSD) X(SHRD, "shrd", CSD) X(BT, "bt", SD) X(BTS, "bts", SD) X(BTR, "btr", SD) \
+	X(BTC, "btc", SD) X(BSF, "bsf", SD) X(BSR, "bsr", SD) X(IMUL, "imul", SD) H(MUL, "mul", S) \
+	H(XADD, "add", SD) H(CMPXCHG, "cmp", SD) H(CMPS, "cmp", SD) H(SCAS, "cmp", SD)
+/* clang-format on */
+
 #define HOST_CASE(size, insn, suffix, m, OPERANDS) \
 	case size:                                 \
 		HOST_ASM(insn suffix OPERANDS(m)); \
 		break;
-#define HOST_WIDE(insn, OPERANDS)              \
-	HOST_CASE(2, insn, "w", "w", OPERANDS) \
-	HOST_CASE(4, insn, "l", "k", OPERANDS) \
-	HOST_CASE(8, insn, "q", "q", OPERANDS)
-#define HOST_FN(name, cases)                                   \
-	static void host_##name(unsigned size, struct host *h) \
-	{                                                      \
-		h->flags &= FLAGS_ARITH;                       \
-		switch (size) {                                \
-			cases                                  \
-		}                                              \
+#define HOST_FN(op, insn, OPERANDS, bytes)                                     \
+	static void host_##op(unsigned size, struct host *h)                   \
+	{                                                                      \
+		switch (size) {                                                \
+			bytes HOST_CASE(2, insn, "w", "w", OPERANDS)           \
+				HOST_CASE(4, insn, "l", "k", OPERANDS)         \
+					HOST_CASE(8, insn, "q", "q", OPERANDS) \
+		}                                                              \
 	}
-#define HOST(name, insn, OPERANDS) \
-	HOST_FN(name, HOST_CASE(1, insn, "b", "b", OPERANDS) HOST_WIDE(insn, OPERANDS))
-#define HOST_NO8(name, insn, OPERANDS) HOST_FN(name, HOST_WIDE(insn, OPERANDS))
+#define WITH_BYTES(op, insn, OPERANDS) \
+	HOST_FN(op, insn, OPERANDS, HOST_CASE(1, insn, "b", "b", OPERANDS))
+#define WITHOUT_BYTES(op, insn, OPERANDS) HOST_FN(op, insn, OPERANDS, )
+HOST_OPS(WITH_BYTES, WITHOUT_BYTES)
+WITH_BYTES(imul_wide, "imul", S)
 
-HOST(add, "add", SD)
-HOST(or, "or", SD)
-HOST(adc, "adc", SD)
-HOST(sbb, "sbb", SD)
-HOST(and, "and", SD)
-HOST(sub, "sub", SD)
-HOST(xor, "xor", SD)
-HOST(not, "not", D)
-HOST(inc, "inc", D)
-HOST(dec, "dec", D)
-HOST(neg, "neg", D)
-HOST(rol, "rol", CD)
-HOST(ror, "ror", CD)
-HOST(rcl, "rcl", CD)
-HOST(rcr, "rcr", CD)
-HOST(shl, "shl", CD)
-HOST(shr, "shr", CD)
-HOST(sar, "sar", CD)
-HOST_NO8(shld, "shld", CSD)
-HOST_NO8(shrd, "shrd", CSD)
-HOST_NO8(bt, "bt", SD)
-HOST_NO8(bts, "bts", SD)
-HOST_NO8(btr, "btr", SD)
-HOST_NO8(btc, "btc", SD)
-HOST_NO8(bsf, "bsf", SD)
-HOST_NO8(bsr, "bsr", SD)
-HOST_NO8(imul, "imul", SD)
-HOST(mul_wide, "mul", S)
-HOST(imul_wide, "imul", S)
-
-static host_fn host_of(unsigned op)
-{
-	static const host_fn fns[] = {
-		[X86_OP_ADD] = host_add,   [X86_OP_OR] = host_or,     [X86_OP_ADC] = host_adc,
-		[X86_OP_SBB] = host_sbb,   [X86_OP_AND] = host_and,   [X86_OP_SUB] = host_sub,
-		[X86_OP_XOR] = host_xor,   [X86_OP_CMP] = host_sub,   [X86_OP_TEST] = host_and,
-		[X86_OP_NOT] = host_not,   [X86_OP_NEG] = host_neg,   [X86_OP_INC] = host_inc,
-		[X86_OP_DEC] = host_dec,   [X86_OP_ROL] = host_rol,   [X86_OP_ROR] = host_ror,
-		[X86_OP_RCL] = host_rcl,   [X86_OP_RCR] = host_rcr,   [X86_OP_SHL] = host_shl,
-		[X86_OP_SHR] = host_shr,   [X86_OP_SAR] = host_sar,   [X86_OP_SHLD] = host_shld,
-		[X86_OP_BT] = host_bt,	   [X86_OP_BTS] = host_bts,   [X86_OP_BTR] = host_btr,
-		[X86_OP_BTC] = host_btc,   [X86_OP_BSF] = host_bsf,   [X86_OP_BSR] = host_bsr,
-		[X86_OP_SHRD] = host_shrd, [X86_OP_IMUL] = host_imul, [X86_OP_XADD] = host_add,
-		[X86_OP_CMPS] = host_sub,  [X86_OP_SCAS] = host_sub,  [X86_OP_CMPXCHG] = host_sub,
-	};
-
-	return fns[op];
-}
+#define ENTRY(op, insn, OPERANDS) [X86_OP_##op] = host_##op,
+static const host_fn host_fns[] = {HOST_OPS(ENTRY, ENTRY)};
 
 static void run_host(struct lodge_emu *e, host_fn fn, unsigned size, struct host *h)
 {
-	h->flags = e->wflags;
+	h->flags = e->wflags & FLAGS_ARITH;
 	fn(size, h);
 	e->wflags = (e->wflags & ~(uint64_t)FLAGS_ARITH) | (h->flags & FLAGS_ARITH);
 }
@@ -109,7 +74,7 @@ uint64_t emu_compute(struct lodge_emu *e, unsigned size, uint64_t d, uint64_t s)
 {
 	struct host h = {.d = d, .s = s, .c = s};
 
-	run_host(e, host_of(e->insn.op), size, &h);
+	run_host(e, host_fns[e->insn.op], size, &h);
 	return h.d;
 }
 
@@ -144,7 +109,7 @@ void emu_do_alu(struct lodge_emu *e)
 	if (i < in->nopds)
 		h.s = emu_get(e, i++);
 	h.c = i < in->nopds ? emu_get(e, i) : h.s;
-	run_host(e, host_of(in->op), in->opd[0].size, &h);
+	run_host(e, host_fns[in->op], in->opd[0].size, &h);
 	if (in->opd[0].access & X86_ACC_W)
 		set_result(e, old, h.d);
 }
@@ -172,7 +137,7 @@ void emu_do_mul(struct lodge_emu *e)
 		return;
 	}
 	h.s = emu_get(e, 0);
-	run_host(e, is_signed ? host_imul_wide : host_mul_wide, size, &h);
+	run_host(e, is_signed ? host_imul_wide : host_MUL, size, &h);
 	set_rax_rdx(e, size, h.d, size == 1 ? h.d >> 8 : h.hi);
 }
 
@@ -308,7 +273,7 @@ static void set_ax(struct lodge_emu *e, uint64_t ax, bool cf, bool af)
 	struct host h = {.d = ax, .s = ax};
 	uint64_t of = e->wflags & FLAG_OF;
 
-	run_host(e, host_or, 1, &h);
+	run_host(e, host_OR, 1, &h);
 	emu_set_flag(e, FLAG_OF, of);
 	emu_set_flag(e, FLAG_CF, cf);
 	emu_set_flag(e, FLAG_AF, af);

@@ -293,17 +293,16 @@ void emu_do_iret(struct lodge_emu *e)
 
 void emu_real_event(struct lodge_emu *e, uint8_t vector, uint64_t return_rip)
 {
-	uint64_t base = 0, to;
-	uint16_t limit;
+	const struct lodge_emu_seg *idt = emu_seg(e, LODGE_EMU_IDTR);
+	uint64_t to;
 
-	e->ops->get_table(e->cpu, LODGE_EMU_IDTR, &base, &limit);
-	if (vector * 4u + 3 > limit) {
+	if (vector * 4u + 3 > idt->limit) {
 		/* #GP, then #DF, then nothing is left. */
-		if (limit < 4 * VEC_DF + 3 || vector == VEC_DF)
+		if (idt->limit < 4 * VEC_DF + 3 || vector == VEC_DF)
 			emu_end(e, LODGE_EMU_SHUTDOWN);
 		emu_raise(e, vector == VEC_GP ? VEC_DF : VEC_GP, 0);
 	}
-	to = emu_read_sys(e, (base + vector * 4u) & 0xffffffff, 4);
+	to = emu_read_sys(e, (idt->base + vector * 4u) & 0xffffffff, 4);
 	emu_push(e, e->wflags, 2);
 	emu_push(e, emu_seg(e, LODGE_EMU_CS)->sel, 2);
 	emu_push(e, return_rip, 2);

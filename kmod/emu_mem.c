@@ -13,15 +13,15 @@ const struct lodge_emu_seg *emu_seg(struct lodge_emu *e, unsigned n)
 {
 	if (!(e->seg_known & 1u << n))
 		e->ops->get_seg(e->cpu, n, &e->seg[n]);
-	e->seg_known = (uint8_t)(e->seg_known | 1u << n);
+	e->seg_known = (uint16_t)(e->seg_known | 1u << n);
 	return &e->seg[n];
 }
 
 void emu_put_seg(struct lodge_emu *e, unsigned n, const struct lodge_emu_seg *s)
 {
 	e->seg[n] = *s;
-	e->seg_known = (uint8_t)(e->seg_known | 1u << n);
-	e->seg_dirty = (uint8_t)(e->seg_dirty | 1u << n);
+	e->seg_known = (uint16_t)(e->seg_known | 1u << n);
+	e->seg_dirty = (uint16_t)(e->seg_dirty | 1u << n);
 }
 
 bool emu_canonical(const struct lodge_emu *e, uint64_t lin)
@@ -104,8 +104,8 @@ void emu_ask(struct lodge_emu *e, bool port, uint64_t addr, void *buf, unsigned 
 		emu_end(e, LODGE_EMU_REFUSED);
 		return;
 	}
-	r = port ? e->ops->pio_in(e->cpu, (uint16_t)addr, len, buf, 1)
-		 : e->ops->mmio_read(e->cpu, addr, buf, len);
+	r = port ? e->ops->pio(e->cpu, (uint16_t)addr, len, buf, 1, false)
+		 : e->ops->mmio(e->cpu, addr, buf, len, false);
 	if (r == LODGE_EMU_USER) {
 		e->io.port = port;
 		emu_ask_user(e, EMU_WAITS_READ, addr, len, 1);
@@ -268,9 +268,8 @@ void emu_begin(struct lodge_emu *e)
 		e->mode = e->insn.mode;
 	e->wshadow = 0;
 	e->wtodo = LODGE_EMU_TODO_NONE;
-	e->seg_known &= (uint8_t)~e->seg_dirty; /* of a run that did not end */
+	e->seg_known &= (uint16_t)~e->seg_dirty; /* of a run that did not end */
 	e->seg_dirty = 0;
-	e->table_dirty = 0;
 	e->nwrites = 0;
 	e->nwritten = 0;
 	e->nasked = 0;
@@ -286,7 +285,7 @@ static void write_device(struct lodge_emu *e, struct lodge_emu_write *w)
 {
 	while (w->done < w->len && !e->end) {
 		unsigned n = piece(w->len - (unsigned)w->done);
-		int r = e->ops->mmio_write(e->cpu, w->gpa + w->done, w->data + w->done, n);
+		int r = e->ops->mmio(e->cpu, w->gpa + w->done, w->data + w->done, n, true);
 
 		if (r == LODGE_EMU_USER) {
 			e->io.port = false;
@@ -313,8 +312,8 @@ static void write_out(struct lodge_emu *e, struct lodge_emu_write *w)
 
 static void write_port(struct lodge_emu *e)
 {
-	const struct lodge_emu_io *io = &e->io;
-	int r = e->ops->pio_out(e->cpu, (uint16_t)io->addr, io->size, io->data, io->count);
+	struct lodge_emu_io *io = &e->io;
+	int r = e->ops->pio(e->cpu, (uint16_t)io->addr, io->size, io->data, io->count, true);
 
 	if (r == LODGE_EMU_USER)
 		emu_ask_user(e, EMU_WAITS_OUT, io->addr, io->size, io->count);
@@ -329,10 +328,6 @@ static void commit_registers(struct lodge_emu *e)
 	for (unsigned i = 0; i < LODGE_EMU_SEGS; i++) {
 		if (e->seg_dirty & 1u << i)
 			e->ops->set_seg(e->cpu, i, &e->seg[i]);
-	}
-	for (unsigned i = 0; i < 2; i++) {
-		if (e->table_dirty & 1u << i)
-			e->ops->set_table(e->cpu, i, e->table_base[i], e->table_limit[i]);
 	}
 	__builtin_memcpy(e->gpr, e->w, sizeof(e->gpr));
 	e->cpl = e->wcpl;

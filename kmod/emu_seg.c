@@ -16,27 +16,16 @@ void emu_raise_sel(struct lodge_emu *e, uint8_t vector, uint16_t sel)
 
 void emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
 {
-	const struct lodge_emu_seg *ldt;
-	uint64_t base = 0;
-	uint32_t limit;
-	uint16_t small;
+	const struct lodge_emu_seg *table = emu_seg(e, sel & 4 ? LODGE_EMU_LDTR : LODGE_EMU_GDTR);
 
-	if (sel & 4) {
-		ldt = emu_seg(e, LODGE_EMU_LDTR);
-		base = ldt->base;
-		limit = ldt->limit;
-		if (ldt->unusable)
-			emu_raise_sel(e, vector, sel);
-	} else {
-		e->ops->get_table(e->cpu, LODGE_EMU_GDTR, &base, &small);
-		limit = small;
-	}
-	if ((sel | 7u) > limit)
+	if ((sel & 4) && table->unusable)
 		emu_raise_sel(e, vector, sel);
-	d->at = base + (sel & 0xfff8u);
+	if ((sel | 7u) > table->limit)
+		emu_raise_sel(e, vector, sel);
+	d->at = table->base + (sel & 0xfff8u);
 	d->raw = emu_read_sys(e, d->at, 8);
 	d->high = 0;
-	d->has_high = (sel | 7u) + 8 <= limit;
+	d->has_high = (sel | 7u) + 8 <= table->limit;
 }
 
 void emu_find_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
@@ -262,26 +251,25 @@ void emu_do_table(struct lodge_emu *e)
 	unsigned op = e->insn.op, size = EMU_64(e) ? 8 : 4;
 	unsigned table = op == X86_OP_LIDT || op == X86_OP_SIDT ? LODGE_EMU_IDTR : LODGE_EMU_GDTR;
 	bool wide = EMU_64(e) || (e->mode == X86_MODE_32) != ((e->insn.flags & X86_IF_66) != 0);
-	uint64_t base = 0;
-	uint16_t limit;
+	struct lodge_emu_seg s = *emu_seg(e, table);
 	uint8_t buf[10];
 
 	if (op == X86_OP_SGDT || op == X86_OP_SIDT) {
 		emu_check_umip(e);
-		e->ops->get_table(e->cpu, table, &base, &limit);
-		__builtin_memcpy(buf, &limit, 2);
-		__builtin_memcpy(buf + 2, &base, 8);
+		__builtin_memcpy(buf, &s.limit, 2);
+		__builtin_memcpy(buf + 2, &s.base, 8);
 		emu_set_mem(e, 0, buf, size + 2);
 		return;
 	}
 	emu_get_mem(e, 0, buf, size + 2);
-	__builtin_memcpy(&limit, buf, 2);
-	__builtin_memcpy(&base, buf + 2, size);
-	if (EMU_64(e) && !emu_canonical(e, base))
+	s.base = 0;
+	__builtin_memcpy(&s.limit, buf, 2);
+	__builtin_memcpy(&s.base, buf + 2, size);
+	if (EMU_64(e) && !emu_canonical(e, s.base))
 		emu_gp(e);
-	e->table_base[table] = wide ? base : base & 0xffffff;
-	e->table_limit[table] = limit;
-	e->table_dirty = (uint8_t)(1u << table);
+	if (!wide)
+		s.base &= 0xffffff;
+	emu_put_seg(e, table, &s);
 }
 
 /* ---- LAR, LSL, VERR, VERW, ARPL --------------------------------------------------------------- */

@@ -150,7 +150,7 @@ static uint64_t next_in(struct lodge_emu *e, uint16_t port, unsigned size, unsig
 		return 0;
 	if (e->ahead.at >= e->ahead.count || e->ahead.port != port || e->ahead.size != size) {
 		e->ahead.count = 0;
-		r = e->ops->pio_in(e->cpu, port, size, e->ahead.data, n);
+		r = e->ops->pio(e->cpu, port, size, e->ahead.data, n, false);
 		if (r == LODGE_EMU_USER) {
 			e->io.port = true;
 			emu_ask_user(e, EMU_WAITS_AHEAD, port, size, n);

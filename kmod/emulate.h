@@ -48,8 +48,8 @@ enum lodge_emu_result {
 enum lodge_emu_answer {
 	LODGE_EMU_OK,
 	LODGE_EMU_FAULT, /* *ex is filled */
-	LODGE_EMU_MMIO,	 /* read, write, cmpxchg: that is not memory; ask mmio_read, mmio_write */
-	LODGE_EMU_USER,	 /* mmio_*, pio_*: user space has to */
+	LODGE_EMU_MMIO,	 /* read, write, cmpxchg: that is not memory; ask mmio */
+	LODGE_EMU_USER,	 /* mmio, pio: user space has to */
 	LODGE_EMU_AGAIN, /* give up for now: ends as LODGE_EMU_RETRY. From cmpxchg: another value */
 	LODGE_EMU_BROKEN, /* cannot be done at all: ends as LODGE_EMU_REFUSED */
 };
@@ -62,7 +62,7 @@ enum lodge_emu_answer {
 /* A descriptor table or TSS: supervisor rights, whatever CPL is; SMAP does not look at AC. */
 #define LODGE_EMU_SYS 0x10u
 
-/* Numbers of segment registers, as encoded; then LDTR, TR. */
+/* Numbers of segment registers, as encoded; then those of tables, of which GDTR and IDTR are base and limit alone. */
 enum {
 	LODGE_EMU_ES,
 	LODGE_EMU_CS,
@@ -72,9 +72,10 @@ enum {
 	LODGE_EMU_GS,
 	LODGE_EMU_LDTR,
 	LODGE_EMU_TR,
+	LODGE_EMU_GDTR,
+	LODGE_EMU_IDTR,
 	LODGE_EMU_SEGS
 };
-enum { LODGE_EMU_GDTR, LODGE_EMU_IDTR };
 
 /* Numbers of `gpr`, as encoded: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. */
 
@@ -116,17 +117,13 @@ struct lodge_emu_ops {
 	/* Replace `old` by `new` at once (1, 2, 4, 8, 16 bytes): OK; AGAIN if another value is there. */
 	int (*cmpxchg)(void *cpu, uint64_t gpa, const void *old, const void *new, unsigned len);
 	/* Devices: 1..8 bytes within a page. OK: one in the kernel did it (APIC, ioeventfd, …); USER. */
-	int (*mmio_read)(void *cpu, uint64_t gpa, void *buf, unsigned len);
-	int (*mmio_write)(void *cpu, uint64_t gpa, const void *buf, unsigned len);
+	int (*mmio)(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write);
 	/* Ports: `count` elements of `size` (1, 2, 4), all from the same port. OK or USER, for all. */
-	int (*pio_in)(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count);
-	int (*pio_out)(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count);
+	int (*pio)(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write);
 
-	/* ES … GS, LDTR, TR: LODGE_EMU_ES …. A CS or SS that is set brings a new CPL in e->cpl. */
+	/* LODGE_EMU_ES …; a CS or SS that is set brings a new CPL in e->cpl. */
 	void (*get_seg)(void *cpu, unsigned seg, struct lodge_emu_seg *s);
 	void (*set_seg)(void *cpu, unsigned seg, const struct lodge_emu_seg *s);
-	void (*get_table)(void *cpu, unsigned table, uint64_t *base, uint16_t *limit);
-	void (*set_table)(void *cpu, unsigned table, uint64_t base, uint16_t limit);
 
 	/* CR0, 2, 3, 4, 8; DR0 … 7; MSRs (also the TSC and TSC_AUX of RDTSC(P)); XCR0. set_sys checks the
 	 * value; e->cr0, cr4 and efer are the caller's to refresh. BROKEN: it has none of the kind. */
@@ -226,12 +223,10 @@ struct lodge_emu {
 	bool rep_ended, has_out, ahead_used;
 	uint64_t w[16], wrip, wflags; /* the working copy */
 	struct lodge_emu_seg seg[LODGE_EMU_SEGS];
-	uint8_t seg_known, seg_dirty, table_dirty; /* bits by segment, by table */
+	uint16_t seg_known, seg_dirty; /* bits by segment */
 	uint8_t nwrites, nwritten, nanswers, nasked;
 	uint8_t vec_reg, vec_len; /* of `vec`: 0 none, 8 MMX, 16 XMM, 32 YMM */
-	uint64_t table_base[2];
-	uint16_t table_limit[2];
-	uint8_t old[16]; /* of the one locked write */
+	uint8_t old[16];	  /* of the one locked write */
 	uint8_t vec[LODGE_EMU_CHUNK];
 	struct lodge_emu_write writes[LODGE_EMU_QUEUE];
 	struct lodge_emu_answered answers[LODGE_EMU_ANSWERS];

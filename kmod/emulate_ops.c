@@ -83,43 +83,23 @@ static int mem_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new
 	return r ? no_memory(vcpu, gpa, true) : LODGE_EMU_OK;
 }
 
-static int answer(bool here)
+static int mmio(void *cpu, uint64_t gpa, void *buf, unsigned int len, bool write)
 {
-	return here ? LODGE_EMU_OK : LODGE_EMU_USER;
-}
-
-static int mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned int len)
-{
-	return answer(lodge_device_mmio(cpu, gpa, buf, len, false));
-}
-
-static int mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned int len)
-{
-	return answer(lodge_device_mmio(cpu, gpa, (void *)buf, len, true));
+	return lodge_device_mmio(cpu, gpa, buf, len, write) ? LODGE_EMU_OK : LODGE_EMU_USER;
 }
 
 /* All elements, or none. */
-static int ports(struct lodge_vcpu *vcpu, u16 port, unsigned int size, void *buf,
-		 unsigned int count, bool write)
+static int pio(void *cpu, uint16_t port, unsigned int size, void *buf, unsigned int count,
+	       bool write)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		if (lodge_device_port(vcpu, port, buf + i * size, size, write))
+		if (lodge_device_port(cpu, port, buf + i * size, size, write))
 			continue;
 		/* One that rings a bell for some values alone: the others are not told of. */
 		if (!i)
 			return LODGE_EMU_USER;
 	}
 	return LODGE_EMU_OK;
-}
-
-static int pio_in(void *cpu, uint16_t port, unsigned int size, void *buf, unsigned int count)
-{
-	return ports(cpu, port, size, buf, count, false);
-}
-
-static int pio_out(void *cpu, uint16_t port, unsigned int size, const void *buf, unsigned int count)
-{
-	return ports(cpu, port, size, (void *)buf, count, true);
 }
 
 /* ---- Registers ------------------------------------------------------------------------------------------- */
@@ -129,10 +109,23 @@ static enum lodge_seg seg_of(unsigned int n)
 	return n == LODGE_EMU_LDTR ? LODGE_LDTR : n == LODGE_EMU_TR ? LODGE_TR : (enum lodge_seg)n;
 }
 
+/* GDTR and IDTR are `t`. */
+static bool get_table(struct lodge_vcpu *vcpu, unsigned int n, struct kvm_dtable t[2])
+{
+	if (n >= LODGE_EMU_GDTR)
+		lodge_ops->get_tables(vcpu, &t[0], &t[1]);
+	return n >= LODGE_EMU_GDTR;
+}
+
 static void get_seg(void *cpu, unsigned int n, struct lodge_emu_seg *s)
 {
+	struct kvm_dtable t[2], *table = &t[n == LODGE_EMU_IDTR];
 	struct kvm_segment k;
 
+	if (get_table(cpu, n, t)) {
+		*s = (struct lodge_emu_seg){.base = table->base, .limit = table->limit};
+		return;
+	}
 	lodge_ops->get_seg(cpu, seg_of(n), &k);
 	*s = (struct lodge_emu_seg){
 		.base = k.base,
@@ -160,27 +153,15 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 		.g = s->attr >> 15 & 1,
 		.unusable = s->unusable,
 	};
+	struct kvm_dtable t[2];
 
+	if (get_table(cpu, n, t)) {
+		t[n == LODGE_EMU_IDTR].base = s->base;
+		t[n == LODGE_EMU_IDTR].limit = s->limit;
+		lodge_ops->set_tables(cpu, &t[0], &t[1]);
+		return;
+	}
 	lodge_ops->set_seg(cpu, seg_of(n), &k);
-}
-
-static void get_table(void *cpu, unsigned int table, uint64_t *base, uint16_t *limit)
-{
-	struct kvm_dtable t[2];
-
-	lodge_ops->get_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
-	*base = t[table].base;
-	*limit = t[table].limit;
-}
-
-static void set_table(void *cpu, unsigned int table, uint64_t base, uint16_t limit)
-{
-	struct kvm_dtable t[2];
-
-	lodge_ops->get_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
-	t[table].base = base;
-	t[table].limit = limit;
-	lodge_ops->set_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
 }
 
 static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
@@ -313,14 +294,10 @@ static const struct lodge_emu_ops ops = {
 	.read = mem_read,
 	.write = mem_write,
 	.cmpxchg = mem_cmpxchg,
-	.mmio_read = mmio_read,
-	.mmio_write = mmio_write,
-	.pio_in = pio_in,
-	.pio_out = pio_out,
+	.mmio = mmio,
+	.pio = pio,
 	.get_seg = get_seg,
 	.set_seg = set_seg,
-	.get_table = get_table,
-	.set_table = set_table,
 	.get_sys = get_sys,
 	.set_sys = set_sys,
 	.cpuid = cpuid_regs,

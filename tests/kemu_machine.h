@@ -120,26 +120,18 @@ static int kemu_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *ne
 	return LODGE_EMU_OK;
 }
 
-static int kemu_mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned len)
+static int kemu_mmio(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write)
 {
 	struct kemu *k = cpu;
 	uint64_t v;
 
 	if (k->user)
 		return LODGE_EMU_USER;
-	kemu_log(k, false, false, gpa, NULL, len, 1);
-	v = kemu_answer(k, false, gpa, len);
-	memcpy(buf, &v, len);
-	return LODGE_EMU_OK;
-}
-
-static int kemu_mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned len)
-{
-	struct kemu *k = cpu;
-
-	if (k->user)
-		return LODGE_EMU_USER;
-	kemu_log(k, false, true, gpa, buf, len, 1);
+	kemu_log(k, false, write, gpa, write ? buf : NULL, len, 1);
+	if (!write) {
+		v = kemu_answer(k, false, gpa, len);
+		memcpy(buf, &v, len);
+	}
 	return LODGE_EMU_OK;
 }
 
@@ -152,24 +144,15 @@ static void kemu_fill(struct kemu *k, uint16_t port, unsigned size, uint8_t *buf
 	}
 }
 
-static int kemu_pio_in(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count)
+static int kemu_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write)
 {
 	struct kemu *k = cpu;
 
 	if (k->user)
 		return LODGE_EMU_USER;
-	kemu_log(k, true, false, port, NULL, size, count);
-	kemu_fill(k, port, size, buf, count);
-	return LODGE_EMU_OK;
-}
-
-static int kemu_pio_out(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count)
-{
-	struct kemu *k = cpu;
-
-	if (k->user)
-		return LODGE_EMU_USER;
-	kemu_log(k, true, true, port, buf, size, count);
+	kemu_log(k, true, write, port, write ? buf : NULL, size, count);
+	if (!write)
+		kemu_fill(k, port, size, buf, count);
 	return LODGE_EMU_OK;
 }
 
@@ -178,10 +161,21 @@ static struct x86_seg *kemu_seg(struct kemu *k, unsigned seg)
 	return seg == LODGE_EMU_LDTR ? &k->s.ldtr : seg == LODGE_EMU_TR ? &k->s.tr : &k->s.seg[seg];
 }
 
+static struct x86_dtable *kemu_table(struct kemu *k, unsigned seg)
+{
+	return seg == LODGE_EMU_GDTR ? &k->s.gdtr : seg == LODGE_EMU_IDTR ? &k->s.idtr : NULL;
+}
+
 static void kemu_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 {
-	const struct x86_seg *x = kemu_seg(cpu, seg);
+	const struct x86_dtable *t = kemu_table(cpu, seg);
+	const struct x86_seg *x;
 
+	if (t) {
+		*s = (struct lodge_emu_seg){.base = t->base, .limit = t->limit};
+		return;
+	}
+	x = kemu_seg(cpu, seg);
 	*s = (struct lodge_emu_seg){.base = x->base,
 				    .limit = x->limit,
 				    .sel = x->sel,
@@ -192,29 +186,18 @@ static void kemu_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 static void kemu_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
 {
 	struct kemu *k = cpu;
+	struct x86_dtable *t = kemu_table(cpu, seg);
 
+	if (t) {
+		*t = (struct x86_dtable){s->base, (uint16_t)s->limit};
+		return;
+	}
 	k->nsets++;
 	*kemu_seg(k, seg) = (struct x86_seg){.base = s->base,
 					     .limit = s->limit,
 					     .sel = s->sel,
 					     .attr = s->attr,
 					     .unusable = s->unusable};
-}
-
-static void kemu_get_table(void *cpu, unsigned table, uint64_t *base, uint16_t *limit)
-{
-	struct kemu *k = cpu;
-	const struct x86_dtable *t = table == LODGE_EMU_GDTR ? &k->s.gdtr : &k->s.idtr;
-
-	*base = t->base;
-	*limit = t->limit;
-}
-
-static void kemu_set_table(void *cpu, unsigned table, uint64_t base, uint16_t limit)
-{
-	struct kemu *k = cpu;
-
-	*(table == LODGE_EMU_GDTR ? &k->s.gdtr : &k->s.idtr) = (struct x86_dtable){base, limit};
 }
 
 static int kemu_gp(struct lodge_emu_exception *ex)
@@ -314,14 +297,10 @@ static const struct lodge_emu_ops kemu_ops = {
 	.read = kemu_read,
 	.write = kemu_write,
 	.cmpxchg = kemu_cmpxchg,
-	.mmio_read = kemu_mmio_read,
-	.mmio_write = kemu_mmio_write,
-	.pio_in = kemu_pio_in,
-	.pio_out = kemu_pio_out,
+	.mmio = kemu_mmio,
+	.pio = kemu_pio,
 	.get_seg = kemu_get_seg,
 	.set_seg = kemu_set_seg,
-	.get_table = kemu_get_table,
-	.set_table = kemu_set_table,
 	.get_sys = kemu_get_sys,
 	.set_sys = kemu_set_sys,
 	.cpuid = kemu_cpuid,

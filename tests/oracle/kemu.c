@@ -97,29 +97,19 @@ static int env_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new
 	return LODGE_EMU_OK;
 }
 
-static int env_mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned len)
+static int env_mmio(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write)
 {
 	struct env *v = cpu;
 
-	(void)gpa, (void)buf, (void)len;
+	(void)gpa, (void)buf, (void)len, (void)write;
 	v->accesses++;
 	return LODGE_EMU_USER;
 }
 
-static int env_mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned len)
+static int env_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write)
 {
-	return env_mmio_read(cpu, gpa, (void *)(uintptr_t)buf, len);
-}
-
-static int env_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count)
-{
-	(void)cpu, (void)port, (void)size, (void)buf, (void)count;
+	(void)cpu, (void)port, (void)size, (void)buf, (void)count, (void)write;
 	return LODGE_EMU_BROKEN; /* no test may use ports */
-}
-
-static int env_pio_out(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count)
-{
-	return env_pio(cpu, port, size, (void *)(uintptr_t)buf, count);
 }
 
 static void env_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
@@ -138,7 +128,7 @@ static void env_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 		s->attr = seg == LODGE_EMU_CS ? 0x00fb : 0x00f3;
 		s->sel = seg == LODGE_EMU_CS ? 7 : 15;
 	}
-	if (seg == LODGE_EMU_FS || seg == LODGE_EMU_GS || seg == LODGE_EMU_LDTR)
+	if (seg >= LODGE_EMU_FS)
 		*s = (struct lodge_emu_seg){.unusable = true};
 	if (seg == LODGE_EMU_TR)
 		*s = (struct lodge_emu_seg){.limit = 0x67, .attr = 0x8b, .sel = 0x40};
@@ -149,18 +139,6 @@ static void env_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 static void env_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
 {
 	(void)cpu, (void)seg, (void)s;
-}
-
-static void env_get_table(void *cpu, unsigned table, uint64_t *base, uint16_t *limit)
-{
-	(void)cpu, (void)table;
-	*base = 0;
-	*limit = 0;
-}
-
-static void env_set_table(void *cpu, unsigned table, uint64_t base, uint16_t limit)
-{
-	(void)cpu, (void)table, (void)base, (void)limit;
 }
 
 /* XCR0 alone. */
@@ -234,14 +212,10 @@ static const struct lodge_emu_ops env_ops = {
 	.read = env_read,
 	.write = env_write,
 	.cmpxchg = env_cmpxchg,
-	.mmio_read = env_mmio_read,
-	.mmio_write = env_mmio_write,
-	.pio_in = env_pio,
-	.pio_out = env_pio_out,
+	.mmio = env_mmio,
+	.pio = env_pio,
 	.get_seg = env_get_seg,
 	.set_seg = env_set_seg,
-	.get_table = env_get_table,
-	.set_table = env_set_table,
 	.get_sys = env_get_sys,
 	.set_sys = env_set_sys,
 	.get_vec = env_get_vec,
