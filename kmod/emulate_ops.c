@@ -461,12 +461,12 @@ int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int rea
 }
 EXPORT_SYMBOL_GPL(lodge_emulate_task_switch);
 
-u64 lodge_emulate_end(struct lodge_vcpu *vcpu)
+u64 lodge_insn_end(struct lodge_vcpu *vcpu)
 {
 	fill(vcpu, LODGE_EMU_VALID);
 	return lodge_emu_decode(vcpu->emu) == LODGE_EMU_DONE ? vcpu->emu->next_rip : 0;
 }
-EXPORT_SYMBOL_GPL(lodge_emulate_end);
+EXPORT_SYMBOL_GPL(lodge_insn_end);
 
 /* ---- Life ---------------------------------------------------------------------------------------------------- */
 
