@@ -419,11 +419,6 @@ struct lodge_walk {
 };
 /* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF. */
 int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w);
-/* Linear addresses; -EFAULT with #PF queued, -ENOENT where there is no memory. */
-int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
-		   unsigned int access);
-int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
-		    unsigned int access);
 
 /* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */
 
@@ -500,7 +495,7 @@ bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write);
 /* RDMSR, WRMSR, to the end or to user space. As complete. */
 int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 
-/* ---- io.c, emulate_ops.c, insn.c, cr.c, debug.c ------------------------------------------------------ */
+/* ---- io.c, emulate_ops.c, cr.c, debug.c ------------------------------------------------------ */
 
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
 /* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
@@ -508,22 +503,14 @@ int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
 /* In a row, where the processor cannot run the guest at all; events by the table of real mode. As complete. */
 int lodge_emulate_next(struct lodge_vcpu *vcpu);
 int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip);
-/* rip after it, by decoding alone; 0: it cannot be had. */
-u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
+/* rip after it, by decoding alone, where the processor does not tell; 0: it cannot be had. */
+u64 lodge_insn_end(struct lodge_vcpu *vcpu);
 int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,
 			      u32 error);
 int lodge_emulate_init(struct lodge_vcpu *vcpu);
 void lodge_emulate_free(struct lodge_vcpu *vcpu);
 /* Registers were set: an instruction that waits for user space is forgotten. */
 void lodge_emulate_drop(struct lodge_vcpu *vcpu);
-
-/*
- * rip after an instruction that has no operands in its bytes (CPUID, HLT, RDMSR, XSETBV, …), where the processor does
- * not tell. 0: not one of them, or its bytes cannot be read.
- */
-u64 lodge_insn_end(struct lodge_vcpu *vcpu);
-/* Linear address of the instruction pointer. */
-u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip);
 
 int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val); /* -EINVAL: #GP */
 int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val);
