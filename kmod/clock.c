@@ -35,9 +35,9 @@ static u64 now(struct lodge_vm *vm, u64 *tsc)
 	u64 ns;
 
 	spin_lock_irqsave(&vm->chip_lock, flags);
-	*tsc = rdtsc_ordered();
+	*tsc = lodge_tsc();
 	if (is_stable())
-		ns = vm->clock_ns + lodge_tsc_to_ns(*tsc - vm->clock_tsc);
+		ns = vm->clock_ns + lodge_tsc_to_ns(max_t(s64, *tsc - vm->clock_tsc, 0));
 	else
 		ns = ktime_get_boottime_ns() + vm->clock_offset;
 	spin_unlock_irqrestore(&vm->chip_lock, flags);
@@ -150,7 +150,7 @@ static void set_to(struct lodge_vm *vm, u64 ns)
 	spin_lock_irqsave(&vm->chip_lock, flags);
 	vm->clock_offset = ns - ktime_get_boottime_ns();
 	vm->clock_ns = ns;
-	vm->clock_tsc = rdtsc_ordered();
+	vm->clock_tsc = lodge_tsc();
 	spin_unlock_irqrestore(&vm->chip_lock, flags);
 }
 

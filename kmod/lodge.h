@@ -32,11 +32,12 @@
 #include <asm/fpu/api.h>
 #include <asm/io.h>
 #include <asm/processor-flags.h>
+#include <asm/msr.h>
 
 #define LODGE_MAX_VCPUS 64
 #define LODGE_MAX_SLOTS 512
 #define LODGE_MAX_CPUID 256
-#define LODGE_MC_BANKS 10 /* as QEMU's processors have */
+#define LODGE_MC_BANKS 10  /* as QEMU's processors have */
 #define LODGE_GPA_BITS 48  /* what four levels of tables reach */
 #define LODGE_MAX_GSI 1024 /* interrupt sources that can have routes */
 #define LODGE_VECTORS 256
@@ -206,7 +207,8 @@ struct lodge_vcpu {
 	bool tpr_lowered; /* user space is to look for interrupts */
 	u64 host_xcr0;
 	struct lodge_msrs msrs;
-	s64 tsc_offset;
+	s64 tsc_offset; /* to lodge_tsc() */
+	u64 tsc_lost;	/* as the vendor's part knows it */
 	struct fpu_guest fpu;
 	struct lodge_events ev;
 	u32 mp_state;
@@ -327,6 +329,13 @@ void lodge_hardware_put(void);
 bool lodge_hardware_is_on(void);
 int lodge_hardware_init(void);
 void lodge_hardware_exit(void);
+
+/* The host's TSC as it would be, had it not gone back in a sleep. */
+extern u64 lodge_tsc_lost;
+static inline u64 lodge_tsc(void)
+{
+	return rdtsc_ordered() + lodge_tsc_lost;
+}
 
 /* ---- vm.c ---------------------------------------------------------------------------------------- */
 

@@ -40,6 +40,10 @@ void lodge_vcpu_load(struct lodge_vcpu *vcpu)
 	preempt_notifier_register(&vcpu->notifier);
 	lodge_ops->vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
+	if (vcpu->tsc_lost != lodge_tsc_lost) {
+		vcpu->tsc_lost = lodge_tsc_lost;
+		lodge_ops->tsc_changed(vcpu);
+	}
 	lodge_clock_moved(vcpu);
 	put_cpu();
 }

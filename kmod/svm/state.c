@@ -127,7 +127,7 @@ void svm_state_changed(struct lodge_vcpu *vcpu)
 
 void svm_tsc_changed(struct lodge_vcpu *vcpu)
 {
-	svm_of(vcpu)->vmcb->control.tsc_offset = vcpu->tsc_offset;
+	svm_of(vcpu)->vmcb->control.tsc_offset = vcpu->tsc_offset + lodge_tsc_lost;
 }
 
 /* ---- MSRs ------------------------------------------------------------------------------------------------------ */

@@ -174,7 +174,7 @@ void vmx_write_state(struct lodge_vcpu *vcpu)
 
 	if (vmx->tsc_dirty) {
 		vmx->tsc_dirty = false;
-		vmx_write(TSC_OFFSET, vcpu->tsc_offset);
+		vmx_write(TSC_OFFSET, vcpu->tsc_offset + lodge_tsc_lost);
 	}
 	if (!vmx->state_dirty)
 		return;
