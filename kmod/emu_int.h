@@ -159,7 +159,7 @@ emu_fn emu_handler(unsigned op);
 					H(far) H(ret_far) H(iret) H(table) H(ldt_tr) H(store_sel)  \
 						H(verify) H(mov_cr) H(mov_dr) H(msw) H(clts)       \
 							H(msr) H(tsc) H(xcr) H(cpuid) H(todo)      \
-								H(cli_sti) H(swapgs) H(fsgs) H(ac)
+								H(cli_sti) H(swapgs) H(fsgs) H(ac) H(x87)
 #define EMU_DECLARE(name) int emu_do_##name(struct lodge_emu *e);
 EMU_HANDLERS(EMU_DECLARE)
 #undef EMU_DECLARE

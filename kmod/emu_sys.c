@@ -308,3 +308,16 @@ int emu_do_ac(struct lodge_emu *e)
 		e->wflags &= ~(uint64_t)FLAG_AC;
 	return 0;
 }
+
+int emu_do_x87(struct lodge_emu *e)
+{
+	uint16_t v = 0;
+	int r;
+
+	if (!e->ops->x87)
+		return LODGE_EMU_REFUSED;
+	if (e->cr0 & (CR0_EM | CR0_TS))
+		return emu_raise_plain(e, VEC_NM);
+	r = emu_answer(e->ops->x87(e->cpu, e->insn.op, &v));
+	return r || e->insn.op == X86_OP_FNINIT ? r : emu_set(e, 0, v);
+}

@@ -59,7 +59,7 @@ static const emu_fn handlers[X86_OP_COUNT] = {
 	H(STI, cli_sti), H(SWAPGS, swapgs), H(RDFSBASE, fsgs), H(RDGSBASE, fsgs), H(WRFSBASE, fsgs),
 	H(WRGSBASE, fsgs), H(CLAC, ac), H(STAC, ac), H(HLT, todo), H(PAUSE, todo), H(INVLPG, todo),
 	H(INVD, todo), H(WBINVD, todo), H(WBNOINVD, todo), H(VMCALL, todo), H(VMMCALL, todo),
-	H(MONITOR, todo), H(MWAIT, todo),
+	H(MONITOR, todo), H(MWAIT, todo), H(FNINIT, x87), H(FNSTCW, x87), H(FNSTSW, x87),
 };
 /* clang-format on */
 

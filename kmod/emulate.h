@@ -146,6 +146,8 @@ struct lodge_emu_ops {
 	int (*set_vec)(void *cpu, unsigned reg, const void *buf, unsigned len);
 	int (*get_mmx)(void *cpu, unsigned reg, uint64_t *v);
 	int (*set_mmx)(void *cpu, unsigned reg, uint64_t v);
+	/* Optional. FNINIT, FNSTCW, FNSTSW (enum x86_op), by which programs look for an x87. */
+	int (*x87)(void *cpu, unsigned op, uint16_t *v);
 	/* Optional: true ends a long REP early, since something waits (a signal, an interrupt). */
 	bool (*pending)(void *cpu);
 };

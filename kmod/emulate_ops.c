@@ -265,14 +265,23 @@ static int set_dr(void *cpu, unsigned int dr, uint64_t v, struct lodge_emu_excep
 	return LODGE_EMU_OK;
 }
 
+/* User space's filter is for instructions that name it; it is not asked, as it is by exits. */
+static bool filtered(struct lodge_vcpu *vcpu, u32 msr)
+{
+	unsigned int op = vcpu->emu->insn.op;
+
+	return (op == X86_OP_RDMSR || op == X86_OP_WRMSR) &&
+	       !lodge_msr_allowed(vcpu->vm, msr, op == X86_OP_WRMSR);
+}
+
 static int get_msr(void *cpu, uint32_t msr, uint64_t *v, struct lodge_emu_exception *ex)
 {
-	return lodge_msr_read(cpu, msr, v) ? gp(ex) : LODGE_EMU_OK;
+	return filtered(cpu, msr) || lodge_msr_read(cpu, msr, v) ? gp(ex) : LODGE_EMU_OK;
 }
 
 static int set_msr(void *cpu, uint32_t msr, uint64_t v, struct lodge_emu_exception *ex)
 {
-	return lodge_msr_write(cpu, msr, v, false) ? gp(ex) : LODGE_EMU_OK;
+	return filtered(cpu, msr) || lodge_msr_write(cpu, msr, v, false) ? gp(ex) : LODGE_EMU_OK;
 }
 
 static int get_xcr(void *cpu, uint32_t xcr, uint64_t *v, struct lodge_emu_exception *ex)
@@ -315,9 +324,11 @@ static void move_xmm(bool out, unsigned int reg, struct vec *v)
 		switch_fpu_return();
 	switch (reg) {
 		EACH(out, 0)
-		EACH(out, 1) EACH(out, 2) EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6)
-			EACH(out, 7) EACH(out, 8) EACH(out, 9) EACH(out, 10) EACH(out, 11)
-				EACH(out, 12) EACH(out, 13) EACH(out, 14) EACH(out, 15)
+		EACH(out, 1)
+		EACH(out, 2)
+		EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6) EACH(out, 7) EACH(out, 8)
+			EACH(out, 9) EACH(out, 10) EACH(out, 11) EACH(out, 12) EACH(out, 13)
+				EACH(out, 14) EACH(out, 15)
 	}
 	fpregs_unlock();
 }
@@ -338,6 +349,21 @@ static int set_vec(void *cpu, unsigned int reg, const void *buf, unsigned int le
 		return LODGE_EMU_BROKEN;
 	memcpy(&v, buf, sizeof(v));
 	move_xmm(false, reg, &v);
+	return LODGE_EMU_OK;
+}
+
+static int x87(void *cpu, unsigned int op, uint16_t *v)
+{
+	fpregs_lock();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	if (op == X86_OP_FNINIT)
+		asm volatile("fninit");
+	else if (op == X86_OP_FNSTCW)
+		asm volatile("fnstcw %0" : "=m"(*v));
+	else
+		asm volatile("fnstsw %0" : "=m"(*v));
+	fpregs_unlock();
 	return LODGE_EMU_OK;
 }
 
@@ -370,6 +396,7 @@ static const struct lodge_emu_ops ops = {
 	.cpuid = cpuid_regs,
 	.get_vec = get_vec,
 	.set_vec = set_vec,
+	.x87 = x87,
 	.pending = pending,
 };
 
@@ -527,6 +554,24 @@ int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int rea
 	return finish(vcpu, lodge_emu_task_switch(vcpu->emu, sel, reason, has_error, error));
 }
 EXPORT_SYMBOL_GPL(lodge_emulate_task_switch);
+
+int lodge_emulate_next(struct lodge_vcpu *vcpu)
+{
+	fill(vcpu, 0);
+	/* A debugger's breakpoints. */
+	if ((vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP) &&
+	    lodge_emu_decode(vcpu->emu) == LODGE_EMU_DONE && vcpu->emu->insn.op == X86_OP_INT3)
+		return lodge_exit_debug(vcpu, LODGE_BP, 0);
+	return finish(vcpu, lodge_emu_run(vcpu->emu));
+}
+EXPORT_SYMBOL_GPL(lodge_emulate_next);
+
+int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip)
+{
+	fill(vcpu, 0);
+	return finish(vcpu, lodge_emu_real_event(vcpu->emu, vector, return_rip));
+}
+EXPORT_SYMBOL_GPL(lodge_emulate_event);
 
 u64 lodge_emulate_end(struct lodge_vcpu *vcpu)
 {

@@ -102,7 +102,7 @@ void lodge_filter_free(struct lodge_vm *vm)
 	filter_free(rcu_dereference_protected(vm->filter, true));
 }
 
-static bool allows(struct lodge_vm *vm, u32 msr, bool write)
+bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write)
 {
 	struct lodge_filter *f = srcu_dereference(vm->filter, &vm->srcu);
 
@@ -161,7 +161,7 @@ int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip)
 	u32 msr = vcpu->regs[LODGE_RCX], reason = KVM_MSR_EXIT_REASON_FILTER;
 	int r = -EPERM;
 
-	if (allows(vcpu->vm, msr, write)) {
+	if (lodge_msr_allowed(vcpu->vm, msr, write)) {
 		r = write ? lodge_msr_write(vcpu, msr, val, false)
 			  : lodge_msr_read(vcpu, msr, &val);
 		reason = r == -ENOENT ? KVM_MSR_EXIT_REASON_UNKNOWN : KVM_MSR_EXIT_REASON_INVAL;

@@ -155,8 +155,13 @@ void lodge_vendor_unregister(const struct lodge_vendor_ops *ops)
 /* ---- Sleep and reboot -------------------------------------------------------------------------------- */
 
 /* One processor is left, interrupts are off: no lock is held by anybody who matters. */
+static u64 tsc_at_sleep;
+u64 lodge_tsc_lost;
+EXPORT_SYMBOL_GPL(lodge_tsc_lost);
+
 static int going_to_sleep(void)
 {
+	tsc_at_sleep = rdtsc();
 	if (users)
 		turn_off(NULL);
 	return 0;
@@ -164,6 +169,11 @@ static int going_to_sleep(void)
 
 static void woken_up(void)
 {
+	u64 tsc = rdtsc();
+
+	/* It begins anew after most kinds of sleep. */
+	if (tsc < tsc_at_sleep)
+		lodge_tsc_lost += tsc_at_sleep - tsc;
 	if (users)
 		turn_on(NULL);
 }

@@ -42,7 +42,6 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_CHECK_EXTENSION_VM:
-	case KVM_CAP_MAX_VCPU_ID:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_X86_USER_SPACE_MSR:
@@ -59,8 +58,6 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
 	case KVM_CAP_TSC_DEADLINE_TIMER:
 	case KVM_CAP_KVMCLOCK_CTRL:
-		if (cap == KVM_CAP_MAX_VCPU_ID)
-			return LODGE_MAX_VCPUS;
 		return 1;
 	case KVM_CAP_IRQ_ROUTING:
 		return LODGE_MAX_GSI;
@@ -71,6 +68,7 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_NR_VCPUS:
 		return min_t(int, num_online_cpus(), LODGE_MAX_VCPUS);
 	case KVM_CAP_MAX_VCPUS:
+	case KVM_CAP_MAX_VCPU_ID:
 		return LODGE_MAX_VCPUS;
 	case KVM_CAP_NR_MEMSLOTS:
 		return LODGE_MAX_SLOTS;

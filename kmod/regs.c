@@ -356,10 +356,10 @@ static int tsc_attr(struct lodge_vcpu *vcpu, unsigned int cmd, const struct kvm_
 	if (cmd == KVM_HAS_DEVICE_ATTR)
 		return 0;
 	if (cmd == KVM_GET_DEVICE_ATTR)
-		return put_user((u64)vcpu->tsc_offset, p);
+		return put_user(vcpu->tsc_offset + lodge_tsc_lost, p);
 	if (get_user(val, p))
 		return -EFAULT;
-	vcpu->tsc_offset = val;
+	vcpu->tsc_offset = val - lodge_tsc_lost;
 	lodge_tsc_moved(vcpu);
 	return 0;
 }

@@ -66,6 +66,7 @@ int lodge_spares_fill(struct lodge_vcpu *vcpu)
 	}
 	return 0;
 }
+EXPORT_SYMBOL_GPL(lodge_spares_fill);
 
 void lodge_spares_free(struct lodge_vcpu *vcpu)
 {
@@ -102,6 +103,7 @@ void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int want, u64 pt
 		*flush = true;
 	WRITE_ONCE(*entry, pte);
 }
+EXPORT_SYMBOL_GPL(lodge_table_set);
 
 /* ---- Taking away ------------------------------------------------------------------------------------ */
 

@@ -128,7 +128,9 @@ static long set_identity(struct lodge_vm *vm, void __user *arg)
 
 	if (copy_from_user(&addr, arg, sizeof(addr)))
 		return -EFAULT;
-	/* Intel without an unrestricted guest would need it; nothing here does yet. */
+	/* For VT-x without unrestricted guest. */
+	if (READ_ONCE(vm->vcpu_count))
+		return -EINVAL;
 	vm->identity_addr = addr;
 	return 0;
 }

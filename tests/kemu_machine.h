@@ -358,6 +358,14 @@ static int kemu_set_mmx(void *cpu, unsigned reg, uint64_t v)
 	return LODGE_EMU_OK;
 }
 
+/* One that is there, as after FNINIT. */
+static int kemu_x87(void *cpu, unsigned op, uint16_t *v)
+{
+	(void)cpu;
+	*v = op == X86_OP_FNSTCW ? 0x37f : 0;
+	return LODGE_EMU_OK;
+}
+
 static const struct lodge_emu_ops kemu_ops = {
 	.translate = kemu_translate,
 	.read = kemu_read,
@@ -382,6 +390,7 @@ static const struct lodge_emu_ops kemu_ops = {
 	.cpuid = kemu_cpuid,
 	.get_vec = kemu_get_vec,
 	.set_vec = kemu_set_vec,
+	.x87 = kemu_x87,
 	.get_mmx = kemu_get_mmx,
 	.set_mmx = kemu_set_mmx,
 };

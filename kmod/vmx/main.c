@@ -21,6 +21,11 @@ module_param(vpid, bool, 0444);
 MODULE_PARM_DESC(vpid,
 		 "keep the TLB's entries of a guest while it is left, where the processor can");
 
+static bool unrestricted_guest = true;
+module_param(unrestricted_guest, bool, 0444);
+MODULE_PARM_DESC(unrestricted_guest,
+		 "enter real mode and protected mode without paging, where the processor can");
+
 static bool l1d_flush = true;
 module_param(l1d_flush, bool, 0444);
 MODULE_PARM_DESC(l1d_flush, "flush the L1 cache before each entry, on processors with L1TF");
@@ -126,7 +131,8 @@ static bool check_paging(void)
 		return false;
 	}
 	vmx_caps.invept_single = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
-	vmx_caps.ad = ept_ad && (ept & VMX_EPT_AD_BIT);
+	/* With A and D bits the processor wants to write to tables: those of real.c are constant. */
+	vmx_caps.ad = ept_ad && (ept & VMX_EPT_AD_BIT) && vmx_caps.unrestricted;
 	vmx_caps.invvpid_single = ids & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
 	vmx_caps.vpid =
 		vpid && (ids & VMX_VPID_INVVPID_BIT) &&
@@ -150,7 +156,7 @@ static bool check_paging(void)
 	 CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 #define PROC_NEVER \
 	(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | CPU_BASED_INVLPG_EXITING)
-#define PROC2 (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
+#define PROC2 SECONDARY_EXEC_ENABLE_EPT
 /* What the guest would not have otherwise; and all caches of the machine are not a guest's to empty. */
 #define PROC2_WANT                                                   \
 	(SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP | \
@@ -203,10 +209,14 @@ static bool check_controls(void)
 		c->exit &= ~VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL;
 		c->entry &= ~VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL;
 	}
-	if (pick(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2, PROC2_WANT, 0, "secondary", &c->proc2))
-		return check_paging();
-	pr_err("lodge-intel: without EPT and unrestricted guests there is no way\n");
-	return false;
+	if (!pick(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2,
+		  PROC2_WANT | (unrestricted_guest ? SECONDARY_EXEC_UNRESTRICTED_GUEST : 0), 0,
+		  "secondary", &c->proc2)) {
+		pr_err("lodge-intel: without EPT there is no way\n");
+		return false;
+	}
+	c->unrestricted = c->proc2 & SECONDARY_EXEC_UNRESTRICTED_GUEST;
+	return check_paging();
 }
 
 static int check(void)
@@ -251,6 +261,8 @@ static int make_pages(void)
 	vmx_msr_bitmap = alloc_page(GFP_KERNEL);
 	if (!vmx_msr_bitmap)
 		return -ENOMEM;
+	if (vmx_identity_make())
+		return -ENOMEM;
 	memset(page_address(vmx_msr_bitmap), 0xff, PAGE_SIZE);
 	allow_msr(MSR_FS_BASE, true);
 	allow_msr(MSR_GS_BASE, true);
@@ -278,6 +290,7 @@ static void free_pages_of_all(void)
 
 	if (vmx_msr_bitmap)
 		__free_page(vmx_msr_bitmap);
+	vmx_identity_free();
 	for_each_possible_cpu(cpu)
 	{
 		if (per_cpu_ptr(&vmx_cpus, cpu)->vmxon)
@@ -337,10 +350,11 @@ static int __init vmx_init(void)
 	if (r)
 		free_pages_of_all();
 	else
-		pr_info("lodge-intel: EPT with %s pages%s%s%s%s\n",
+		pr_info("lodge-intel: EPT with %s pages%s%s%s%s%s\n",
 			paging.max_level > 1 ? "big" : "small", vmx_caps.ad ? ", A and D" : "",
 			vmx_caps.vpid ? ", VPID" : "", vmx_ops.counts_tsc ? ", timer" : "",
-			vmx_caps.flush_l1d ? ", L1 flushed" : "");
+			vmx_caps.flush_l1d ? ", L1 flushed" : "",
+			vmx_caps.unrestricted ? "" : ", real mode emulated");
 	return r;
 }
 

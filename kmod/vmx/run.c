@@ -124,7 +124,8 @@ static void registers_out(struct lodge_vcpu *vcpu)
 	vcpu->rip = vmx_read(GUEST_RIP);
 	vcpu->rflags = vmx_read(GUEST_RFLAGS);
 	vcpu->cr0 = (vmx_read(GUEST_CR0) & VMX_CR0_FREE) | (vcpu->cr0 & ~VMX_CR0_FREE);
-	vcpu->cr3 = vmx_read(GUEST_CR3);
+	if (!vmx_unpaged(vcpu))
+		vcpu->cr3 = vmx_read(GUEST_CR3);
 	vcpu->cr4 = (vmx_read(GUEST_CR4) & VMX_CR4_FREE) | (vcpu->cr4 & ~VMX_CR4_FREE);
 	vmx->shadow = vmx->shadow_now = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
 	if (vcpu->dr_live) {
@@ -170,6 +171,10 @@ void vmx_enter(struct lodge_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 
+	if (!vmx_enters(vcpu)) {
+		vmx->reason = VMX_EMULATE;
+		return;
+	}
 	registers_in(vcpu);
 	if (switch_worlds(vcpu)) {
 		vmx->reason = VMX_NO_REASON;

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lodge.ko and lodge-intel.ko on VT-x, which Bochs emulates. One boot of the first level: Debian's modules first, as the
-oracle, then ours with the identical programs, then ours without A and D bits in EPT entries, without big pages and VPIDs. Another
-boot, with two processors, is for guests with two. Logs: build/system/nested-vmx-kmod.log, nested-vmx-kmod2.log.
+oracle, then ours with the identical programs, then ours without A and D bits in EPT entries, big pages, VPIDs and unrestricted
+guests. Another boot, with two processors, is for guests with two. Logs: build/system/nested-vmx-kmod.log, nested-vmx-kmod2.log.
 """
 import os
+import re
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,15 +14,15 @@ import pytest
 import nested
 import programs
 from clients import qemu_files, qemu_second_level
-from common import JOBS, LOOK, check_guest, check_nothing_left, instructions, lost, said, unit_tests
+from common import JOBS, LOOK, check_guest, check_nothing_left, instructions, lost, part, said, unit_tests
 from l2 import DISK, l2_files
 from vm import TOP
 
 KNOWN = ("vmx", "any", "vmx+off")  # where the emulator, or time, decides
 
-# What the parameters have to do with, and a boot's worth of paging: run again without A, D and VPID.
-PAGING = ("both64-basics", "both64-selfmod", "pm32-paging32", "pm32-paging_pae", "pm64-paging", "pm64-tlb", "pm64-kernel_hot",
-          "pm64-copies")
+# What the parameters have to do with: run again without A, D, VPID and unrestricted guests.
+PAGING = ("both32-basics", "both64-basics", "both64-selfmod", "pm32-paging32", "pm32-paging_pae", "pm64-paging", "pm64-tlb", "pm64-kernel_hot",
+          "pm64-copies", "pm32-real", "pm32-vm86", "pm32-gates", "pm32-task", "both32-triple_fault")
 
 # Devices of user space, which ask no more of VT-x than of AMD-V, where they are run.
 DEVICES = ("both32-vga", "both64-vga", "pm64-acpi_pm", "pm64-e1000", "pm64-fwcfg", "pm64-hpet", "pm64-i8042", "pm64-ide", "pm64-pit",
@@ -65,10 +67,13 @@ sleep 1
 grep . /sys/kernel/debug/lodge/*
 echo "@@exit kills 0"
 rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
-insmod /lodge.ko device=kvm && insmod /lodge-intel.ko ept_ad=0 vpid=0 big_pages=0
+insmod /lodge.ko device=kvm && insmod /lodge-intel.ko ept_ad=0 vpid=0 big_pages=0 unrestricted_guest=0
 dmesg | grep 'lodge-intel: EPT' | sed 's/^[^]]*/@@says/'
 mv /g/paging /g/list
 rm -f /tmp/oks; . /g/programs
+cp /g/boot.img /tmp/boot.img
+echo "@@begin bios"; timeout 300 lodge run -accel kvm -m 64M -bios /g/bios.bin -display none -monitor none -nic none -serial stdio \\
+	-device isa-debug-exit,iobase=0xf4,iosize=4 -drive file=/tmp/boot.img,format=raw,if=ide </dev/null; echo "@@exit bios $?"
 umount /sys/kernel/debug
 rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
 """ + LOOK
@@ -108,6 +113,13 @@ def modules(files):
     return files
 
 
+def boot_disk(folder):
+    obj, disk = os.path.join(folder, "boot.o"), os.path.join(folder, "boot.img")
+    subprocess.run(["as", "--32", "-o", obj, os.path.join(TOP, "tests/kmod/boot.S")], check=True)
+    subprocess.run(["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", disk, obj], check=True)
+    return disk
+
+
 def boot():
     files, md5, folder = l2_files()
     ran = [p for p in programs.chosen("vmx") if not p.run_name.endswith("+off") and p.name not in DEVICES]
@@ -127,6 +139,7 @@ def boot():
     modules(files).update(qemu_files())
     files["bin/kvm_run"] = os.path.join(nested.BUILD, "tests/unit/engine/kvm_run")
     files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
+    files["g/boot.img"] = boot_disk(folder)
     files["g/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
     script = SCRIPT % {"guests": guests(ONE, 1), "small": guests([("lodge", "off")], 1, "/dev/lodge")}
     try:
@@ -189,11 +202,16 @@ def test_programs_when_controllers_are_in_the_kernel_expect_the_same(level, mode
     assert lost(debian, lodge, [p for p in ran if p.name in CHIPS], *KNOWN) == []
 
 
-def test_programs_when_without_ad_bits_and_vpid_expect_the_same(level):
+def test_programs_when_without_what_older_processors_lack_expect_the_same(level):
     text, _, ran = level
     debian, plain = (said(text, TIMES)[i] for i in (0, 6))
-    assert "@@says] lodge-intel: EPT with small pages" in text
+    assert re.search(r"^@@says\] lodge-intel: EPT with small pages(, timer)?, real mode emulated$", text, re.M)
     assert lost(debian, plain, [p for p in ran if p.name in PAGING], *KNOWN) == []
+
+
+def test_seabios_when_real_mode_is_emulated_expect_disk_and_ticks(level):
+    out, code = part(level[0], "bios")
+    assert code == 33 and "@@booted" in out and "@@ticks" in out
 
 
 def says(who, device="/dev/kvm"):
