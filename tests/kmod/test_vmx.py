@@ -31,6 +31,7 @@ DEVICES = ("both32-vga", "both64-vga", "pm64-acpi_pm", "pm64-e1000", "pm64-fwcfg
 # With interrupt controllers in the kernel; their counters are the core's, and slow.
 CHIPS = ("pm64-apic", "pm64-interrupts", "pm64-ioapic", "pm64-latency", "pm64-pic")
 MODES = ("on", "split")
+UNITS = ("kvm_irq", "kvm_chip", "kvm_full")
 TIMES = 2 * (1 + len(MODES)) + 1  # programs run: without controllers and with them, Debian's and ours, and without A, D, VPID
 
 # Guests: who runs them, and the controllers.
@@ -45,6 +46,7 @@ insmod /lodge.ko device=kvm && insmod /lodge-intel.ko big_pages=1 && echo "@@loa
 mount -t debugfs d /sys/kernel/debug
 . /g/jobs lodge
 . /g/with-chips
+for u in %(units)s; do echo "@@begin $u"; timeout 300 $u 2>&1; echo "@@exit $u $?"; done
 %(guests)s
 rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
 insmod /lodge.ko && insmod /lodge-intel.ko
@@ -99,8 +101,7 @@ def guests(which, cpus, device="/dev/kvm"):
     text = DISK
     for who, chips in which:
         if who == "qemu":
-            cmd = qemu_second_level("kvm,kernel-irqchip=" + chips, cpus, "max") + (
-                " -name debug-threads=on" if cpus > 1 else "")
+            cmd = qemu_second_level("kvm,kernel-irqchip=" + chips, cpus, "max")
         else:
             cmd = nested.second_level("kvm,device=%s,kernel-irqchip=%s" % (device, chips), cpus, "max")
         text += 'echo "@@begin %s-%s"; timeout 2000 %s; echo "@@exit %s-%s $?"\n' % (who, chips, cmd, who, chips)
@@ -141,7 +142,10 @@ def boot():
     files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
     files["g/boot.img"] = boot_disk(folder)
     files["g/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
-    script = SCRIPT % {"guests": guests(ONE, 1), "small": guests([("lodge", "off")], 1, "/dev/lodge")}
+    for u in UNITS:
+        files["bin/" + u] = os.path.join(nested.BUILD, "tests/unit/engine", u)
+    script = SCRIPT % {"units": " ".join(UNITS), "guests": guests(ONE, 1),
+                       "small": guests([("lodge", "off")], 1, "/dev/lodge")}
     try:
         with nested.bochs(script, files, tag="-kmod") as l1:
             return l1.finish(3400), md5, ran
@@ -192,6 +196,12 @@ def test_programs_when_on_our_modules_expect_all_that_debians_pass(level):
     text, _, ran = level
     debian, lodge = (said(text, TIMES)[i] for i in (0, 3))
     assert lost(debian, lodge, ran, *KNOWN) == []
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_interface_when_of_controllers_expect_its_tests_pass(level, unit):
+    out, code = part(level[0], unit)
+    assert code == 0 and "[  PASSED  ]" in out and "FAILED" not in out
 
 
 @pytest.mark.parametrize("mode", MODES)
