@@ -81,10 +81,11 @@ rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
 """ + LOOK
 
 # A vCPU that moves is asked of its old processor by an interrupt, which in Bochs does not leave a guest with IF = 0 there,
-# that waits for the one that moves: each keeps its own.
+# that waits for the one that moves: each keeps its own. Until it does, firmware that waits so may hold a processor up.
 PAIR = """
 rmmod kvm_intel; rmmod kvm
-while sleep 2; do
+echo 1 >/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress
+while sleep 1; do
 	for t in $(pidof lodge qemu-system-x86_64 | sed 's,[0-9][0-9]*,/proc/&/task/*,g'); do
 		read n <$t/comm
 		case "$n" in vcpu?) n=${n#vcpu};; "CPU "?/KVM) n=${n#CPU }; n=${n%%/KVM};; *) continue;; esac
