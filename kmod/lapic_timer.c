@@ -37,7 +37,9 @@ static enum hrtimer_restart over(struct hrtimer *timer)
 
 	atomic_set(&a->fired, 1);
 	lodge_request(a->vcpu, LODGE_REQ_EVENT);
-	if (!(lvt(a) & APIC_LVT_TIMER_PERIODIC))
+	/* Both bits at once are no mode, and must not be one without a period. */
+	if ((lvt(a) & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)) !=
+	    APIC_LVT_TIMER_PERIODIC)
 		return HRTIMER_NORESTART;
 	hrtimer_forward_now(timer, ns_to_ktime(a->period));
 	return HRTIMER_RESTART;

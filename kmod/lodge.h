@@ -98,6 +98,7 @@ struct lodge_slot {
 	u64 base_gfn, npages;
 	unsigned long hva;
 	unsigned long *dirty; /* with KVM_MEM_LOG_DIRTY_PAGES */
+	bool gone;	      /* nothing is mapped any more: mmu_lock */
 };
 
 /* Never changed once it is published: another takes its place. */
@@ -324,6 +325,8 @@ struct lodge_counts {
 };
 extern struct lodge_counts lodge_counts;
 
+/* A copy, which is accounted to who asked for it; kvfree. */
+void *lodge_dup_user(const void __user *from, size_t size);
 int lodge_device_create(void);
 void lodge_device_remove(void);
 int lodge_check_extension(long cap);
@@ -525,6 +528,7 @@ u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip);
 int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val); /* -EINVAL: #GP */
 int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val);
+bool lodge_cr4_exists(u64 val);
 int lodge_set_efer(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_xcr0(struct lodge_vcpu *vcpu, u64 val);
 int lodge_do_xsetbv(struct lodge_vcpu *vcpu, u64 next_rip);

@@ -151,7 +151,7 @@ static bool sregs_valid(const struct kvm_sregs *s)
 		return false;
 	if ((s->cr0 & X86_CR0_NW) && !(s->cr0 & X86_CR0_CD))
 		return false;
-	if ((s->cr0 | s->cr8) >> 32)
+	if ((s->cr0 | s->cr8) >> 32 || !lodge_cr4_exists(s->cr4))
 		return false;
 	if (s->efer & ~(EFER_SCE | EFER_LME | EFER_LMA | lodge_ops->efer_bits))
 		return false;

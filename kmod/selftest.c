@@ -97,6 +97,8 @@ static void tables(struct lodge_vcpu *vcpu)
 	set(vcpu, far, 2, 0x800000 | LODGE_PTE_BIG, &flush);
 	check(young(vm, far + 511), "at the end of all addresses");
 	spin_lock(&vm->mmu_lock);
+	lodge_table_set(vcpu, 5, 1, 0x222000 | LODGE_PTE_P | lodge_ops->paging->accessed, &flush);
+	check(lodge_table_protect(vm, 5, 6), "who reads takes no right away");
 	check(lodge_table_protect(vm, 0, 512), "what was writable is told");
 	check(!lodge_table_protect(vm, 0, 512), "and is not any more");
 	check(lodge_table_age(vm, 5, 6, true) && !lodge_table_age(vm, 5, 6, true),

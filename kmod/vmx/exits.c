@@ -150,14 +150,10 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-#define FN(f)           \
-	{               \
-		.fn = f \
-	}
-#define INSN(f)           \
-	{                 \
-		.insn = f \
-	}
+/* clang-format off */
+#define FN(f) {.fn = f}
+#define INSN(f) {.insn = f}
+/* clang-format on */
 
 static const struct lodge_handler handlers[] = {
 	[EXIT_REASON_EXCEPTION_NMI] = FN(exception),
