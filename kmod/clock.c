@@ -37,7 +37,8 @@ static u64 now(struct lodge_vm *vm, u64 *tsc)
 	spin_lock_irqsave(&vm->chip_lock, flags);
 	*tsc = lodge_host_tsc();
 	if (is_stable())
-		ns = vm->clock_ns + lodge_tsc_to_ns(*tsc - vm->clock_tsc);
+		/* A TSC that has lost count, in sleep, makes it stand still; a quotient that does not fit would be a fault. */
+		ns = vm->clock_ns + lodge_tsc_to_ns(max_t(s64, *tsc - vm->clock_tsc, 0));
 	else
 		ns = ktime_get_boottime_ns() + vm->clock_offset;
 	spin_unlock_irqrestore(&vm->chip_lock, flags);

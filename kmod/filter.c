@@ -31,7 +31,7 @@ struct lodge_filter {
 static void filter_free(struct lodge_filter *f)
 {
 	for (unsigned int i = 0; f && i < f->count; i++)
-		kfree(f->range[i].allowed);
+		kvfree(f->range[i].allowed);
 	kfree(f);
 }
 
@@ -45,7 +45,7 @@ static int take_range(struct lodge_filter *f, const struct kvm_msr_filter_range 
 	if ((r->flags & ~(u32)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)) || !r->flags ||
 	    r->nmsrs > MAX_BITS)
 		return -EINVAL;
-	bits = memdup_user((const void __user *)r->bitmap, DIV_ROUND_UP(r->nmsrs, 8));
+	bits = lodge_dup_user((const void __user *)r->bitmap, DIV_ROUND_UP(r->nmsrs, 8));
 	if (IS_ERR(bits))
 		return PTR_ERR(bits);
 	*to = (struct lodge_filter_range){.flags = r->flags,
@@ -91,7 +91,7 @@ long lodge_filter_set(struct lodge_vm *vm, void __user *arg)
 	mutex_lock(&vm->lock);
 	old = rcu_replace_pointer(vm->filter, f, lockdep_is_held(&vm->lock));
 	mutex_unlock(&vm->lock);
-	synchronize_srcu(&vm->srcu);
+	synchronize_srcu_expedited(&vm->srcu);
 	filter_free(old);
 	return 0;
 }

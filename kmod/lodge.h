@@ -98,6 +98,7 @@ struct lodge_slot {
 	u64 base_gfn, npages;
 	unsigned long hva;
 	unsigned long *dirty; /* with KVM_MEM_LOG_DIRTY_PAGES */
+	bool gone;	      /* nothing is mapped any more: mmu_lock */
 };
 
 /* Never changed once it is published: another takes its place. */
@@ -270,6 +271,7 @@ struct lodge_vendor_ops {
 	u64 efer_bits; /* that guests may set */
 	const struct lodge_paging *paging;
 	bool makes_umip; /* where the processor does not */
+	bool counts_tsc; /* the guest is left when lodge_timer_left is over */
 
 	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
@@ -323,6 +325,8 @@ struct lodge_counts {
 };
 extern struct lodge_counts lodge_counts;
 
+/* A copy, which is accounted to who asked for it; kvfree. */
+void *lodge_dup_user(const void __user *from, size_t size);
 int lodge_device_create(void);
 void lodge_device_remove(void);
 int lodge_check_extension(long cap);
@@ -415,11 +419,6 @@ struct lodge_walk {
 };
 /* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF. */
 int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w);
-/* Linear addresses; -EFAULT with #PF queued, -ENOENT where there is no memory. */
-int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
-		   unsigned int access);
-int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
-		    unsigned int access);
 
 /* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */
 
@@ -496,7 +495,7 @@ bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write);
 /* RDMSR, WRMSR, to the end or to user space. As complete. */
 int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 
-/* ---- io.c, emulate_ops.c, insn.c, cr.c, debug.c ------------------------------------------------------ */
+/* ---- io.c, emulate_ops.c, cr.c, debug.c ------------------------------------------------------ */
 
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
 /* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
@@ -504,8 +503,8 @@ int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
 /* In a row, where the processor cannot run the guest at all; events by the table of real mode. As complete. */
 int lodge_emulate_next(struct lodge_vcpu *vcpu);
 int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip);
-/* rip after it, by decoding alone; 0: it cannot be had. */
-u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
+/* rip after it, by decoding alone, where the processor does not tell; 0: it cannot be had. */
+u64 lodge_insn_end(struct lodge_vcpu *vcpu);
 int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,
 			      u32 error);
 int lodge_emulate_init(struct lodge_vcpu *vcpu);
@@ -513,17 +512,10 @@ void lodge_emulate_free(struct lodge_vcpu *vcpu);
 /* Registers were set: an instruction that waits for user space is forgotten. */
 void lodge_emulate_drop(struct lodge_vcpu *vcpu);
 
-/*
- * rip after an instruction that has no operands in its bytes (CPUID, HLT, RDMSR, XSETBV, …), where the processor does
- * not tell. 0: not one of them, or its bytes cannot be read.
- */
-u64 lodge_insn_end(struct lodge_vcpu *vcpu);
-/* Linear address of the instruction pointer. */
-u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip);
-
 int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val); /* -EINVAL: #GP */
 int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val);
+bool lodge_cr4_exists(u64 val);
 int lodge_set_efer(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_xcr0(struct lodge_vcpu *vcpu, u64 val);
 int lodge_do_xsetbv(struct lodge_vcpu *vcpu, u64 next_rip);
@@ -628,6 +620,10 @@ void lodge_timer_start(struct lodge_apic *a, u32 count);
 u32 lodge_timer_count(struct lodge_apic *a);
 u64 lodge_timer_deadline(const struct lodge_apic *a);
 void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc);
+/* Until the deadline, by the TSC; ~0: there is none. And as handle_exit, when a processor that counts has done so. */
+u64 lodge_timer_left(const struct lodge_vcpu *vcpu);
+int lodge_timer_counted(struct lodge_vcpu *vcpu);
+void lodge_timer_sleeps(struct lodge_apic *a, bool sleeps);
 void lodge_timer_lvt(struct lodge_apic *a, u32 lvt);
 /* What has fired becomes an interrupt. */
 void lodge_timer_sync(struct lodge_apic *a);

@@ -143,14 +143,10 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-#define FN(f)           \
-	{               \
-		.fn = f \
-	}
-#define INSN(f)           \
-	{                 \
-		.insn = f \
-	}
+/* clang-format off */
+#define FN(f) {.fn = f}
+#define INSN(f) {.insn = f}
+/* clang-format on */
 
 static const struct lodge_handler handlers[] = {
 	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = FN(lodge_do_emulate),

@@ -248,12 +248,18 @@ void svm_prepare(struct lodge_vcpu *vcpu)
 
 static noinline void switch_worlds(struct lodge_vcpu *vcpu)
 {
-	u64 extra = page_to_phys(this_cpu_ptr(&svm_cpus)->host_extra);
+	const struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+	u64 extra = page_to_phys(c->host_extra);
 
+	/* XSAVES does not leave the guest, and is not to reach what of the host is not exchanged. */
+	if (c->host_xss)
+		wrmsrl(MSR_IA32_XSS, 0);
 	amd_clear_divider();
 	lodge_guest_context_enter();
 	svm_switch(vcpu->regs, svm_of(vcpu)->vmcb_pa, extra);
 	lodge_guest_context_exit();
+	if (c->host_xss)
+		wrmsrl(MSR_IA32_XSS, c->host_xss);
 }
 
 #ifdef LODGE_DEBUG

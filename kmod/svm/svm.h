@@ -13,7 +13,7 @@ struct svm_cpu {
 	u64 generation;		 /* of ASIDs; 0 is none */
 	u32 next_asid, max_asid;
 	struct lodge_vcpu *last;
-	bool forget_tlb;
+	u64 host_xss;
 };
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
 

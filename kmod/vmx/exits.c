@@ -150,14 +150,10 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-#define FN(f)           \
-	{               \
-		.fn = f \
-	}
-#define INSN(f)           \
-	{                 \
-		.insn = f \
-	}
+/* clang-format off */
+#define FN(f) {.fn = f}
+#define INSN(f) {.insn = f}
+/* clang-format on */
 
 static const struct lodge_handler handlers[] = {
 	[EXIT_REASON_EXCEPTION_NMI] = FN(exception),
@@ -188,6 +184,7 @@ static const struct lodge_handler handlers[] = {
 	[EXIT_REASON_EPT_MISCONFIG] = FN(ept_misconfig),
 	[EXIT_REASON_INVEPT] = FN(lodge_do_ud),
 	[EXIT_REASON_INVVPID] = FN(lodge_do_ud),
+	[EXIT_REASON_PREEMPTION_TIMER] = FN(lodge_timer_counted),
 	[EXIT_REASON_WBINVD] = INSN(lodge_skip_to),
 	[EXIT_REASON_XSETBV] = INSN(lodge_do_xsetbv),
 	[EXIT_REASON_VMFUNC] = FN(lodge_do_ud),

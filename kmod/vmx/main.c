@@ -157,14 +157,30 @@ static bool check_paging(void)
 #define PROC_NEVER \
 	(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | CPU_BASED_INVLPG_EXITING)
 #define PROC2 SECONDARY_EXEC_ENABLE_EPT
-/* What the guest would not have otherwise. */
+/* What the guest would not have otherwise; and all caches of the machine are not a guest's to empty. */
 #define PROC2_WANT                                                   \
 	(SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP | \
-	 SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_DESC)
+	 SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_DESC | SECONDARY_EXEC_WBINVD_EXITING)
 #define EXIT                                                                                  \
 	(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
 	 VM_EXIT_LOAD_IA32_EFER)
 #define ENTRY (VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
+
+/* Errata of the first ones ("VMX-Preemption Timer Does Not Count Down at the Rate Specified"): by CPUID's signature. */
+static const u32 bad_timers[] = {0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5,
+				 0x20652, 0x20655, 0x206e6, 0x306a8};
+
+static void check_timer(void)
+{
+	u64 misc;
+
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	vmx_caps.timer_shift = misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad_timers); i++) {
+		if ((cpuid_eax(1) & 0xfff3fff) == bad_timers[i])
+			vmx_caps.pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
+	}
+}
 
 static bool check_controls(void)
 {
@@ -179,8 +195,8 @@ static bool check_controls(void)
 	/* Counters stand still in the guest: what some write goes to addresses of the guest's. */
 	if (!pick(true_ones ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS, PROC,
 		  0, PROC_NEVER, "processor", &c->proc) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS, PIN, 0,
-		  0, "pin", &c->pin) ||
+	    !pick(true_ones ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS, PIN,
+		  PIN_BASED_VMX_PREEMPTION_TIMER, 0, "pin", &c->pin) ||
 	    !pick(true_ones ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS, EXIT,
 		  VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL, VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
 	    !pick(true_ones ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS, ENTRY,
@@ -215,6 +231,7 @@ static int check(void)
 	}
 	if (!check_controls())
 		return -EOPNOTSUPP;
+	check_timer();
 	vmx_caps.vpid = vmx_caps.vpid && (vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_VPID);
 	if (!boot_cpu_has_bug(X86_BUG_L1TF))
 		return 0;
@@ -326,15 +343,17 @@ static int __init vmx_init(void)
 	if (r)
 		return r;
 	vmx_ops.makes_umip = vmx_caps.proc2 & SECONDARY_EXEC_DESC;
+	vmx_ops.counts_tsc = vmx_caps.pin & PIN_BASED_VMX_PREEMPTION_TIMER;
 	r = make_pages();
 	if (!r)
 		r = lodge_vendor_register(&vmx_ops);
 	if (r)
 		free_pages_of_all();
 	else
-		pr_info("lodge-intel: EPT with %s pages%s%s%s\n",
+		pr_info("lodge-intel: EPT with %s pages%s%s%s%s%s\n",
 			paging.max_level > 1 ? "big" : "small", vmx_caps.ad ? ", A and D" : "",
-			vmx_caps.vpid ? ", VPID" : "",
+			vmx_caps.vpid ? ", VPID" : "", vmx_ops.counts_tsc ? ", timer" : "",
+			vmx_caps.flush_l1d ? ", L1 flushed" : "",
 			vmx_caps.unrestricted ? "" : ", real mode emulated");
 	return r;
 }

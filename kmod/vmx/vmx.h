@@ -27,6 +27,7 @@
 /* Controls, as this processor allows them. */
 struct vmx_caps {
 	u32 revision, pin, proc, proc2, exit, entry;
+	unsigned int timer_shift;
 	bool ad, invept_single, invvpid_single, vpid, counters, flush_l1d, unrestricted;
 };
 extern struct vmx_caps vmx_caps;
@@ -71,7 +72,7 @@ struct vmx_vcpu {
 	bool irq_window, nmi_window, nmi_behind_sti;
 
 	/* What the VMCS has of these. */
-	u32 proc_now, proc2_now, entry_now, shadow_now;
+	u32 proc_now, proc2_now, entry_now, shadow_now, timer_now;
 	u64 host_cr3, host_cr4;
 
 	/* Both ways: blocking by STI, MOV SS and NMI. */
