@@ -187,56 +187,31 @@ static void write_count(struct lodge_pit *pit, unsigned int n, u8 val)
 {
 	struct kvm_pit_channel_state *c = &pit->s.channels[n];
 
-	switch (c->write_state) {
-	case BYTE_HIGH:
-		load(pit, n, val << 8);
-		break;
-	case WORD_LOW:
+	if (c->write_state == WORD_LOW) {
 		c->write_latch = val;
 		c->write_state = WORD_HIGH;
-		break;
-	case WORD_HIGH:
+	} else if (c->write_state == WORD_HIGH) {
 		c->write_state = WORD_LOW;
 		load(pit, n, c->write_latch | val << 8);
-		break;
-	default:
-		load(pit, n, val);
-		break;
+	} else {
+		load(pit, n, c->write_state == BYTE_HIGH ? val << 8 : val);
 	}
-}
-
-static u8 read_latched(struct kvm_pit_channel_state *c)
-{
-	u8 val = c->latched_count;
-
-	if (c->count_latched == BYTE_HIGH)
-		val = c->latched_count >> 8;
-	c->count_latched = c->count_latched == WORD_LOW ? BYTE_HIGH : 0;
-	return val;
 }
 
 static u8 read_count(struct kvm_pit_channel_state *c)
 {
-	u16 val;
+	u16 val = c->count_latched ? c->latched_count : count_of(c);
+	u8 was = c->count_latched ? c->count_latched : c->read_state;
 
 	if (c->status_latched) {
 		c->status_latched = 0;
 		return c->status;
 	}
 	if (c->count_latched)
-		return read_latched(c);
-	val = count_of(c);
-	switch (c->read_state) {
-	case BYTE_HIGH:
-		return val >> 8;
-	case WORD_LOW:
-		c->read_state = WORD_HIGH;
-		return val;
-	case WORD_HIGH:
-		c->read_state = WORD_LOW;
-		return val >> 8;
-	}
-	return val;
+		c->count_latched = was == WORD_LOW ? BYTE_HIGH : 0;
+	else if (was == WORD_LOW || was == WORD_HIGH)
+		c->read_state = was ^ WORD_LOW ^ WORD_HIGH;
+	return was == BYTE_HIGH || was == WORD_HIGH ? val >> 8 : val;
 }
 
 static void speaker(struct lodge_pit *pit, u8 *val, bool write)
