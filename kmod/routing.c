@@ -271,7 +271,7 @@ static long line(struct lodge_vm *vm, struct kvm_irq_level __user *arg, bool sta
 {
 	struct kvm_irq_level l;
 
-	if (!vm->chips)
+	if (!vm->has_apics)
 		return -ENXIO;
 	if (copy_from_user(&l, arg, sizeof(l)))
 		return -EFAULT;
