@@ -204,7 +204,7 @@ def test_programs_when_controllers_are_in_the_kernel_expect_the_same(level, mode
 def test_programs_when_without_what_older_processors_lack_expect_the_same(level):
     text, _, ran = level
     debian, plain = (said(text, TIMES)[i] for i in (0, 6))
-    assert "@@says] lodge-intel: EPT with small pages, timer, real mode emulated\n" in text
+    assert "@@says] lodge-intel: EPT with small pages, real mode emulated\n" in text
     assert lost(debian, plain, [p for p in ran if p.name in PAGING], *KNOWN) == []
 
 
