@@ -94,8 +94,10 @@ static int accept(struct lodge_apic *a, struct lodge_msg *m)
 			set_bit(m->vector, a->tmr);
 		else
 			clear_bit(m->vector, a->tmr);
-		m->news += !test_and_set_bit(m->vector, a->irr);
-		lodge_request(a->vcpu, LODGE_REQ_EVENT);
+		if (!test_and_set_bit(m->vector, a->irr)) {
+			m->news++;
+			lodge_request(a->vcpu, LODGE_REQ_EVENT);
+		}
 		return 1;
 	case LODGE_NMI:
 		lodge_request(a->vcpu, LODGE_REQ_NMI);

@@ -37,7 +37,7 @@
 #define LODGE_MAX_VCPUS 64
 #define LODGE_MAX_SLOTS 512
 #define LODGE_MAX_CPUID 256
-#define LODGE_MC_BANKS 10 /* as QEMU's processors have */
+#define LODGE_MC_BANKS 10  /* as QEMU's processors have */
 #define LODGE_GPA_BITS 48  /* what four levels of tables reach */
 #define LODGE_MAX_GSI 1024 /* interrupt sources that can have routes */
 #define LODGE_VECTORS 256

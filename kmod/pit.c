@@ -85,13 +85,15 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct lodge_pit *pit = container_of(timer, struct lodge_pit, timer);
 	u64 period = READ_ONCE(pit->period), over = 1;
+	int taken;
 
 	if (period)
 		over = hrtimer_forward_now(timer, ns_to_ktime(period));
-	/* One that is masked is nobody's; one that finds another waiting is late. */
-	if (pulse(pit))
+	/* Those that are masked are nobody's; one that finds another waiting is late. */
+	taken = pulse(pit);
+	if (taken > 0)
 		over--;
-	if (READ_ONCE(pit->keeps) && over && atomic_read(&pit->late) < LATE_MOST)
+	if (READ_ONCE(pit->keeps) && taken >= 0 && atomic_read(&pit->late) < LATE_MOST)
 		atomic_add(min_t(u64, over, LATE_MOST), &pit->late);
 	return period ? HRTIMER_RESTART : HRTIMER_NORESTART;
 }
@@ -344,7 +346,7 @@ long lodge_pit_create(struct lodge_vm *vm, const struct kvm_pit_config *cfg)
 		pit->s.channels[n].gate = n < 2;
 		pit->s.channels[n].count_load_time = ktime_get_ns();
 	}
-	WRITE_ONCE(vm->chips->pit, pit);
+	smp_store_release(&vm->chips->pit, pit);
 	return 0;
 }
 
