@@ -199,3 +199,17 @@ void emu_do_ac(struct lodge_emu *e)
 		emu_ud(e);
 	emu_set_flag(e, FLAG_AC, e->insn.op == X86_OP_STAC);
 }
+
+void emu_do_x87(struct lodge_emu *e)
+{
+	uint16_t v = 0;
+
+	if (!e->ops->x87)
+		emu_end(e, LODGE_EMU_REFUSED);
+	if (e->cr0 & (CR0_EM | CR0_TS))
+		emu_raise(e, VEC_NM, 0);
+	if (!e->end)
+		emu_ok(e, e->ops->x87(e->cpu, e->insn.op, &v));
+	if (e->insn.op != X86_OP_FNINIT)
+		emu_set(e, 0, v);
+}

@@ -137,6 +137,8 @@ struct lodge_emu_ops {
 	 * with 32 it sets all of them, with 8 it also makes the x87 stack full. */
 	int (*get_vec)(void *cpu, unsigned reg, void *buf, unsigned len);
 	int (*set_vec)(void *cpu, unsigned reg, const void *buf, unsigned len);
+	/* Optional. FNINIT, FNSTCW, FNSTSW (enum x86_op), by which programs look for an x87. */
+	int (*x87)(void *cpu, unsigned op, uint16_t *v);
 	/* Optional: true ends a long REP early, since something waits (a signal, an interrupt). */
 	bool (*pending)(void *cpu);
 };

@@ -164,6 +164,15 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 	lodge_ops->set_seg(cpu, seg_of(n), &k);
 }
 
+/* User space's filter is for instructions that name it; it is not asked, as it is by exits. */
+static bool filtered(struct lodge_vcpu *vcpu, u32 msr)
+{
+	unsigned int op = vcpu->emu->insn.op;
+
+	return (op == X86_OP_RDMSR || op == X86_OP_WRMSR) &&
+	       !lodge_msr_allowed(vcpu->vm, msr, op == X86_OP_WRMSR);
+}
+
 static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
 {
 	return n == 0	? &vcpu->cr0
@@ -188,7 +197,7 @@ static int get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *v,
 	else if (kind == LODGE_EMU_DR)
 		*v = *dr_of(vcpu, n);
 	else if (kind == LODGE_EMU_MSR)
-		return lodge_msr_read(vcpu, n, v) ? gp(ex) : LODGE_EMU_OK;
+		return filtered(vcpu, n) || lodge_msr_read(vcpu, n, v) ? gp(ex) : LODGE_EMU_OK;
 	else
 		*v = vcpu->xcr0;
 	return kind == LODGE_EMU_XCR && n ? gp(ex) : LODGE_EMU_OK;
@@ -236,7 +245,7 @@ static int set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t v,
 	else if (kind == LODGE_EMU_DR)
 		r = set_dr(vcpu, n, v);
 	else if (kind == LODGE_EMU_MSR)
-		r = lodge_msr_write(vcpu, n, v, false);
+		r = filtered(vcpu, n) ? -EINVAL : lodge_msr_write(vcpu, n, v, false);
 	else
 		r = n ? -EINVAL : lodge_set_xcr0(vcpu, v);
 	e->cr0 = vcpu->cr0;
@@ -253,6 +262,13 @@ static int cpuid_regs(void *cpu, uint32_t regs[4])
 
 /* ---- Vector registers: they are in the processor, or about to be ------------------------------------------- */
 
+static void lock_fpu(void)
+{
+	fpregs_lock();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
 /* One of them, out or in. */
 static int move_xmm(unsigned int reg, void *out, const void *in, unsigned int len)
 {
@@ -260,9 +276,7 @@ static int move_xmm(unsigned int reg, void *out, const void *in, unsigned int le
 
 	if (len != sizeof(fx.xmm_space) / 16 || reg > 15)
 		return LODGE_EMU_BROKEN;
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
+	lock_fpu();
 	asm volatile("fxsaveq %0" : "=m"(fx));
 	if (out) {
 		memcpy(out, &fx.xmm_space[4 * reg], len);
@@ -284,6 +298,19 @@ static int set_vec(void *cpu, unsigned int reg, const void *buf, unsigned int le
 	return move_xmm(reg, NULL, buf, len);
 }
 
+static int x87(void *cpu, unsigned int op, uint16_t *v)
+{
+	lock_fpu();
+	if (op == X86_OP_FNINIT)
+		asm volatile("fninit");
+	else if (op == X86_OP_FNSTCW)
+		asm volatile("fnstcw %0" : "=m"(*v));
+	else
+		asm volatile("fnstsw %0" : "=m"(*v));
+	fpregs_unlock();
+	return LODGE_EMU_OK;
+}
+
 static bool pending(void *cpu)
 {
 	return signal_pending(current);
@@ -303,6 +330,7 @@ static const struct lodge_emu_ops ops = {
 	.cpuid = cpuid_regs,
 	.get_vec = get_vec,
 	.set_vec = set_vec,
+	.x87 = x87,
 	.pending = pending,
 };
 
@@ -460,6 +488,24 @@ int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int rea
 	return finish(vcpu, lodge_emu_task_switch(vcpu->emu, sel, reason, has_error, error));
 }
 EXPORT_SYMBOL_GPL(lodge_emulate_task_switch);
+
+int lodge_emulate_next(struct lodge_vcpu *vcpu)
+{
+	fill(vcpu, 0);
+	/* A debugger's breakpoints. */
+	if ((vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP) &&
+	    lodge_emu_decode(vcpu->emu) == LODGE_EMU_DONE && vcpu->emu->insn.op == X86_OP_INT3)
+		return lodge_exit_debug(vcpu, LODGE_BP, 0);
+	return finish(vcpu, lodge_emu_run(vcpu->emu));
+}
+EXPORT_SYMBOL_GPL(lodge_emulate_next);
+
+int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip)
+{
+	fill(vcpu, 0);
+	return finish(vcpu, lodge_emu_real_event(vcpu->emu, vector, return_rip));
+}
+EXPORT_SYMBOL_GPL(lodge_emulate_event);
 
 u64 lodge_insn_end(struct lodge_vcpu *vcpu)
 {

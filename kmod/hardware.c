@@ -123,6 +123,13 @@ void lodge_hardware_put(void)
 	cpus_read_unlock();
 }
 
+static void forget_vendor(void)
+{
+	mutex_lock(&lodge_hw_lock);
+	lodge_ops = NULL;
+	mutex_unlock(&lodge_hw_lock);
+}
+
 int lodge_vendor_register(const struct lodge_vendor_ops *ops)
 {
 	int r = -EEXIST;
@@ -130,33 +137,37 @@ int lodge_vendor_register(const struct lodge_vendor_ops *ops)
 	mutex_lock(&lodge_hw_lock);
 	if (!lodge_ops) {
 		lodge_ops = ops;
-		r = lodge_device_create();
-		if (r)
-			lodge_ops = NULL;
+		r = 0;
 	}
 	mutex_unlock(&lodge_hw_lock);
-	if (!r) {
-		r = lodge_selftest();
-		if (r)
-			lodge_vendor_unregister(ops);
-	}
+	if (r)
+		return r;
+	/* Nobody has a VM while it can still fail. */
+	r = lodge_selftest();
+	if (!r)
+		r = lodge_device_create();
+	if (r)
+		forget_vendor();
 	return r;
 }
 
-/* There is no VM: each holds the module. */
+/* There is no VM and no open device: each holds the module. */
 void lodge_vendor_unregister(const struct lodge_vendor_ops *ops)
 {
 	lodge_device_remove();
-	mutex_lock(&lodge_hw_lock);
-	lodge_ops = NULL;
-	mutex_unlock(&lodge_hw_lock);
+	forget_vendor();
 }
 
 /* ---- Sleep and reboot -------------------------------------------------------------------------------- */
 
 /* One processor is left, interrupts are off: no lock is held by anybody who matters. */
+static u64 tsc_at_sleep;
+u64 lodge_tsc_lost;
+EXPORT_SYMBOL_GPL(lodge_tsc_lost);
+
 static int going_to_sleep(void)
 {
+	tsc_at_sleep = rdtsc();
 	if (users)
 		turn_off(NULL);
 	return 0;
@@ -164,6 +175,11 @@ static int going_to_sleep(void)
 
 static void woken_up(void)
 {
+	u64 tsc = rdtsc();
+
+	/* It begins anew after most kinds of sleep. */
+	if (tsc < tsc_at_sleep)
+		lodge_tsc_lost += tsc_at_sleep - tsc;
 	if (users)
 		turn_on(NULL);
 }

@@ -109,10 +109,8 @@ static int assign(struct lodge_vm *vm, const struct kvm_ioeventfd *k, struct eve
 	return 0;
 }
 
-static void drop(struct lodge_vm *vm, struct doorbell *d)
+static void doorbell_free(struct doorbell *d)
 {
-	list_del_rcu(&d->list);
-	synchronize_srcu(&vm->srcu);
 	eventfd_ctx_put(d->ctx);
 	kfree(d);
 	atomic_dec(&lodge_counts.eventfds);
@@ -128,7 +126,9 @@ static int deassign(struct lodge_vm *vm, const struct kvm_ioeventfd *k,
 		if (!is_same(d, k) || d->ctx != ctx || d->matches != matches ||
 		    (matches && d->match != k->datamatch))
 			continue;
-		drop(vm, d);
+		list_del_rcu(&d->list);
+		synchronize_srcu_expedited(&vm->srcu);
+		doorbell_free(d);
 		return 0;
 	}
 	return -ENOENT;
@@ -162,11 +162,10 @@ long lodge_ioeventfd(struct lodge_vm *vm, void __user *arg)
 	return r;
 }
 
+/* The last user is gone. */
 void lodge_ioeventfd_release(struct lodge_vm *vm)
 {
 	struct doorbell *d, *next;
 
-	mutex_lock(&vm->lock);
-	list_for_each_entry_safe(d, next, &vm->doorbells, list) drop(vm, d);
-	mutex_unlock(&vm->lock);
+	list_for_each_entry_safe(d, next, &vm->doorbells, list) doorbell_free(d);
 }

@@ -39,15 +39,10 @@ static u64 ticks(const struct kvm_pit_channel_state *c)
 	return mul_u64_u32_div(ktime_get_ns() - c->count_load_time, HZ_OF_PIT, NSEC_PER_SEC);
 }
 
-static u32 full(const struct kvm_pit_channel_state *c)
-{
-	return c->count ? c->count : 0x10000;
-}
-
 static u16 count_of(const struct kvm_pit_channel_state *c)
 {
 	u64 t = ticks(c);
-	u32 n = full(c);
+	u32 n = c->count;
 
 	switch (c->mode) {
 	case 2:
@@ -61,7 +56,7 @@ static u16 count_of(const struct kvm_pit_channel_state *c)
 static bool out_of(const struct kvm_pit_channel_state *c)
 {
 	u64 t = ticks(c);
-	u32 n = full(c);
+	u32 n = c->count;
 
 	switch (c->mode) {
 	case 0:
@@ -113,14 +108,14 @@ void lodge_pit_acked(struct lodge_vm *vm)
 static void start(struct lodge_pit *pit)
 {
 	struct kvm_pit_channel_state *c = &pit->s.channels[0];
-	u64 ns = div_u64((u64)full(c) * NSEC_PER_SEC, HZ_OF_PIT);
+	u64 ns = div_u64((u64)c->count * NSEC_PER_SEC, HZ_OF_PIT);
 	bool periodic = c->mode == 2 || c->mode == 3;
 
 	hrtimer_cancel(&pit->timer);
 	atomic_set(&pit->late, 0);
 	c->count_load_time = ktime_get_ns();
 	/* Modes 1 and 5 wait for a gate that never rises; with the HPET in its place it is not heard. */
-	if ((pit->s.flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->mode == 1 || c->mode == 5 || !c->count)
+	if ((pit->s.flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->mode == 1 || c->mode == 5)
 		return;
 	ns = max_t(u64, ns, LEAST_PERIOD);
 	WRITE_ONCE(pit->period, periodic ? ns : 0);
@@ -287,10 +282,11 @@ static void set(struct lodge_pit *pit, const struct kvm_pit_state2 *s)
 	for (unsigned int n = 0; n < 3; n++) {
 		struct kvm_pit_channel_state *c = &pit->s.channels[n];
 
-		c->count = min(c->count, 0x10000u);
+		/* QEMU divides by what it gets back. */
+		c->count = c->count ? min(c->count, 0x10000u) : 0x10000;
 		c->gate &= 1;
 		c->bcd &= 1;
-		c->mode = c->mode > 5 ? 0 : c->mode;
+		c->mode = c->mode > 5 ? 1 : c->mode; /* KVM's: none yet */
 		c->rw_mode &= 3;
 	}
 	start(pit);
@@ -344,6 +340,7 @@ long lodge_pit_create(struct lodge_vm *vm, const struct kvm_pit_config *cfg)
 	lodge_hrtimer_init(&pit->timer, tick);
 	for (unsigned int n = 0; n < 3; n++) {
 		pit->s.channels[n].mode = 3;
+		pit->s.channels[n].count = 0x10000;
 		pit->s.channels[n].gate = n < 2;
 		pit->s.channels[n].count_load_time = ktime_get_ns();
 	}

@@ -292,6 +292,14 @@ static int kemu_set_vec(void *cpu, unsigned reg, const void *buf, unsigned len)
 	return LODGE_EMU_OK;
 }
 
+/* One that is there, as after FNINIT. */
+static int kemu_x87(void *cpu, unsigned op, uint16_t *v)
+{
+	(void)cpu;
+	*v = op == X86_OP_FNSTCW ? 0x37f : 0;
+	return LODGE_EMU_OK;
+}
+
 static const struct lodge_emu_ops kemu_ops = {
 	.translate = kemu_translate,
 	.read = kemu_read,
@@ -306,6 +314,7 @@ static const struct lodge_emu_ops kemu_ops = {
 	.cpuid = kemu_cpuid,
 	.get_vec = kemu_get_vec,
 	.set_vec = kemu_set_vec,
+	.x87 = kemu_x87,
 };
 
 /* k->s into the emulator, and back. */
