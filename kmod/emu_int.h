@@ -225,7 +225,8 @@ void emu_set_sys(struct lodge_emu *e, enum lodge_emu_kind kind, uint32_t n, uint
 	H(XSETBV, xcr) H(CPUID, cpuid) H(CLI, cli_sti) H(STI, cli_sti) H(SWAPGS, swapgs) H(RDFSBASE, fsgs) \
 	H(RDGSBASE, fsgs) H(WRFSBASE, fsgs) H(WRGSBASE, fsgs) H(CLAC, ac) H(STAC, ac) H(HLT, caller) \
 	H(PAUSE, nop) H(INVLPG, caller) H(INVD, nop) H(WBINVD, nop) H(WBNOINVD, nop) H(VMCALL, caller) \
-	H(VMMCALL, caller) H(MONITOR, monitor) H(MWAIT, monitor) H(FNINIT, x87) H(FNSTCW, x87) H(FNSTSW, x87)
+	H(VMMCALL, caller) H(MONITOR, monitor) H(MWAIT, monitor) H(FNINIT, x87) H(FNSTCW, x87) \
+	H(FNSTSW, x87)
 /* clang-format on */
 
 #define H(op, name) void emu_do_##name(struct lodge_emu *e);

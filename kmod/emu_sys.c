@@ -204,10 +204,12 @@ void emu_do_x87(struct lodge_emu *e)
 {
 	uint16_t v = 0;
 
+	if (!e->ops->x87)
+		emu_end(e, LODGE_EMU_REFUSED);
 	if (e->cr0 & (CR0_EM | CR0_TS))
 		emu_raise(e, VEC_NM, 0);
-	if (e->end || !emu_ok(e, e->ops->x87 ? e->ops->x87(e->cpu, e->insn.op, &v) : LODGE_EMU_BROKEN))
-		return;
+	if (!e->end)
+		emu_ok(e, e->ops->x87(e->cpu, e->insn.op, &v));
 	if (e->insn.op != X86_OP_FNINIT)
 		emu_set(e, 0, v);
 }

@@ -244,7 +244,7 @@ static int set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t v,
 	else if (kind == LODGE_EMU_DR)
 		r = set_dr(vcpu, n, v);
 	else if (kind == LODGE_EMU_MSR)
-		r = filtered(vcpu, n) ? -EPERM : lodge_msr_write(vcpu, n, v, false);
+		r = filtered(vcpu, n) ? -EINVAL : lodge_msr_write(vcpu, n, v, false);
 	else
 		r = n ? -EINVAL : lodge_set_xcr0(vcpu, v);
 	e->cr0 = vcpu->cr0;
@@ -261,6 +261,13 @@ static int cpuid_regs(void *cpu, uint32_t regs[4])
 
 /* ---- Vector registers: they are in the processor, or about to be ------------------------------------------- */
 
+static void lock_fpu(void)
+{
+	fpregs_lock();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
 /* One of them, out or in. */
 static int move_xmm(unsigned int reg, void *out, const void *in, unsigned int len)
 {
@@ -268,9 +275,7 @@ static int move_xmm(unsigned int reg, void *out, const void *in, unsigned int le
 
 	if (len != sizeof(fx.xmm_space) / 16 || reg > 15)
 		return LODGE_EMU_BROKEN;
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
+	lock_fpu();
 	asm volatile("fxsaveq %0" : "=m"(fx));
 	if (out) {
 		memcpy(out, &fx.xmm_space[4 * reg], len);
@@ -294,9 +299,7 @@ static int set_vec(void *cpu, unsigned int reg, const void *buf, unsigned int le
 
 static int x87(void *cpu, unsigned int op, uint16_t *v)
 {
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
+	lock_fpu();
 	if (op == X86_OP_FNINIT)
 		asm volatile("fninit");
 	else if (op == X86_OP_FNSTCW)

@@ -499,7 +499,7 @@ bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write);
 /* RDMSR, WRMSR, to the end or to user space. As complete. */
 int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 
-/* ---- io.c, emulate_ops.c, cr.c, debug.c ------------------------------------------------------ */
+/* ---- io.c, emulate_ops.c, cr.c, debug.c ------------------------------------------------------------- */
 
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
 /* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
