@@ -25,6 +25,13 @@ static int gp(struct lodge_emu_exception *ex)
 
 /* ---- Memory ---------------------------------------------------------------------------------------------- */
 
+/* User space has taken memory away: that is its own fault, no instruction's that cannot be emulated. */
+static int broken(struct lodge_vcpu *vcpu, int r)
+{
+	vcpu->memory_gone = r == -EIO;
+	return LODGE_EMU_BROKEN;
+}
+
 static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa,
 		     struct lodge_emu_exception *ex)
 {
@@ -40,7 +47,7 @@ static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa
 		return LODGE_EMU_OK;
 	}
 	if (r != -EFAULT)
-		return LODGE_EMU_BROKEN;
+		return broken(cpu, r);
 	*ex = (struct lodge_emu_exception){.vector = LODGE_PF,
 					   .has_error = true,
 					   .error = w.error,
@@ -48,27 +55,23 @@ static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa
 	return LODGE_EMU_FAULT;
 }
 
-/* No memory, or memory that user space has taken away? */
-static int no_memory(struct lodge_vcpu *vcpu, u64 gpa, bool write)
+static int outcome(struct lodge_vcpu *vcpu, int r)
 {
-	const struct lodge_slot *slot = lodge_slot_find(vcpu->vm, gpa >> PAGE_SHIFT);
-
-	return !slot || (write && (slot->flags & KVM_MEM_READONLY)) ? LODGE_EMU_MMIO
-								    : LODGE_EMU_BROKEN;
+	return !r ? LODGE_EMU_OK : r == -ENOENT ? LODGE_EMU_MMIO : broken(vcpu, r);
 }
 
 static int mem_read(void *cpu, uint64_t gpa, void *buf, unsigned int len)
 {
 	struct lodge_vcpu *vcpu = cpu;
 
-	return lodge_read_gpa(vcpu->vm, gpa, buf, len) ? no_memory(vcpu, gpa, false) : LODGE_EMU_OK;
+	return outcome(vcpu, lodge_read_gpa(vcpu->vm, gpa, buf, len));
 }
 
 static int mem_write(void *cpu, uint64_t gpa, const void *buf, unsigned int len)
 {
 	struct lodge_vcpu *vcpu = cpu;
 
-	return lodge_write_gpa(vcpu->vm, gpa, buf, len) ? no_memory(vcpu, gpa, true) : LODGE_EMU_OK;
+	return outcome(vcpu, lodge_write_gpa(vcpu->vm, gpa, buf, len));
 }
 
 static int mem_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new, unsigned int len)
@@ -76,11 +79,7 @@ static int mem_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new
 	struct lodge_vcpu *vcpu = cpu;
 	int r = lodge_cmpxchg_gpa(vcpu->vm, gpa, old, new, len);
 
-	if (r == -EAGAIN)
-		return LODGE_EMU_AGAIN;
-	if (r == -EINVAL)
-		return LODGE_EMU_BROKEN;
-	return r ? no_memory(vcpu, gpa, true) : LODGE_EMU_OK;
+	return r == -EAGAIN ? LODGE_EMU_AGAIN : outcome(vcpu, r);
 }
 
 static int mmio(void *cpu, uint64_t gpa, void *buf, unsigned int len, bool write)
@@ -164,15 +163,6 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 	lodge_ops->set_seg(cpu, seg_of(n), &k);
 }
 
-/* User space's filter is for instructions that name it; it is not asked, as it is by exits. */
-static bool filtered(struct lodge_vcpu *vcpu, u32 msr)
-{
-	unsigned int op = vcpu->emu->insn.op;
-
-	return (op == X86_OP_RDMSR || op == X86_OP_WRMSR) &&
-	       !lodge_msr_allowed(vcpu->vm, msr, op == X86_OP_WRMSR);
-}
-
 static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
 {
 	u64 *const all[] = {&vcpu->cr0, NULL, &vcpu->cr2, &vcpu->cr3, &vcpu->cr4};
@@ -183,6 +173,15 @@ static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
 static u64 *dr_of(struct lodge_vcpu *vcpu, u32 n)
 {
 	return n < 4 ? &vcpu->dr[n] : n & 1 ? &vcpu->dr7 : &vcpu->dr6;
+}
+
+/* User space's filter is for instructions that name it; it is not asked, as it is by exits. */
+static bool filtered(struct lodge_vcpu *vcpu, u32 msr)
+{
+	unsigned int op = vcpu->emu->insn.op;
+
+	return (op == X86_OP_RDMSR || op == X86_OP_WRMSR) &&
+	       !lodge_msr_allowed(vcpu->vm, msr, op == X86_OP_WRMSR);
 }
 
 static int get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *v,
@@ -421,6 +420,8 @@ static int refused(struct lodge_vcpu *vcpu)
 	const struct lodge_emu *e = vcpu->emu;
 	u64 bytes[2] = {0};
 
+	if (vcpu->memory_gone)
+		return -EFAULT;
 	memcpy(bytes, e->bytes, sizeof(e->bytes));
 	pr_warn_ratelimited("lodge: cannot emulate at %llx: %16phN\n", vcpu->rip, bytes);
 	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION, bytes[0], bytes[1]);
@@ -468,6 +469,7 @@ static void fill(struct lodge_vcpu *vcpu, unsigned int hints)
 	e->shadow = lodge_ops->get_shadow(vcpu);
 	e->hints = hints;
 	e->fetched = 0;
+	vcpu->memory_gone = false;
 }
 
 int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked)

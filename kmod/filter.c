@@ -8,6 +8,7 @@
  * Source: Linux, Documentation/virt/kvm/api.rst (KVM_CAP_X86_USER_SPACE_MSR, KVM_X86_SET_MSR_FILTER).
  * Threads: the filter is published with vm->lock and read with vm->srcu.
  */
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -114,7 +115,7 @@ bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write)
 
 		if (bit < r->nmsrs &&
 		    (r->flags & (write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ)))
-			return r->allowed[bit / 8] >> (bit & 7) & 1;
+			return r->allowed[array_index_nospec(bit, r->nmsrs) / 8] >> (bit & 7) & 1;
 	}
 	return !f->deny;
 }

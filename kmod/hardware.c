@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
+#include <asm/tsc.h>
 
 #include "lodge.h"
 
@@ -21,6 +22,10 @@ static unsigned int users;
 static enum cpuhp_state hp_state;
 static DEFINE_PER_CPU(bool, is_on);
 static atomic_t failures;
+
+u64 lodge_tsc_lost;
+EXPORT_SYMBOL_GPL(lodge_tsc_lost);
+static u64 tsc_asleep;
 
 /* ---- One processor --------------------------------------------------------------------------------- */
 
@@ -161,13 +166,9 @@ void lodge_vendor_unregister(const struct lodge_vendor_ops *ops)
 /* ---- Sleep and reboot -------------------------------------------------------------------------------- */
 
 /* One processor is left, interrupts are off: no lock is held by anybody who matters. */
-static u64 tsc_at_sleep;
-u64 lodge_tsc_lost;
-EXPORT_SYMBOL_GPL(lodge_tsc_lost);
-
 static int going_to_sleep(void)
 {
-	tsc_at_sleep = rdtsc();
+	tsc_asleep = rdtsc();
 	if (users)
 		turn_off(NULL);
 	return 0;
@@ -178,8 +179,8 @@ static void woken_up(void)
 	u64 tsc = rdtsc();
 
 	/* It begins anew after most kinds of sleep. */
-	if (tsc < tsc_at_sleep)
-		lodge_tsc_lost += tsc_at_sleep - tsc;
+	if (tsc < tsc_asleep)
+		lodge_tsc_lost += tsc_asleep - tsc;
 	if (users)
 		turn_on(NULL);
 }
@@ -197,9 +198,14 @@ static struct notifier_block reboot = {.notifier_call = rebooting};
 
 int lodge_hardware_init(void)
 {
-	int r = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "virt/lodge:online", cpu_comes,
-					  cpu_goes);
+	int r;
 
+	if (!tsc_khz) {
+		pr_err("lodge: this machine's time stamp counter is not known to count evenly\n");
+		return -ENODEV;
+	}
+	r = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "virt/lodge:online", cpu_comes,
+				      cpu_goes);
 	if (r < 0)
 		return r;
 	hp_state = r;

@@ -94,8 +94,10 @@ static int accept(struct lodge_apic *a, struct lodge_msg *m)
 			set_bit(m->vector, a->tmr);
 		else
 			clear_bit(m->vector, a->tmr);
-		m->news += !test_and_set_bit(m->vector, a->irr);
-		lodge_request(a->vcpu, LODGE_REQ_EVENT);
+		if (!test_and_set_bit(m->vector, a->irr)) {
+			m->news++;
+			lodge_request(a->vcpu, LODGE_REQ_EVENT);
+		}
 		return 1;
 	case LODGE_NMI:
 		lodge_request(a->vcpu, LODGE_REQ_NMI);
@@ -319,17 +321,13 @@ static int write_reg(struct lodge_apic *a, unsigned int offset, u32 val)
 		accept(a, &(struct lodge_msg){.vector = val});
 		return 0;
 	case APIC_ID:
-		a->reg[R(offset)] = x2 ? a->reg[R(offset)] : val & 0xff000000;
-		return x2 ? -ENOENT : 0;
 	case APIC_LDR:
-		a->reg[R(offset)] = x2 ? 0 : val & 0xff000000;
-		return x2 ? -ENOENT : 0;
 	case APIC_DFR:
-		a->reg[R(offset)] = val | 0x0fffffff;
-		return x2 ? -ENOENT : 0;
 	case APIC_ICR2:
-		a->reg[R(offset)] = val & 0xff000000;
-		return x2 ? -ENOENT : 0;
+		if (x2)
+			return -ENOENT;
+		a->reg[R(offset)] = offset == APIC_DFR ? val | 0x0fffffff : val & 0xff000000;
+		return 0;
 	}
 	if (!is_lvt(offset))
 		return -ENOENT;

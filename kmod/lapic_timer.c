@@ -118,7 +118,7 @@ void lodge_timer_sleeps(struct lodge_apic *a, bool sleeps)
 
 int lodge_timer_counted(struct lodge_vcpu *vcpu)
 {
-	if (!lodge_timer_left(vcpu)) {
+	if (lodge_ops->counts_tsc && !lodge_timer_left(vcpu)) {
 		atomic_set(&vcpu->apic->fired, 1);
 		lodge_timer_sync(vcpu->apic);
 	}

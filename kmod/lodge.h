@@ -37,7 +37,7 @@
 #define LODGE_MAX_VCPUS 64
 #define LODGE_MAX_SLOTS 512
 #define LODGE_MAX_CPUID 256
-#define LODGE_MC_BANKS 10 /* as QEMU's processors have */
+#define LODGE_MC_BANKS 10  /* as QEMU's processors have */
 #define LODGE_GPA_BITS 48  /* what four levels of tables reach */
 #define LODGE_MAX_GSI 1024 /* interrupt sources that can have routes */
 #define LODGE_VECTORS 256
@@ -233,6 +233,7 @@ struct lodge_vcpu {
 	u64 io_rip,
 		next_rip; /* of an access to a port or MSR that user space answers, and after it */
 	struct lodge_emu *emu;
+	bool memory_gone; /* while it was emulating: -EIO of guestmem.c */
 
 	struct preempt_notifier notifier;
 	int cpu; /* where it is loaded, or was last */
@@ -406,7 +407,10 @@ int lodge_notifier_init(struct lodge_vm *vm);
 
 /* ---- guestmem.c, walk.c: the kernel's own accesses ----------------------------------------------- */
 
-/* Guest-physical. 0, or -ENOENT: not all of it is memory (or, for writing, writable). srcu is held. */
+/*
+ * Guest-physical. 0; -ENOENT: not all of it is memory (or, for writing, writable); -EIO: user space has taken away what is behind
+ * it. srcu is held.
+ */
 int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len);
 int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* 1, 2, 4 or 8 bytes, aligned, if they are still `old`: -EAGAIN if not; -EINVAL: not of that kind. */
@@ -417,7 +421,7 @@ struct lodge_walk {
 	u64 gpa;
 	u32 error; /* of the #PF, when the walk fails with -EFAULT */
 };
-/* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF. */
+/* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF; else as above, of its tables. */
 int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w);
 
 /* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */

@@ -37,10 +37,9 @@ static void update(struct lodge_vm *vm)
 	struct lodge_chips *c = vm->chips;
 	bool out;
 
+	/* An edge, which stays when the slave takes it back. */
 	if (asks(c, 1) >= 0)
 		c->pic[0].irr |= 1u << CASCADE;
-	else
-		c->pic[0].irr &= ~(1u << CASCADE);
 	out = asks(c, 0) >= 0;
 	for (unsigned int i = 0; out && !c->pic_out && i < READ_ONCE(vm->vcpu_count); i++) {
 		if (lodge_apic_takes_ext(vm->vcpus[i]))

@@ -18,6 +18,7 @@
 #define LEAST_PERIOD 200000u /* ns, as lapic_timer.c's */
 #define LATE_MOST 1000	     /* ticks that are kept */
 #define SPEAKER_ON 2u	     /* of kvm_pit_state2.flags */
+#define NO_MODE 0xff	     /* as KVM says it before the first control word */
 
 /* Of kvm_pit_channel_state: which byte is next. */
 enum { BYTE_LOW = 1, BYTE_HIGH, WORD_LOW, WORD_HIGH };
@@ -85,13 +86,15 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct lodge_pit *pit = container_of(timer, struct lodge_pit, timer);
 	u64 period = READ_ONCE(pit->period), over = 1;
+	int taken;
 
 	if (period)
 		over = hrtimer_forward_now(timer, ns_to_ktime(period));
-	/* One that is masked is nobody's; one that finds another waiting is late. */
-	if (pulse(pit))
+	/* Those that are masked are nobody's; one that finds another waiting is late. */
+	taken = pulse(pit);
+	if (taken > 0)
 		over--;
-	if (READ_ONCE(pit->keeps) && over && atomic_read(&pit->late) < LATE_MOST)
+	if (READ_ONCE(pit->keeps) && taken >= 0 && atomic_read(&pit->late) < LATE_MOST)
 		atomic_add(min_t(u64, over, LATE_MOST), &pit->late);
 	return period ? HRTIMER_RESTART : HRTIMER_NORESTART;
 }
@@ -115,7 +118,7 @@ static void start(struct lodge_pit *pit)
 	atomic_set(&pit->late, 0);
 	c->count_load_time = ktime_get_ns();
 	/* Modes 1 and 5 wait for a gate that never rises; with the HPET in its place it is not heard. */
-	if ((pit->s.flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->mode == 1 || c->mode == 5)
+	if ((pit->s.flags & KVM_PIT_FLAGS_HPET_LEGACY) || c->mode == 1 || c->mode >= 5)
 		return;
 	ns = max_t(u64, ns, LEAST_PERIOD);
 	WRITE_ONCE(pit->period, periodic ? ns : 0);
@@ -146,7 +149,7 @@ static void latch_status(struct kvm_pit_channel_state *c)
 {
 	if (c->status_latched)
 		return;
-	c->status = (u8)out_of(c) << 7 | c->rw_mode << 4 | c->mode << 1 | c->bcd;
+	c->status = (u8)out_of(c) << 7 | c->rw_mode << 4 | (c->mode & 7) << 1 | c->bcd;
 	c->status_latched = 1;
 }
 
@@ -184,56 +187,31 @@ static void write_count(struct lodge_pit *pit, unsigned int n, u8 val)
 {
 	struct kvm_pit_channel_state *c = &pit->s.channels[n];
 
-	switch (c->write_state) {
-	case BYTE_HIGH:
-		load(pit, n, val << 8);
-		break;
-	case WORD_LOW:
+	if (c->write_state == WORD_LOW) {
 		c->write_latch = val;
 		c->write_state = WORD_HIGH;
-		break;
-	case WORD_HIGH:
+	} else if (c->write_state == WORD_HIGH) {
 		c->write_state = WORD_LOW;
 		load(pit, n, c->write_latch | val << 8);
-		break;
-	default:
-		load(pit, n, val);
-		break;
+	} else {
+		load(pit, n, c->write_state == BYTE_HIGH ? val << 8 : val);
 	}
-}
-
-static u8 read_latched(struct kvm_pit_channel_state *c)
-{
-	u8 val = c->latched_count;
-
-	if (c->count_latched == BYTE_HIGH)
-		val = c->latched_count >> 8;
-	c->count_latched = c->count_latched == WORD_LOW ? BYTE_HIGH : 0;
-	return val;
 }
 
 static u8 read_count(struct kvm_pit_channel_state *c)
 {
-	u16 val;
+	u16 val = c->count_latched ? c->latched_count : count_of(c);
+	u8 was = c->count_latched ? c->count_latched : c->read_state;
 
 	if (c->status_latched) {
 		c->status_latched = 0;
 		return c->status;
 	}
 	if (c->count_latched)
-		return read_latched(c);
-	val = count_of(c);
-	switch (c->read_state) {
-	case BYTE_HIGH:
-		return val >> 8;
-	case WORD_LOW:
-		c->read_state = WORD_HIGH;
-		return val;
-	case WORD_HIGH:
-		c->read_state = WORD_LOW;
-		return val >> 8;
-	}
-	return val;
+		c->count_latched = was == WORD_LOW ? BYTE_HIGH : 0;
+	else if (was == WORD_LOW || was == WORD_HIGH)
+		c->read_state = was ^ WORD_LOW ^ WORD_HIGH;
+	return was == BYTE_HIGH || was == WORD_HIGH ? val >> 8 : val;
 }
 
 static void speaker(struct lodge_pit *pit, u8 *val, bool write)
@@ -282,11 +260,11 @@ static void set(struct lodge_pit *pit, const struct kvm_pit_state2 *s)
 	for (unsigned int n = 0; n < 3; n++) {
 		struct kvm_pit_channel_state *c = &pit->s.channels[n];
 
-		/* QEMU divides by what it gets back. */
-		c->count = c->count ? min(c->count, 0x10000u) : 0x10000;
+		if (!c->count || c->count > 0x10000)
+			c->count = 0x10000;
 		c->gate &= 1;
 		c->bcd &= 1;
-		c->mode = c->mode > 5 ? 1 : c->mode; /* KVM's: none yet */
+		c->mode = c->mode > 5 ? NO_MODE : c->mode;
 		c->rw_mode &= 3;
 	}
 	start(pit);
@@ -339,12 +317,12 @@ long lodge_pit_create(struct lodge_vm *vm, const struct kvm_pit_config *cfg)
 	mutex_init(&pit->lock);
 	lodge_hrtimer_init(&pit->timer, tick);
 	for (unsigned int n = 0; n < 3; n++) {
-		pit->s.channels[n].mode = 3;
+		pit->s.channels[n].mode = NO_MODE;
 		pit->s.channels[n].count = 0x10000;
 		pit->s.channels[n].gate = n < 2;
 		pit->s.channels[n].count_load_time = ktime_get_ns();
 	}
-	WRITE_ONCE(vm->chips->pit, pit);
+	smp_store_release(&vm->chips->pit, pit);
 	return 0;
 }
 

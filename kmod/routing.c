@@ -6,6 +6,7 @@
  * KVM_CAP_SPLIT_IRQCHIP); Intel SDM vol. 3A §10.11.
  * Threads: lodge_gsi: any; ioctls any.
  */
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -63,10 +64,12 @@ int lodge_gsi(struct lodge_vm *vm, unsigned int src, u32 gsi, bool level)
 	const struct lodge_routes *routes;
 	int r = -1;
 
+	if (gsi >= LODGE_MAX_GSI)
+		return r;
+	gsi = array_index_nospec(gsi, LODGE_MAX_GSI);
 	rcu_read_lock();
 	routes = rcu_dereference(vm->routes);
-	for (unsigned int i = routes && gsi < LODGE_MAX_GSI ? routes->first[gsi] : 0; i;
-	     i = routes->route[i - 1].next) {
+	for (unsigned int i = routes ? routes->first[gsi] : 0; i; i = routes->route[i - 1].next) {
 		int one = drive(vm, &routes->route[i - 1].e, src, level);
 
 		if (one >= 0)
@@ -98,10 +101,22 @@ void lodge_eoi_changed(struct lodge_vm *vm)
 
 /* ---- Routes -------------------------------------------------------------------------------------------------- */
 
-static bool is_valid(const struct lodge_vm *vm, const struct kvm_irq_routing_entry *e)
+/* A source leads to one message, or to one pin of each controller: what an interrupt costs is bounded. */
+static bool is_other(const struct kvm_irq_routing_entry *a, const struct kvm_irq_routing_entry *b)
+{
+	return a->type == KVM_IRQ_ROUTING_IRQCHIP && b->type == KVM_IRQ_ROUTING_IRQCHIP &&
+	       a->u.irqchip.irqchip != b->u.irqchip.irqchip;
+}
+
+static bool is_valid(const struct lodge_vm *vm, const struct lodge_routes *r,
+		     const struct kvm_irq_routing_entry *e)
 {
 	if (e->gsi >= LODGE_MAX_GSI || e->flags)
 		return false;
+	for (unsigned int i = r->first[e->gsi]; i; i = r->route[i - 1].next) {
+		if (!is_other(&r->route[i - 1].e, e))
+			return false;
+	}
 	if (e->type == KVM_IRQ_ROUTING_MSI)
 		return true;
 	if (e->type != KVM_IRQ_ROUTING_IRQCHIP || !vm->chips)
@@ -120,7 +135,7 @@ static int publish(struct lodge_vm *vm, const struct kvm_irq_routing_entry *e, u
 		return -ENOMEM;
 	new->nr = nr;
 	for (unsigned int i = 0; i < nr; i++) {
-		if (!is_valid(vm, &e[i])) {
+		if (!is_valid(vm, new, &e[i])) {
 			kvfree(new);
 			return -EINVAL;
 		}
@@ -238,6 +253,7 @@ static long chip_io(struct lodge_vm *vm, void __user *arg, bool set)
 		return -EFAULT;
 	if (k.chip_id > KVM_IRQCHIP_IOAPIC)
 		return -EINVAL;
+	k.chip_id = array_index_nospec(k.chip_id, KVM_NR_IRQCHIPS);
 	spin_lock_irqsave(&vm->chip_lock, flags);
 	if (set && k.chip_id == KVM_IRQCHIP_IOAPIC)
 		lodge_ioapic_set(vm, &k.chip.ioapic);
@@ -255,7 +271,7 @@ static long line(struct lodge_vm *vm, struct kvm_irq_level __user *arg, bool sta
 {
 	struct kvm_irq_level l;
 
-	if (!vm->chips)
+	if (!vm->has_apics)
 		return -ENXIO;
 	if (copy_from_user(&l, arg, sizeof(l)))
 		return -EFAULT;

@@ -119,6 +119,16 @@ static long interrupt(struct lodge_vcpu *vcpu, void __user *arg)
 	return 0;
 }
 
+/* A page for a TPR without exits (KVM_CAP_VAPIC): QEMU says that there is none, without asking. */
+static long set_vapic(u64 __user *arg)
+{
+	u64 addr;
+
+	if (get_user(addr, arg))
+		return -EFAULT;
+	return addr ? -EINVAL : 0;
+}
+
 static long vcpu_locked_ioctl(struct lodge_vcpu *vcpu, unsigned int cmd, unsigned long arg)
 {
 	void __user *p = (void __user *)arg;
@@ -131,6 +141,8 @@ static long vcpu_locked_ioctl(struct lodge_vcpu *vcpu, unsigned int cmd, unsigne
 	case KVM_NMI:
 		vcpu->ev.nmi_pending = true;
 		return 0;
+	case KVM_SET_VAPIC_ADDR:
+		return set_vapic(p);
 	case KVM_KVMCLOCK_CTRL:
 		return lodge_clock_stopped(vcpu);
 	case KVM_SET_SIGNAL_MASK:

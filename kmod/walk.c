@@ -88,13 +88,15 @@ static int walk_once(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, stru
 		unsigned int shift = PAGE_SHIFT + (level - 1) * s.bits;
 		u64 at, pte = 0, set;
 		bool root_pae = s.levels == 3 && level == 3, leaf;
+		int r;
 
 		at = table + (lin >> shift & ((1u << s.bits) - 1)) * (s.wide ? 8 : 4);
 		/* Four entries, of two bits. */
 		if (root_pae)
 			at = table + (lin >> 30 & 3) * 8;
-		if (lodge_read_gpa(vcpu->vm, at, &pte, s.wide ? 8 : 4))
-			return -ENOENT;
+		r = lodge_read_gpa(vcpu->vm, at, &pte, s.wide ? 8 : 4);
+		if (r)
+			return r;
 		if (!(pte & P))
 			return no(vcpu, w, access, 0);
 		leaf = level == 1 || ((pte & PS) && !root_pae && level <= 3 &&

@@ -105,8 +105,7 @@ static bool pick(u32 msr, u32 must, u32 want, u32 never, const char *what, u32 *
 	rdmsrl(msr, cap);
 	*out = ((must | want) & (u32)(cap >> 32)) | (u32)cap;
 	if ((must & ~*out) || (never & *out)) {
-		pr_err("lodge-intel: this processor's %s controls do not do: %x lack, %x are "
-		       "always on\n",
+		pr_err("lodge-intel: the processor's %s controls lack %x, have %x always on\n",
 		       what, must & ~*out, never & *out);
 		return false;
 	}
@@ -124,9 +123,7 @@ static bool check_paging(void)
 	if (!(ept & VMX_EPT_PAGE_WALK_4_BIT) || !(ept & VMX_EPTP_WB_BIT) ||
 	    !(ept & VMX_EPT_INVEPT_BIT) ||
 	    !(ept & (VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT))) {
-		pr_err("lodge-intel: this processor's EPT (%x) has no four levels of cached "
-		       "tables, or "
-		       "no INVEPT\n",
+		pr_err("lodge-intel: EPT (%x) without four levels in cached memory, or INVEPT\n",
 		       ept);
 		return false;
 	}
@@ -186,21 +183,21 @@ static bool check_controls(void)
 {
 	struct vmx_caps *c = &vmx_caps;
 	u64 basic;
-	bool true_ones;
+	u32 more = 0;
 
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	c->revision = basic & 0x7fffffff;
-	/* Those that say of more bits that they may be 0. */
-	true_ones = basic & VMX_BASIC_TRUE_CTLS;
+	/* The true ones say of more bits that they may be 0; all four are as far behind the others. */
+	if (basic & VMX_BASIC_TRUE_CTLS)
+		more = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
 	/* Counters stand still in the guest: what some write goes to addresses of the guest's. */
-	if (!pick(true_ones ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS, PROC,
-		  0, PROC_NEVER, "processor", &c->proc) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS, PIN,
-		  PIN_BASED_VMX_PREEMPTION_TIMER, 0, "pin", &c->pin) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS, EXIT,
-		  VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL, VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS, ENTRY,
-		  VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL, 0, "entry", &c->entry))
+	if (!pick(MSR_IA32_VMX_PROCBASED_CTLS + more, PROC, 0, PROC_NEVER, "processor", &c->proc) ||
+	    !pick(MSR_IA32_VMX_PINBASED_CTLS + more, PIN, PIN_BASED_VMX_PREEMPTION_TIMER, 0, "pin",
+		  &c->pin) ||
+	    !pick(MSR_IA32_VMX_EXIT_CTLS + more, EXIT, VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL,
+		  VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
+	    !pick(MSR_IA32_VMX_ENTRY_CTLS + more, ENTRY, VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL, 0,
+		  "entry", &c->entry))
 		return false;
 	c->counters = boot_cpu_has(X86_FEATURE_ARCH_PERFMON) &&
 		      (c->exit & VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL) &&

@@ -144,6 +144,7 @@ int vmx_emulate(struct lodge_vcpu *vcpu)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	int r = deliver(vcpu);
 
+	lodge_timer_counted(vcpu);
 	for (unsigned int n = 0; r > 0 && n < AT_ONCE && goes_on(vcpu) && !vmx_enters(vcpu); n++)
 		r = lodge_emulate_next(vcpu);
 	vmx->nmi_window = vmx->nmi_behind_sti = false;

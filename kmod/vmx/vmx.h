@@ -18,7 +18,7 @@
 #define VMX_CR0_FREE (X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_WP | X86_CR0_AM)
 #define VMX_CR4_FREE (X86_CR4_PGE | X86_CR4_TSD)
 
-#define VMX_NO_REASON ~0u /* the guest was not entered: VMfail */
+#define VMX_NO_REASON ~0u     /* the guest was not entered: VMfail */
 #define VMX_EMULATE (~0u - 1) /* nor can it be: real.c */
 
 /* EPT entries differ from those of ordinary paging by these. */

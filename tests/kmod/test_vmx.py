@@ -4,6 +4,7 @@ oracle, then ours with the identical programs, then ours without A and D bits in
 guests. Another boot, with two processors, is for guests with two. Logs: build/system/nested-vmx-kmod.log, nested-vmx-kmod2.log.
 """
 import os
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ DEVICES = ("both32-vga", "both64-vga", "pm64-acpi_pm", "pm64-e1000", "pm64-fwcfg
 # With interrupt controllers in the kernel; their counters are the core's, and slow.
 CHIPS = ("pm64-apic", "pm64-interrupts", "pm64-ioapic", "pm64-latency", "pm64-pic")
 MODES = ("on", "split")
+UNITS = ("kvm_irq", "kvm_chip", "kvm_full")
 TIMES = 2 * (1 + len(MODES)) + 1  # programs run: without controllers and with them, Debian's and ours, and without A, D, VPID
 
 # Guests: who runs them, and the controllers.
@@ -44,6 +46,7 @@ insmod /lodge.ko device=kvm && insmod /lodge-intel.ko big_pages=1 && echo "@@loa
 mount -t debugfs d /sys/kernel/debug
 . /g/jobs lodge
 . /g/with-chips
+for u in %(units)s; do echo "@@begin $u"; timeout 300 $u 2>&1; echo "@@exit $u $?"; done
 %(guests)s
 rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
 insmod /lodge.ko && insmod /lodge-intel.ko
@@ -78,10 +81,11 @@ rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
 """ + LOOK
 
 # A vCPU that moves is asked of its old processor by an interrupt, which in Bochs does not leave a guest with IF = 0 there,
-# that waits for the one that moves: each keeps its own.
+# that waits for the one that moves: each keeps its own. Until it does, firmware that waits so may hold a processor up.
 PAIR = """
 rmmod kvm_intel; rmmod kvm
-while sleep 2; do
+echo 1 >/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress
+while sleep 1; do
 	for t in $(pidof lodge qemu-system-x86_64 | sed 's,[0-9][0-9]*,/proc/&/task/*,g'); do
 		read n <$t/comm
 		case "$n" in vcpu?) n=${n#vcpu};; "CPU "?/KVM) n=${n#CPU }; n=${n%%/KVM};; *) continue;; esac
@@ -98,8 +102,7 @@ def guests(which, cpus, device="/dev/kvm"):
     text = DISK
     for who, chips in which:
         if who == "qemu":
-            cmd = qemu_second_level("kvm,kernel-irqchip=" + chips, cpus, "max") + (
-                " -name debug-threads=on" if cpus > 1 else "")
+            cmd = qemu_second_level("kvm,kernel-irqchip=" + chips, cpus, "max")
         else:
             cmd = nested.second_level("kvm,device=%s,kernel-irqchip=%s" % (device, chips), cpus, "max")
         text += 'echo "@@begin %s-%s"; timeout 2000 %s; echo "@@exit %s-%s $?"\n' % (who, chips, cmd, who, chips)
@@ -140,7 +143,10 @@ def boot():
     files["bin/isa"] = os.path.join(nested.BUILD, "tests/isa/isa")
     files["g/boot.img"] = boot_disk(folder)
     files["g/bios.bin"] = "/usr/share/seabios/bios-256k.bin"
-    script = SCRIPT % {"guests": guests(ONE, 1), "small": guests([("lodge", "off")], 1, "/dev/lodge")}
+    for u in UNITS:
+        files["bin/" + u] = os.path.join(nested.BUILD, "tests/unit/engine", u)
+    script = SCRIPT % {"units": " ".join(UNITS), "guests": guests(ONE, 1),
+                       "small": guests([("lodge", "off")], 1, "/dev/lodge")}
     try:
         with nested.bochs(script, files, tag="-kmod") as l1:
             return l1.finish(3400), md5, ran
@@ -193,6 +199,12 @@ def test_programs_when_on_our_modules_expect_all_that_debians_pass(level):
     assert lost(debian, lodge, ran, *KNOWN) == []
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_interface_when_of_controllers_expect_its_tests_pass(level, unit):
+    out, code = part(level[0], unit)
+    assert code == 0 and "[  PASSED  ]" in out and "FAILED" not in out
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_programs_when_controllers_are_in_the_kernel_expect_the_same(level, mode):
     text, _, ran = level
@@ -204,7 +216,7 @@ def test_programs_when_controllers_are_in_the_kernel_expect_the_same(level, mode
 def test_programs_when_without_what_older_processors_lack_expect_the_same(level):
     text, _, ran = level
     debian, plain = (said(text, TIMES)[i] for i in (0, 6))
-    assert "@@says] lodge-intel: EPT with small pages, timer, real mode emulated\n" in text
+    assert re.search(r"^@@says\] lodge-intel: EPT with small pages(, timer)?, real mode emulated$", text, re.M)
     assert lost(debian, plain, [p for p in ran if p.name in PAGING], *KNOWN) == []
 
 

@@ -44,15 +44,12 @@ static void kbc_wait(void)
 
 static void irq0_drop(void)
 {
-	outb(0x43, 0x30); /* mode 0 holds OUT low until the count is over */
-	outb(0x40, 0xff);
-	outb(0x40, 0xff);
+	outb(0x43, 0x30); /* mode 0 holds OUT low until a count is over; there is none */
 }
 
 static void irq0_raise(void)
 {
 	irq0_drop();
-	outb(0x43, 0x30);
 	outb(0x40, 10);
 	outb(0x40, 0);
 	outb(0x20, 0x0a);

@@ -162,6 +162,27 @@ static void route_when_there_is_no_such_pin_expect_refused(void **state)
 	assert_int_equal(chip(KVM_IRQCHIP_IOAPIC).chip.ioapic.irr, 0);
 }
 
+static void route_when_a_second_leads_to_the_same_expect_refused(void **state)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry e[2];
+	} t = {.head.nr = 2};
+
+	NEED_KVM();
+	make_chips();
+	for (unsigned i = 0; i < 2; i++) {
+		t.e[i].gsi = 5;
+		t.e[i].type = KVM_IRQ_ROUTING_IRQCHIP;
+		t.e[i].u.irqchip.pin = 3 + i;
+	}
+	expect_error(ioctl(vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	t.e[1].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+	assert_int_equal(ioctl(vm, KVM_SET_GSI_ROUTING, &t), 0);
+	t.e[1].type = KVM_IRQ_ROUTING_MSI;
+	expect_error(ioctl(vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+}
+
 static void msi_when_sent_expect_it_in_irr(void **state)
 {
 	struct kvm_msi m = {.address_lo = 0xfee00000 | 1 << 12, .data = 0x51};
@@ -369,9 +390,9 @@ static void timer_when_set_expect_ticks_at_the_8259(void **state)
 	assert_int_equal(ioctl(vm, KVM_REINJECT_CONTROL, &r), 0);
 	assert_int_equal(ioctl(vm, KVM_GET_PIT2, &s), 0);
 	assert_int_equal(chip(0).chip.pic.irr & 1, 0);
-	/* Clients divide by these. */
+	/* QEMU divides by it. */
 	for (unsigned n = 0; n < 3; n++)
-		assert_int_not_equal(s.channels[n].count, 0);
+		assert_int_equal(s.channels[n].count, 0x10000);
 	s.channels[0].mode = 2;
 	s.channels[0].count = 11932;
 	s.channels[0].rw_mode = 3;
@@ -391,6 +412,7 @@ int main(void)
 		T(irqchip_when_made_twice_or_late_expect_refused),
 		T(line_when_driven_expect_its_status),
 		T(route_when_there_is_no_such_pin_expect_refused),
+		T(route_when_a_second_leads_to_the_same_expect_refused),
 		T(msi_when_sent_expect_it_in_irr),
 		T(irqfd_when_written_expect_its_source),
 		T(ioeventfd_when_wrong_expect_refused),
