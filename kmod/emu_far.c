@@ -106,10 +106,6 @@ static void far_gate(struct lodge_emu *e, struct emu_desc *gate, uint16_t gate_s
 	unsigned size = EMU_LONG(e) ? 8 : EMU_TYPE(gate) & 8 ? 4 : 2, cpl;
 	struct emu_desc d;
 
-	if (EMU_DPL(gate) < e->cpl || EMU_DPL(gate) < (gate_sel & 3u))
-		emu_raise_sel(e, VEC_GP, gate_sel);
-	if (!EMU_P(gate))
-		emu_raise_sel(e, VEC_NP, gate_sel);
 	emu_read_high(e, gate, gate_sel);
 	emu_find_desc(e, sel, &d, VEC_GP);
 	emu_check_code(e, &d, sel,
@@ -129,20 +125,21 @@ static void far_gate(struct lodge_emu *e, struct emu_desc *gate, uint16_t gate_s
 /* A TSS or a task gate. */
 static void far_task(struct lodge_emu *e, const struct emu_desc *d, uint16_t sel, bool call)
 {
-	if (EMU_DPL(d) < e->cpl || EMU_DPL(d) < (sel & 3u))
-		emu_raise_sel(e, VEC_GP, sel);
-	if (!EMU_P(d))
-		emu_raise_sel(e, VEC_NP, sel);
 	e->arg = EMU_TYPE(d) == 5 ? (uint16_t)(d->raw >> 16) : sel;
 	e->arg_reason = call ? LODGE_EMU_TASK_CALL : LODGE_EMU_TASK_JMP;
 	e->arg_has_error = false;
 	emu_task(e);
 }
 
+/* Descriptor types, a bit each: call gates (12 is of 32 bits, in long mode of 64); TSSs and task gates. */
+#define GATE16 (1u << 4)
+#define GATE64 (1u << 12)
+#define TASKS (1u << 1 | 1u << 5 | 1u << 9)
+
 /* JMP_FAR, CALL_FAR, and through memory */
 void emu_do_far(struct lodge_emu *e)
 {
-	unsigned op = e->insn.op, size = e->insn.opd[0].size - 2u, type;
+	unsigned op = e->insn.op, size = e->insn.opd[0].size - 2u, types;
 	bool call = op == X86_OP_CALL_FAR || op == X86_OP_CALL_FAR_IND;
 	uint64_t rip = e->insn.imm;
 	uint16_t sel = e->insn.imm2;
@@ -157,15 +154,19 @@ void emu_do_far(struct lodge_emu *e)
 		return;
 	}
 	emu_find_desc(e, sel, &d, VEC_GP);
-	type = EMU_TYPE(&d);
-	if (EMU_S(&d))
+	if (EMU_S(&d)) {
 		far_code(e, &d, sel, rip, size, call);
-	else if (type == 12 || (type == 4 && !EMU_LONG(e)))
-		far_gate(e, &d, sel, call);
-	else if ((type == 1 || type == 5 || type == 9) && !EMU_LONG(e))
+		return;
+	}
+	types = EMU_LONG(e) ? GATE64 : GATE16 | GATE64 | TASKS;
+	if (!(types >> EMU_TYPE(&d) & 1) || EMU_DPL(&d) < e->cpl || EMU_DPL(&d) < (sel & 3u))
+		emu_raise_sel(e, VEC_GP, sel);
+	if (!EMU_P(&d))
+		emu_raise_sel(e, VEC_NP, sel);
+	if (TASKS >> EMU_TYPE(&d) & 1)
 		far_task(e, &d, sel, call);
 	else
-		emu_raise_sel(e, VEC_GP, sel);
+		far_gate(e, &d, sel, call);
 }
 
 /* ---- Returns --------------------------------------------------------------------------------- */

@@ -221,9 +221,9 @@ void emu_set_sys(struct lodge_emu *e, enum lodge_emu_kind kind, uint32_t n, uint
 	H(STR, store_sel) H(LAR, verify) H(LSL, verify) H(VERR, verify) H(VERW, verify) H(ARPL, arpl) \
 	/* emu_sys.c */ \
 	H(MOV_FROM_CR, mov_cr) H(MOV_TO_CR, mov_cr) H(MOV_FROM_DR, mov_dr) H(MOV_TO_DR, mov_dr) H(CLTS, msw) \
-	H(LMSW, msw) H(SMSW, msw) H(RDMSR, msr) H(WRMSR, msr) H(RDTSC, tsc) H(RDTSCP, tsc) H(XGETBV, xcr) \
-	H(XSETBV, xcr) H(CPUID, cpuid) H(CLI, cli_sti) H(STI, cli_sti) H(SWAPGS, swapgs) H(RDFSBASE, fsgs) \
-	H(RDGSBASE, fsgs) H(WRFSBASE, fsgs) H(WRGSBASE, fsgs) H(CLAC, ac) H(STAC, ac) H(HLT, caller) \
+	H(LMSW, msw) H(SMSW, msw) H(RDMSR, msr) H(WRMSR, msr) H(RDTSC, tsc) H(RDTSCP, tsc) H(XGETBV, msr) \
+	H(XSETBV, msr) H(CPUID, cpuid) H(CLI, cli_sti) H(STI, cli_sti) H(SWAPGS, swapgs) H(RDFSBASE, fsgs) \
+	H(RDGSBASE, fsgs) H(WRFSBASE, fsgs) H(WRGSBASE, fsgs) H(CLAC, cli_sti) H(STAC, cli_sti) H(HLT, caller) \
 	H(PAUSE, nop) H(INVLPG, caller) H(INVD, nop) H(WBINVD, nop) H(WBNOINVD, nop) H(VMCALL, caller) \
 	H(VMMCALL, caller) H(MONITOR, monitor) H(MWAIT, monitor) H(FNINIT, x87) H(FNSTCW, x87) \
 	H(FNSTSW, x87)

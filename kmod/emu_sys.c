@@ -83,19 +83,20 @@ static void set_pair(struct lodge_emu *e, uint64_t v)
 	e->w[R_RDX] = v >> 32;
 }
 
-static uint64_t pair(const struct lodge_emu *e)
-{
-	return (e->w[R_RAX] & 0xffffffff) | e->w[R_RDX] << 32;
-}
-
+/* RDMSR, WRMSR, XGETBV, XSETBV: who may has been looked at. */
 void emu_do_msr(struct lodge_emu *e)
 {
-	uint32_t msr = (uint32_t)e->w[R_RCX];
+	unsigned op = e->insn.op;
+	bool xcr = op == X86_OP_XGETBV || op == X86_OP_XSETBV;
+	enum lodge_emu_kind kind = xcr ? LODGE_EMU_XCR : LODGE_EMU_MSR;
+	uint32_t n = (uint32_t)e->w[R_RCX];
 
-	if (e->insn.op == X86_OP_WRMSR)
-		emu_set_sys(e, LODGE_EMU_MSR, msr, pair(e));
+	if (xcr && !(e->cr4 & CR4_OSXSAVE))
+		emu_ud(e);
+	if (op == X86_OP_WRMSR || op == X86_OP_XSETBV)
+		emu_set_sys(e, kind, n, (e->w[R_RAX] & 0xffffffff) | e->w[R_RDX] << 32);
 	else
-		set_pair(e, emu_get_sys(e, LODGE_EMU_MSR, msr));
+		set_pair(e, emu_get_sys(e, kind, n));
 }
 
 void emu_do_tsc(struct lodge_emu *e)
@@ -105,19 +106,6 @@ void emu_do_tsc(struct lodge_emu *e)
 	set_pair(e, emu_get_sys(e, LODGE_EMU_MSR, MSR_TSC));
 	if (e->insn.op == X86_OP_RDTSCP)
 		e->w[R_RCX] = emu_get_sys(e, LODGE_EMU_MSR, MSR_TSC_AUX) & 0xffffffff;
-}
-
-/* XSETBV's CPL has been looked at. */
-void emu_do_xcr(struct lodge_emu *e)
-{
-	uint32_t xcr = (uint32_t)e->w[R_RCX];
-
-	if (!(e->cr4 & CR4_OSXSAVE))
-		emu_ud(e);
-	if (e->insn.op == X86_OP_XSETBV)
-		emu_set_sys(e, LODGE_EMU_XCR, xcr, pair(e));
-	else
-		set_pair(e, emu_get_sys(e, LODGE_EMU_XCR, xcr));
 }
 
 void emu_do_cpuid(struct lodge_emu *e)
@@ -149,19 +137,26 @@ void emu_do_monitor(struct lodge_emu *e)
 			   LODGE_EMU_R);
 }
 
+/* CLAC, STAC, CLI, STI */
 void emu_do_cli_sti(struct lodge_emu *e)
 {
-	bool sti = e->insn.op == X86_OP_STI;
+	unsigned op = e->insn.op;
 
+	if (op == X86_OP_CLAC || op == X86_OP_STAC) {
+		if (e->cpl || (e->wflags & FLAG_VM))
+			emu_ud(e);
+		emu_set_flag(e, FLAG_AC, op == X86_OP_STAC);
+		return;
+	}
 	emu_vm86_sensitive(e);
 	if (e->cpl > EMU_IOPL(e)) {
 		if (e->cpl == 3 && (e->cr4 & CR4_PVI))
 			emu_end(e, LODGE_EMU_REFUSED);
 		emu_gp(e);
 	}
-	if (sti && !(e->wflags & FLAG_IF))
+	if (op == X86_OP_STI && !(e->wflags & FLAG_IF))
 		e->wshadow |= LODGE_EMU_SHADOW_STI;
-	emu_set_flag(e, FLAG_IF, sti);
+	emu_set_flag(e, FLAG_IF, op == X86_OP_STI);
 }
 
 void emu_do_swapgs(struct lodge_emu *e)
@@ -191,13 +186,6 @@ void emu_do_fsgs(struct lodge_emu *e)
 	if (!emu_canonical(e, s.base))
 		emu_gp(e);
 	emu_put_seg(e, seg, &s);
-}
-
-void emu_do_ac(struct lodge_emu *e)
-{
-	if (e->cpl || (e->wflags & FLAG_VM))
-		emu_ud(e);
-	emu_set_flag(e, FLAG_AC, e->insn.op == X86_OP_STAC);
 }
 
 void emu_do_x87(struct lodge_emu *e)

@@ -163,9 +163,9 @@ enum lodge_emu_todo {
 	LODGE_EMU_TODO_IRET, /* NMIs are no longer blocked */
 };
 
-/* What blocks events until the next instruction ends: e->shadow. */
-#define LODGE_EMU_SHADOW_STI 1u
-#define LODGE_EMU_SHADOW_SS 2u
+/* What blocks events until the next instruction ends: e->shadow. As KVM_X86_SHADOW_INT_*. */
+#define LODGE_EMU_SHADOW_SS 1u
+#define LODGE_EMU_SHADOW_STI 2u
 
 /* e->hints, by the caller. */
 #define LODGE_EMU_IO_CHECKED 1u /* the processor has checked IOPL and the I/O bitmap already */

@@ -165,11 +165,9 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 
 static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
 {
-	return n == 0	? &vcpu->cr0
-	       : n == 2 ? &vcpu->cr2
-	       : n == 3 ? &vcpu->cr3
-	       : n == 4 ? &vcpu->cr4
-			: &vcpu->cr8;
+	u64 *const all[] = {&vcpu->cr0, NULL, &vcpu->cr2, &vcpu->cr3, &vcpu->cr4};
+
+	return n < ARRAY_SIZE(all) ? all[n] : &vcpu->cr8;
 }
 
 static u64 *dr_of(struct lodge_vcpu *vcpu, u32 n)
@@ -370,6 +368,9 @@ static int ask_user(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_IO);
 }
 
+static_assert(LODGE_EMU_SHADOW_SS == KVM_X86_SHADOW_INT_MOV_SS &&
+	      LODGE_EMU_SHADOW_STI == KVM_X86_SHADOW_INT_STI);
+
 static void take(struct lodge_vcpu *vcpu)
 {
 	const struct lodge_emu *e = vcpu->emu;
@@ -377,9 +378,7 @@ static void take(struct lodge_vcpu *vcpu)
 	memcpy(vcpu->regs, e->gpr, sizeof(vcpu->regs));
 	vcpu->rip = e->rip;
 	vcpu->rflags = e->rflags;
-	lodge_ops->set_shadow(
-		vcpu, (e->shadow & LODGE_EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
-			      (e->shadow & LODGE_EMU_SHADOW_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
+	lodge_ops->set_shadow(vcpu, e->shadow);
 }
 
 static int done(struct lodge_vcpu *vcpu)
@@ -448,19 +447,17 @@ static int finish(struct lodge_vcpu *vcpu, enum lodge_emu_result r)
 		return ask_user(vcpu);
 	case LODGE_EMU_RETRY:
 		return 1;
-	case LODGE_EMU_REFUSED:
-		return refused(vcpu);
 	case LODGE_EMU_SHUTDOWN:
 		vcpu->ev.triple_fault = true;
 		return 1;
+	default:
+		return refused(vcpu);
 	}
-	return refused(vcpu);
 }
 
 static void fill(struct lodge_vcpu *vcpu, unsigned int hints)
 {
 	struct lodge_emu *e = vcpu->emu;
-	u32 shadow = lodge_ops->get_shadow(vcpu);
 
 	memcpy(e->gpr, vcpu->regs, sizeof(e->gpr));
 	e->rip = vcpu->rip;
@@ -469,8 +466,7 @@ static void fill(struct lodge_vcpu *vcpu, unsigned int hints)
 	e->cr4 = vcpu->cr4;
 	e->efer = vcpu->efer;
 	e->cpl = lodge_ops->cpl(vcpu);
-	e->shadow = (shadow & KVM_X86_SHADOW_INT_STI ? LODGE_EMU_SHADOW_STI : 0) |
-		    (shadow & KVM_X86_SHADOW_INT_MOV_SS ? LODGE_EMU_SHADOW_SS : 0);
+	e->shadow = lodge_ops->get_shadow(vcpu);
 	e->hints = hints;
 	e->fetched = 0;
 	vcpu->memory_gone = false;

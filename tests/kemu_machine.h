@@ -317,6 +317,12 @@ static const struct lodge_emu_ops kemu_ops = {
 	.x87 = kemu_x87,
 };
 
+/* X86_SHADOW_* to LODGE_EMU_SHADOW_*, and back: the other way round. */
+static uint8_t kemu_shadow(uint8_t s)
+{
+	return (uint8_t)((s & 1) << 1 | (s >> 1 & 1));
+}
+
 /* k->s into the emulator, and back. */
 static void kemu_in(struct kemu *k)
 {
@@ -327,7 +333,7 @@ static void kemu_in(struct kemu *k)
 	k->e.cr4 = k->s.cr4;
 	k->e.efer = k->s.efer;
 	k->e.cpl = (uint8_t)x86_cpl(&k->s);
-	k->e.shadow = k->s.int_shadow;
+	k->e.shadow = kemu_shadow(k->s.int_shadow);
 }
 
 static void kemu_out(struct kemu *k)
@@ -335,7 +341,7 @@ static void kemu_out(struct kemu *k)
 	memcpy(k->s.gpr, k->e.gpr, sizeof(k->e.gpr));
 	k->s.rip = k->e.rip;
 	k->s.rflags = k->e.rflags;
-	k->s.int_shadow = k->e.shadow;
+	k->s.int_shadow = kemu_shadow(k->e.shadow);
 }
 
 /* User space does what the emulator waits for. */

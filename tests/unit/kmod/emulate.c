@@ -497,7 +497,7 @@ static void mov_ss_when_loaded_expect_shadow(void **state)
 	G[R_RAX] = 0x2000;
 	code(0x8e, 0xd0); /* mov ss, ax */
 	assert_int_equal(kemu_run(&K), LODGE_EMU_DONE);
-	assert_int_equal(K.s.int_shadow, LODGE_EMU_SHADOW_SS);
+	assert_int_equal(K.s.int_shadow, X86_SHADOW_SS);
 	assert_false(K.e.trap);
 	assert_int_equal(K.s.seg[SEG_SS].base, 0x20000);
 }
