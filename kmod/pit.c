@@ -61,9 +61,8 @@ static bool out_of(const struct kvm_pit_channel_state *c)
 
 	switch (c->mode) {
 	case 0:
-		return t >= n;
 	case 1:
-		return t < n;
+		return t >= n;
 	case 2:
 		return t % n != n - 1;
 	case 3:
