@@ -35,8 +35,9 @@ static u64 now(struct lodge_vm *vm, u64 *tsc)
 	u64 ns;
 
 	spin_lock_irqsave(&vm->chip_lock, flags);
-	*tsc = lodge_tsc();
+	*tsc = lodge_host_tsc();
 	if (is_stable())
+		/* A TSC that has lost count, in sleep, makes it stand still; a quotient that does not fit would be a fault. */
 		ns = vm->clock_ns + lodge_tsc_to_ns(max_t(s64, *tsc - vm->clock_tsc, 0));
 	else
 		ns = ktime_get_boottime_ns() + vm->clock_offset;
@@ -143,15 +144,26 @@ long lodge_clock_stopped(struct lodge_vcpu *vcpu)
 	return 0;
 }
 
+/* With chip_lock. */
 static void set_to(struct lodge_vm *vm, u64 ns)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&vm->chip_lock, flags);
 	vm->clock_offset = ns - ktime_get_boottime_ns();
 	vm->clock_ns = ns;
-	vm->clock_tsc = lodge_tsc();
-	spin_unlock_irqrestore(&vm->chip_lock, flags);
+	vm->clock_tsc = lodge_host_tsc();
+	vm->tsc_lost = lodge_tsc_lost;
+}
+
+/* The guest's clock has gone on meanwhile. */
+void lodge_clock_woken(struct lodge_vcpu *vcpu)
+{
+	struct lodge_vm *vm = vcpu->vm;
+
+	vcpu->tsc_lost = lodge_tsc_lost;
+	spin_lock_irq(&vm->chip_lock);
+	if (vm->tsc_lost != lodge_tsc_lost)
+		set_to(vm, ktime_get_boottime_ns() + vm->clock_offset);
+	spin_unlock_irq(&vm->chip_lock);
+	lodge_tsc_moved(vcpu);
 }
 
 long lodge_clock_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg)
@@ -168,7 +180,9 @@ long lodge_clock_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg)
 		return -EFAULT;
 	if (d.flags & ~(u32)KVM_CLOCK_TSC_STABLE)
 		return -EINVAL;
+	spin_lock_irq(&vm->chip_lock);
 	set_to(vm, d.clock);
+	spin_unlock_irq(&vm->chip_lock);
 	for (unsigned int i = 0; i < READ_ONCE(vm->vcpu_count); i++)
 		lodge_request(vm->vcpus[i], LODGE_REQ_CLOCK);
 	return 0;

@@ -199,7 +199,7 @@ long lodge_cpuid_set(struct lodge_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
 		return -EFAULT;
 	if (n > LODGE_MAX_CPUID)
 		return -E2BIG;
-	list = vmemdup_user(arg->entries, array_size(n, sizeof(*list)));
+	list = lodge_dup_user(arg->entries, array_size(n, sizeof(*list)));
 	if (IS_ERR(list))
 		return PTR_ERR(list);
 	kvfree(vcpu->cpuid);

@@ -88,6 +88,16 @@ static u64 cr4_allowed(const struct lodge_vcpu *vcpu)
 	return all;
 }
 
+/* What user space may set, whatever CPUID it gives: others would reach state that is not exchanged (PKRU, CET). */
+bool lodge_cr4_exists(u64 val)
+{
+	u64 all = CR4_ALWAYS;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(features); i++)
+		all |= features[i].cr4;
+	return !(val & ~all);
+}
+
 int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val)
 {
 	if (val & ~cr4_allowed(vcpu))

@@ -29,12 +29,20 @@ int lodge_debug_set(struct lodge_vcpu *vcpu, const struct kvm_guest_debug *d)
 	return 0;
 }
 
+static u64 lin_rip(struct lodge_vcpu *vcpu)
+{
+	struct kvm_segment cs;
+
+	lodge_ops->get_seg(vcpu, LODGE_CS, &cs);
+	return lodge_long_mode(vcpu) && cs.l ? vcpu->rip : (u32)(cs.base + vcpu->rip);
+}
+
 int lodge_exit_debug(struct lodge_vcpu *vcpu, u32 exception, u64 dr6)
 {
 	struct kvm_debug_exit_arch *d = &vcpu->run->debug.arch;
 
 	d->exception = exception;
-	d->pc = lodge_lin_rip(vcpu, vcpu->rip);
+	d->pc = lin_rip(vcpu);
 	d->dr6 = dr6;
 	d->dr7 = lodge_effective_dr7(vcpu);
 	return lodge_exit(vcpu, KVM_EXIT_DEBUG);

@@ -8,265 +8,137 @@
 
 /* ---- The host's instructions ---------------------------------------------------------------- */
 
-/* d = OP(d, s); flags in and out. */
-typedef uint64_t (*host_fn)(unsigned size, uint64_t d, uint64_t s, uint64_t *flags);
+/* d = OP(d, s, c): c is a count in CL. `hi` goes with d in what multiplies to twice the size. */
+struct host {
+	uint64_t d, hi, s, c, flags;
+};
+typedef void (*host_fn)(unsigned size, struct host *h);
 
 /* Host flags with the guest's arithmetic ones; afterwards they are read. The stack is even again. */
-#define FLAGS_IN "pushfq\n\tandl $~0x8d5, (%%rsp)\n\torq %[f], (%%rsp)\n\tpopfq\n\t"
-#define FLAGS_OUT "\n\tpushfq\n\tpopq %[f]"
-#define HOST_ASM(text)                       \
-	__asm__(FLAGS_IN text FLAGS_OUT      \
-		: [d] "+&q"(d), [f] "+&r"(f) \
-		: [s] "c"(s)                 \
-		: "cc", "memor"              \
-			"y")
+#define HOST_ASM(text)                                                                   \
+	__asm__("pushfq\n\tandl $~0x8d5, (%%rsp)\n\torq %[f], (%%rsp)\n\tpopfq\n\t" text \
+		"\n\tpushfq\n\tpopq %[f]"                                                \
+		: [d] "+&a"(h->d), "+&d"(h->hi), [f] "+&r"(h->flags)                     \
+		: [s] "r"(h->s), "c"(h->c)                                               \
+		: "cc", "memory")
 
-/* The source operand: as wide as the destination, CL, none. */
-#define SRC_SAME(m) " %" m "[s], "
-#define SRC_CL(m) " %b[s], "
-#define SRC_NONE(m) " "
+/* Operands, in the sizes' own letters. */
+#define D(m) " %" m "[d]"
+#define S(m) " %" m "[s]"
+#define SD(m) " %" m "[s], %" m "[d]"
+#define CD(m) " %%cl, %" m "[d]"
+#define CSD(m) " %%cl, %" m "[s], %" m "[d]"
 
-#define HOST_CASE(size, insn, suffix, m, SRC)             \
-	case size:                                        \
-		HOST_ASM(insn suffix SRC(m) "%" m "[d]"); \
+/* Operation, the host's instruction, its operands; X: there is none for bytes. */
+/* clang-format off */
+#define HOST_OPS(H, X) \
+	H(ADD, "add", SD) H(OR, "or", SD) H(ADC, "adc", SD) H(SBB, "sbb", SD) H(AND, "and", SD) \
+	H(SUB, "sub", SD) H(XOR, "xor", SD) H(CMP, "cmp", SD) H(TEST, "test", SD) H(NOT, "not", D) \
+	H(INC, "inc", D) H(DEC, "dec", D) H(NEG, "neg", D) H(ROL, "rol", CD) H(ROR, "ror", CD) \
+	H(RCL, "rcl", CD) H(RCR, "rcr", CD) H(SHL, "shl", CD) H(SHR, "shr", CD) H(SAR, "sar", CD) \
+	X(SHLD, "shld", CSD) X(SHRD, "shrd", CSD) X(BT, "bt", SD) X(BTS, "bts", SD) X(BTR, "btr", SD) \
+	X(BTC, "btc", SD) X(BSF, "bsf", SD) X(BSR, "bsr", SD) X(IMUL, "imul", SD) H(MUL, "mul", S) \
+	H(XADD, "add", SD) H(CMPXCHG, "cmp", SD) H(CMPS, "cmp", SD) H(SCAS, "cmp", SD)
+/* clang-format on */
+
+#define HOST_CASE(size, insn, suffix, m, OPERANDS) \
+	case size:                                 \
+		HOST_ASM(insn suffix OPERANDS(m)); \
 		break;
-#define HOST_WIDE(insn, SRC)              \
-	HOST_CASE(2, insn, "w", "w", SRC) \
-	HOST_CASE(4, insn, "l", "k", SRC) \
-	HOST_CASE(8, insn, "q", "q", SRC)
-#define HOST_FN(name, cases)                                                                \
-	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *flags) \
-	{                                                                                   \
-		uint64_t f = *flags & FLAGS_ARITH;                                          \
-                                                                                            \
-		switch (size) {                                                             \
-			cases                                                               \
-		}                                                                           \
-		*flags = f;                                                                 \
-		return d;                                                                   \
+#define HOST_FN(op, insn, OPERANDS, bytes)                                     \
+	static void host_##op(unsigned size, struct host *h)                   \
+	{                                                                      \
+		switch (size) {                                                \
+			bytes HOST_CASE(2, insn, "w", "w", OPERANDS)           \
+				HOST_CASE(4, insn, "l", "k", OPERANDS)         \
+					HOST_CASE(8, insn, "q", "q", OPERANDS) \
+		}                                                              \
 	}
-#define HOST(name, insn, SRC) HOST_FN(name, HOST_CASE(1, insn, "b", "b", SRC) HOST_WIDE(insn, SRC))
-#define HOST_NO8(name, insn) HOST_FN(name, HOST_WIDE(insn, SRC_SAME))
+#define WITH_BYTES(op, insn, OPERANDS) \
+	HOST_FN(op, insn, OPERANDS, HOST_CASE(1, insn, "b", "b", OPERANDS))
+#define WITHOUT_BYTES(op, insn, OPERANDS) HOST_FN(op, insn, OPERANDS, )
+HOST_OPS(WITH_BYTES, WITHOUT_BYTES)
+WITH_BYTES(imul_wide, "imul", S)
 
-HOST(add, "add", SRC_SAME)
-HOST(or, "or", SRC_SAME)
-HOST(adc, "adc", SRC_SAME)
-HOST(sbb, "sbb", SRC_SAME)
-HOST(and, "and", SRC_SAME)
-HOST(sub, "sub", SRC_SAME)
-HOST(xor, "xor", SRC_SAME)
-HOST(inc, "inc", SRC_NONE)
-HOST(dec, "dec", SRC_NONE)
-HOST(neg, "neg", SRC_NONE)
-HOST(rol, "rol", SRC_CL)
-HOST(ror, "ror", SRC_CL)
-HOST(rcl, "rcl", SRC_CL)
-HOST(rcr, "rcr", SRC_CL)
-HOST(shl, "shl", SRC_CL)
-HOST(shr, "shr", SRC_CL)
-HOST(sar, "sar", SRC_CL)
-HOST_NO8(bt, "bt")
-HOST_NO8(bts, "bts")
-HOST_NO8(btr, "btr")
-HOST_NO8(btc, "btc")
-HOST_NO8(bsf, "bsf")
-HOST_NO8(bsr, "bsr")
-HOST_NO8(imul, "imul")
+#define ENTRY(op, insn, OPERANDS) [X86_OP_##op] = host_##op,
+static const host_fn host_fns[] = {HOST_OPS(ENTRY, ENTRY)};
 
-static uint64_t host_not(unsigned size, uint64_t d, uint64_t s, uint64_t *flags)
+static void run_host(struct lodge_emu *e, host_fn fn, unsigned size, struct host *h)
 {
-	(void)size;
-	(void)s;
-	(void)flags;
-	return ~d;
-}
-
-#define DOUBLE_CASE(size, insn, m)                                            \
-	case size:                                                            \
-		__asm__(FLAGS_IN insn " %%cl, %" m "[s], %" m "[d]" FLAGS_OUT \
-			: [d] "+&r"(d), [f] "+&r"(f)                          \
-			: [s] "r"(s), "c"(count)                              \
-			: "cc", "memory");                                    \
-		break;
-#define DOUBLE(name, insn)                                                                 \
-	static uint64_t host_##name(unsigned size, uint64_t d, uint64_t s, unsigned count, \
-				    uint64_t *flags)                                       \
-	{                                                                                  \
-		uint64_t f = *flags & FLAGS_ARITH;                                         \
-                                                                                           \
-		switch (size) {                                                            \
-			DOUBLE_CASE(2, insn, "w")                                          \
-			DOUBLE_CASE(4, insn, "k")                                          \
-			DOUBLE_CASE(8, insn, "q")                                          \
-		}                                                                          \
-		*flags = f;                                                                \
-		return d;                                                                  \
-	}
-DOUBLE(shld, "shld")
-DOUBLE(shrd, "shrd")
-
-static host_fn host_of(unsigned op)
-{
-	static const host_fn fns[] = {
-		[X86_OP_ADD] = host_add,  [X86_OP_OR] = host_or,    [X86_OP_ADC] = host_adc,
-		[X86_OP_SBB] = host_sbb,  [X86_OP_AND] = host_and,  [X86_OP_SUB] = host_sub,
-		[X86_OP_XOR] = host_xor,  [X86_OP_CMP] = host_sub,  [X86_OP_TEST] = host_and,
-		[X86_OP_NOT] = host_not,  [X86_OP_NEG] = host_neg,  [X86_OP_INC] = host_inc,
-		[X86_OP_DEC] = host_dec,  [X86_OP_ROL] = host_rol,  [X86_OP_ROR] = host_ror,
-		[X86_OP_RCL] = host_rcl,  [X86_OP_RCR] = host_rcr,  [X86_OP_SHL] = host_shl,
-		[X86_OP_SHR] = host_shr,  [X86_OP_SAR] = host_sar,  [X86_OP_BT] = host_bt,
-		[X86_OP_BTS] = host_bts,  [X86_OP_BTR] = host_btr,  [X86_OP_BTC] = host_btc,
-		[X86_OP_BSF] = host_bsf,  [X86_OP_BSR] = host_bsr,  [X86_OP_XADD] = host_add,
-		[X86_OP_CMPS] = host_sub, [X86_OP_SCAS] = host_sub, [X86_OP_CMPXCHG] = host_sub,
-	};
-
-	return fns[op];
-}
-
-static void merge_flags(struct lodge_emu *e, uint64_t flags)
-{
-	e->wflags = (e->wflags & ~(uint64_t)FLAGS_ARITH) | (flags & FLAGS_ARITH);
+	h->flags = e->wflags & FLAGS_ARITH;
+	fn(size, h);
+	e->wflags = (e->wflags & ~(uint64_t)FLAGS_ARITH) | (h->flags & FLAGS_ARITH);
 }
 
 uint64_t emu_compute(struct lodge_emu *e, unsigned size, uint64_t d, uint64_t s)
 {
-	uint64_t flags = e->wflags, v = host_of(e->insn.op)(size, d, s, &flags);
+	struct host h = {.d = d, .s = s, .c = s};
 
-	merge_flags(e, flags);
-	return v;
+	run_host(e, host_fns[e->insn.op], size, &h);
+	return h.d;
 }
 
 /* ---- Handlers ------------------------------------------------------------------------------- */
 
-/* The write just queued replaces `old` or the instruction starts again. */
-static void lock_write(struct lodge_emu *e, uint64_t old, uint64_t old_high)
+/* With `locked`, the write just queued replaces `old`, or the instruction starts again. */
+static void lock_write(struct lodge_emu *e, bool locked, unsigned __int128 old)
 {
 	struct lodge_emu_write *w = &e->writes[0];
 
 	/* Across pages and misaligned it is not atomic. */
-	if (e->nwrites != 1 || (w->gpa & (w->len - 1u)))
+	if (!locked || e->nwrites != 1 || (w->gpa & (w->len - 1u)))
 		return;
 	w->locked = true;
-	e->old[0] = old;
-	e->old[1] = old_high;
+	__builtin_memcpy(e->old, &old, sizeof(e->old));
 }
 
-static int set_result(struct lodge_emu *e, uint64_t old, uint64_t v)
+static void set_result(struct lodge_emu *e, uint64_t old, uint64_t v)
 {
-	int r = emu_set(e, 0, v);
-
-	if (!r && (e->insn.flags & X86_IF_LOCK))
-		lock_write(e, old, 0);
-	return r;
+	emu_set(e, 0, v);
+	lock_write(e, e->insn.flags & X86_IF_LOCK, old);
 }
 
-/* The first two operands. */
-static int get_two(struct lodge_emu *e, uint64_t *d, uint64_t *s)
+/* The first operand is changed by the others; IMUL of three only writes it. */
+void emu_do_alu(struct lodge_emu *e)
 {
-	int r = emu_get(e, 0, d);
+	const struct x86_insn *in = &e->insn;
+	unsigned i = in->opd[0].access & X86_ACC_R ? 0 : 1;
+	struct host h = {.d = emu_get(e, i++)};
+	uint64_t old = h.d;
 
-	return r ? r : emu_get(e, 1, s);
+	if (i < in->nopds)
+		h.s = emu_get(e, i++);
+	h.c = i < in->nopds ? emu_get(e, i) : h.s;
+	run_host(e, host_fns[in->op], in->opd[0].size, &h);
+	if (in->opd[0].access & X86_ACC_W)
+		set_result(e, old, h.d);
 }
 
-int emu_do_alu(struct lodge_emu *e)
+/* rAX and rDX of `size`; for bytes it is AX. */
+static void set_rax_rdx(struct lodge_emu *e, unsigned size, uint64_t low, uint64_t high)
 {
-	uint64_t d = 0, s = 0, v = 0;
-	int r = get_two(e, &d, &s);
-
-	if (r)
-		return r;
-	v = emu_compute(e, e->insn.opd[0].size, d, s);
-	if (e->insn.op == X86_OP_CMP || e->insn.op == X86_OP_TEST)
-		return 0;
-	return set_result(e, d, v);
+	if (size == 1) {
+		emu_set_gpr(e, R_RAX, (low & 0xff) | (high & 0xff) << 8, 2);
+		return;
+	}
+	emu_set_gpr(e, R_RAX, low, size);
+	emu_set_gpr(e, R_RDX, high, size);
 }
 
-int emu_do_unary(struct lodge_emu *e)
-{
-	uint64_t d = 0;
-	int r = emu_get(e, 0, &d);
-
-	return r ? r : set_result(e, d, emu_compute(e, e->insn.opd[0].size, d, 0));
-}
-
-int emu_do_shift(struct lodge_emu *e)
-{
-	uint64_t d = 0, s = 0;
-	int r = get_two(e, &d, &s);
-
-	return r ? r : set_result(e, d, emu_compute(e, e->insn.opd[0].size, d, s));
-}
-
-int emu_do_shift_double(struct lodge_emu *e)
-{
-	unsigned size = e->insn.opd[0].size;
-	uint64_t d = 0, s = 0, count = 0, flags = e->wflags;
-	int r = get_two(e, &d, &s);
-
-	if (!r)
-		r = emu_get(e, 2, &count);
-	if (r)
-		return r;
-	d = e->insn.op == X86_OP_SHLD ? host_shld(size, d, s, (unsigned)count, &flags)
-				      : host_shrd(size, d, s, (unsigned)count, &flags);
-	merge_flags(e, flags);
-	return emu_set(e, 0, d);
-}
-
-/* The other factor is AL, AX, EAX, RAX; the product goes to AX or rDX:rAX. */
-int emu_do_mul(struct lodge_emu *e)
+/* Of one operand: the other factor is AL, AX, EAX, RAX; the product goes to AX or rDX:rAX. */
+void emu_do_mul(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
 	bool is_signed = e->insn.op == X86_OP_IMUL;
-	uint64_t s = 0, a = 0, d = 0, f = e->wflags & FLAGS_ARITH;
-	int r = emu_get(e, 0, &s);
+	struct host h = {.d = e->w[R_RAX], .hi = e->w[R_RDX]};
 
-	if (r)
-		return r;
-	a = e->w[R_RAX];
-#define MUL_ASM(insn)                              \
-	__asm__(FLAGS_IN insn FLAGS_OUT            \
-		: "+&a"(a), "+&d"(d), [f] "+&r"(f) \
-		: [s] "r"(s)                       \
-		: "cc", "memory")
-#define MUL_SIZE(suffix, m)                                  \
-	do {                                                 \
-		if (is_signed)                               \
-			MUL_ASM("imul" suffix " %" m "[s]"); \
-		else                                         \
-			MUL_ASM("mul" suffix " %" m "[s]");  \
-	} while (0)
-	if (size == 1)
-		MUL_SIZE("b", "b");
-	else if (size == 2)
-		MUL_SIZE("w", "w");
-	else if (size == 4)
-		MUL_SIZE("l", "k");
-	else
-		MUL_SIZE("q", "q");
-	merge_flags(e, f);
-	emu_set_gpr(e, R_RAX, a, size == 1 ? 2 : size);
-	if (size > 1)
-		emu_set_gpr(e, R_RDX, d, size);
-	return 0;
-}
-
-int emu_do_imul(struct lodge_emu *e)
-{
-	unsigned n = e->insn.nopds;
-	uint64_t d = 0, s = 0, flags = e->wflags;
-	int r;
-
-	if (n == 3 && e->insn.opd[1].implicit)
-		return emu_do_mul(e);
-	r = emu_get(e, n - 2, &d);
-	if (!r)
-		r = emu_get(e, n - 1, &s);
-	if (r)
-		return r;
-	d = host_imul(e->insn.opd[0].size, d, s, &flags);
-	merge_flags(e, flags);
-	return emu_set(e, 0, d);
+	if (e->insn.nopds < 2 || !e->insn.opd[1].implicit) {
+		emu_do_alu(e);
+		return;
+	}
+	h.s = emu_get(e, 0);
+	run_host(e, is_signed ? host_imul_wide : host_MUL, size, &h);
+	set_rax_rdx(e, size, h.d, size == 1 ? h.d >> 8 : h.hi);
 }
 
 /* hi:lo / s, all of `size` bytes, by their magnitudes. False: #DE. */
@@ -274,7 +146,7 @@ static bool divide(unsigned size, bool is_signed, uint64_t *hi, uint64_t *lo, ui
 {
 	bool neg_n = is_signed && (*hi >> (8 * size - 1) & 1),
 	     neg_s = is_signed && (s >> (8 * size - 1) & 1);
-	uint64_t mask = emu_mask(size), q, rem, limit;
+	uint64_t mask = emu_mask(size), q, rem;
 	unsigned __int128 n = (unsigned __int128)*hi << 8 * size | *lo;
 
 	if (neg_n)
@@ -285,238 +157,159 @@ static bool divide(unsigned size, bool is_signed, uint64_t *hi, uint64_t *lo, ui
 		s = -s & mask;
 	if (!s || (uint64_t)(n >> 8 * size) >= s)
 		return false;
-	if (size == 8) {
-		q = (uint64_t)n;
-		rem = (uint64_t)(n >> 64);
-		__asm__("divq %[s]" : "+a"(q), "+d"(rem) : [s] "r"(s) : "cc");
-	} else {
-		q = (uint64_t)n / s;
-		rem = (uint64_t)n % s;
-	}
-	limit = mask >> 1;
-	if (is_signed && q > limit + (neg_n != neg_s))
+	q = (uint64_t)n;
+	rem = (uint64_t)(n >> 64);
+	__asm__("divq %[s]" : "+a"(q), "+d"(rem) : [s] "r"(s) : "cc");
+	if (is_signed && q > (mask >> 1) + (neg_n != neg_s))
 		return false;
-	*lo = (neg_n != neg_s ? -q : q) & mask;
-	*hi = (neg_n ? -rem : rem) & mask;
+	*lo = neg_n != neg_s ? -q : q;
+	*hi = neg_n ? -rem : rem;
 	return true;
 }
 
-int emu_do_div(struct lodge_emu *e)
+void emu_do_div(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t s = 0, lo = 0, hi = 0;
-	int r = emu_get(e, 0, &s);
+	uint64_t s = emu_get(e, 0), lo = e->w[R_RAX] & emu_mask(size),
+		 hi = (size == 1 ? e->w[R_RAX] >> 8 : e->w[R_RDX]) & emu_mask(size);
 
-	if (r)
-		return r;
-	lo = e->w[R_RAX] & emu_mask(size);
-	hi = (size == 1 ? e->w[R_RAX] >> 8 : e->w[R_RDX]) & emu_mask(size);
 	if (!divide(size, e->insn.op == X86_OP_IDIV, &hi, &lo, s))
-		return emu_raise_plain(e, VEC_DE);
-	if (size == 1) {
-		emu_set_gpr(e, R_RAX, lo | hi << 8, 2);
-		return 0;
-	}
-	emu_set_gpr(e, R_RAX, lo, size);
-	emu_set_gpr(e, R_RDX, hi, size);
-	return 0;
+		emu_raise(e, VEC_DE, 0);
+	set_rax_rdx(e, size, lo, hi);
 }
 
 /* BT, BTS, BTR, BTC: a register as bit number reaches beyond a memory operand. */
-int emu_do_bit(struct lodge_emu *e)
+void emu_do_bit(struct lodge_emu *e)
 {
-	unsigned size = e->insn.opd[0].size, op = e->insn.op;
-	uint64_t d = 0, bit = 0, off = 0;
-	bool mem = e->insn.opd[0].kind == X86_OPD_MEM;
-	int r = emu_get(e, 1, &bit);
+	const struct x86_operand *o = e->insn.opd;
+	unsigned size = o[0].size, bits = 8 * size;
+	bool mem = o[0].kind == X86_OPD_MEM;
+	uint64_t bit = emu_get(e, 1), off = 0, d = 0, v;
 
-	if (!r && mem && e->insn.opd[1].kind == X86_OPD_REG)
-		off = (uint64_t)((int64_t)emu_sext(bit, size) >> (size == 2   ? 4
-								  : size == 4 ? 5
-									      : 6)) *
-		      size;
-	if (!r)
-		r = mem ? emu_get_mem(e, off, &d, size) : emu_get(e, 0, &d);
-	if (r)
-		return r;
-	bit &= size * 8 - 1;
-	uint64_t v = emu_compute(e, size, d, bit);
-
-	if (op == X86_OP_BT)
-		return 0;
-	r = mem ? emu_set_mem(e, off, &v, size) : emu_set(e, 0, v);
-	if (!r && (e->insn.flags & X86_IF_LOCK))
-		lock_write(e, d, 0);
-	return r;
+	if (o[1].kind == X86_OPD_REG)
+		off = (uint64_t)((int64_t)emu_sext(bit, size) >> __builtin_ctz(bits)) * size;
+	if (mem)
+		emu_get_mem(e, off, &d, size);
+	else
+		d = emu_get(e, 0);
+	v = emu_compute(e, size, d, bit & (bits - 1));
+	if (e->insn.op == X86_OP_BT)
+		return;
+	if (mem)
+		emu_set_mem(e, off, &v, size);
+	else
+		emu_set(e, 0, v);
+	lock_write(e, e->insn.flags & X86_IF_LOCK, d);
 }
 
 /* BSF, BSR: 0 leaves the destination alone, though 32 bits of it clear the upper half on some. */
-int emu_do_scan(struct lodge_emu *e)
+void emu_do_scan(struct lodge_emu *e)
 {
-	uint64_t d = 0, s = 0;
-	int r = get_two(e, &d, &s);
+	uint64_t d = emu_get(e, 0), s = emu_get(e, 1), v;
 
-	if (r)
-		return r;
-	d = emu_compute(e, e->insn.opd[0].size, d, s);
-	return s ? emu_set(e, 0, d) : 0;
+	v = emu_compute(e, e->insn.opd[0].size, d, s);
+	if (s)
+		emu_set(e, 0, v);
 }
 
-int emu_do_cmpxchg(struct lodge_emu *e)
+void emu_do_cmpxchg(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opd[0].size;
-	uint64_t d = 0, s = 0, a = e->w[R_RAX] & emu_mask(size);
-	int r = get_two(e, &d, &s);
+	uint64_t d = emu_get(e, 0), s = emu_get(e, 1), a = e->w[R_RAX] & emu_mask(size);
 
-	if (r)
-		return r;
 	emu_compute(e, size, a, d);
 	/* Memory is written in either case. */
 	if (a == d || e->insn.opd[0].kind == X86_OPD_MEM)
-		r = set_result(e, d, a == d ? s : d);
-	if (!r && a != d)
+		set_result(e, d, a == d ? s : d);
+	if (a != d)
 		emu_set_gpr(e, R_RAX, d, size);
-	return r;
 }
 
-int emu_do_cmpxchg_pair(struct lodge_emu *e)
+static unsigned __int128 pair(const struct lodge_emu *e, unsigned high, unsigned low, unsigned half)
+{
+	return (unsigned __int128)(e->w[high] & emu_mask(half)) << 8 * half |
+	       (e->w[low] & emu_mask(half));
+}
+
+void emu_do_cmpxchg_pair(struct lodge_emu *e)
 {
 	unsigned half = e->insn.op == X86_OP_CMPXCHG16B ? 8 : 4;
-	uint64_t mask = emu_mask(half), have[2] = {0, 0}, v[2];
-	uint8_t buf[16];
-	uint64_t lin = 0;
+	unsigned __int128 have = 0, v;
 	bool same;
-	int r;
 
-	if (half == 8) {
-		r = emu_linear(e, e->insn.seg, emu_ea(e), 1, LODGE_EMU_W, &lin);
-		if (r)
-			return r;
-		if (lin & 15)
-			return emu_gp(e);
-	}
-	r = emu_get_mem(e, 0, buf, 2 * half);
-	if (r)
-		return r;
-	__builtin_memcpy(&have[0], buf, half);
-	__builtin_memcpy(&have[1], buf + half, half);
-	same = have[0] == (e->w[R_RAX] & mask) && have[1] == (e->w[R_RDX] & mask);
-	v[0] = same ? e->w[R_RBX] : have[0];
-	v[1] = same ? e->w[R_RCX] : have[1];
-	__builtin_memcpy(buf, &v[0], half);
-	__builtin_memcpy(buf + half, &v[1], half);
-	r = emu_set_mem(e, 0, buf, 2 * half);
-	if (r)
-		return r;
-	if (e->insn.flags & X86_IF_LOCK)
-		lock_write(e, half == 8 ? have[0] : have[0] | have[1] << 32, have[1]);
-	e->wflags &= ~(uint64_t)FLAG_ZF;
-	if (same) {
-		e->wflags |= FLAG_ZF;
-		return 0;
-	}
-	emu_set_gpr(e, R_RAX, have[0], half);
-	emu_set_gpr(e, R_RDX, have[1], half);
-	return 0;
+	if (half == 8 && (emu_linear(e, e->insn.seg, emu_ea(e), 1, LODGE_EMU_W) & 15))
+		emu_gp(e);
+	emu_get_mem(e, 0, &have, 2 * half);
+	same = have == pair(e, R_RDX, R_RAX, half);
+	v = same ? pair(e, R_RCX, R_RBX, half) : have;
+	emu_set_mem(e, 0, &v, 2 * half);
+	lock_write(e, e->insn.flags & X86_IF_LOCK, have);
+	emu_set_flag(e, FLAG_ZF, same);
+	if (!same)
+		set_rax_rdx(e, half, (uint64_t)have & emu_mask(half), (uint64_t)(have >> 8 * half));
 }
 
-int emu_do_xadd(struct lodge_emu *e)
+/* XADD; XCHG, which is locked with memory without a prefix. */
+void emu_do_exchange(struct lodge_emu *e)
 {
-	uint64_t d = 0, s = 0, v = 0;
-	int r = get_two(e, &d, &s);
+	bool add = e->insn.op == X86_OP_XADD, mem = e->insn.opd[0].kind == X86_OPD_MEM;
+	uint64_t d = emu_get(e, 0), s = emu_get(e, 1),
+		 v = add ? emu_compute(e, e->insn.opd[0].size, d, s) : s;
 
-	if (r)
-		return r;
-	v = emu_compute(e, e->insn.opd[0].size, d, s);
-	if (e->insn.opd[0].kind == X86_OPD_REG) {
-		emu_set(e, 1, d); /* first: both may be the same register */
-		return emu_set(e, 0, v);
-	}
-	r = set_result(e, d, v); /* first: the register may be part of the address */
-	return r ? r : emu_set(e, 1, d);
-}
-
-/* XCHG with memory is locked without a prefix. */
-int emu_do_xchg(struct lodge_emu *e)
-{
-	uint64_t d = 0, s = 0;
-	int r = get_two(e, &d, &s);
-
-	if (!r)
-		r = emu_set(e, 0, s);
-	if (r)
-		return r;
-	if (e->insn.opd[0].kind == X86_OPD_MEM)
-		lock_write(e, d, 0);
-	return emu_set(e, 1, d);
+	/* Of two registers the sum wins, if they are the same; of memory the address may need the other. */
+	if (!mem)
+		emu_set(e, 1, d);
+	emu_set(e, 0, v);
+	if (mem)
+		emu_set(e, 1, d);
+	lock_write(e, mem && (!add || (e->insn.flags & X86_IF_LOCK)), d);
 }
 
 /* ---- Decimal: DAA DAS AAA AAS AAM AAD (SDM vol. 2A) ------------------------------------------- */
 
-static void set_szp(struct lodge_emu *e, uint8_t v, bool cf, bool af)
+/* AX, and the flags that AL makes. */
+static void set_ax(struct lodge_emu *e, uint64_t ax, bool cf, bool af)
 {
-	uint64_t flags = 0;
+	struct host h = {.d = ax, .s = ax};
+	uint64_t of = e->wflags & FLAG_OF;
 
-	host_or(1, v, v, &flags);
-	e->wflags &= ~(uint64_t)(FLAG_SF | FLAG_ZF | FLAG_PF | FLAG_CF | FLAG_AF);
-	e->wflags |=
-		(flags & (FLAG_SF | FLAG_ZF | FLAG_PF)) | (cf ? FLAG_CF : 0) | (af ? FLAG_AF : 0);
-}
-
-static void decimal_adjust(struct lodge_emu *e, bool sub)
-{
-	uint8_t al = (uint8_t)e->w[R_RAX], old = al;
-	bool cf = e->wflags & FLAG_CF, af = e->wflags & FLAG_AF, carry = false;
-
-	if ((al & 15) > 9 || af) {
-		carry = cf || (sub ? al < 6 : al > 0xf9);
-		al = (uint8_t)(sub ? al - 6 : al + 6);
-		af = true;
-	}
-	if (old > 0x99 || cf) {
-		al = (uint8_t)(sub ? al - 0x60 : al + 0x60);
-		carry = true;
-	}
-	emu_set_gpr(e, R_RAX, al, 1);
-	set_szp(e, al, carry, af);
-}
-
-static void ascii_adjust(struct lodge_emu *e, bool sub)
-{
-	uint16_t ax = (uint16_t)e->w[R_RAX];
-	bool adjust = (ax & 15) > 9 || (e->wflags & FLAG_AF);
-
-	if (adjust)
-		ax = (uint16_t)(sub ? ax - 0x106 : ax + 0x106);
-	ax &= 0xff0f;
+	run_host(e, host_OR, 1, &h);
+	emu_set_flag(e, FLAG_OF, of);
+	emu_set_flag(e, FLAG_CF, cf);
+	emu_set_flag(e, FLAG_AF, af);
 	emu_set_gpr(e, R_RAX, ax, 2);
-	set_szp(e, (uint8_t)ax, adjust, adjust);
 }
 
-int emu_do_bcd(struct lodge_emu *e)
+void emu_do_bcd(struct lodge_emu *e)
 {
-	uint8_t al = (uint8_t)e->w[R_RAX], ah = (uint8_t)(e->w[R_RAX] >> 8),
-		n = (uint8_t)e->insn.imm;
+	uint64_t ax = e->w[R_RAX] & 0xffff, al = ax & 0xff, n = e->insn.imm & 0xff;
+	bool cf = e->wflags & FLAG_CF, af = e->wflags & FLAG_AF;
+	bool adjust = (al & 15) > 9 || af, carry = cf || al > 0x99;
 
 	switch (e->insn.op) {
 	case X86_OP_DAA:
+		al += (adjust ? 6u : 0) + (carry ? 0x60u : 0);
+		set_ax(e, (ax & 0xff00) | (al & 0xff), carry, adjust);
+		break;
 	case X86_OP_DAS:
-		decimal_adjust(e, e->insn.op == X86_OP_DAS);
-		return 0;
+		cf = carry || (adjust && al < 6);
+		al -= (adjust ? 6u : 0) + (carry ? 0x60u : 0);
+		set_ax(e, (ax & 0xff00) | (al & 0xff), cf, adjust);
+		break;
 	case X86_OP_AAA:
+		set_ax(e, (ax + (adjust ? 0x106 : 0)) & 0xff0f, adjust, adjust);
+		break;
 	case X86_OP_AAS:
-		ascii_adjust(e, e->insn.op == X86_OP_AAS);
-		return 0;
+		set_ax(e, (ax - (adjust ? 0x106 : 0)) & 0xff0f, adjust, adjust);
+		break;
 	case X86_OP_AAM:
-		if (!n)
-			return emu_raise_plain(e, VEC_DE);
-		emu_set_gpr(e, R_RAX, (uint64_t)(al % n | (al / n) << 8), 2);
-		set_szp(e, al % n, e->wflags & FLAG_CF, e->wflags & FLAG_AF);
-		return 0;
+		if (n)
+			set_ax(e, al % n | al / n << 8, cf, af);
+		else
+			emu_raise(e, VEC_DE, 0);
+		break;
 	default: /* AAD */
-		al = (uint8_t)(al + ah * n);
-		emu_set_gpr(e, R_RAX, al, 2);
-		set_szp(e, al, e->wflags & FLAG_CF, e->wflags & FLAG_AF);
-		return 0;
+		set_ax(e, (al + (ax >> 8) * n) & 0xff, cf, af);
+		break;
 	}
 }

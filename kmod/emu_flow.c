@@ -1,123 +1,155 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The instruction emulator's near transfers of control, software interrupts and BOUND.
+ * The instruction emulator's stack, near transfers of control, software interrupts and BOUND.
  * Source: Intel SDM vol. 1 §6, vol. 2. Threads: the vCPU's own.
  */
 #include "emu_int.h"
 
-/* The operand size of a branch cuts rip. */
-static int branch(struct lodge_emu *e)
+/* ---- Stack ---------------------------------------------------------------------------------- */
+
+void emu_do_push(struct lodge_emu *e)
 {
-	return emu_jump(e, e->next_rip + e->insn.imm, e->insn.opsize);
+	emu_push(e, emu_get(e, 0), e->insn.opsize);
 }
 
-int emu_do_jcc(struct lodge_emu *e)
+/* The address of a memory operand is formed with the new rSP. */
+void emu_do_pop(struct lodge_emu *e)
 {
-	return emu_condition(e->wflags, e->insn.cc) ? branch(e) : 0;
+	emu_set(e, 0, emu_pop(e, e->insn.opsize));
 }
 
-int emu_do_jmp(struct lodge_emu *e)
+void emu_do_pusha(struct lodge_emu *e)
 {
-	return branch(e);
+	uint64_t sp = e->w[R_RSP];
+
+	for (unsigned i = 0; i < 8; i++)
+		emu_push(e, i == R_RSP ? sp : e->w[i], e->insn.opsize);
 }
 
-int emu_do_jmp_ind(struct lodge_emu *e)
+void emu_do_popa(struct lodge_emu *e)
 {
-	uint64_t to = 0;
-	int r = emu_get(e, 0, &to);
+	for (unsigned i = 8; i-- > 0;) {
+		uint64_t v = emu_pop(e, e->insn.opsize);
 
-	return r ? r : emu_jump(e, to, e->insn.opsize);
+		if (i != R_RSP)
+			emu_set_gpr(e, i, v, e->insn.opsize);
+	}
 }
 
-int emu_do_call(struct lodge_emu *e)
+void emu_do_pushf(struct lodge_emu *e)
 {
+	emu_vm86_sensitive(e);
+	emu_push(e, e->wflags & ~(uint64_t)(FLAG_VM | FLAG_RF), e->insn.opsize);
+}
+
+void emu_do_popf(struct lodge_emu *e)
+{
+	emu_vm86_sensitive(e);
+	emu_set_flags(e, emu_pop(e, e->insn.opsize), e->insn.opsize, 0);
+}
+
+void emu_do_enter(struct lodge_emu *e)
+{
+	unsigned size = e->insn.opsize, sb = emu_stack_bytes(e), level = e->insn.imm2 & 31;
+	uint64_t frame, bp = e->w[R_RBP], lin;
+
+	emu_push(e, bp, size);
+	frame = e->w[R_RSP];
+	for (unsigned i = 1; i < level; i++) {
+		bp -= size;
+		emu_push(e, emu_read_seg(e, LODGE_EMU_SS, bp & emu_mask(sb), size), size);
+	}
+	if (level)
+		emu_push(e, frame, size);
+	emu_add_gpr(e, R_RSP, -e->insn.imm, sb);
+	emu_set_gpr(e, R_RBP, frame, size);
+	/* The new top must be writable, or the next push would fault inside a half-made frame. */
+	lin = emu_linear(e, LODGE_EMU_SS, e->w[R_RSP] & emu_mask(sb), size, LODGE_EMU_W);
+	emu_translate(e, lin, LODGE_EMU_W);
+}
+
+void emu_do_leave(struct lodge_emu *e)
+{
+	emu_set_gpr(e, R_RSP, e->w[R_RBP], emu_stack_bytes(e));
+	emu_set_gpr(e, R_RBP, emu_pop(e, e->insn.opsize), e->insn.opsize);
+}
+
+/* ---- Control -------------------------------------------------------------------------------- */
+
+/* JMP, Jcc, CALL. The operand size of a branch cuts rip. */
+void emu_do_jmp(struct lodge_emu *e)
+{
+	unsigned op = e->insn.op, size = e->insn.opsize;
 	uint64_t to = e->next_rip + e->insn.imm;
-	int r = 0;
 
-	if (e->insn.op == X86_OP_CALL_IND)
-		r = emu_get(e, 0, &to);
-	if (!r)
-		r = emu_push(e, e->next_rip, e->insn.opsize);
-	return r ? r : emu_jump(e, to, e->insn.opsize);
+	if (op == X86_OP_JMP_IND || op == X86_OP_CALL_IND)
+		to = emu_get(e, 0);
+	if (op == X86_OP_CALL || op == X86_OP_CALL_IND)
+		emu_push(e, e->next_rip, size);
+	if (op != X86_OP_JCC || emu_condition(e->wflags, e->insn.cc))
+		emu_jump(e, to, size);
 }
 
-int emu_do_ret(struct lodge_emu *e)
+void emu_do_ret(struct lodge_emu *e)
 {
-	uint64_t to = 0;
-	int r = emu_pop(e, &to, e->insn.opsize);
-
-	if (!r)
-		r = emu_jump(e, to, e->insn.opsize);
-	if (!r && e->insn.nopds)
+	emu_jump(e, emu_pop(e, e->insn.opsize), e->insn.opsize);
+	if (e->insn.nopds)
 		emu_add_gpr(e, R_RSP, e->insn.imm & 0xffff, emu_stack_bytes(e));
-	return r;
 }
 
 /* LOOP, LOOPE, LOOPNE, JCXZ: the counter has the address size. */
-int emu_do_loop(struct lodge_emu *e)
+void emu_do_loop(struct lodge_emu *e)
 {
 	unsigned size = e->insn.addrsize, op = e->insn.op;
-	bool zf = e->wflags & FLAG_ZF, taken;
-	int r;
+	bool zf = e->wflags & FLAG_ZF, zero;
 
-	if (op == X86_OP_JCXZ)
-		return e->w[R_RCX] & emu_mask(size) ? 0 : branch(e);
-	emu_add_gpr(e, R_RCX, ~0ull, size);
-	taken = e->w[R_RCX] & emu_mask(size);
-	if (op == X86_OP_LOOPE)
-		taken = taken && zf;
-	else if (op == X86_OP_LOOPNE)
-		taken = taken && !zf;
-	r = taken ? branch(e) : 0;
-	return r;
+	if (op != X86_OP_JCXZ)
+		emu_add_gpr(e, R_RCX, ~0ull, size);
+	zero = !(e->w[R_RCX] & emu_mask(size));
+	if ((op == X86_OP_LOOPE && !zf) || (op == X86_OP_LOOPNE && zf) ||
+	    zero != (op == X86_OP_JCXZ))
+		return;
+	emu_jump(e, e->next_rip + e->insn.imm, e->insn.opsize);
 }
 
-int emu_do_bound(struct lodge_emu *e)
+void emu_do_bound(struct lodge_emu *e)
 {
 	unsigned size = e->insn.opsize;
 	uint64_t low = 0, high = 0;
 	uint8_t buf[16];
 	int64_t v = (int64_t)emu_sext(e->w[e->insn.opd[0].reg], size);
-	int r = emu_get_mem(e, 0, buf, 2 * size);
 
-	if (r)
-		return r;
+	emu_get_mem(e, 0, buf, 2 * size);
 	__builtin_memcpy(&low, buf, size);
 	__builtin_memcpy(&high, buf + size, size);
 	if (v < (int64_t)emu_sext(low, size) || v > (int64_t)emu_sext(high, size))
-		return emu_raise_plain(e, VEC_BR);
-	return 0;
+		emu_raise(e, VEC_BR, 0);
 }
 
 /* INT n, INT3, INT1, INTO: in real mode done here, else the caller injects them. */
-int emu_do_soft_int(struct lodge_emu *e)
+void emu_do_soft_int(struct lodge_emu *e)
 {
 	uint8_t vector = VEC_BP;
 
-	switch (e->insn.op) {
-	case X86_OP_INTO:
+	if (e->insn.op == X86_OP_INTO) {
 		if (!(e->wflags & FLAG_OF))
-			return 0;
+			return;
 		vector = VEC_OF;
-		break;
-	case X86_OP_INT1:
+	} else if (e->insn.op == X86_OP_INT1) {
 		vector = VEC_DB;
-		break;
-	case X86_OP_INT:
+	} else if (e->insn.op == X86_OP_INT) {
 		vector = (uint8_t)e->insn.imm;
-		if ((e->wflags & FLAG_VM) && EMU_IOPL(e) < 3)
-			return e->cr4 & CR4_VME ? LODGE_EMU_REFUSED : emu_gp(e);
-		break;
-	default:
-		break;
+		emu_vm86_sensitive(e);
 	}
-	if (!(e->cr0 & CR0_PE))
-		return emu_real_event(e, vector, e->next_rip);
-	emu_raise_plain(e, vector);
-	return LODGE_EMU_EVENT;
+	if (!(e->cr0 & CR0_PE)) {
+		emu_real_event(e, vector, e->next_rip);
+	} else if (!e->end) {
+		e->ex = (struct lodge_emu_exception){.vector = vector};
+		e->end = LODGE_EMU_EVENT;
+	}
 }
 
-int emu_do_ud(struct lodge_emu *e)
+void emu_do_ud(struct lodge_emu *e)
 {
-	return emu_ud(e);
+	emu_ud(e);
 }

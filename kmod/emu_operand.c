@@ -20,15 +20,7 @@ uint64_t emu_ea(struct lodge_emu *e)
 	return ea & emu_mask(in->addrsize);
 }
 
-uint64_t emu_operand_linear(struct lodge_emu *e)
-{
-	uint64_t off = emu_ea(e);
-
-	if (EMU_64(e))
-		return off + (e->insn.seg >= LODGE_EMU_FS ? emu_seg(e, e->insn.seg)->base : 0);
-	return (off + emu_seg(e, e->insn.seg)->base) & 0xffffffff;
-}
-
+/* What the instruction does with its memory operand. */
 static unsigned access_of(const struct x86_insn *in)
 {
 	unsigned access = 0;
@@ -41,80 +33,74 @@ static unsigned access_of(const struct x86_insn *in)
 	return access ? access : LODGE_EMU_R;
 }
 
-static int mem_linear(struct lodge_emu *e, uint64_t off, unsigned len, unsigned access,
-		      uint64_t *lin)
+static uint64_t mem_linear(struct lodge_emu *e, uint64_t off, unsigned len, unsigned access)
 {
-	uint64_t ea = (emu_ea(e) + off) & emu_mask(e->insn.addrsize);
+	unsigned seg = e->insn.seg;
+	uint64_t ea = emu_ea(e);
 
 	/* Before the segment's limit is looked at. */
-	if ((e->insn.flags & X86_IF_ALIGNED) && ((emu_operand_linear(e) + off) & (len - 1)))
-		return emu_gp(e);
-	return emu_linear(e, e->insn.seg, ea, len, access, lin);
+	if (e->insn.flags & X86_IF_ALIGNED) {
+		uint64_t base = EMU_64(e) && seg < LODGE_EMU_FS ? 0 : emu_seg(e, seg)->base;
+
+		if ((base + ea + off) & (len - 1))
+			emu_gp(e);
+	}
+	return emu_linear(e, seg, (ea + off) & emu_mask(e->insn.addrsize), len, access);
 }
 
-int emu_get_mem(struct lodge_emu *e, uint64_t off, void *buf, unsigned len)
+void emu_get_mem(struct lodge_emu *e, uint64_t off, void *buf, unsigned len)
 {
 	unsigned access = access_of(&e->insn);
-	uint64_t lin = 0;
-	int r = mem_linear(e, off, len, access, &lin);
 
-	return r ? r : emu_read_lin(e, lin, buf, len, access);
+	emu_read_lin(e, mem_linear(e, off, len, access), buf, len, access);
 }
 
-int emu_set_mem(struct lodge_emu *e, uint64_t off, const void *buf, unsigned len)
+void emu_set_mem(struct lodge_emu *e, uint64_t off, const void *buf, unsigned len)
 {
-	uint64_t lin = 0;
-	int r = mem_linear(e, off, len, LODGE_EMU_W, &lin);
-
-	return r ? r : emu_write_lin(e, lin, buf, len, LODGE_EMU_W);
+	emu_write_lin(e, mem_linear(e, off, len, LODGE_EMU_W), buf, len, LODGE_EMU_W);
 }
 
-int emu_get_far(struct lodge_emu *e, unsigned size, uint64_t *off, uint16_t *sel)
+uint16_t emu_get_far(struct lodge_emu *e, unsigned size, uint64_t *off)
 {
 	uint8_t buf[10];
-	int r = emu_get_mem(e, 0, buf, size + 2);
+	uint16_t sel;
 
+	emu_get_mem(e, 0, buf, size + 2);
 	*off = 0;
-	*sel = 0;
-	if (r)
-		return r;
 	__builtin_memcpy(off, buf, size);
-	__builtin_memcpy(sel, buf + size, 2);
-	return 0;
+	__builtin_memcpy(&sel, buf + size, 2);
+	return sel;
 }
 
-int emu_get(struct lodge_emu *e, unsigned n, uint64_t *v)
+uint64_t emu_get(struct lodge_emu *e, unsigned n)
 {
 	const struct x86_operand *o = &e->insn.opd[n];
+	uint64_t v = 0;
 
-	*v = 0;
 	switch (o->kind) {
 	case X86_OPD_REG:
-		*v = o->rc == X86_RC_GPRH ? e->w[o->reg] >> 8 & 0xff
-					  : e->w[o->reg] & emu_mask(o->size);
-		return 0;
+		return o->rc == X86_RC_GPRH ? e->w[o->reg] >> 8 & 0xff
+					    : e->w[o->reg] & emu_mask(o->size);
 	case X86_OPD_MEM:
-		return emu_get_mem(e, 0, v, o->size <= 8 ? o->size : 8);
+		emu_get_mem(e, 0, &v, o->size <= 8 ? o->size : 8);
+		return v;
 	case X86_OPD_IMM2:
-		*v = e->insn.imm2;
-		return 0;
+		return e->insn.imm2;
 	default:
-		*v = e->insn.imm;
-		return 0;
+		return e->insn.imm;
 	}
 }
 
-int emu_set(struct lodge_emu *e, unsigned n, uint64_t v)
+void emu_set(struct lodge_emu *e, unsigned n, uint64_t v)
 {
 	const struct x86_operand *o = &e->insn.opd[n];
 
 	if (o->kind == X86_OPD_MEM)
-		return emu_set_mem(e, 0, &v, o->size <= 8 ? o->size : 8);
-	if (o->rc == X86_RC_GPRH)
+		emu_set_mem(e, 0, &v, o->size <= 8 ? o->size : 8);
+	else if (o->rc == X86_RC_GPRH)
 		e->w[o->reg] = (e->w[o->reg] & ~0xff00ull) | (v & 0xff) << 8;
 	else
 		emu_set_gpr(e, o->reg, v, o->size);
-	return 0;
 }
 
 /* ---- Stack ---------------------------------------------------------------------------------- */
@@ -126,38 +112,31 @@ unsigned emu_stack_bytes(struct lodge_emu *e)
 	return emu_seg(e, LODGE_EMU_SS)->attr & SEG_ATTR_DB ? 4 : 2;
 }
 
-int emu_push(struct lodge_emu *e, uint64_t v, unsigned bytes)
+void emu_push(struct lodge_emu *e, uint64_t v, unsigned bytes)
 {
 	unsigned sb = emu_stack_bytes(e);
-	uint64_t sp = (e->w[R_RSP] - bytes) & emu_mask(sb);
-	int r = emu_write_seg(e, LODGE_EMU_SS, sp, &v, bytes);
 
-	if (!r)
-		emu_set_gpr(e, R_RSP, sp, sb);
-	return r;
+	emu_add_gpr(e, R_RSP, -(uint64_t)bytes, sb);
+	emu_write_seg(e, LODGE_EMU_SS, e->w[R_RSP] & emu_mask(sb), v, bytes);
 }
 
-int emu_pop(struct lodge_emu *e, uint64_t *v, unsigned bytes)
+uint64_t emu_pop(struct lodge_emu *e, unsigned bytes)
 {
 	unsigned sb = emu_stack_bytes(e);
-	int r;
+	uint64_t v = emu_read_seg(e, LODGE_EMU_SS, e->w[R_RSP] & emu_mask(sb), bytes);
 
-	*v = 0;
-	r = emu_read_seg(e, LODGE_EMU_SS, e->w[R_RSP] & emu_mask(sb), v, bytes);
-	if (!r)
-		emu_add_gpr(e, R_RSP, bytes, sb);
-	return r;
+	emu_add_gpr(e, R_RSP, bytes, sb);
+	return v;
 }
 
 /* ---- rip and RFLAGS ------------------------------------------------------------------------- */
 
-int emu_jump(struct lodge_emu *e, uint64_t rip, unsigned bytes)
+void emu_jump(struct lodge_emu *e, uint64_t rip, unsigned bytes)
 {
 	rip &= emu_mask(bytes);
 	if (EMU_64(e) ? !emu_canonical(e, rip) : rip > emu_seg(e, LODGE_EMU_CS)->limit)
-		return emu_gp(e);
+		emu_gp(e);
 	e->wrip = rip;
-	return 0;
 }
 
 void emu_set_flags(struct lodge_emu *e, uint64_t v, unsigned bytes, uint64_t more)
@@ -175,33 +154,17 @@ void emu_set_flags(struct lodge_emu *e, uint64_t v, unsigned bytes, uint64_t mor
 
 bool emu_condition(uint64_t flags, unsigned cc)
 {
-	bool v = false, sf = flags & FLAG_SF, of = flags & FLAG_OF;
+	bool cf = flags & FLAG_CF, zf = flags & FLAG_ZF, sf = flags & FLAG_SF, of = flags & FLAG_OF;
+	const bool holds[8] = {of, cf, zf, cf || zf, sf, flags & FLAG_PF, sf != of, zf || sf != of};
 
-	switch (cc >> 1) {
-	case 0:
-		v = of;
-		break;
-	case 1:
-		v = flags & FLAG_CF;
-		break;
-	case 2:
-		v = flags & FLAG_ZF;
-		break;
-	case 3:
-		v = flags & (FLAG_CF | FLAG_ZF);
-		break;
-	case 4:
-		v = sf;
-		break;
-	case 5:
-		v = flags & FLAG_PF;
-		break;
-	case 6:
-		v = sf != of;
-		break;
-	default:
-		v = (flags & FLAG_ZF) || sf != of;
-		break;
-	}
-	return v != (cc & 1);
+	return holds[cc >> 1 & 7] != (cc & 1);
+}
+
+void emu_vm86_sensitive(struct lodge_emu *e)
+{
+	if (!(e->wflags & FLAG_VM) || EMU_IOPL(e) == 3)
+		return;
+	if (e->cr4 & CR4_VME)
+		emu_end(e, LODGE_EMU_REFUSED);
+	emu_gp(e);
 }

@@ -7,48 +7,46 @@
  */
 #include "emu_int.h"
 
-int emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
+/* ---- Descriptors ---------------------------------------------------------------------------- */
+
+void emu_raise_sel(struct lodge_emu *e, uint8_t vector, uint16_t sel)
 {
-	uint64_t base = 0;
-	uint32_t limit;
+	emu_raise(e, vector, sel & 0xfffcu);
+}
 
-	if (sel & 4) {
-		const struct lodge_emu_seg *ldt = emu_seg(e, LODGE_EMU_LDTR);
+void emu_read_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
+{
+	const struct lodge_emu_seg *table = emu_seg(e, sel & 4 ? LODGE_EMU_LDTR : LODGE_EMU_GDTR);
 
-		base = ldt->base;
-		limit = ldt->limit;
-		if (ldt->unusable)
-			return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	} else {
-		uint16_t small;
-
-		e->ops->get_table(e->cpu, LODGE_EMU_GDTR, &base, &small);
-		limit = small;
-	}
-	if ((sel | 7u) > limit)
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	d->at = base + (sel & 0xfff8u);
+	if ((sel & 4) && table->unusable)
+		emu_raise_sel(e, vector, sel);
+	if ((sel | 7u) > table->limit)
+		emu_raise_sel(e, vector, sel);
+	d->at = table->base + (sel & 0xfff8u);
+	d->raw = emu_read_sys(e, d->at, 8);
 	d->high = 0;
-	d->has_high = (sel | 7u) + 8 <= limit;
-	return emu_read_lin(e, d->at, &d->raw, 8, LODGE_EMU_R | LODGE_EMU_SYS);
+	d->has_high = (sel | 7u) + 8 <= table->limit;
 }
 
-/* The upper half of LDT, TSS and gate descriptors in long mode. */
-int emu_read_high(struct lodge_emu *e, struct emu_desc *d, uint16_t sel)
+void emu_find_desc(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, uint8_t vector)
 {
-	int r;
-
-	if (!EMU_LONG(e))
-		return 0;
-	if (!d->has_high)
-		return emu_gp_sel(e, sel);
-	r = emu_read_lin(e, d->at + 8, &d->high, 8, LODGE_EMU_R | LODGE_EMU_SYS);
-	if (!r && (d->high >> 40 & 0x1f))
-		return emu_gp_sel(e, sel);
-	return r;
+	if (EMU_NULL(sel))
+		emu_raise(e, vector, 0);
+	emu_read_desc(e, sel, d, vector);
 }
 
-void emu_desc_seg(const struct emu_desc *d, uint16_t sel, struct lodge_emu_seg *s)
+void emu_read_high(struct lodge_emu *e, struct emu_desc *d, uint16_t sel)
+{
+	if (!EMU_LONG(e))
+		return;
+	if (!d->has_high)
+		emu_raise_sel(e, VEC_GP, sel);
+	d->high = emu_read_sys(e, d->at + 8, 8);
+	if (d->high >> 40 & 0x1f)
+		emu_raise_sel(e, VEC_GP, sel);
+}
+
+static void to_seg(const struct emu_desc *d, uint16_t sel, struct lodge_emu_seg *s)
 {
 	uint32_t limit = (uint32_t)((d->raw & 0xffff) | (d->raw >> 32 & 0xf0000));
 
@@ -59,20 +57,49 @@ void emu_desc_seg(const struct emu_desc *d, uint16_t sel, struct lodge_emu_seg *
 	s->unusable = false;
 }
 
-int emu_write_type(struct lodge_emu *e, const struct emu_desc *d)
+static void write_type(struct lodge_emu *e, const struct emu_desc *d)
 {
-	uint8_t access = (uint8_t)(d->raw >> 40);
-
-	return emu_write_lin(e, d->at + 5, &access, 1, LODGE_EMU_SYS);
+	emu_write_sys(e, d->at + 5, d->raw >> 40, 1);
 }
 
-int emu_set_accessed(struct lodge_emu *e, struct emu_desc *d)
+void emu_put_desc(struct lodge_emu *e, unsigned seg, struct emu_desc *d, uint16_t sel)
 {
-	if (EMU_TYPE(d) & 1)
-		return 0;
-	d->raw |= 1ull << 40;
-	return emu_write_type(e, d);
+	struct lodge_emu_seg s;
+
+	if (!(EMU_TYPE(d) & 1)) {
+		d->raw |= 1ull << 40; /* accessed */
+		write_type(e, d);
+	}
+	to_seg(d, sel, &s);
+	emu_put_seg(e, seg, &s);
 }
+
+void emu_set_busy(struct lodge_emu *e, uint16_t sel, bool busy)
+{
+	struct emu_desc d;
+
+	emu_read_desc(e, sel, &d, VEC_TS);
+	d.raw = (d.raw & ~(2ull << 40)) | (busy ? 2ull << 40 : 0);
+	write_type(e, &d);
+}
+
+void emu_system_seg(struct lodge_emu *e, uint16_t sel, unsigned types, uint8_t vector,
+		    uint8_t absent, struct lodge_emu_seg *s)
+{
+	struct emu_desc d;
+
+	if (sel & 4)
+		emu_raise_sel(e, vector, sel);
+	emu_find_desc(e, sel, &d, vector);
+	emu_read_high(e, &d, sel);
+	if (EMU_S(&d) || !(types >> EMU_TYPE(&d) & 1))
+		emu_raise_sel(e, vector, sel);
+	if (!EMU_P(&d))
+		emu_raise_sel(e, absent, sel);
+	to_seg(&d, sel, s);
+}
+
+/* ---- Data segments -------------------------------------------------------------------------- */
 
 void emu_load_paragraph(struct lodge_emu *e, unsigned seg, uint16_t sel)
 {
@@ -88,246 +115,161 @@ void emu_load_paragraph(struct lodge_emu *e, unsigned seg, uint16_t sel)
 	emu_put_seg(e, seg, &s);
 }
 
-static void load_null(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned dpl)
+/* FS and GS keep their base on AMD, lose it on Intel. */
+void emu_put_null(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned dpl)
 {
 	struct lodge_emu_seg s = {.sel = sel,
 				  .unusable = true,
 				  .attr = (uint16_t)(dpl << SEG_ATTR_DPL_SHIFT)};
 
-	/* FS and GS keep their base on AMD, lose it on Intel. */
 	emu_put_seg(e, seg, &s);
 }
 
-static int data_desc_ok(struct lodge_emu *e, const struct emu_desc *d, unsigned seg, uint16_t sel,
-			unsigned cpl, uint8_t vector)
+static bool data_allowed(const struct emu_desc *d, unsigned seg, unsigned rpl, unsigned cpl)
 {
-	unsigned type = EMU_TYPE(d), dpl = EMU_DPL(d), rpl = sel & 3u;
+	unsigned type = EMU_TYPE(d), dpl = EMU_DPL(d);
 
 	if (!EMU_S(d))
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	if (seg == LODGE_EMU_SS) {
-		if (rpl != cpl || dpl != cpl || (type & 10) != 2)
-			return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	} else if ((type & 10) == 8) {
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel)); /* code that cannot be read */
-	} else if ((type & 12) != 12 && dpl < (rpl > cpl ? rpl : cpl)) {
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	}
-	if (!EMU_P(d))
-		return emu_raise(e, seg == LODGE_EMU_SS ? VEC_SS : VEC_NP, EMU_SEL_ERROR(sel));
-	return 0;
+		return false;
+	if (seg == LODGE_EMU_SS)
+		return rpl == cpl && dpl == cpl && (type & 10) == 2;
+	if ((type & 10) == 8) /* code that cannot be read */
+		return false;
+	return (type & 12) == 12 || dpl >= (rpl > cpl ? rpl : cpl);
 }
 
-int emu_load_data_seg(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned cpl, uint8_t vector)
+void emu_load_data_seg(struct lodge_emu *e, unsigned seg, uint16_t sel, unsigned cpl,
+		       uint8_t vector)
 {
+	bool ss = seg == LODGE_EMU_SS;
 	struct emu_desc d;
-	struct lodge_emu_seg s;
-	int r;
 
-	if (!(sel & 0xfffc)) {
-		if (seg == LODGE_EMU_SS && !(EMU_64(e) && cpl < 3 && (sel & 3u) == cpl))
-			return emu_raise(e, vector, 0);
-		load_null(e, seg, sel, seg == LODGE_EMU_SS ? cpl : 0);
-		return 0;
+	if (EMU_NULL(sel)) {
+		if (ss && !(EMU_64(e) && cpl < 3 && (sel & 3u) == cpl))
+			emu_raise(e, vector, 0);
+		emu_put_null(e, seg, sel, ss ? cpl : 0);
+		return;
 	}
-	r = emu_read_desc(e, sel, &d, vector);
-	if (!r)
-		r = data_desc_ok(e, &d, seg, sel, cpl, vector);
-	if (!r)
-		r = emu_set_accessed(e, &d);
-	if (r)
-		return r;
-	emu_desc_seg(&d, sel, &s);
-	emu_put_seg(e, seg, &s);
-	return 0;
+	emu_read_desc(e, sel, &d, vector);
+	if (!data_allowed(&d, seg, sel & 3, cpl))
+		emu_raise_sel(e, vector, sel);
+	if (!EMU_P(&d))
+		emu_raise_sel(e, ss ? VEC_SS : VEC_NP, sel);
+	emu_put_desc(e, seg, &d, sel);
 }
 
-static int load_seg(struct lodge_emu *e, unsigned seg, uint16_t sel)
+static void load_seg(struct lodge_emu *e, unsigned seg, uint16_t sel)
 {
 	if (EMU_PM(e))
-		return emu_load_data_seg(e, seg, sel, e->cpl, VEC_GP);
-	emu_load_paragraph(e, seg, sel);
-	return 0;
+		emu_load_data_seg(e, seg, sel, e->cpl, VEC_GP);
+	else
+		emu_load_paragraph(e, seg, sel);
 }
 
-/* ---- Instructions that load and store segment registers --------------------------------------- */
-
-int emu_do_mov_seg(struct lodge_emu *e)
+void emu_do_load_seg(struct lodge_emu *e)
 {
-	uint64_t v = 0;
-	int r;
+	unsigned seg = e->insn.opd[0].reg;
 
-	if (e->insn.op == X86_OP_MOV_FROM_SEG)
-		return emu_set(e, 0, emu_seg(e, e->insn.opd[1].reg)->sel);
-	r = emu_get(e, 1, &v);
-	if (!r)
-		r = load_seg(e, e->insn.opd[0].reg, (uint16_t)v);
-	if (e->insn.opd[0].reg == LODGE_EMU_SS)
+	load_seg(e, seg,
+		 (uint16_t)(e->insn.op == X86_OP_POP_SEG ? emu_pop(e, e->insn.opsize)
+							 : emu_get(e, 1)));
+	if (seg == LODGE_EMU_SS)
 		e->wshadow |= LODGE_EMU_SHADOW_SS;
-	return r;
 }
 
-/* All of the slot is written, as AMD does; Intel leaves the upper half of 32 bits alone. */
-int emu_do_push_seg(struct lodge_emu *e)
+/* PUSH writes all of the slot, as AMD does; Intel leaves the upper half of 32 bits alone. */
+void emu_do_store_seg(struct lodge_emu *e)
 {
-	return emu_push(e, emu_seg(e, e->insn.opd[0].reg)->sel, e->insn.opsize);
-}
+	bool push = e->insn.op == X86_OP_PUSH_SEG;
+	uint16_t sel = emu_seg(e, e->insn.opd[push ? 0 : 1].reg)->sel;
 
-int emu_do_pop_seg(struct lodge_emu *e)
-{
-	uint64_t v = 0;
-	int r = emu_pop(e, &v, e->insn.opsize);
-
-	if (!r)
-		r = load_seg(e, e->insn.opd[0].reg, (uint16_t)v);
-	if (e->insn.opd[0].reg == LODGE_EMU_SS)
-		e->wshadow |= LODGE_EMU_SHADOW_SS;
-	return r;
+	if (push)
+		emu_push(e, sel, e->insn.opsize);
+	else
+		emu_set(e, 0, sel);
 }
 
 /* LES, LDS, LSS, LFS, LGS */
-int emu_do_load_far(struct lodge_emu *e)
+void emu_do_load_far(struct lodge_emu *e)
 {
-	unsigned size = e->insn.opd[1].size - 2u, seg = LODGE_EMU_GS;
-	uint64_t off = 0;
-	uint16_t sel = 0;
-	int r = emu_get_far(e, size, &off, &sel);
+	unsigned op = e->insn.op;
+	unsigned seg = op == X86_OP_LES	  ? LODGE_EMU_ES
+		       : op == X86_OP_LDS ? LODGE_EMU_DS
+		       : op == X86_OP_LSS ? LODGE_EMU_SS
+		       : op == X86_OP_LFS ? LODGE_EMU_FS
+					  : LODGE_EMU_GS;
+	uint64_t off;
 
-	if (r)
-		return r;
-	switch (e->insn.op) {
-	case X86_OP_LES:
-		seg = LODGE_EMU_ES;
-		break;
-	case X86_OP_LDS:
-		seg = LODGE_EMU_DS;
-		break;
-	case X86_OP_LSS:
-		seg = LODGE_EMU_SS;
-		break;
-	case X86_OP_LFS:
-		seg = LODGE_EMU_FS;
-		break;
-	default:
-		break;
-	}
-	r = load_seg(e, seg, sel);
-	if (!r)
-		emu_set_gpr(e, e->insn.opd[0].reg, off, e->insn.opd[0].size);
-	return r;
+	load_seg(e, seg, emu_get_far(e, e->insn.opd[1].size - 2u, &off));
+	emu_set(e, 0, off);
 }
 
-/* ---- LDTR, TR -------------------------------------------------------------------------------- */
+/* ---- LDTR, TR, GDTR, IDTR ------------------------------------------------------------------- */
 
-int emu_load_ldt(struct lodge_emu *e, uint16_t sel, uint8_t vector)
+void emu_load_ldt(struct lodge_emu *e, uint16_t sel, uint8_t vector)
 {
-	struct emu_desc d;
 	struct lodge_emu_seg s;
-	int r;
 
-	if (!(sel & 0xfffc)) {
-		load_null(e, LODGE_EMU_LDTR, sel, 0);
-		return 0;
+	if (EMU_NULL(sel)) {
+		emu_put_null(e, LODGE_EMU_LDTR, sel, 0);
+		return;
 	}
-	if (sel & 4)
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	r = emu_read_desc(e, sel, &d, vector);
-	if (!r)
-		r = emu_read_high(e, &d, sel);
-	if (r)
-		return r;
-	if (EMU_S(&d) || EMU_TYPE(&d) != 2)
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	if (!EMU_P(&d))
-		return emu_raise(e, vector == VEC_TS ? VEC_TS : VEC_NP, EMU_SEL_ERROR(sel));
-	emu_desc_seg(&d, sel, &s);
+	emu_system_seg(e, sel, 1u << 2, vector, vector == VEC_TS ? VEC_TS : VEC_NP, &s);
 	emu_put_seg(e, LODGE_EMU_LDTR, &s);
-	return 0;
 }
 
-static int load_tr(struct lodge_emu *e, uint16_t sel)
+void emu_do_ldt_tr(struct lodge_emu *e)
 {
-	struct emu_desc d;
 	struct lodge_emu_seg s;
-	int r;
+	uint16_t sel;
 
-	if (!(sel & 0xfffc) || (sel & 4))
-		return emu_raise(e, VEC_GP, EMU_SEL_ERROR(sel));
-	r = emu_read_desc(e, sel, &d, VEC_GP);
-	if (!r)
-		r = emu_read_high(e, &d, sel);
-	if (r)
-		return r;
-	if (EMU_S(&d) || (EMU_TYPE(&d) != 9 && (EMU_TYPE(&d) != 1 || EMU_LONG(e))))
-		return emu_raise(e, VEC_GP, EMU_SEL_ERROR(sel));
-	if (!EMU_P(&d))
-		return emu_raise(e, VEC_NP, EMU_SEL_ERROR(sel));
-	d.raw |= 2ull << 40; /* busy */
-	r = emu_write_type(e, &d);
-	if (r)
-		return r;
-	emu_desc_seg(&d, sel, &s);
+	if (!EMU_PM(e))
+		emu_ud(e);
+	sel = (uint16_t)emu_get(e, 0);
+	if (e->insn.op == X86_OP_LLDT) {
+		emu_load_ldt(e, sel, VEC_GP);
+		return;
+	}
+	emu_system_seg(e, sel, 1u << 9 | (EMU_LONG(e) ? 0 : 1u << 1), VEC_GP, VEC_NP, &s);
+	emu_set_busy(e, sel, true);
+	s.attr |= 2;
 	emu_put_seg(e, LODGE_EMU_TR, &s);
-	return 0;
 }
 
-int emu_do_ldt_tr(struct lodge_emu *e)
+void emu_do_store_sel(struct lodge_emu *e)
 {
-	uint64_t sel = 0;
-	int r;
+	unsigned seg = e->insn.op == X86_OP_STR ? LODGE_EMU_TR : LODGE_EMU_LDTR;
 
 	if (!EMU_PM(e))
-		return emu_ud(e);
-	if (e->cpl)
-		return emu_gp(e);
-	r = emu_get(e, 0, &sel);
-	if (r)
-		return r;
-	return e->insn.op == X86_OP_LLDT ? emu_load_ldt(e, (uint16_t)sel, VEC_GP)
-					 : load_tr(e, (uint16_t)sel);
+		emu_ud(e);
+	emu_check_umip(e);
+	emu_set(e, 0, emu_seg(e, seg)->sel);
 }
 
-int emu_do_store_sel(struct lodge_emu *e)
-{
-	if (!EMU_PM(e))
-		return emu_ud(e);
-	if ((e->cr4 & CR4_UMIP) && e->cpl)
-		return emu_gp(e);
-	return emu_set(e, 0,
-		       emu_seg(e, e->insn.op == X86_OP_STR ? LODGE_EMU_TR : LODGE_EMU_LDTR)->sel);
-}
-
-/* ---- GDTR, IDTR ------------------------------------------------------------------------------ */
-
-int emu_do_table(struct lodge_emu *e)
+void emu_do_table(struct lodge_emu *e)
 {
 	unsigned op = e->insn.op, size = EMU_64(e) ? 8 : 4;
 	unsigned table = op == X86_OP_LIDT || op == X86_OP_SIDT ? LODGE_EMU_IDTR : LODGE_EMU_GDTR;
 	bool wide = EMU_64(e) || (e->mode == X86_MODE_32) != ((e->insn.flags & X86_IF_66) != 0);
-	uint64_t base = 0;
-	uint16_t limit = 0;
+	struct lodge_emu_seg s = *emu_seg(e, table);
 	uint8_t buf[10];
-	int r;
 
 	if (op == X86_OP_SGDT || op == X86_OP_SIDT) {
-		if ((e->cr4 & CR4_UMIP) && e->cpl)
-			return emu_gp(e);
-		e->ops->get_table(e->cpu, table, &base, &limit);
-		__builtin_memcpy(buf, &limit, 2);
-		__builtin_memcpy(buf + 2, &base, 8);
-		return emu_set_mem(e, 0, buf, size + 2);
+		emu_check_umip(e);
+		__builtin_memcpy(buf, &s.limit, 2);
+		__builtin_memcpy(buf + 2, &s.base, 8);
+		emu_set_mem(e, 0, buf, size + 2);
+		return;
 	}
-	r = emu_get_mem(e, 0, buf, size + 2);
-	if (r)
-		return r;
-	__builtin_memcpy(&limit, buf, 2);
-	__builtin_memcpy(&base, buf + 2, size);
-	if (EMU_64(e) && !emu_canonical(e, base))
-		return emu_gp(e);
-	e->table_base[table] = wide ? base : base & 0xffffff;
-	e->table_limit[table] = limit;
-	e->table_dirty = (uint8_t)(1u << table);
-	return 0;
+	emu_get_mem(e, 0, buf, size + 2);
+	s.base = 0;
+	__builtin_memcpy(&s.limit, buf, 2);
+	__builtin_memcpy(&s.base, buf + 2, size);
+	if (EMU_64(e) && !emu_canonical(e, s.base))
+		emu_gp(e);
+	if (!wide)
+		s.base &= 0xffffff;
+	emu_put_seg(e, table, &s);
 }
 
 /* ---- LAR, LSL, VERR, VERW, ARPL --------------------------------------------------------------- */
@@ -338,91 +280,73 @@ int emu_do_table(struct lodge_emu *e)
 #define LSL_TYPES 0x0a0eu /* 1, 2, 3, 9, B */
 #define LSL_LONG 0x0a04u
 
-static bool may_look(struct lodge_emu *e, const struct emu_desc *d, uint16_t sel)
+static bool may_look(const struct lodge_emu *e, const struct emu_desc *d, uint16_t sel)
 {
-	unsigned type = EMU_TYPE(d), op = e->insn.op, rpl = sel & 3u;
-	unsigned most = rpl > e->cpl ? rpl : e->cpl;
+	unsigned type = EMU_TYPE(d), op = e->insn.op, rpl = sel & 3u, types = 0;
 
 	if (!EMU_S(d)) {
-		unsigned lar = EMU_LONG(e) ? LAR_LONG : LAR_TYPES,
-			 lsl = EMU_LONG(e) ? LSL_LONG : LSL_TYPES;
-
-		if (op != X86_OP_LAR && op != X86_OP_LSL)
+		if (op == X86_OP_LAR)
+			types = EMU_LONG(e) ? LAR_LONG : LAR_TYPES;
+		else if (op == X86_OP_LSL)
+			types = EMU_LONG(e) ? LSL_LONG : LSL_TYPES;
+		if (!(types >> type & 1))
 			return false;
-		if (!((op == X86_OP_LAR ? lar : lsl) >> type & 1))
-			return false;
-	} else if (op == X86_OP_VERR && (type & 10) == 8) {
+	} else if ((op == X86_OP_VERR && (type & 10) == 8) ||
+		   (op == X86_OP_VERW && (type & 10) != 2)) {
 		return false;
-	} else if (op == X86_OP_VERW && (type & 10) != 2) {
-		return false;
+	} else if ((type & 12) == 12) {
+		return true;
 	}
-	return (EMU_S(d) && (type & 12) == 12) || EMU_DPL(d) >= most;
-}
-
-static int arpl(struct lodge_emu *e)
-{
-	uint64_t d = 0, s = 0;
-	int r;
-
-	/* Memory is written, and checked for that, only if it changes. */
-	if (e->insn.opd[0].kind == X86_OPD_MEM)
-		r = emu_read_seg(e, e->insn.seg, emu_ea(e), &d, 2);
-	else
-		r = emu_get(e, 0, &d);
-	if (!r)
-		r = emu_get(e, 1, &s);
-	if (r)
-		return r;
-	e->wflags &= ~(uint64_t)FLAG_ZF;
-	if ((d & 3) >= (s & 3))
-		return 0;
-	e->wflags |= FLAG_ZF;
-	return emu_set(e, 0, (d & ~3ull) | (s & 3));
+	return EMU_DPL(d) >= (rpl > e->cpl ? rpl : e->cpl);
 }
 
 /* A selector that cannot be looked at clears ZF, without an exception. */
-static int look(struct lodge_emu *e, uint16_t sel, struct emu_desc *d, bool *ok)
+static bool look(struct lodge_emu *e, uint16_t sel, struct emu_desc *d)
 {
-	int r;
-
-	*ok = false;
-	if (!(sel & 0xfffc))
-		return 0;
-	r = emu_read_desc(e, sel, d, VEC_GP);
-	if (!r && !EMU_S(d))
-		r = emu_read_high(e, d, sel);
-	if (r == LODGE_EMU_EXCEPTION && e->ex.vector == VEC_GP)
-		return 0;
-	*ok = !r && may_look(e, d, sel);
-	return r;
+	if (e->end || EMU_NULL(sel))
+		return false;
+	emu_read_desc(e, sel, d, VEC_GP);
+	if (!EMU_S(d))
+		emu_read_high(e, d, sel);
+	if (e->end == LODGE_EMU_EXCEPTION && e->ex.vector == VEC_GP) {
+		e->end = 0;
+		return false;
+	}
+	return may_look(e, d, sel);
 }
 
-int emu_do_verify(struct lodge_emu *e)
+void emu_do_verify(struct lodge_emu *e)
 {
 	unsigned op = e->insn.op;
-	struct emu_desc d = {0};
+	bool value = op == X86_OP_LAR || op == X86_OP_LSL, ok;
 	struct lodge_emu_seg s;
-	uint64_t sel = 0;
-	bool ok = false;
-	int r;
+	struct emu_desc d;
+	uint16_t sel;
 
 	if (!EMU_PM(e))
-		return emu_ud(e);
-	if (op == X86_OP_ARPL)
-		return arpl(e);
-	r = emu_get(e, op == X86_OP_LAR || op == X86_OP_LSL ? 1 : 0, &sel);
-	if (!r)
-		r = look(e, (uint16_t)sel, &d, &ok);
-	if (r)
-		return r;
-	e->wflags &= ~(uint64_t)FLAG_ZF;
-	if (!ok)
-		return 0;
-	e->wflags |= FLAG_ZF;
-	emu_desc_seg(&d, (uint16_t)sel, &s);
-	if (op == X86_OP_LAR)
-		return emu_set(e, 0, d.raw >> 32 & 0xffff00);
-	if (op == X86_OP_LSL)
-		return emu_set(e, 0, s.limit);
-	return 0;
+		emu_ud(e);
+	sel = (uint16_t)emu_get(e, value ? 1 : 0);
+	ok = look(e, sel, &d);
+	emu_set_flag(e, FLAG_ZF, ok);
+	if (!ok || !value)
+		return;
+	to_seg(&d, sel, &s);
+	emu_set(e, 0, op == X86_OP_LAR ? d.raw >> 32 & 0xffff00 : s.limit);
+}
+
+void emu_do_arpl(struct lodge_emu *e)
+{
+	uint64_t d, s;
+
+	if (!EMU_PM(e))
+		emu_ud(e);
+	/* Memory is written, and checked for that, only if it changes. */
+	if (e->insn.opd[0].kind == X86_OPD_MEM)
+		d = emu_read_seg(e, e->insn.seg, emu_ea(e), 2);
+	else
+		d = emu_get(e, 0);
+	s = emu_get(e, 1);
+	emu_set_flag(e, FLAG_ZF, (d & 3) < (s & 3));
+	if ((d & 3) < (s & 3))
+		emu_set(e, 0, (d & ~3ull) | (s & 3));
 }

@@ -5,16 +5,14 @@
  */
 #include "emu_int.h"
 
+/* Where a TSS has what; `saved`: rIP, rFLAGS, eight registers, then selectors, each in `width` bytes. */
+struct layout {
+	uint8_t width, saved, sels, ldt, limit;
+};
+static const struct layout tss32 = {4, 0x20, 6, 0x60, 103}, tss16 = {2, 0x0e, 4, 0x2a, 43};
 #define TSS32_CR3 0x1c
-#define TSS32_SAVED 0x20 /* EIP, EFLAGS, eight registers, six selectors: 64 bytes */
-#define TSS32_LDT 0x60
 #define TSS32_T 0x64
-#define TSS32_LIMIT 103
-#define TSS16_SAVED 0x0e /* IP, FLAGS, eight registers, four selectors: 28 bytes */
-#define TSS16_LDT 0x2a
-#define TSS16_LIMIT 43
 
-/* What a TSS holds, of either width. */
 struct task {
 	uint32_t rip, flags, gpr[8];
 	uint16_t sel[6], ldt;
@@ -22,252 +20,128 @@ struct task {
 	bool t;
 };
 
-#define SYS_R (LODGE_EMU_R | LODGE_EMU_SYS)
-
-static int find_tss(struct lodge_emu *e, uint16_t sel, bool back, struct emu_desc *d,
-		    struct lodge_emu_seg *s)
+static const struct layout *layout_of(const struct lodge_emu_seg *tss)
 {
-	uint8_t vector = back ? VEC_TS : VEC_GP;
-	unsigned busy = back ? 2 : 0;
-	int r;
-
-	if (!(sel & 0xfffc) || (sel & 4))
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	r = emu_read_desc(e, sel, d, vector);
-	if (r)
-		return r;
-	if (EMU_S(d) || (EMU_TYPE(d) & 5) != 1 || (EMU_TYPE(d) & 2) != busy)
-		return emu_raise(e, vector, EMU_SEL_ERROR(sel));
-	if (!EMU_P(d))
-		return emu_raise(e, VEC_NP, EMU_SEL_ERROR(sel));
-	emu_desc_seg(d, sel, s);
-	if (s->limit < (EMU_TYPE(d) & 8 ? TSS32_LIMIT : TSS16_LIMIT))
-		return emu_raise(e, VEC_TS, EMU_SEL_ERROR(sel));
-	return 0;
+	return tss->attr & 8 ? &tss32 : &tss16;
 }
 
-static int save32(struct lodge_emu *e, uint64_t base, uint64_t flags)
+static void save(struct lodge_emu *e, const struct lodge_emu_seg *tss, uint64_t flags)
 {
-	uint32_t v[10];
-	uint16_t sel;
-	int r;
+	const struct layout *l = layout_of(tss);
+	uint64_t at = tss->base + l->saved;
+	unsigned w = l->width;
 
-	v[0] = (uint32_t)e->wrip;
-	v[1] = (uint32_t)flags;
+	emu_write_sys(e, at, e->wrip, w);
+	emu_write_sys(e, at + w, flags, w);
 	for (unsigned i = 0; i < 8; i++)
-		v[2 + i] = (uint32_t)e->w[i];
-	r = emu_write_lin(e, base + TSS32_SAVED, v, 32, LODGE_EMU_SYS);
-	if (!r)
-		r = emu_write_lin(e, base + TSS32_SAVED + 32, v + 8, 8, LODGE_EMU_SYS);
-	for (unsigned i = 0; i < 6 && !r; i++) {
-		sel = emu_seg(e, i)->sel;
-		r = emu_write_lin(e, base + 0x48 + 4 * i, &sel, 2, LODGE_EMU_SYS);
-	}
-	return r;
+		emu_write_sys(e, at + (2 + i) * w, e->w[i], w);
+	for (unsigned i = 0; i < l->sels; i++)
+		emu_write_sys(e, at + (10 + i) * w, emu_seg(e, i)->sel, 2);
 }
 
-static int save16(struct lodge_emu *e, uint64_t base, uint64_t flags)
+static void load(struct lodge_emu *e, const struct lodge_emu_seg *tss, struct task *t)
 {
-	uint16_t v[14];
+	const struct layout *l = layout_of(tss);
+	uint64_t at = tss->base + l->saved;
+	unsigned w = l->width;
 
-	v[0] = (uint16_t)e->wrip;
-	v[1] = (uint16_t)flags;
+	if (w == 4)
+		t->cr3 = (uint32_t)emu_read_sys(e, tss->base + TSS32_CR3, 4);
+	t->rip = (uint32_t)emu_read_sys(e, at, w);
+	t->flags = (uint32_t)emu_read_sys(e, at + w, w);
 	for (unsigned i = 0; i < 8; i++)
-		v[2 + i] = (uint16_t)e->w[i];
-	for (unsigned i = 0; i < 4; i++)
-		v[10 + i] = emu_seg(e, i)->sel;
-	return emu_write_lin(e, base + TSS16_SAVED, v, 28, LODGE_EMU_SYS);
+		t->gpr[i] =
+			(uint32_t)emu_read_sys(e, at + (2 + i) * w, w) | (w == 2 ? 0xffff0000 : 0);
+	for (unsigned i = 0; i < l->sels; i++)
+		t->sel[i] = (uint16_t)emu_read_sys(e, at + (10 + i) * w, w);
+	t->ldt = (uint16_t)emu_read_sys(e, tss->base + l->ldt, 2);
+	t->t = w == 4 && (emu_read_sys(e, tss->base + TSS32_T, 2) & 1);
 }
 
-static int load32(struct lodge_emu *e, uint64_t base, struct task *t)
+static void load_code(struct lodge_emu *e, uint16_t sel)
 {
-	uint32_t v[16];
-	uint16_t trap = 0;
-	int r = emu_read_lin(e, base + TSS32_CR3, &t->cr3, 4, SYS_R);
-
-	if (!r)
-		r = emu_read_lin(e, base + TSS32_SAVED, v, 64, SYS_R);
-	if (!r)
-		r = emu_read_lin(e, base + TSS32_LDT, &t->ldt, 2, SYS_R);
-	if (!r)
-		r = emu_read_lin(e, base + TSS32_T, &trap, 2, SYS_R);
-	if (r)
-		return r;
-	t->t = trap & 1;
-	t->rip = v[0];
-	t->flags = v[1];
-	for (unsigned i = 0; i < 8; i++)
-		t->gpr[i] = v[2 + i];
-	for (unsigned i = 0; i < 6; i++)
-		t->sel[i] = (uint16_t)v[10 + i];
-	return 0;
-}
-
-static int load16(struct lodge_emu *e, uint64_t base, struct task *t)
-{
-	uint16_t v[14];
-	int r = emu_read_lin(e, base + TSS16_SAVED, v, 28, SYS_R);
-
-	if (!r)
-		r = emu_read_lin(e, base + TSS16_LDT, &t->ldt, 2, SYS_R);
-	if (r)
-		return r;
-	t->rip = v[0];
-	t->flags = v[1];
-	for (unsigned i = 0; i < 8; i++)
-		t->gpr[i] = 0xffff0000u | v[2 + i];
-	for (unsigned i = 0; i < 4; i++)
-		t->sel[i] = v[10 + i];
-	t->sel[4] = 0;
-	t->sel[5] = 0;
-	return 0;
-}
-
-/* The busy bit of the task that is left or entered. */
-static int set_busy(struct lodge_emu *e, uint16_t sel, bool busy)
-{
-	struct emu_desc d;
-	int r = emu_read_desc(e, sel, &d, VEC_TS);
-
-	if (r)
-		return r;
-	d.raw &= ~(2ull << 40);
-	if (busy)
-		d.raw |= 2ull << 40;
-	return emu_write_type(e, &d);
-}
-
-static int load_code(struct lodge_emu *e, uint16_t sel)
-{
-	struct lodge_emu_seg s;
-	struct emu_desc d;
 	unsigned rpl = sel & 3u;
-	int r;
+	struct emu_desc d;
 
-	if (!(sel & 0xfffc))
-		return emu_raise(e, VEC_TS, 0);
-	r = emu_read_desc(e, sel, &d, VEC_TS);
-	if (r)
-		return r;
-	if (!EMU_S(&d) || !(EMU_TYPE(&d) & 8) ||
-	    (EMU_TYPE(&d) & 4 ? EMU_DPL(&d) > rpl : EMU_DPL(&d) != rpl))
-		return emu_raise(e, VEC_TS, EMU_SEL_ERROR(sel));
-	if (!EMU_P(&d))
-		return emu_raise(e, VEC_NP, EMU_SEL_ERROR(sel));
-	r = emu_set_accessed(e, &d);
-	if (r)
-		return r;
-	emu_desc_seg(&d, sel, &s);
-	emu_put_seg(e, LODGE_EMU_CS, &s);
-	e->wcpl = (uint8_t)rpl;
-	e->mode = s.attr & SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
-	return 0;
+	emu_find_desc(e, sel, &d, VEC_TS);
+	emu_check_code(e, &d, sel, EMU_TYPE(&d) & 4 ? EMU_DPL(&d) <= rpl : EMU_DPL(&d) == rpl,
+		       VEC_TS);
+	emu_enter_code(e, &d, sel, rpl);
 }
 
 /* LDT and segments of the new task. Their faults are the new task's on hardware; here, the switch has
  * not happened then. */
-static int load_segments(struct lodge_emu *e, const struct task *t)
+static void load_segments(struct lodge_emu *e, const struct task *t)
 {
-	static const uint8_t data[] = {LODGE_EMU_ES, LODGE_EMU_DS, LODGE_EMU_FS, LODGE_EMU_GS};
-	int r = emu_load_ldt(e, t->ldt, VEC_TS);
+	static const uint8_t data[] = {LODGE_EMU_SS, LODGE_EMU_ES, LODGE_EMU_DS, LODGE_EMU_FS,
+				       LODGE_EMU_GS};
 
-	if (r)
-		return r;
+	emu_load_ldt(e, t->ldt, VEC_TS);
 	if (t->flags & FLAG_VM) {
 		for (unsigned i = 0; i < 6; i++)
 			emu_load_paragraph(e, i, t->sel[i]);
 		e->wcpl = 3;
 		e->mode = X86_MODE_16;
-		return 0;
+		return;
 	}
-	r = load_code(e, t->sel[LODGE_EMU_CS]);
-	if (!r)
-		r = emu_load_data_seg(e, LODGE_EMU_SS, t->sel[LODGE_EMU_SS], e->wcpl, VEC_TS);
-	for (unsigned i = 0; i < sizeof(data) && !r; i++)
-		r = emu_load_data_seg(e, data[i], t->sel[data[i]], e->wcpl, VEC_TS);
-	if (!r && t->rip > emu_seg(e, LODGE_EMU_CS)->limit)
-		r = emu_gp(e);
-	return r;
+	load_code(e, t->sel[LODGE_EMU_CS]);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		emu_load_data_seg(e, data[i], t->sel[data[i]], e->wcpl, VEC_TS);
+	if (t->rip > emu_seg(e, LODGE_EMU_CS)->limit)
+		emu_gp(e);
 }
 
-static int leave_old(struct lodge_emu *e, bool nested)
-{
-	const struct lodge_emu_seg *tr = emu_seg(e, LODGE_EMU_TR);
-	uint64_t flags = e->wflags;
-	int r = 0;
-
-	if (e->arg_reason == LODGE_EMU_TASK_IRET)
-		flags &= ~(uint64_t)FLAG_NT;
-	r = tr->attr & 8 ? save32(e, tr->base, flags) : save16(e, tr->base, flags);
-	return r || nested ? r : set_busy(e, tr->sel, false);
-}
-
-static int enter_new(struct lodge_emu *e, const struct task *t, const struct lodge_emu_seg *tss,
-		     bool nested)
+static void enter_new(struct lodge_emu *e, const struct task *t, const struct lodge_emu_seg *tss,
+		      bool nested)
 {
 	struct lodge_emu_seg s = *tss;
-	uint64_t old = 0;
-	int r;
+	struct lodge_emu_exception none;
+	uint64_t old;
 
 	s.attr |= 2;
 	emu_put_seg(e, LODGE_EMU_TR, &s);
 	for (unsigned i = 0; i < 8; i++)
 		e->w[i] = t->gpr[i];
 	e->wrip = t->rip;
-	e->wflags = (t->flags & 0x3f7fd5) | FLAG_FIXED;
-	if (nested)
-		e->wflags |= FLAG_NT;
-	if (!(e->cr0 & CR0_PG) || !(s.attr & 8))
-		return load_segments(e, t);
-	if (!e->ops->get_cr || !e->ops->set_cr)
-		return LODGE_EMU_REFUSED;
-	r = e->ops->get_cr(e->cpu, 3, &old);
-	if (r)
-		return emu_answer(r);
+	e->wflags = (t->flags & 0x3f7fd5) | FLAG_FIXED | (nested ? FLAG_NT : 0);
+	old = emu_get_sys(e, LODGE_EMU_CR, 3);
 	/* The tables the segments come from are read by the new CR3, what was saved went by the old. */
-	if ((uint32_t)old == t->cr3)
-		return load_segments(e, t);
-	r = emu_answer(e->ops->set_cr(e->cpu, 3, t->cr3, &e->ex));
-	if (!r)
-		r = load_segments(e, t);
-	if (r) {
-		struct lodge_emu_exception none;
-
-		e->ops->set_cr(e->cpu, 3, old, &none);
+	if (!(e->cr0 & CR0_PG) || !(s.attr & 8) || (uint32_t)old == t->cr3 || e->end) {
+		load_segments(e, t);
+		return;
 	}
-	return r;
+	emu_set_sys(e, LODGE_EMU_CR, 3, t->cr3);
+	load_segments(e, t);
+	if (e->end)
+		e->ops->set_sys(e->cpu, LODGE_EMU_CR, 3, old, &none);
 }
 
-int emu_task(struct lodge_emu *e)
+void emu_task(struct lodge_emu *e)
 {
 	unsigned reason = e->arg_reason;
 	bool nested = reason == LODGE_EMU_TASK_CALL || reason == LODGE_EMU_TASK_GATE;
 	bool back = reason == LODGE_EMU_TASK_IRET;
-	uint16_t old_sel = emu_seg(e, LODGE_EMU_TR)->sel;
-	struct lodge_emu_seg tss;
-	struct emu_desc d;
+	struct lodge_emu_seg old = *emu_seg(e, LODGE_EMU_TR), tss;
 	struct task t = {0};
-	int r;
 
 	if (EMU_LONG(e) || !(e->cr0 & CR0_PE))
-		return LODGE_EMU_REFUSED;
-	r = find_tss(e, e->arg, back, &d, &tss);
-	if (!r)
-		r = tss.attr & 8 ? load32(e, tss.base, &t) : load16(e, tss.base, &t);
-	if (!r)
-		r = leave_old(e, nested);
-	if (!r && nested)
-		r = emu_write_lin(e, tss.base, &old_sel, 2, LODGE_EMU_SYS);
-	if (!r && !back)
-		r = set_busy(e, e->arg, true);
-	if (!r)
-		r = enter_new(e, &t, &tss, nested);
-	if (!r && e->arg_has_error)
-		r = emu_push(e, e->arg_error, tss.attr & 8 ? 4 : 2);
-	if (r)
-		return r;
+		emu_end(e, LODGE_EMU_REFUSED);
+	/* Free TSSs of both kinds; busy ones for the way back. */
+	emu_system_seg(e, e->arg, back ? 1u << 3 | 1u << 11 : 1u << 1 | 1u << 9,
+		       back ? VEC_TS : VEC_GP, VEC_NP, &tss);
+	if (tss.limit < layout_of(&tss)->limit)
+		emu_raise_sel(e, VEC_TS, e->arg);
+	load(e, &tss, &t);
+	save(e, &old, back ? e->wflags & ~(uint64_t)FLAG_NT : e->wflags);
+	if (!nested)
+		emu_set_busy(e, old.sel, false);
+	else
+		emu_write_sys(e, tss.base, old.sel, 2);
+	if (!back)
+		emu_set_busy(e, e->arg, true);
+	enter_new(e, &t, &tss, nested);
+	if (e->arg_has_error)
+		emu_push(e, e->arg_error, layout_of(&tss)->width);
 	e->t_bit = t.t;
-	if (!e->ops->set_cr)
-		return LODGE_EMU_REFUSED;
-	return emu_answer(e->ops->set_cr(e->cpu, 0, e->cr0 | CR0_TS, &e->ex));
+	emu_set_sys(e, LODGE_EMU_CR, 0, e->cr0 | CR0_TS);
 }

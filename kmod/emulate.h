@@ -36,8 +36,8 @@
 enum lodge_emu_result {
 	LODGE_EMU_DONE,	     /* ended; of a REP instruction, perhaps only a part (rip stays) */
 	LODGE_EMU_EXCEPTION, /* inject e->ex; nothing has changed (or whole steps of a REP) */
-	LODGE_EMU_EVENT,   /* INT n, INT3, INTO, INT1: inject e->ex as a software event; rip of the
-			      * instruction is unchanged, the one after it is e->next_rip */
+	/* INT n, INT3, INTO, INT1: inject e->ex as a software event; rip is unchanged, the one after is next_rip */
+	LODGE_EMU_EVENT,
 	LODGE_EMU_NEED_IO, /* user space has to do e->io */
 	LODGE_EMU_RETRY,   /* nothing has changed: enter the guest again, or run once more */
 	LODGE_EMU_REFUSED, /* not among those that can be emulated: internal error, with e->bytes */
@@ -48,8 +48,8 @@ enum lodge_emu_result {
 enum lodge_emu_answer {
 	LODGE_EMU_OK,
 	LODGE_EMU_FAULT, /* *ex is filled */
-	LODGE_EMU_MMIO,	 /* read, write, cmpxchg: that is not memory; ask mmio_read, mmio_write */
-	LODGE_EMU_USER,	 /* mmio_*, pio_*: user space has to */
+	LODGE_EMU_MMIO,	 /* read, write, cmpxchg: that is not memory; ask mmio */
+	LODGE_EMU_USER,	 /* mmio, pio: user space has to */
 	LODGE_EMU_AGAIN, /* give up for now: ends as LODGE_EMU_RETRY. From cmpxchg: another value */
 	LODGE_EMU_BROKEN, /* cannot be done at all: ends as LODGE_EMU_REFUSED */
 };
@@ -59,11 +59,10 @@ enum lodge_emu_answer {
 #define LODGE_EMU_W 2u
 #define LODGE_EMU_X 4u /* instruction fetch */
 #define LODGE_EMU_U 8u /* with user rights (CPL 3 and not a descriptor or TSS) */
-#define LODGE_EMU_SYS \
-	0x10u /* a descriptor table or TSS: supervisor rights, whatever CPL is; SMAP does
-			     * not look at AC */
+/* A descriptor table or TSS: supervisor rights, whatever CPL is; SMAP does not look at AC. */
+#define LODGE_EMU_SYS 0x10u
 
-/* Numbers of segment registers, as encoded; then LDTR, TR. */
+/* Numbers of segment registers, as encoded; then those of tables, of which GDTR and IDTR are base and limit alone. */
 enum {
 	LODGE_EMU_ES,
 	LODGE_EMU_CS,
@@ -73,9 +72,10 @@ enum {
 	LODGE_EMU_GS,
 	LODGE_EMU_LDTR,
 	LODGE_EMU_TR,
+	LODGE_EMU_GDTR,
+	LODGE_EMU_IDTR,
 	LODGE_EMU_SEGS
 };
-enum { LODGE_EMU_GDTR, LODGE_EMU_IDTR };
 
 /* Numbers of `gpr`, as encoded: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15. */
 
@@ -97,6 +97,9 @@ struct lodge_emu_exception {
 	uint64_t cr2; /* #PF: the address */
 };
 
+/* Registers by number. */
+enum lodge_emu_kind { LODGE_EMU_CR, LODGE_EMU_DR, LODGE_EMU_MSR, LODGE_EMU_XCR };
+
 /*
  * Every callback gets `cpu` of struct lodge_emu. All return enum lodge_emu_answer unless they say
  * void; those with `ex` may answer FAULT. Optional ones (NULL) make instructions that need them
@@ -114,38 +117,28 @@ struct lodge_emu_ops {
 	/* Replace `old` by `new` at once (1, 2, 4, 8, 16 bytes): OK; AGAIN if another value is there. */
 	int (*cmpxchg)(void *cpu, uint64_t gpa, const void *old, const void *new, unsigned len);
 	/* Devices: 1..8 bytes within a page. OK: one in the kernel did it (APIC, ioeventfd, …); USER. */
-	int (*mmio_read)(void *cpu, uint64_t gpa, void *buf, unsigned len);
-	int (*mmio_write)(void *cpu, uint64_t gpa, const void *buf, unsigned len);
+	int (*mmio)(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write);
 	/* Ports: `count` elements of `size` (1, 2, 4), all from the same port. OK or USER, for all. */
-	int (*pio_in)(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count);
-	int (*pio_out)(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count);
+	int (*pio)(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write);
 
-	/* ES … GS, LDTR, TR: LODGE_EMU_ES …. A CS or SS that is set brings a new CPL in e->cpl. */
+	/* LODGE_EMU_ES …; a CS or SS that is set brings a new CPL in e->cpl. */
 	void (*get_seg)(void *cpu, unsigned seg, struct lodge_emu_seg *s);
 	void (*set_seg)(void *cpu, unsigned seg, const struct lodge_emu_seg *s);
-	void (*get_table)(void *cpu, unsigned table, uint64_t *base, uint16_t *limit);
-	void (*set_table)(void *cpu, unsigned table, uint64_t base, uint16_t limit);
 
-	/* Optional. CR0, 2, 3, 4, 8 and DR0 … 7; set_* check the value and answer FAULT (#GP). After
-	 * set_cr of CR0 or CR4 the caller's own copies count, e->cr0 and e->cr4 are refreshed. */
-	int (*get_cr)(void *cpu, unsigned cr, uint64_t *v);
-	int (*set_cr)(void *cpu, unsigned cr, uint64_t v, struct lodge_emu_exception *ex);
-	int (*get_dr)(void *cpu, unsigned dr, uint64_t *v);
-	int (*set_dr)(void *cpu, unsigned dr, uint64_t v, struct lodge_emu_exception *ex);
-	/* Optional. RDMSR, WRMSR; also TSC and TSC_AUX of RDTSC(P), the SYSENTER and STAR MSRs. */
-	int (*get_msr)(void *cpu, uint32_t msr, uint64_t *v, struct lodge_emu_exception *ex);
-	int (*set_msr)(void *cpu, uint32_t msr, uint64_t v, struct lodge_emu_exception *ex);
-	/* Optional. XGETBV, XSETBV. */
-	int (*get_xcr)(void *cpu, uint32_t xcr, uint64_t *v, struct lodge_emu_exception *ex);
-	int (*set_xcr)(void *cpu, uint32_t xcr, uint64_t v, struct lodge_emu_exception *ex);
+	/* CR0, 2, 3, 4, 8; DR0 … 7; MSRs (also the TSC and TSC_AUX of RDTSC(P)); XCR0. set_sys checks the
+	 * value; e->cr0, cr4 and efer are the caller's to refresh. BROKEN: it has none of the kind. */
+	int (*get_sys)(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *v,
+		       struct lodge_emu_exception *ex);
+	int (*set_sys)(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t v,
+		       struct lodge_emu_exception *ex);
 	/* Optional. regs: eax, ebx, ecx, edx; eax and ecx come filled. */
 	int (*cpuid)(void *cpu, uint32_t regs[4]);
-	/* Optional. XMM and YMM: 16 or 32 bytes at `buf`. set_vec with 16 leaves bits 255:128 alone,
-	 * with 32 it sets all of them. MMX: 8 bytes; set_mmx also makes the x87 stack full. */
+	/* Optional. 16 or 32 bytes of XMM or YMM, or 8 of MMX. set_vec with 16 leaves bits 255:128 alone,
+	 * with 32 it sets all of them, with 8 it also makes the x87 stack full. */
 	int (*get_vec)(void *cpu, unsigned reg, void *buf, unsigned len);
 	int (*set_vec)(void *cpu, unsigned reg, const void *buf, unsigned len);
-	int (*get_mmx)(void *cpu, unsigned reg, uint64_t *v);
-	int (*set_mmx)(void *cpu, unsigned reg, uint64_t v);
+	/* Optional. FNINIT, FNSTCW, FNSTSW (enum x86_op), by which programs look for an x87. */
+	int (*x87)(void *cpu, unsigned op, uint16_t *v);
 	/* Optional: true ends a long REP early, since something waits (a signal, an interrupt). */
 	bool (*pending)(void *cpu);
 };
@@ -165,24 +158,20 @@ struct lodge_emu_io {
 enum lodge_emu_todo {
 	LODGE_EMU_TODO_NONE,
 	LODGE_EMU_TODO_HLT,
-	LODGE_EMU_TODO_PAUSE,
-	LODGE_EMU_TODO_INVLPG, /* e->todo_arg: the linear address */
-	LODGE_EMU_TODO_WBINVD, /* INVD, WBINVD, WBNOINVD */
+	LODGE_EMU_TODO_INVLPG,
 	LODGE_EMU_TODO_HYPERCALL,
-	LODGE_EMU_TODO_MONITOR, /* e->todo_arg: the linear address */
-	LODGE_EMU_TODO_MWAIT,
 	LODGE_EMU_TODO_IRET, /* NMIs are no longer blocked */
 };
 
-/* What blocks events until the next instruction ends: e->shadow. */
-#define LODGE_EMU_SHADOW_STI 1u
-#define LODGE_EMU_SHADOW_SS 2u
+/* What blocks events until the next instruction ends: e->shadow. As KVM_X86_SHADOW_INT_*. */
+#define LODGE_EMU_SHADOW_SS 1u
+#define LODGE_EMU_SHADOW_STI 2u
 
 /* e->hints, by the caller. */
 #define LODGE_EMU_IO_CHECKED 1u /* the processor has checked IOPL and the I/O bitmap already */
-#define LODGE_EMU_VALID \
-	2u /* the processor has accepted the instruction (a nested page fault, an
-				 * intercept): what the decoder does not know is REFUSED, not #UD */
+/* The processor has accepted the instruction (a nested page fault, an intercept): what the decoder does
+ * not know is REFUSED, not #UD. */
+#define LODGE_EMU_VALID 2u
 
 #define LODGE_EMU_QUEUE 48 /* writes of one instruction: ENTER with 31 levels, PUSHA across pages */
 #define LODGE_EMU_ANSWERS 24 /* reads from devices of one instruction */
@@ -219,14 +208,14 @@ struct lodge_emu {
 	struct lodge_emu_exception ex;
 	struct lodge_emu_io io;
 	enum lodge_emu_todo todo;
-	uint64_t todo_arg;
 	bool trap;	   /* RFLAGS.TF was set: #DB with DR6.BS is due */
 	bool t_bit;	   /* a task switch to a TSS with T set: #DB with DR6.BT is due */
 	uint64_t next_rip; /* after lodge_emu_decode, and with LODGE_EMU_EVENT */
 	struct x86_insn insn;
 
 	/* ---- The emulator's own. */
-	uint8_t state, kind, mode, wcpl, wshadow;
+	uint8_t end; /* enum lodge_emu_result, once it is known */
+	uint8_t state, kind, mode, wcpl, wshadow, wtodo;
 	uint8_t arg_reason;
 	bool arg_has_error;
 	uint16_t arg;  /* vector, selector */
@@ -234,18 +223,13 @@ struct lodge_emu {
 	uint32_t arg_error;
 	uint64_t arg_rip;
 	bool rep_ended, has_out, ahead_used;
-	enum lodge_emu_todo wtodo;
-	uint64_t wtodo_arg;
 	uint64_t w[16], wrip, wflags; /* the working copy */
 	struct lodge_emu_seg seg[LODGE_EMU_SEGS];
-	uint8_t seg_known, seg_dirty; /* bits by segment */
+	uint16_t seg_known, seg_dirty; /* bits by segment */
 	uint8_t nwrites, nwritten, nanswers, nasked;
-	uint8_t table_dirty, vec_len, vec_reg;
-	bool mmx_dirty;
-	uint64_t table_base[2];
-	uint16_t table_limit[2];
-	uint64_t old[2]; /* of the one locked write */
-	uint64_t vec[4];
+	uint8_t vec_reg, vec_len; /* of `vec`: 0 none, 8 MMX, 16 XMM, 32 YMM */
+	uint8_t old[16];	  /* of the one locked write */
+	uint8_t vec[LODGE_EMU_CHUNK];
 	struct lodge_emu_write writes[LODGE_EMU_QUEUE];
 	struct lodge_emu_answered answers[LODGE_EMU_ANSWERS];
 	struct { /* INS: what the port has given already */
@@ -272,10 +256,6 @@ bool lodge_emu_waits(const struct lodge_emu *e);
  * EXCEPTION (fetch fault, #UD, #GP of 15 bytes), RETRY.
  */
 enum lodge_emu_result lodge_emu_decode(struct lodge_emu *e);
-/* rip after the decoded instruction, cut to the size of the code segment. */
-uint64_t lodge_emu_next_rip(const struct lodge_emu *e);
-/* The linear address of the decoded instruction's memory operand, without checks (INVLPG, VMX's). */
-uint64_t lodge_emu_linear(struct lodge_emu *e);
 
 /*
  * Deliver interrupt or exception `vector` in real mode by the table at IDTR: pushes flags, CS, IP.

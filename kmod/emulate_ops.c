@@ -25,6 +25,13 @@ static int gp(struct lodge_emu_exception *ex)
 
 /* ---- Memory ---------------------------------------------------------------------------------------------- */
 
+/* User space has taken memory away: that is its own fault, no instruction's that cannot be emulated. */
+static int broken(struct lodge_vcpu *vcpu, int r)
+{
+	vcpu->memory_gone = r == -EIO;
+	return LODGE_EMU_BROKEN;
+}
+
 static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa,
 		     struct lodge_emu_exception *ex)
 {
@@ -40,7 +47,7 @@ static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa
 		return LODGE_EMU_OK;
 	}
 	if (r != -EFAULT)
-		return LODGE_EMU_BROKEN;
+		return broken(cpu, r);
 	*ex = (struct lodge_emu_exception){.vector = LODGE_PF,
 					   .has_error = true,
 					   .error = w.error,
@@ -48,27 +55,23 @@ static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa
 	return LODGE_EMU_FAULT;
 }
 
-/* No memory, or memory that user space has taken away? */
-static int no_memory(struct lodge_vcpu *vcpu, u64 gpa, bool write)
+static int outcome(struct lodge_vcpu *vcpu, int r)
 {
-	const struct lodge_slot *slot = lodge_slot_find(vcpu->vm, gpa >> PAGE_SHIFT);
-
-	return !slot || (write && (slot->flags & KVM_MEM_READONLY)) ? LODGE_EMU_MMIO
-								    : LODGE_EMU_BROKEN;
+	return !r ? LODGE_EMU_OK : r == -ENOENT ? LODGE_EMU_MMIO : broken(vcpu, r);
 }
 
 static int mem_read(void *cpu, uint64_t gpa, void *buf, unsigned int len)
 {
 	struct lodge_vcpu *vcpu = cpu;
 
-	return lodge_read_gpa(vcpu->vm, gpa, buf, len) ? no_memory(vcpu, gpa, false) : LODGE_EMU_OK;
+	return outcome(vcpu, lodge_read_gpa(vcpu->vm, gpa, buf, len));
 }
 
 static int mem_write(void *cpu, uint64_t gpa, const void *buf, unsigned int len)
 {
 	struct lodge_vcpu *vcpu = cpu;
 
-	return lodge_write_gpa(vcpu->vm, gpa, buf, len) ? no_memory(vcpu, gpa, true) : LODGE_EMU_OK;
+	return outcome(vcpu, lodge_write_gpa(vcpu->vm, gpa, buf, len));
 }
 
 static int mem_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new, unsigned int len)
@@ -76,50 +79,26 @@ static int mem_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new
 	struct lodge_vcpu *vcpu = cpu;
 	int r = lodge_cmpxchg_gpa(vcpu->vm, gpa, old, new, len);
 
-	if (r == -EAGAIN)
-		return LODGE_EMU_AGAIN;
-	if (r == -EINVAL)
-		return LODGE_EMU_BROKEN;
-	return r ? no_memory(vcpu, gpa, true) : LODGE_EMU_OK;
+	return r == -EAGAIN ? LODGE_EMU_AGAIN : outcome(vcpu, r);
 }
 
-static int answer(bool here)
+static int mmio(void *cpu, uint64_t gpa, void *buf, unsigned int len, bool write)
 {
-	return here ? LODGE_EMU_OK : LODGE_EMU_USER;
-}
-
-static int mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned int len)
-{
-	return answer(lodge_device_mmio(cpu, gpa, buf, len, false));
-}
-
-static int mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned int len)
-{
-	return answer(lodge_device_mmio(cpu, gpa, (void *)buf, len, true));
+	return lodge_device_mmio(cpu, gpa, buf, len, write) ? LODGE_EMU_OK : LODGE_EMU_USER;
 }
 
 /* All elements, or none. */
-static int ports(struct lodge_vcpu *vcpu, u16 port, unsigned int size, void *buf,
-		 unsigned int count, bool write)
+static int pio(void *cpu, uint16_t port, unsigned int size, void *buf, unsigned int count,
+	       bool write)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		if (lodge_device_port(vcpu, port, buf + i * size, size, write))
+		if (lodge_device_port(cpu, port, buf + i * size, size, write))
 			continue;
 		/* One that rings a bell for some values alone: the others are not told of. */
 		if (!i)
 			return LODGE_EMU_USER;
 	}
 	return LODGE_EMU_OK;
-}
-
-static int pio_in(void *cpu, uint16_t port, unsigned int size, void *buf, unsigned int count)
-{
-	return ports(cpu, port, size, buf, count, false);
-}
-
-static int pio_out(void *cpu, uint16_t port, unsigned int size, const void *buf, unsigned int count)
-{
-	return ports(cpu, port, size, (void *)buf, count, true);
 }
 
 /* ---- Registers ------------------------------------------------------------------------------------------- */
@@ -129,10 +108,23 @@ static enum lodge_seg seg_of(unsigned int n)
 	return n == LODGE_EMU_LDTR ? LODGE_LDTR : n == LODGE_EMU_TR ? LODGE_TR : (enum lodge_seg)n;
 }
 
+/* GDTR and IDTR are `t`. */
+static bool get_table(struct lodge_vcpu *vcpu, unsigned int n, struct kvm_dtable t[2])
+{
+	if (n >= LODGE_EMU_GDTR)
+		lodge_ops->get_tables(vcpu, &t[0], &t[1]);
+	return n >= LODGE_EMU_GDTR;
+}
+
 static void get_seg(void *cpu, unsigned int n, struct lodge_emu_seg *s)
 {
+	struct kvm_dtable t[2], *table = &t[n == LODGE_EMU_IDTR];
 	struct kvm_segment k;
 
+	if (get_table(cpu, n, t)) {
+		*s = (struct lodge_emu_seg){.base = table->base, .limit = table->limit};
+		return;
+	}
 	lodge_ops->get_seg(cpu, seg_of(n), &k);
 	*s = (struct lodge_emu_seg){
 		.base = k.base,
@@ -160,132 +152,103 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 		.g = s->attr >> 15 & 1,
 		.unusable = s->unusable,
 	};
+	struct kvm_dtable t[2];
 
+	if (get_table(cpu, n, t)) {
+		t[n == LODGE_EMU_IDTR].base = s->base;
+		t[n == LODGE_EMU_IDTR].limit = s->limit;
+		lodge_ops->set_tables(cpu, &t[0], &t[1]);
+		return;
+	}
 	lodge_ops->set_seg(cpu, seg_of(n), &k);
 }
 
-static void get_table(void *cpu, unsigned int table, uint64_t *base, uint16_t *limit)
+static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
 {
-	struct kvm_dtable t[2];
+	u64 *const all[] = {&vcpu->cr0, NULL, &vcpu->cr2, &vcpu->cr3, &vcpu->cr4};
 
-	lodge_ops->get_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
-	*base = t[table].base;
-	*limit = t[table].limit;
+	return n < ARRAY_SIZE(all) ? all[n] : &vcpu->cr8;
 }
 
-static void set_table(void *cpu, unsigned int table, uint64_t base, uint16_t limit)
+static u64 *dr_of(struct lodge_vcpu *vcpu, u32 n)
 {
-	struct kvm_dtable t[2];
-
-	lodge_ops->get_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
-	t[table].base = base;
-	t[table].limit = limit;
-	lodge_ops->set_tables(cpu, &t[LODGE_EMU_GDTR], &t[LODGE_EMU_IDTR]);
+	return n < 4 ? &vcpu->dr[n] : n & 1 ? &vcpu->dr7 : &vcpu->dr6;
 }
 
-static int get_cr(void *cpu, unsigned int cr, uint64_t *v)
+/* User space's filter is for instructions that name it; it is not asked, as it is by exits. */
+static bool filtered(struct lodge_vcpu *vcpu, u32 msr)
 {
-	const struct lodge_vcpu *vcpu = cpu;
+	unsigned int op = vcpu->emu->insn.op;
 
-	switch (cr) {
-	case 0:
-		*v = vcpu->cr0;
-		return LODGE_EMU_OK;
-	case 2:
-		*v = vcpu->cr2;
-		return LODGE_EMU_OK;
-	case 3:
-		*v = vcpu->cr3;
-		return LODGE_EMU_OK;
-	case 4:
-		*v = vcpu->cr4;
-		return LODGE_EMU_OK;
-	case 8:
-		*v = vcpu->cr8;
-		return LODGE_EMU_OK;
+	return (op == X86_OP_RDMSR || op == X86_OP_WRMSR) &&
+	       !lodge_msr_allowed(vcpu->vm, msr, op == X86_OP_WRMSR);
+}
+
+static int get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *v,
+		   struct lodge_emu_exception *ex)
+{
+	struct lodge_vcpu *vcpu = cpu;
+
+	if (kind == LODGE_EMU_CR)
+		*v = *cr_of(vcpu, n);
+	else if (kind == LODGE_EMU_DR)
+		*v = *dr_of(vcpu, n);
+	else if (kind == LODGE_EMU_MSR)
+		return filtered(vcpu, n) || lodge_msr_read(vcpu, n, v) ? gp(ex) : LODGE_EMU_OK;
+	else
+		*v = vcpu->xcr0;
+	return kind == LODGE_EMU_XCR && n ? gp(ex) : LODGE_EMU_OK;
+}
+
+static int set_cr(struct lodge_vcpu *vcpu, u32 n, u64 v)
+{
+	if (n == 0)
+		return lodge_set_cr0(vcpu, v);
+	if (n == 3)
+		return lodge_set_cr3(vcpu, v);
+	if (n == 4)
+		return lodge_set_cr4(vcpu, v);
+	if (n == 2) {
+		vcpu->cr2 = v;
+		return 0;
 	}
-	return LODGE_EMU_BROKEN;
+	if (v > 15)
+		return -EINVAL;
+	vcpu->tpr_lowered = v < vcpu->cr8 && !vcpu->apic;
+	lodge_apic_cr8(vcpu, v);
+	return 0;
 }
 
-static int set_cr(void *cpu, unsigned int cr, uint64_t v, struct lodge_emu_exception *ex)
+static int set_dr(struct lodge_vcpu *vcpu, u32 n, u64 v)
+{
+	if (n >= 4 && v >> 32)
+		return -EINVAL;
+	if (n >= 4)
+		v = n & 1 ? (v & 0xffff2fffu) | 0x400 : (v & 0xe00f) | 0xffff0ff0u;
+	*dr_of(vcpu, n) = v;
+	lodge_ops->state_changed(vcpu);
+	return 0;
+}
+
+static int set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t v,
+		   struct lodge_emu_exception *ex)
 {
 	struct lodge_vcpu *vcpu = cpu;
 	struct lodge_emu *e = vcpu->emu;
-	int r = 0;
+	int r;
 
-	switch (cr) {
-	case 0:
-		r = lodge_set_cr0(vcpu, v);
-		break;
-	case 2:
-		vcpu->cr2 = v;
-		break;
-	case 3:
-		r = lodge_set_cr3(vcpu, v);
-		break;
-	case 4:
-		r = lodge_set_cr4(vcpu, v);
-		break;
-	case 8:
-		r = v > 15 ? -EINVAL : 0;
-		vcpu->tpr_lowered = !r && v < vcpu->cr8 && !vcpu->apic;
-		if (!r)
-			lodge_apic_cr8(vcpu, v);
-		break;
-	default:
-		return LODGE_EMU_BROKEN;
-	}
+	if (kind == LODGE_EMU_CR)
+		r = set_cr(vcpu, n, v);
+	else if (kind == LODGE_EMU_DR)
+		r = set_dr(vcpu, n, v);
+	else if (kind == LODGE_EMU_MSR)
+		r = filtered(vcpu, n) ? -EINVAL : lodge_msr_write(vcpu, n, v, false);
+	else
+		r = n ? -EINVAL : lodge_set_xcr0(vcpu, v);
 	e->cr0 = vcpu->cr0;
 	e->cr4 = vcpu->cr4;
 	e->efer = vcpu->efer;
 	return r ? gp(ex) : LODGE_EMU_OK;
-}
-
-static int get_dr(void *cpu, unsigned int dr, uint64_t *v)
-{
-	const struct lodge_vcpu *vcpu = cpu;
-
-	*v = dr < 4 ? vcpu->dr[dr] : dr & 1 ? vcpu->dr7 : vcpu->dr6;
-	return LODGE_EMU_OK;
-}
-
-static int set_dr(void *cpu, unsigned int dr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	struct lodge_vcpu *vcpu = cpu;
-
-	if (dr >= 4 && v >> 32)
-		return gp(ex);
-	if (dr < 4)
-		vcpu->dr[dr] = v;
-	else if (dr & 1)
-		vcpu->dr7 = (v & 0xffff2fffu) | 0x400;
-	else
-		vcpu->dr6 = (v & 0xe00f) | 0xffff0ff0u;
-	lodge_ops->state_changed(vcpu);
-	return LODGE_EMU_OK;
-}
-
-static int get_msr(void *cpu, uint32_t msr, uint64_t *v, struct lodge_emu_exception *ex)
-{
-	return lodge_msr_read(cpu, msr, v) ? gp(ex) : LODGE_EMU_OK;
-}
-
-static int set_msr(void *cpu, uint32_t msr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	return lodge_msr_write(cpu, msr, v, false) ? gp(ex) : LODGE_EMU_OK;
-}
-
-static int get_xcr(void *cpu, uint32_t xcr, uint64_t *v, struct lodge_emu_exception *ex)
-{
-	if (xcr)
-		return gp(ex);
-	*v = ((struct lodge_vcpu *)cpu)->xcr0;
-	return LODGE_EMU_OK;
-}
-
-static int set_xcr(void *cpu, uint32_t xcr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	return xcr || lodge_set_xcr0(cpu, v) ? gp(ex) : LODGE_EMU_OK;
 }
 
 static int cpuid_regs(void *cpu, uint32_t regs[4])
@@ -296,48 +259,52 @@ static int cpuid_regs(void *cpu, uint32_t regs[4])
 
 /* ---- Vector registers: they are in the processor, or about to be ------------------------------------------- */
 
-#define EACH(op, n)                                                        \
-	case n:                                                            \
-		if (op)                                                    \
-			asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*v)); \
-		else                                                       \
-			asm volatile("movdqu %0, %%xmm" #n : : "m"(*v));   \
-		break;
-
-struct vec {
-	u64 q[2];
-};
-
-static void move_xmm(bool out, unsigned int reg, struct vec *v)
+static void lock_fpu(void)
 {
 	fpregs_lock();
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
-	switch (reg) {
-		EACH(out, 0)
-		EACH(out, 1) EACH(out, 2) EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6)
-			EACH(out, 7) EACH(out, 8) EACH(out, 9) EACH(out, 10) EACH(out, 11)
-				EACH(out, 12) EACH(out, 13) EACH(out, 14) EACH(out, 15)
+}
+
+/* One of them, out or in. */
+static int move_xmm(unsigned int reg, void *out, const void *in, unsigned int len)
+{
+	struct fxregs_state fx __aligned(16);
+
+	if (len != sizeof(fx.xmm_space) / 16 || reg > 15)
+		return LODGE_EMU_BROKEN;
+	lock_fpu();
+	asm volatile("fxsaveq %0" : "=m"(fx));
+	if (out) {
+		memcpy(out, &fx.xmm_space[4 * reg], len);
+	} else {
+		memcpy(&fx.xmm_space[4 * reg], in, len);
+		asm volatile("fxrstorq %0" : : "m"(fx));
 	}
 	fpregs_unlock();
+	return LODGE_EMU_OK;
 }
 
 static int get_vec(void *cpu, unsigned int reg, void *buf, unsigned int len)
 {
-	if (len != sizeof(struct vec) || reg > 15)
-		return LODGE_EMU_BROKEN;
-	move_xmm(true, reg, buf);
-	return LODGE_EMU_OK;
+	return move_xmm(reg, buf, NULL, len);
 }
 
 static int set_vec(void *cpu, unsigned int reg, const void *buf, unsigned int len)
 {
-	struct vec v;
+	return move_xmm(reg, NULL, buf, len);
+}
 
-	if (len != sizeof(v) || reg > 15)
-		return LODGE_EMU_BROKEN;
-	memcpy(&v, buf, sizeof(v));
-	move_xmm(false, reg, &v);
+static int x87(void *cpu, unsigned int op, uint16_t *v)
+{
+	lock_fpu();
+	if (op == X86_OP_FNINIT)
+		asm volatile("fninit");
+	else if (op == X86_OP_FNSTCW)
+		asm volatile("fnstcw %0" : "=m"(*v));
+	else
+		asm volatile("fnstsw %0" : "=m"(*v));
+	fpregs_unlock();
 	return LODGE_EMU_OK;
 }
 
@@ -351,25 +318,16 @@ static const struct lodge_emu_ops ops = {
 	.read = mem_read,
 	.write = mem_write,
 	.cmpxchg = mem_cmpxchg,
-	.mmio_read = mmio_read,
-	.mmio_write = mmio_write,
-	.pio_in = pio_in,
-	.pio_out = pio_out,
+	.mmio = mmio,
+	.pio = pio,
 	.get_seg = get_seg,
 	.set_seg = set_seg,
-	.get_table = get_table,
-	.set_table = set_table,
-	.get_cr = get_cr,
-	.set_cr = set_cr,
-	.get_dr = get_dr,
-	.set_dr = set_dr,
-	.get_msr = get_msr,
-	.set_msr = set_msr,
-	.get_xcr = get_xcr,
-	.set_xcr = set_xcr,
+	.get_sys = get_sys,
+	.set_sys = set_sys,
 	.cpuid = cpuid_regs,
 	.get_vec = get_vec,
 	.set_vec = set_vec,
+	.x87 = x87,
 	.pending = pending,
 };
 
@@ -410,6 +368,9 @@ static int ask_user(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_IO);
 }
 
+static_assert(LODGE_EMU_SHADOW_SS == KVM_X86_SHADOW_INT_MOV_SS &&
+	      LODGE_EMU_SHADOW_STI == KVM_X86_SHADOW_INT_STI);
+
 static void take(struct lodge_vcpu *vcpu)
 {
 	const struct lodge_emu *e = vcpu->emu;
@@ -417,9 +378,7 @@ static void take(struct lodge_vcpu *vcpu)
 	memcpy(vcpu->regs, e->gpr, sizeof(vcpu->regs));
 	vcpu->rip = e->rip;
 	vcpu->rflags = e->rflags;
-	lodge_ops->set_shadow(
-		vcpu, (e->shadow & LODGE_EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
-			      (e->shadow & LODGE_EMU_SHADOW_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
+	lodge_ops->set_shadow(vcpu, e->shadow);
 }
 
 static int done(struct lodge_vcpu *vcpu)
@@ -461,6 +420,8 @@ static int refused(struct lodge_vcpu *vcpu)
 	const struct lodge_emu *e = vcpu->emu;
 	u64 bytes[2] = {0};
 
+	if (vcpu->memory_gone)
+		return -EFAULT;
 	memcpy(bytes, e->bytes, sizeof(e->bytes));
 	pr_warn_ratelimited("lodge: cannot emulate at %llx: %16phN\n", vcpu->rip, bytes);
 	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION, bytes[0], bytes[1]);
@@ -486,19 +447,17 @@ static int finish(struct lodge_vcpu *vcpu, enum lodge_emu_result r)
 		return ask_user(vcpu);
 	case LODGE_EMU_RETRY:
 		return 1;
-	case LODGE_EMU_REFUSED:
-		return refused(vcpu);
 	case LODGE_EMU_SHUTDOWN:
 		vcpu->ev.triple_fault = true;
 		return 1;
+	default:
+		return refused(vcpu);
 	}
-	return refused(vcpu);
 }
 
 static void fill(struct lodge_vcpu *vcpu, unsigned int hints)
 {
 	struct lodge_emu *e = vcpu->emu;
-	u32 shadow = lodge_ops->get_shadow(vcpu);
 
 	memcpy(e->gpr, vcpu->regs, sizeof(e->gpr));
 	e->rip = vcpu->rip;
@@ -507,10 +466,10 @@ static void fill(struct lodge_vcpu *vcpu, unsigned int hints)
 	e->cr4 = vcpu->cr4;
 	e->efer = vcpu->efer;
 	e->cpl = lodge_ops->cpl(vcpu);
-	e->shadow = (shadow & KVM_X86_SHADOW_INT_STI ? LODGE_EMU_SHADOW_STI : 0) |
-		    (shadow & KVM_X86_SHADOW_INT_MOV_SS ? LODGE_EMU_SHADOW_SS : 0);
+	e->shadow = lodge_ops->get_shadow(vcpu);
 	e->hints = hints;
 	e->fetched = 0;
+	vcpu->memory_gone = false;
 }
 
 int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked)
@@ -528,12 +487,30 @@ int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int rea
 }
 EXPORT_SYMBOL_GPL(lodge_emulate_task_switch);
 
-u64 lodge_emulate_end(struct lodge_vcpu *vcpu)
+int lodge_emulate_next(struct lodge_vcpu *vcpu)
+{
+	fill(vcpu, 0);
+	/* A debugger's breakpoints. */
+	if ((vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP) &&
+	    lodge_emu_decode(vcpu->emu) == LODGE_EMU_DONE && vcpu->emu->insn.op == X86_OP_INT3)
+		return lodge_exit_debug(vcpu, LODGE_BP, 0);
+	return finish(vcpu, lodge_emu_run(vcpu->emu));
+}
+EXPORT_SYMBOL_GPL(lodge_emulate_next);
+
+int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip)
+{
+	fill(vcpu, 0);
+	return finish(vcpu, lodge_emu_real_event(vcpu->emu, vector, return_rip));
+}
+EXPORT_SYMBOL_GPL(lodge_emulate_event);
+
+u64 lodge_insn_end(struct lodge_vcpu *vcpu)
 {
 	fill(vcpu, LODGE_EMU_VALID);
 	return lodge_emu_decode(vcpu->emu) == LODGE_EMU_DONE ? vcpu->emu->next_rip : 0;
 }
-EXPORT_SYMBOL_GPL(lodge_emulate_end);
+EXPORT_SYMBOL_GPL(lodge_insn_end);
 
 /* ---- Life ---------------------------------------------------------------------------------------------------- */
 

@@ -14,21 +14,27 @@
 
 /* ---- Exceptions -------------------------------------------------------------------------------------- */
 
-enum class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+enum kind { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
-static enum class class_of(u8 nr) {
-	switch (nr){
-		case 0 : case LODGE_TS : case LODGE_NP : case LODGE_SS_FAULT : case
-		LODGE_GP : return CONTRIBUTORY;
-		case LODGE_PF : return PAGE_FAULT;
+static enum kind kind_of(u8 nr)
+{
+	switch (nr) {
+	case 0:
+	case LODGE_TS:
+	case LODGE_NP:
+	case LODGE_SS_FAULT:
+	case LODGE_GP:
+		return CONTRIBUTORY;
+	case LODGE_PF:
+		return PAGE_FAULT;
 	}
-return BENIGN;
+	return BENIGN;
 }
 
 static void queue(struct lodge_vcpu *vcpu, const struct lodge_exception *new)
 {
 	struct lodge_exception *ex = &vcpu->ev.ex;
-	enum class first, second = class_of(new->nr);
+	enum kind first, second = kind_of(new->nr);
 
 	if (!ex->pending && !ex->injected) {
 		*ex = *new;
@@ -40,7 +46,7 @@ static void queue(struct lodge_vcpu *vcpu, const struct lodge_exception *new)
 		vcpu->ev.triple_fault = true;
 		return;
 	}
-	first = class_of(ex->nr);
+	first = kind_of(ex->nr);
 	if ((first == CONTRIBUTORY && second == CONTRIBUTORY) ||
 	    (first == PAGE_FAULT && second != BENIGN)) {
 		*ex = (struct lodge_exception){.pending = true, .nr = LODGE_DF, .has_error = true};

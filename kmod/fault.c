@@ -107,7 +107,7 @@ static int map(struct lodge_vcpu *vcpu, struct lodge_slot *slot, u64 gfn, bool w
 	pte |= LODGE_PTE_P | LODGE_PTE_U | paging->leaf | paging->accessed |
 	       (writable ? LODGE_PTE_W | paging->dirty : 0);
 	spin_lock(&vm->mmu_lock);
-	if (vm->invalidating || vm->invalidate_seq != seq) {
+	if (vm->invalidating || vm->invalidate_seq != seq || READ_ONCE(slot->gone)) {
 		r = -EAGAIN;
 	} else {
 		lodge_table_set(vcpu, gfn, level, pte, &flush);
@@ -132,8 +132,9 @@ int lodge_fault(struct lodge_vcpu *vcpu, u64 gpa, bool write)
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
 		return 0;
 	do {
-		if (signal_pending(current))
-			return 1; /* the loop in run.c sees it too */
+		/* The loop in run.c sees it too; the guest looks once more, by what slots there are then. */
+		if (signal_pending(current) || READ_ONCE(slot->gone))
+			return 1;
 		cond_resched();
 		r = lodge_spares_fill(vcpu);
 		if (!r)

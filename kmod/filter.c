@@ -32,7 +32,7 @@ struct lodge_filter {
 static void filter_free(struct lodge_filter *f)
 {
 	for (unsigned int i = 0; f && i < f->count; i++)
-		kfree(f->range[i].allowed);
+		kvfree(f->range[i].allowed);
 	kfree(f);
 }
 
@@ -46,7 +46,7 @@ static int take_range(struct lodge_filter *f, const struct kvm_msr_filter_range 
 	if ((r->flags & ~(u32)(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)) || !r->flags ||
 	    r->nmsrs > MAX_BITS)
 		return -EINVAL;
-	bits = memdup_user((const void __user *)r->bitmap, DIV_ROUND_UP(r->nmsrs, 8));
+	bits = lodge_dup_user((const void __user *)r->bitmap, DIV_ROUND_UP(r->nmsrs, 8));
 	if (IS_ERR(bits))
 		return PTR_ERR(bits);
 	*to = (struct lodge_filter_range){.flags = r->flags,
@@ -92,7 +92,7 @@ long lodge_filter_set(struct lodge_vm *vm, void __user *arg)
 	mutex_lock(&vm->lock);
 	old = rcu_replace_pointer(vm->filter, f, lockdep_is_held(&vm->lock));
 	mutex_unlock(&vm->lock);
-	synchronize_srcu(&vm->srcu);
+	synchronize_srcu_expedited(&vm->srcu);
 	filter_free(old);
 	return 0;
 }
@@ -103,7 +103,7 @@ void lodge_filter_free(struct lodge_vm *vm)
 	filter_free(rcu_dereference_protected(vm->filter, true));
 }
 
-static bool allows(struct lodge_vm *vm, u32 msr, bool write)
+bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write)
 {
 	struct lodge_filter *f = srcu_dereference(vm->filter, &vm->srcu);
 
@@ -162,7 +162,7 @@ int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip)
 	u32 msr = vcpu->regs[LODGE_RCX], reason = KVM_MSR_EXIT_REASON_FILTER;
 	int r = -EPERM;
 
-	if (allows(vcpu->vm, msr, write)) {
+	if (lodge_msr_allowed(vcpu->vm, msr, write)) {
 		r = write ? lodge_msr_write(vcpu, msr, val, false)
 			  : lodge_msr_read(vcpu, msr, &val);
 		reason = r == -ENOENT ? KVM_MSR_EXIT_REASON_UNKNOWN : KVM_MSR_EXIT_REASON_INVAL;

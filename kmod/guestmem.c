@@ -53,8 +53,10 @@ int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len)
 		struct lodge_slot *slot;
 		void __user *p = part(vm, gpa, false, &slot);
 
-		if (!p || get_bytes(data, p, n))
+		if (!p)
 			return -ENOENT;
+		if (get_bytes(data, p, n))
+			return -EIO;
 		gpa += n;
 		data += n;
 		len -= n;
@@ -70,8 +72,10 @@ int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int
 		struct lodge_slot *slot;
 		void __user *p = part(vm, gpa, true, &slot);
 
-		if (!p || put_bytes(p, data, n))
+		if (!p)
 			return -ENOENT;
+		if (put_bytes(p, data, n))
+			return -EIO;
 		lodge_mark_dirty(slot, gpa >> PAGE_SHIFT);
 		gpa += n;
 		data += n;
@@ -95,8 +99,10 @@ int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void 
 
 	if (len > 8 || (gpa & (len - 1)))
 		return -EINVAL;
-	if (!p || !user_access_begin(p, len))
+	if (!p)
 		return -ENOENT;
+	if (!user_access_begin(p, len))
+		return -EIO;
 	switch (len) {
 	case 1:
 		EXCHANGE(u8);
@@ -117,5 +123,5 @@ int lodge_cmpxchg_gpa(struct lodge_vm *vm, u64 gpa, const void *old, const void 
 	return done ? 0 : -EAGAIN;
 fault:
 	user_access_end();
-	return -ENOENT;
+	return -EIO;
 }

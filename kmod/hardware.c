@@ -128,6 +128,13 @@ void lodge_hardware_put(void)
 	cpus_read_unlock();
 }
 
+static void forget_vendor(void)
+{
+	mutex_lock(&lodge_hw_lock);
+	lodge_ops = NULL;
+	mutex_unlock(&lodge_hw_lock);
+}
+
 int lodge_vendor_register(const struct lodge_vendor_ops *ops)
 {
 	int r = -EEXIST;
@@ -135,26 +142,25 @@ int lodge_vendor_register(const struct lodge_vendor_ops *ops)
 	mutex_lock(&lodge_hw_lock);
 	if (!lodge_ops) {
 		lodge_ops = ops;
-		r = lodge_device_create();
-		if (r)
-			lodge_ops = NULL;
+		r = 0;
 	}
 	mutex_unlock(&lodge_hw_lock);
-	if (!r) {
-		r = lodge_selftest();
-		if (r)
-			lodge_vendor_unregister(ops);
-	}
+	if (r)
+		return r;
+	/* Nobody has a VM while it can still fail. */
+	r = lodge_selftest();
+	if (!r)
+		r = lodge_device_create();
+	if (r)
+		forget_vendor();
 	return r;
 }
 
-/* There is no VM: each holds the module. */
+/* There is no VM and no open device: each holds the module. */
 void lodge_vendor_unregister(const struct lodge_vendor_ops *ops)
 {
 	lodge_device_remove();
-	mutex_lock(&lodge_hw_lock);
-	lodge_ops = NULL;
-	mutex_unlock(&lodge_hw_lock);
+	forget_vendor();
 }
 
 /* ---- Sleep and reboot -------------------------------------------------------------------------------- */
@@ -172,7 +178,7 @@ static void woken_up(void)
 {
 	u64 tsc = rdtsc();
 
-	/* Many begin at 0 again. */
+	/* It begins anew after most kinds of sleep. */
 	if (tsc < tsc_asleep)
 		lodge_tsc_lost += tsc_asleep - tsc;
 	if (users)

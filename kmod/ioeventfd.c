@@ -109,7 +109,7 @@ static int assign(struct lodge_vm *vm, const struct kvm_ioeventfd *k, struct eve
 	return 0;
 }
 
-static void drop(struct doorbell *d)
+static void doorbell_free(struct doorbell *d)
 {
 	eventfd_ctx_put(d->ctx);
 	kfree(d);
@@ -128,7 +128,7 @@ static int deassign(struct lodge_vm *vm, const struct kvm_ioeventfd *k,
 			continue;
 		list_del_rcu(&d->list);
 		synchronize_srcu_expedited(&vm->srcu);
-		drop(d);
+		doorbell_free(d);
 		return 0;
 	}
 	return -ENOENT;
@@ -162,15 +162,10 @@ long lodge_ioeventfd(struct lodge_vm *vm, void __user *arg)
 	return r;
 }
 
-/* The VM's descriptor is closed: none comes any more. Who still reads the list comes to its head. */
+/* The last user is gone. */
 void lodge_ioeventfd_release(struct lodge_vm *vm)
 {
-	struct list_head *at = vm->doorbells.next, *next;
+	struct doorbell *d, *next;
 
-	INIT_LIST_HEAD_RCU(&vm->doorbells);
-	synchronize_srcu_expedited(&vm->srcu);
-	for (; at != &vm->doorbells; at = next) {
-		next = at->next;
-		drop(list_entry(at, struct doorbell, list));
-	}
+	list_for_each_entry_safe(d, next, &vm->doorbells, list) doorbell_free(d);
 }

@@ -478,7 +478,9 @@ int lodge_apic_set(struct lodge_vcpu *vcpu, const struct kvm_lapic_state *s)
 	/* A one-shot timer that is over may not have been served: it is over once more. */
 	if (!left)
 		left = a->reg[R(APIC_LVTT)] & APIC_LVT_TIMER_PERIODIC ? a->reg[R(APIC_TMICT)] : 1;
-	if (!(a->reg[R(APIC_LVTT)] & APIC_LVT_TIMER_TSCDEADLINE))
+	if (a->reg[R(APIC_LVTT)] & APIC_LVT_TIMER_TSCDEADLINE)
+		lodge_timer_set_deadline(a, a->deadline);
+	else
 		lodge_timer_start(a, left);
 	lodge_request(vcpu, LODGE_REQ_EVENT);
 	return 0;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The timer of a local APIC: one-shot and periodic by a bus of 1 GHz, or at a value of the guest's TSC. It counts by a
- * timer of the host's; that this is over the vCPU's thread makes an interrupt of.
+ * timer of the host's; that this is over the vCPU's thread makes an interrupt of. Where the processor itself counts
+ * (lodge_ops->counts_tsc), a deadline needs the host's timer only while the vCPU sleeps.
  * Source: Intel SDM vol. 3A §10.5.4. Threads: the vCPU's, with vcpu->lock; over: interrupt context.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
+#include <linux/module.h>
 #include <asm/apicdef.h>
 #include <asm/tsc.h>
 
@@ -35,7 +37,7 @@ static enum hrtimer_restart over(struct hrtimer *timer)
 
 	atomic_set(&a->fired, 1);
 	lodge_request(a->vcpu, LODGE_REQ_EVENT);
-	/* With both bits set it is a deadline's, which has no period. */
+	/* Both bits at once are no mode, and must not be one without a period. */
 	if ((lvt(a) & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)) !=
 	    APIC_LVT_TIMER_PERIODIC)
 		return HRTIMER_NORESTART;
@@ -86,17 +88,52 @@ u64 lodge_timer_deadline(const struct lodge_apic *a)
 	return lvt(a) & APIC_LVT_TIMER_TSCDEADLINE ? a->deadline : 0;
 }
 
+u64 lodge_timer_left(const struct lodge_vcpu *vcpu)
+{
+	u64 end = vcpu->apic ? lodge_timer_deadline(vcpu->apic) : 0, now;
+
+	if (!end)
+		return ~0ull;
+	now = lodge_guest_tsc(vcpu);
+	return end > now ? end - now : 0;
+}
+EXPORT_SYMBOL_GPL(lodge_timer_left);
+
+/* So far off that the product would not fit is for ever as well. */
+static void start_deadline(struct lodge_apic *a)
+{
+	if (a->deadline)
+		start_in(a, lodge_tsc_to_ns(min(lodge_timer_left(a->vcpu), 1ull << 54)));
+}
+
+void lodge_timer_sleeps(struct lodge_apic *a, bool sleeps)
+{
+	if (!a || !lodge_ops->counts_tsc || !lodge_timer_deadline(a))
+		return;
+	if (sleeps)
+		start_deadline(a);
+	else
+		hrtimer_cancel(&a->timer);
+}
+
+int lodge_timer_counted(struct lodge_vcpu *vcpu)
+{
+	if (lodge_ops->counts_tsc && !lodge_timer_left(vcpu)) {
+		atomic_set(&vcpu->apic->fired, 1);
+		lodge_timer_sync(vcpu->apic);
+	}
+	return 1;
+}
+EXPORT_SYMBOL_GPL(lodge_timer_counted);
+
 void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc)
 {
-	u64 now = lodge_guest_tsc(a->vcpu);
-
 	if (!(lvt(a) & APIC_LVT_TIMER_TSCDEADLINE))
 		return;
 	lodge_timer_stop(a);
 	a->deadline = tsc;
-	/* So far off that the product would not fit is for ever as well. */
-	if (tsc)
-		start_in(a, tsc > now ? lodge_tsc_to_ns(min(tsc - now, 1ull << 54)) : 0);
+	if (!lodge_ops->counts_tsc)
+		start_deadline(a);
 }
 
 void lodge_timer_lvt(struct lodge_apic *a, u32 val)

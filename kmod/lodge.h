@@ -31,8 +31,8 @@
 #include <linux/workqueue.h>
 #include <asm/fpu/api.h>
 #include <asm/io.h>
-#include <asm/processor-flags.h>
 #include <asm/msr.h>
+#include <asm/processor-flags.h>
 
 #define LODGE_MAX_VCPUS 64
 #define LODGE_MAX_SLOTS 512
@@ -81,6 +81,7 @@ enum {
 	LODGE_SS_FAULT = 12,
 	LODGE_GP = 13,
 	LODGE_PF = 14,
+	LODGE_AC = 17,
 	LODGE_MC = 18,
 };
 
@@ -97,6 +98,7 @@ struct lodge_slot {
 	u64 base_gfn, npages;
 	unsigned long hva;
 	unsigned long *dirty; /* with KVM_MEM_LOG_DIRTY_PAGES */
+	bool gone;	      /* nothing is mapped any more: mmu_lock */
 };
 
 /* Never changed once it is published: another takes its place. */
@@ -146,6 +148,7 @@ struct lodge_vm {
 	struct work_struct irqfd_reaper;
 	struct list_head doorbells; /* ioeventfds: srcu; vm->lock to change it */
 
+	u64 tsc_lost;		 /* lodge_tsc_lost, as the clock knows it */
 	s64 clock_offset;	 /* of the guest's clock to the host's */
 	u64 clock_tsc, clock_ns; /* where it stood when the TSC did, if that is to be trusted */
 };
@@ -207,8 +210,8 @@ struct lodge_vcpu {
 	bool tpr_lowered; /* user space is to look for interrupts */
 	u64 host_xcr0;
 	struct lodge_msrs msrs;
-	s64 tsc_offset; /* to lodge_tsc() */
-	u64 tsc_lost;	/* as the vendor's part knows it */
+	s64 tsc_offset; /* to lodge_host_tsc() */
+	u64 tsc_lost;	/* as the vendor's module knows it */
 	struct fpu_guest fpu;
 	struct lodge_events ev;
 	u32 mp_state;
@@ -230,6 +233,7 @@ struct lodge_vcpu {
 	u64 io_rip,
 		next_rip; /* of an access to a port or MSR that user space answers, and after it */
 	struct lodge_emu *emu;
+	bool memory_gone; /* while it was emulating: -EIO of guestmem.c */
 
 	struct preempt_notifier notifier;
 	int cpu; /* where it is loaded, or was last */
@@ -268,6 +272,7 @@ struct lodge_vendor_ops {
 	u64 efer_bits; /* that guests may set */
 	const struct lodge_paging *paging;
 	bool makes_umip; /* where the processor does not */
+	bool counts_tsc; /* the guest is left when lodge_timer_left is over */
 
 	int (*hardware_enable)(void); /* on each processor, interrupts off */
 	void (*hardware_disable)(void);
@@ -321,21 +326,24 @@ struct lodge_counts {
 };
 extern struct lodge_counts lodge_counts;
 
+/* A copy, which is accounted to who asked for it; kvfree. */
+void *lodge_dup_user(const void __user *from, size_t size);
 int lodge_device_create(void);
 void lodge_device_remove(void);
 int lodge_check_extension(long cap);
 int lodge_hardware_get(void);
 void lodge_hardware_put(void);
 bool lodge_hardware_is_on(void);
+/* What the host's TSC has lost while the machine slept; guests' go on. */
+extern u64 lodge_tsc_lost;
+
+static inline u64 lodge_host_tsc(void)
+{
+	return rdtsc_ordered() + READ_ONCE(lodge_tsc_lost);
+}
+
 int lodge_hardware_init(void);
 void lodge_hardware_exit(void);
-
-/* The host's TSC as it would be, had it not gone back in a sleep. */
-extern u64 lodge_tsc_lost;
-static inline u64 lodge_tsc(void)
-{
-	return rdtsc_ordered() + lodge_tsc_lost;
-}
 
 /* ---- vm.c ---------------------------------------------------------------------------------------- */
 
@@ -399,7 +407,10 @@ int lodge_notifier_init(struct lodge_vm *vm);
 
 /* ---- guestmem.c, walk.c: the kernel's own accesses ----------------------------------------------- */
 
-/* Guest-physical. 0, or -ENOENT: not all of it is memory (or, for writing, writable). srcu is held. */
+/*
+ * Guest-physical. 0; -ENOENT: not all of it is memory (or, for writing, writable); -EIO: user space has taken away what is behind
+ * it. srcu is held.
+ */
 int lodge_read_gpa(struct lodge_vm *vm, u64 gpa, void *data, unsigned int len);
 int lodge_write_gpa(struct lodge_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* 1, 2, 4 or 8 bytes, aligned, if they are still `old`: -EAGAIN if not; -EINVAL: not of that kind. */
@@ -410,13 +421,8 @@ struct lodge_walk {
 	u64 gpa;
 	u32 error; /* of the #PF, when the walk fails with -EFAULT */
 };
-/* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF. */
+/* Linear to physical, as the processor does it, A and D bits included. -EFAULT: #PF; else as above, of its tables. */
 int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lodge_walk *w);
-/* Linear addresses; -EFAULT with #PF queued, -ENOENT where there is no memory. */
-int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
-		   unsigned int access);
-int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
-		    unsigned int access);
 
 /* ---- vcpu.c, regs.c, run.c --------------------------------------------------------------------------- */
 
@@ -488,16 +494,21 @@ void lodge_tsc_moved(struct lodge_vcpu *vcpu);
 
 long lodge_filter_set(struct lodge_vm *vm, void __user *arg);
 void lodge_filter_free(struct lodge_vm *vm);
+/* With srcu. Is the guest to find it here? */
+bool lodge_msr_allowed(struct lodge_vm *vm, u32 msr, bool write);
 /* RDMSR, WRMSR, to the end or to user space. As complete. */
 int lodge_msr_exit(struct lodge_vcpu *vcpu, bool write, u64 next_rip);
 
-/* ---- io.c, emulate_ops.c, insn.c, cr.c, debug.c ------------------------------------------------------ */
+/* ---- io.c, emulate_ops.c, cr.c, debug.c ------------------------------------------------------------- */
 
 int lodge_do_io(struct lodge_vcpu *vcpu, u16 port, unsigned int size, bool in, u64 next_rip);
 /* The instruction at rip, by the emulator: device memory, string ports, whatever has operands. As complete. */
 int lodge_emulate(struct lodge_vcpu *vcpu, bool io_checked);
-/* rip after it, by decoding alone; 0: it cannot be had. */
-u64 lodge_emulate_end(struct lodge_vcpu *vcpu);
+/* In a row, where the processor cannot run the guest at all; events by the table of real mode. As complete. */
+int lodge_emulate_next(struct lodge_vcpu *vcpu);
+int lodge_emulate_event(struct lodge_vcpu *vcpu, u8 vector, u64 return_rip);
+/* rip after it, by decoding alone, where the processor does not tell; 0: it cannot be had. */
+u64 lodge_insn_end(struct lodge_vcpu *vcpu);
 int lodge_emulate_task_switch(struct lodge_vcpu *vcpu, u16 sel, unsigned int reason, bool has_error,
 			      u32 error);
 int lodge_emulate_init(struct lodge_vcpu *vcpu);
@@ -505,17 +516,10 @@ void lodge_emulate_free(struct lodge_vcpu *vcpu);
 /* Registers were set: an instruction that waits for user space is forgotten. */
 void lodge_emulate_drop(struct lodge_vcpu *vcpu);
 
-/*
- * rip after an instruction that has no operands in its bytes (CPUID, HLT, RDMSR, XSETBV, …), where the processor does
- * not tell. 0: not one of them, or its bytes cannot be read.
- */
-u64 lodge_insn_end(struct lodge_vcpu *vcpu);
-/* Linear address of the instruction pointer. */
-u64 lodge_lin_rip(struct lodge_vcpu *vcpu, u64 rip);
-
 int lodge_set_cr0(struct lodge_vcpu *vcpu, u64 val); /* -EINVAL: #GP */
 int lodge_set_cr3(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_cr4(struct lodge_vcpu *vcpu, u64 val);
+bool lodge_cr4_exists(u64 val);
 int lodge_set_efer(struct lodge_vcpu *vcpu, u64 val);
 int lodge_set_xcr0(struct lodge_vcpu *vcpu, u64 val);
 int lodge_do_xsetbv(struct lodge_vcpu *vcpu, u64 next_rip);
@@ -525,6 +529,25 @@ int lodge_exit_debug(struct lodge_vcpu *vcpu, u32 exception, u64 dr6);
 /* What is to be in the processor: the guest's, or its debugger's. */
 u64 lodge_effective_dr7(const struct lodge_vcpu *vcpu);
 u64 lodge_effective_dr(const struct lodge_vcpu *vcpu, unsigned int n);
+
+/* ---- exits.c ------------------------------------------------------------------------------------------- */
+
+/* What to do when the guest was left, as complete. insn: by an instruction, which ends at next_rip. */
+struct lodge_handler {
+	int (*fn)(struct lodge_vcpu *vcpu);
+	int (*insn)(struct lodge_vcpu *vcpu, u64 next_rip);
+};
+/* The one of `code`; next says where an instruction ends, 0: that is not known. */
+int lodge_handle(struct lodge_vcpu *vcpu, const struct lodge_handler *h, size_t n, u64 code,
+		 u64 (*next)(struct lodge_vcpu *vcpu));
+int lodge_go_on(struct lodge_vcpu *vcpu);
+int lodge_do_ud(struct lodge_vcpu *vcpu);
+int lodge_do_gp(struct lodge_vcpu *vcpu);
+int lodge_do_ac(struct lodge_vcpu *vcpu);
+int lodge_do_emulate(struct lodge_vcpu *vcpu);
+int lodge_do_hlt(struct lodge_vcpu *vcpu, u64 next_rip);
+int lodge_do_hypercall(struct lodge_vcpu *vcpu, u64 next_rip);
+int lodge_exit_not_entered(struct lodge_vcpu *vcpu, u64 reason);
 
 /* ---- selftest.c ---------------------------------------------------------------------------------------- */
 
@@ -601,6 +624,10 @@ void lodge_timer_start(struct lodge_apic *a, u32 count);
 u32 lodge_timer_count(struct lodge_apic *a);
 u64 lodge_timer_deadline(const struct lodge_apic *a);
 void lodge_timer_set_deadline(struct lodge_apic *a, u64 tsc);
+/* Until the deadline, by the TSC; ~0: there is none. And as handle_exit, when a processor that counts has done so. */
+u64 lodge_timer_left(const struct lodge_vcpu *vcpu);
+int lodge_timer_counted(struct lodge_vcpu *vcpu);
+void lodge_timer_sleeps(struct lodge_apic *a, bool sleeps);
 void lodge_timer_lvt(struct lodge_apic *a, u32 lvt);
 /* What has fired becomes an interrupt. */
 void lodge_timer_sync(struct lodge_apic *a);
@@ -668,11 +695,13 @@ bool lodge_device_port(struct lodge_vcpu *vcpu, u16 port, void *data, unsigned i
 void lodge_clock_init(struct lodge_vm *vm);
 long lodge_clock_ioctl(struct lodge_vm *vm, unsigned int cmd, void __user *arg);
 void lodge_clock_update(struct lodge_vcpu *vcpu);
+/* The machine has slept since the vCPU was loaded last. */
+void lodge_clock_woken(struct lodge_vcpu *vcpu);
 /* The vCPU comes to a processor, where a TSC that is not to be trusted may say something else. */
 void lodge_clock_moved(struct lodge_vcpu *vcpu);
 int lodge_clock_msr(struct lodge_vcpu *vcpu, u32 msr, u64 val);
 long lodge_clock_stopped(struct lodge_vcpu *vcpu);
-/* The host's TSC, in nanoseconds. */
+/* So much of the TSC, in nanoseconds. */
 u64 lodge_tsc_to_ns(u64 tsc);
 
 #endif

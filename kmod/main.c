@@ -7,6 +7,7 @@
 #include <linux/debugfs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "lodge.h"
@@ -17,6 +18,18 @@ MODULE_PARM_DESC(device, "name of the device in /dev: lodge, or kvm where no oth
 
 struct lodge_counts lodge_counts;
 static struct dentry *debug_dir;
+
+void *lodge_dup_user(const void __user *from, size_t size)
+{
+	void *p = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	if (!copy_from_user(p, from, size))
+		return p;
+	kvfree(p);
+	return ERR_PTR(-EFAULT);
+}
 
 /* ---- Capabilities -------------------------------------------------------------------------------- */
 
@@ -42,7 +55,6 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_CHECK_EXTENSION_VM:
-	case KVM_CAP_MAX_VCPU_ID:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_ENABLE_CAP_VM:
 	case KVM_CAP_X86_USER_SPACE_MSR:
@@ -59,8 +71,6 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
 	case KVM_CAP_TSC_DEADLINE_TIMER:
 	case KVM_CAP_KVMCLOCK_CTRL:
-		if (cap == KVM_CAP_MAX_VCPU_ID)
-			return LODGE_MAX_VCPUS;
 		return 1;
 	case KVM_CAP_IRQ_ROUTING:
 		return LODGE_MAX_GSI;
@@ -71,6 +81,7 @@ int lodge_check_extension(long cap)
 	case KVM_CAP_NR_VCPUS:
 		return min_t(int, num_online_cpus(), LODGE_MAX_VCPUS);
 	case KVM_CAP_MAX_VCPUS:
+	case KVM_CAP_MAX_VCPU_ID:
 		return LODGE_MAX_VCPUS;
 	case KVM_CAP_NR_MEMSLOTS:
 		return LODGE_MAX_SLOTS;
@@ -105,8 +116,22 @@ static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 /* ---- The device ---------------------------------------------------------------------------------- */
 
+/* What it answers is the vendor's too; that module goes after the device (misc_register's lock orders the two). */
+static int device_open(struct inode *inode, struct file *file)
+{
+	return try_module_get(lodge_ops->owner) ? 0 : -ENODEV;
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	module_put(lodge_ops->owner);
+	return 0;
+}
+
 static const struct file_operations device_fops = {
 	.owner = THIS_MODULE,
+	.open = device_open,
+	.release = device_release,
 	.unlocked_ioctl = device_ioctl,
 	.llseek = noop_llseek,
 };

@@ -158,7 +158,7 @@ static bool constant(u32 msr, u64 *val)
 
 u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu)
 {
-	return lodge_tsc() + vcpu->tsc_offset;
+	return lodge_host_tsc() + vcpu->tsc_offset;
 }
 
 /*
@@ -167,7 +167,7 @@ u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu)
  */
 s64 lodge_tsc_offset(struct lodge_vm *vm, u64 val)
 {
-	s64 offset = val - lodge_tsc(), near = (s64)tsc_khz * 1000;
+	s64 offset = val - lodge_host_tsc(), near = (s64)tsc_khz * 1000;
 
 	spin_lock(&vm->tsc_lock);
 	if (vm->tsc_known && (!val || abs(offset - vm->tsc_offset) < near))

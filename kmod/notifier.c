@@ -87,10 +87,10 @@ static int look(struct mmu_notifier *n, unsigned long start, unsigned long end, 
 
 	spin_lock(&vm->mmu_lock);
 	young = each_range(vm, start, end, age, clear);
-	spin_unlock(&vm->mmu_lock);
 	/* Without A bits the mapping is gone. */
 	if (young && (flush || (clear && !lodge_ops->paging->accessed)))
 		lodge_request_all(vm, LODGE_REQ_FLUSH);
+	spin_unlock(&vm->mmu_lock);
 	srcu_read_unlock(&vm->srcu, idx);
 	return young;
 }

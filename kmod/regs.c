@@ -151,7 +151,7 @@ static bool sregs_valid(const struct kvm_sregs *s)
 		return false;
 	if ((s->cr0 & X86_CR0_NW) && !(s->cr0 & X86_CR0_CD))
 		return false;
-	if ((s->cr0 | s->cr8) >> 32)
+	if ((s->cr0 | s->cr8) >> 32 || !lodge_cr4_exists(s->cr4))
 		return false;
 	if (s->efer & ~(EFER_SCE | EFER_LME | EFER_LMA | lodge_ops->efer_bits))
 		return false;
@@ -356,10 +356,10 @@ static int tsc_attr(struct lodge_vcpu *vcpu, unsigned int cmd, const struct kvm_
 	if (cmd == KVM_HAS_DEVICE_ATTR)
 		return 0;
 	if (cmd == KVM_GET_DEVICE_ATTR)
-		return put_user((u64)vcpu->tsc_offset, p);
+		return put_user(vcpu->tsc_offset + lodge_tsc_lost, p);
 	if (get_user(val, p))
 		return -EFAULT;
-	vcpu->tsc_offset = val;
+	vcpu->tsc_offset = val - lodge_tsc_lost;
 	lodge_tsc_moved(vcpu);
 	return 0;
 }
@@ -377,6 +377,7 @@ union buffer {
 	struct kvm_guest_debug debug;
 	struct kvm_device_attr attr;
 	struct kvm_lapic_state lapic;
+	struct kvm_vapic_addr vapic;
 };
 
 static long get(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
@@ -439,6 +440,9 @@ static long set(struct lodge_vcpu *vcpu, unsigned int cmd, const union buffer *b
 		return set_debugregs(vcpu, &b->debugregs);
 	case KVM_SET_LAPIC:
 		return vcpu->apic ? lodge_apic_set(vcpu, &b->lapic) : -EINVAL;
+	case KVM_SET_VAPIC_ADDR:
+		/* QEMU takes it back at each reset; and that it cannot have it, it would not ask. */
+		return vcpu->apic && !b->vapic.vapic_addr ? 0 : -EINVAL;
 	case KVM_SET_MP_STATE:
 		return set_mp_state(vcpu, &b->mp);
 	case KVM_SET_GUEST_DEBUG:

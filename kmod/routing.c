@@ -174,21 +174,24 @@ static long set_routing(struct lodge_vm *vm, struct kvm_irq_routing __user *arg)
 /* ISA's lines go to both, those above to the I/O APIC alone. */
 static int default_routes(struct lodge_vm *vm)
 {
-	struct kvm_irq_routing_entry *e = kcalloc(40, sizeof(*e), GFP_KERNEL_ACCOUNT);
+	struct kvm_irq_routing_entry *e =
+		kcalloc(LODGE_IOAPIC_PINS + 16, sizeof(*e), GFP_KERNEL_ACCOUNT);
 	unsigned int nr = 0;
 	int r;
 
 	if (!e)
 		return -ENOMEM;
 	for (unsigned int n = 0; n < LODGE_IOAPIC_PINS; n++) {
-		e[nr].type = e[nr + 1].type = KVM_IRQ_ROUTING_IRQCHIP;
-		e[nr].gsi = e[nr + 1].gsi = n;
-		e[nr].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
-		e[nr++].u.irqchip.pin = n;
+		struct kvm_irq_routing_entry to = {.gsi = n, .type = KVM_IRQ_ROUTING_IRQCHIP};
+
+		to.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+		to.u.irqchip.pin = n;
+		e[nr++] = to;
 		if (n >= 16)
 			continue;
-		e[nr].u.irqchip.irqchip = n / 8;
-		e[nr++].u.irqchip.pin = n & 7;
+		to.u.irqchip.irqchip = n / 8;
+		to.u.irqchip.pin = n & 7;
+		e[nr++] = to;
 	}
 	r = publish(vm, e, nr);
 	kfree(e);

@@ -70,7 +70,8 @@ EXPORT_SYMBOL_GPL(lodge_skip_to);
 
 static bool has_own_xcr0(const struct lodge_vcpu *vcpu)
 {
-	return (vcpu->cr4 & X86_CR4_OSXSAVE) && vcpu->xcr0 != vcpu->host_xcr0;
+	/* User space sets CR4 as it likes; a host without XSAVE has none to exchange. */
+	return (vcpu->cr4 & X86_CR4_OSXSAVE) && vcpu->host_xcr0 && vcpu->xcr0 != vcpu->host_xcr0;
 }
 
 static void load_registers(struct lodge_vcpu *vcpu)
@@ -165,11 +166,13 @@ static void sleep(struct lodge_vcpu *vcpu)
 {
 	DECLARE_SWAITQUEUE(wait);
 
+	lodge_timer_sleeps(vcpu->apic, true);
 	prepare_to_swait_exclusive(&vcpu->wait, &wait, TASK_INTERRUPTIBLE);
 	/* Partner: lodge_request. */
 	if (!(READ_ONCE(vcpu->requests) & LODGE_REQ_BREAK) && !signal_pending(current))
 		schedule();
 	finish_swait(&vcpu->wait, &wait);
+	lodge_timer_sleeps(vcpu->apic, false);
 }
 
 /* What ends KVM_RUN before the guest is entered. */

@@ -87,9 +87,18 @@ static void tables(struct lodge_vcpu *vcpu)
 	set(vcpu, 600, 1, 0x333000, &flush);
 	check(flush && young(vm, 600) && !young(vm, 601),
 	      "a table in a large page's place wants a flush");
+	flush = false;
+	set(vcpu, 1u << 18, 3, 0x40000000 | LODGE_PTE_BIG, &flush);
+	check(!flush && young(vm, 1u << 18) && young(vm, (2u << 18) - 1) && !young(vm, 2u << 18),
+	      "a mapping of 1 GiB is 262144 small ones");
+	set(vcpu, 3u << 17, 2, 0x60000000 | LODGE_PTE_BIG, &flush);
+	check(flush && young(vm, 3u << 17) && !young(vm, 1u << 18),
+	      "a table in its place wants a flush");
 	set(vcpu, far, 2, 0x800000 | LODGE_PTE_BIG, &flush);
 	check(young(vm, far + 511), "at the end of all addresses");
 	spin_lock(&vm->mmu_lock);
+	lodge_table_set(vcpu, 5, 1, 0x222000 | LODGE_PTE_P | lodge_ops->paging->accessed, &flush);
+	check(lodge_table_protect(vm, 5, 6), "who reads takes no right away");
 	check(lodge_table_protect(vm, 0, 512), "what was writable is told");
 	check(!lodge_table_protect(vm, 0, 512), "and is not any more");
 	check(lodge_table_age(vm, 5, 6, true) && !lodge_table_age(vm, 5, 6, true),

@@ -3,8 +3,7 @@
  * Memory slots: pieces of user memory that the guest sees as its own.
  *
  * Readers find slots in an array that never changes; a writer publishes another and waits until nobody reads
- * the old one. A slot that goes is out of the array first, then its mappings go: a fault that had found it has
- * ended by then.
+ * the old one. A slot that goes loses its mappings first, and is marked so that no fault makes others.
  * Source: Linux, Documentation/virt/kvm/api.rst (KVM_SET_USER_MEMORY_REGION).
  * Threads: writers hold vm->lock, readers vm->srcu.
  */
@@ -192,15 +191,19 @@ static int change_flags(struct lodge_vm *vm, struct lodge_slot *old,
 	return 0;
 }
 
-static int remove(struct lodge_vm *vm, struct lodge_slot *slot)
+/* It goes, or moves. Its mappings go while the host still finds them by it (notifier.c), and none comes after. */
+static int replace(struct lodge_vm *vm, struct lodge_slot *old, struct lodge_slot *new)
 {
-	int ret = publish(vm, slot, NULL);
+	int ret;
 
+	WRITE_ONCE(old->gone, true);
+	lodge_zap(vm, old->base_gfn, old->base_gfn + old->npages);
+	ret = publish(vm, old, new);
 	if (ret)
-		return ret;
-	lodge_zap(vm, slot->base_gfn, slot->base_gfn + slot->npages);
-	slot_free(slot);
-	return 0;
+		WRITE_ONCE(old->gone, false);
+	else
+		slot_free(old);
+	return ret;
 }
 
 /* With vm->lock. */
@@ -213,7 +216,7 @@ int lodge_slot_set(struct lodge_vm *vm, const struct kvm_userspace_memory_region
 		return ret;
 	old = lodge_slot_by_id(vm, r->slot);
 	if (!r->memory_size)
-		return old ? remove(vm, old) : -EINVAL;
+		return old ? replace(vm, old, NULL) : -EINVAL;
 	if (old) {
 		/* It may move, but keeps its size and its user memory. */
 		if (old->hva != r->userspace_addr || old->npages != r->memory_size >> PAGE_SHIFT)
@@ -228,9 +231,7 @@ int lodge_slot_set(struct lodge_vm *vm, const struct kvm_userspace_memory_region
 	new = slot_new(r);
 	if (!new)
 		return -ENOMEM;
-	ret = old ? remove(vm, old) : 0;
-	if (!ret)
-		ret = publish(vm, NULL, new);
+	ret = old ? replace(vm, old, new) : publish(vm, NULL, new);
 	if (ret)
 		slot_free(new);
 	return ret;

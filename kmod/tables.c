@@ -66,6 +66,7 @@ int lodge_spares_fill(struct lodge_vcpu *vcpu)
 	}
 	return 0;
 }
+EXPORT_SYMBOL_GPL(lodge_spares_fill);
 
 void lodge_spares_free(struct lodge_vcpu *vcpu)
 {
@@ -97,11 +98,17 @@ void lodge_table_set(struct lodge_vcpu *vcpu, u64 gfn, unsigned int want, u64 pt
 		table = table_of(*entry);
 		level--;
 	}
-	/* More rights than before need no flush: the processor looks again before it faults. */
+	/*
+	 * More rights than before need no flush: the processor looks again before it faults. None is taken away here: a
+	 * TLB may have it, and who makes pages read-only flushes those alone that were not.
+	 */
 	if ((*entry & LODGE_PTE_P) && ((*entry ^ pte) & LODGE_PTE_ADDR))
 		*flush = true;
+	else
+		pte |= *entry & (LODGE_PTE_W | lodge_ops->paging->dirty);
 	WRITE_ONCE(*entry, pte);
 }
+EXPORT_SYMBOL_GPL(lodge_table_set);
 
 /* ---- Taking away ------------------------------------------------------------------------------------ */
 
@@ -118,12 +125,13 @@ static void collect(u64 *table, unsigned int level, struct list_head *freed)
 static bool zap_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end,
 		      struct list_head *freed)
 {
+	unsigned int i = gfn > base ? (gfn - base) / span(level) : 0;
 	bool any = false;
 
-	for (unsigned int i = 0; i < ENTRIES; i++, base += span(level)) {
+	for (base += i * span(level); i < ENTRIES && base < end; i++, base += span(level)) {
 		u64 pte = READ_ONCE(table[i]);
 
-		if (!(pte & LODGE_PTE_P) || base >= end || base + span(level) <= gfn)
+		if (!(pte & LODGE_PTE_P))
 			continue;
 		any = true;
 		if (!is_table(pte, level)) {
@@ -161,9 +169,10 @@ void lodge_zap(struct lodge_vm *vm, u64 gfn, u64 end)
 
 	spin_lock(&vm->mmu_lock);
 	flush = lodge_table_zap(vm, gfn, end, &freed);
-	spin_unlock(&vm->mmu_lock);
+	/* With the lock: the host, which looks for mappings meanwhile, must not find that there are none too soon. */
 	if (flush)
 		lodge_request_all(vm, LODGE_REQ_FLUSH);
+	spin_unlock(&vm->mmu_lock);
 	lodge_table_free_list(&freed);
 }
 
@@ -173,12 +182,13 @@ void lodge_zap(struct lodge_vm *vm, u64 gfn, u64 end)
 static bool clear_level(u64 *table, unsigned int level, u64 base, u64 gfn, u64 end, u64 mask,
 			bool look_only)
 {
+	unsigned int i = gfn > base ? (gfn - base) / span(level) : 0;
 	bool any = false;
 
-	for (unsigned int i = 0; i < ENTRIES; i++, base += span(level)) {
+	for (base += i * span(level); i < ENTRIES && base < end; i++, base += span(level)) {
 		u64 pte = READ_ONCE(table[i]);
 
-		if (!(pte & LODGE_PTE_P) || base >= end || base + span(level) <= gfn)
+		if (!(pte & LODGE_PTE_P))
 			continue;
 		if (is_table(pte, level)) {
 			any |= clear_level(table_of(pte), level - 1, base, gfn, end, mask,

@@ -35,15 +35,14 @@ static struct preempt_ops preempt_ops = {.sched_in = sched_in, .sched_out = sche
 /* From here to put the vendor's state is on whatever processor this thread is on. */
 void lodge_vcpu_load(struct lodge_vcpu *vcpu)
 {
-	int cpu = get_cpu();
+	int cpu;
 
+	if (vcpu->tsc_lost != lodge_tsc_lost)
+		lodge_clock_woken(vcpu);
+	cpu = get_cpu();
 	preempt_notifier_register(&vcpu->notifier);
 	lodge_ops->vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
-	if (vcpu->tsc_lost != lodge_tsc_lost) {
-		vcpu->tsc_lost = lodge_tsc_lost;
-		lodge_ops->tsc_changed(vcpu);
-	}
 	lodge_clock_moved(vcpu);
 	put_cpu();
 }

@@ -26,6 +26,7 @@ static void vm_free(struct lodge_vm *vm)
 	lodge_pit_free(vm);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		lodge_vcpu_free(vm->vcpus[i]);
+	lodge_ioeventfd_release(vm);
 	lodge_routes_free(vm);
 	kfree(vm->chips);
 	lodge_tables_free(vm);
@@ -59,9 +60,12 @@ void lodge_request_all(struct lodge_vm *vm, unsigned int request)
 {
 	cpumask_var_t cpus;
 	bool some = zalloc_cpumask_var(&cpus, GFP_ATOMIC);
-	unsigned int count = READ_ONCE(vm->vcpu_count);
+	unsigned int count;
 	int me = get_cpu();
 
+	/* Who comes after this look finds what the caller has changed. */
+	smp_mb();
+	count = smp_load_acquire(&vm->vcpu_count);
 	for (unsigned int i = 0; i < count; i++)
 		set_bit(request, &vm->vcpus[i]->requests);
 	smp_mb();
@@ -128,7 +132,9 @@ static long set_identity(struct lodge_vm *vm, void __user *arg)
 
 	if (copy_from_user(&addr, arg, sizeof(addr)))
 		return -EFAULT;
-	/* Intel without an unrestricted guest would need it; nothing here does yet. */
+	/* For VT-x without unrestricted guest. */
+	if (READ_ONCE(vm->vcpu_count))
+		return -EINVAL;
 	vm->identity_addr = addr;
 	return 0;
 }
@@ -188,7 +194,6 @@ static int vm_release(struct inode *inode, struct file *file)
 	struct lodge_vm *vm = file->private_data;
 
 	lodge_irqfd_release(vm);
-	lodge_ioeventfd_release(vm);
 	lodge_vm_put(vm);
 	return 0;
 }

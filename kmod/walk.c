@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The guest's own page tables, walked as its processor would: for instruction bytes, string ports, the emulator.
+ * The guest's own page tables, walked as its processor would: for the emulator.
  * Source: AMD APM vol. 2 §5; Intel SDM 3A §4.
  * Threads: the vCPU's own; srcu is held; may sleep.
  */
@@ -88,13 +88,15 @@ static int walk_once(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, stru
 		unsigned int shift = PAGE_SHIFT + (level - 1) * s.bits;
 		u64 at, pte = 0, set;
 		bool root_pae = s.levels == 3 && level == 3, leaf;
+		int r;
 
 		at = table + (lin >> shift & ((1u << s.bits) - 1)) * (s.wide ? 8 : 4);
 		/* Four entries, of two bits. */
 		if (root_pae)
 			at = table + (lin >> 30 & 3) * 8;
-		if (lodge_read_gpa(vcpu->vm, at, &pte, s.wide ? 8 : 4))
-			return -ENOENT;
+		r = lodge_read_gpa(vcpu->vm, at, &pte, s.wide ? 8 : 4);
+		if (r)
+			return r;
 		if (!(pte & P))
 			return no(vcpu, w, access, 0);
 		leaf = level == 1 || ((pte & PS) && !root_pae && level <= 3 &&
@@ -135,41 +137,4 @@ int lodge_walk(struct lodge_vcpu *vcpu, u64 lin, unsigned int access, struct lod
 			return r;
 	}
 	return -ENOENT;
-}
-
-/* ---- Reading and writing by it ---------------------------------------------------------------------- */
-
-static int each_page(struct lodge_vcpu *vcpu, u64 lin, void *in, const void *out, unsigned int len,
-		     unsigned int access)
-{
-	while (len) {
-		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(lin));
-		struct lodge_walk w;
-		int r = lodge_walk(vcpu, lin, access, &w);
-
-		if (r == -EFAULT)
-			lodge_queue_pf(vcpu, lin, w.error);
-		if (!r)
-			r = in ? lodge_read_gpa(vcpu->vm, w.gpa, in, n)
-			       : lodge_write_gpa(vcpu->vm, w.gpa, out, n);
-		if (r)
-			return r;
-		lin += n;
-		in = in ? in + n : NULL;
-		out = out ? out + n : NULL;
-		len -= n;
-	}
-	return 0;
-}
-
-int lodge_read_lin(struct lodge_vcpu *vcpu, u64 lin, void *data, unsigned int len,
-		   unsigned int access)
-{
-	return each_page(vcpu, lin, data, NULL, len, access);
-}
-
-int lodge_write_lin(struct lodge_vcpu *vcpu, u64 lin, const void *data, unsigned int len,
-		    unsigned int access)
-{
-	return each_page(vcpu, lin, NULL, data, len, access | LODGE_WRITE);
 }

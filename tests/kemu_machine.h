@@ -120,26 +120,18 @@ static int kemu_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *ne
 	return LODGE_EMU_OK;
 }
 
-static int kemu_mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned len)
+static int kemu_mmio(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write)
 {
 	struct kemu *k = cpu;
 	uint64_t v;
 
 	if (k->user)
 		return LODGE_EMU_USER;
-	kemu_log(k, false, false, gpa, NULL, len, 1);
-	v = kemu_answer(k, false, gpa, len);
-	memcpy(buf, &v, len);
-	return LODGE_EMU_OK;
-}
-
-static int kemu_mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned len)
-{
-	struct kemu *k = cpu;
-
-	if (k->user)
-		return LODGE_EMU_USER;
-	kemu_log(k, false, true, gpa, buf, len, 1);
+	kemu_log(k, false, write, gpa, write ? buf : NULL, len, 1);
+	if (!write) {
+		v = kemu_answer(k, false, gpa, len);
+		memcpy(buf, &v, len);
+	}
 	return LODGE_EMU_OK;
 }
 
@@ -152,24 +144,15 @@ static void kemu_fill(struct kemu *k, uint16_t port, unsigned size, uint8_t *buf
 	}
 }
 
-static int kemu_pio_in(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count)
+static int kemu_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write)
 {
 	struct kemu *k = cpu;
 
 	if (k->user)
 		return LODGE_EMU_USER;
-	kemu_log(k, true, false, port, NULL, size, count);
-	kemu_fill(k, port, size, buf, count);
-	return LODGE_EMU_OK;
-}
-
-static int kemu_pio_out(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count)
-{
-	struct kemu *k = cpu;
-
-	if (k->user)
-		return LODGE_EMU_USER;
-	kemu_log(k, true, true, port, buf, size, count);
+	kemu_log(k, true, write, port, write ? buf : NULL, size, count);
+	if (!write)
+		kemu_fill(k, port, size, buf, count);
 	return LODGE_EMU_OK;
 }
 
@@ -178,10 +161,21 @@ static struct x86_seg *kemu_seg(struct kemu *k, unsigned seg)
 	return seg == LODGE_EMU_LDTR ? &k->s.ldtr : seg == LODGE_EMU_TR ? &k->s.tr : &k->s.seg[seg];
 }
 
+static struct x86_dtable *kemu_table(struct kemu *k, unsigned seg)
+{
+	return seg == LODGE_EMU_GDTR ? &k->s.gdtr : seg == LODGE_EMU_IDTR ? &k->s.idtr : NULL;
+}
+
 static void kemu_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 {
-	const struct x86_seg *x = kemu_seg(cpu, seg);
+	const struct x86_dtable *t = kemu_table(cpu, seg);
+	const struct x86_seg *x;
 
+	if (t) {
+		*s = (struct lodge_emu_seg){.base = t->base, .limit = t->limit};
+		return;
+	}
+	x = kemu_seg(cpu, seg);
 	*s = (struct lodge_emu_seg){.base = x->base,
 				    .limit = x->limit,
 				    .sel = x->sel,
@@ -192,7 +186,12 @@ static void kemu_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 static void kemu_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
 {
 	struct kemu *k = cpu;
+	struct x86_dtable *t = kemu_table(cpu, seg);
 
+	if (t) {
+		*t = (struct x86_dtable){s->base, (uint16_t)s->limit};
+		return;
+	}
 	k->nsets++;
 	*kemu_seg(k, seg) = (struct x86_seg){.base = s->base,
 					     .limit = s->limit,
@@ -201,114 +200,65 @@ static void kemu_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
 					     .unusable = s->unusable};
 }
 
-static void kemu_get_table(void *cpu, unsigned table, uint64_t *base, uint16_t *limit)
+static int kemu_gp(struct lodge_emu_exception *ex)
 {
-	struct kemu *k = cpu;
-	const struct x86_dtable *t = table == LODGE_EMU_GDTR ? &k->s.gdtr : &k->s.idtr;
-
-	*base = t->base;
-	*limit = t->limit;
-}
-
-static void kemu_set_table(void *cpu, unsigned table, uint64_t base, uint16_t limit)
-{
-	struct kemu *k = cpu;
-
-	*(table == LODGE_EMU_GDTR ? &k->s.gdtr : &k->s.idtr) = (struct x86_dtable){base, limit};
-}
-
-static int kemu_get_cr(void *cpu, unsigned cr, uint64_t *v)
-{
-	struct kemu *k = cpu;
-
-	*v = cr == 0 ? k->s.cr0 : cr == 2 ? k->s.cr2 : cr == 3 ? k->s.cr3 : cr == 4 ? k->s.cr4 : 0;
-	return LODGE_EMU_OK;
-}
-
-/* Enough checks to have a fault. */
-static int kemu_set_cr(void *cpu, unsigned cr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	struct kemu *k = cpu;
-
-	if (cr == 0 && (v & CR0_PG) && !(v & CR0_PE)) {
-		*ex = (struct lodge_emu_exception){.vector = VEC_GP, .has_error = true};
-		return LODGE_EMU_FAULT;
-	}
-	if (cr == 0)
-		k->s.cr0 = v | CR0_ET;
-	else if (cr == 2)
-		k->s.cr2 = v;
-	else if (cr == 3)
-		k->s.cr3 = v;
-	else if (cr == 4)
-		k->s.cr4 = v;
-	return LODGE_EMU_OK;
-}
-
-static int kemu_get_dr(void *cpu, unsigned dr, uint64_t *v)
-{
-	struct kemu *k = cpu;
-
-	*v = k->s.dr[dr & 7];
-	return LODGE_EMU_OK;
-}
-
-static int kemu_set_dr(void *cpu, unsigned dr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	struct kemu *k = cpu;
-
-	(void)ex;
-	k->s.dr[dr & 7] = v;
-	return LODGE_EMU_OK;
-}
-
-static int kemu_get_msr(void *cpu, uint32_t msr, uint64_t *v, struct lodge_emu_exception *ex)
-{
-	struct kemu *k = cpu;
-
-	switch (msr) {
-	case 0x10:
-		*v = 0x1122334455667788;
-		return LODGE_EMU_OK;
-	case 0xc0000102:
-		*v = k->s.kernel_gs_base;
-		return LODGE_EMU_OK;
-	case 0xc0000103:
-		*v = k->s.tsc_aux;
-		return LODGE_EMU_OK;
-	default:
-		*ex = (struct lodge_emu_exception){.vector = VEC_GP, .has_error = true};
-		return LODGE_EMU_FAULT;
-	}
-}
-
-static int kemu_set_msr(void *cpu, uint32_t msr, uint64_t v, struct lodge_emu_exception *ex)
-{
-	struct kemu *k = cpu;
-
-	if (msr == 0xc0000102) {
-		k->s.kernel_gs_base = v;
-		return LODGE_EMU_OK;
-	}
 	*ex = (struct lodge_emu_exception){.vector = VEC_GP, .has_error = true};
 	return LODGE_EMU_FAULT;
 }
 
-static int kemu_get_xcr(void *cpu, uint32_t xcr, uint64_t *v, struct lodge_emu_exception *ex)
+/* Where a register is kept, if it is. */
+static uint64_t *kemu_reg(struct kemu *k, enum lodge_emu_kind kind, uint32_t n)
+{
+	if (kind == LODGE_EMU_XCR)
+		return &k->s.xcr0;
+	if (kind == LODGE_EMU_DR)
+		return &k->s.dr[n & 7];
+	if (kind == LODGE_EMU_MSR)
+		return n == 0xc0000102 ? &k->s.kernel_gs_base : NULL;
+	return n == 0	? &k->s.cr0
+	       : n == 2 ? &k->s.cr2
+	       : n == 3 ? &k->s.cr3
+	       : n == 4 ? &k->s.cr4
+			: NULL;
+}
+
+static int kemu_get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *v,
+			struct lodge_emu_exception *ex)
 {
 	struct kemu *k = cpu;
+	const uint64_t *p = kemu_reg(k, kind, n);
 
-	(void)xcr, (void)ex;
-	*v = k->s.xcr0;
+	if (p)
+		*v = *p;
+	else if (kind == LODGE_EMU_CR)
+		*v = 0;
+	else if (n == 0x10)
+		*v = 0x1122334455667788;
+	else if (n == 0xc0000103)
+		*v = k->s.tsc_aux;
+	else
+		return kemu_gp(ex);
 	return LODGE_EMU_OK;
 }
 
-static int kemu_set_xcr(void *cpu, uint32_t xcr, uint64_t v, struct lodge_emu_exception *ex)
+/* Enough checks to have a fault. */
+static int kemu_set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t v,
+			struct lodge_emu_exception *ex)
 {
 	struct kemu *k = cpu;
+	uint64_t *p = kemu_reg(k, kind, n);
 
-	(void)xcr, (void)ex;
-	k->s.xcr0 = v;
+	if (kind == LODGE_EMU_CR && n == 0) {
+		if ((v & CR0_PG) && !(v & CR0_PE))
+			return kemu_gp(ex);
+		v |= CR0_ET;
+	}
+	if (!p && kind == LODGE_EMU_MSR)
+		return kemu_gp(ex);
+	if (p)
+		*p = v;
+	k->e.cr0 = k->s.cr0;
+	k->e.cr4 = k->s.cr4;
 	return LODGE_EMU_OK;
 }
 
@@ -326,7 +276,7 @@ static int kemu_get_vec(void *cpu, unsigned reg, void *buf, unsigned len)
 {
 	struct kemu *k = cpu;
 
-	memcpy(buf, k->s.xsave + 160 + 16 * reg, 16);
+	memcpy(buf, k->s.xsave + (len == 8 ? 32 : 160) + 16 * reg, len < 16 ? len : 16);
 	if (len == 32)
 		memcpy((uint8_t *)buf + 16, k->s.xsave + 576 + 16 * reg, 16);
 	return LODGE_EMU_OK;
@@ -336,25 +286,17 @@ static int kemu_set_vec(void *cpu, unsigned reg, const void *buf, unsigned len)
 {
 	struct kemu *k = cpu;
 
-	memcpy(k->s.xsave + 160 + 16 * reg, buf, 16);
+	memcpy(k->s.xsave + (len == 8 ? 32 : 160) + 16 * reg, buf, len < 16 ? len : 16);
 	if (len == 32)
 		memcpy(k->s.xsave + 576 + 16 * reg, (const uint8_t *)buf + 16, 16);
 	return LODGE_EMU_OK;
 }
 
-static int kemu_get_mmx(void *cpu, unsigned reg, uint64_t *v)
+/* One that is there, as after FNINIT. */
+static int kemu_x87(void *cpu, unsigned op, uint16_t *v)
 {
-	struct kemu *k = cpu;
-
-	memcpy(v, k->s.xsave + 32 + 16 * reg, 8);
-	return LODGE_EMU_OK;
-}
-
-static int kemu_set_mmx(void *cpu, unsigned reg, uint64_t v)
-{
-	struct kemu *k = cpu;
-
-	memcpy(k->s.xsave + 32 + 16 * reg, &v, 8);
+	(void)cpu;
+	*v = op == X86_OP_FNSTCW ? 0x37f : 0;
 	return LODGE_EMU_OK;
 }
 
@@ -363,28 +305,23 @@ static const struct lodge_emu_ops kemu_ops = {
 	.read = kemu_read,
 	.write = kemu_write,
 	.cmpxchg = kemu_cmpxchg,
-	.mmio_read = kemu_mmio_read,
-	.mmio_write = kemu_mmio_write,
-	.pio_in = kemu_pio_in,
-	.pio_out = kemu_pio_out,
+	.mmio = kemu_mmio,
+	.pio = kemu_pio,
 	.get_seg = kemu_get_seg,
 	.set_seg = kemu_set_seg,
-	.get_table = kemu_get_table,
-	.set_table = kemu_set_table,
-	.get_cr = kemu_get_cr,
-	.set_cr = kemu_set_cr,
-	.get_dr = kemu_get_dr,
-	.set_dr = kemu_set_dr,
-	.get_msr = kemu_get_msr,
-	.set_msr = kemu_set_msr,
-	.get_xcr = kemu_get_xcr,
-	.set_xcr = kemu_set_xcr,
+	.get_sys = kemu_get_sys,
+	.set_sys = kemu_set_sys,
 	.cpuid = kemu_cpuid,
 	.get_vec = kemu_get_vec,
 	.set_vec = kemu_set_vec,
-	.get_mmx = kemu_get_mmx,
-	.set_mmx = kemu_set_mmx,
+	.x87 = kemu_x87,
 };
+
+/* X86_SHADOW_* to LODGE_EMU_SHADOW_*, and back: the other way round. */
+static uint8_t kemu_shadow(uint8_t s)
+{
+	return (uint8_t)((s & 1) << 1 | (s >> 1 & 1));
+}
 
 /* k->s into the emulator, and back. */
 static void kemu_in(struct kemu *k)
@@ -396,7 +333,7 @@ static void kemu_in(struct kemu *k)
 	k->e.cr4 = k->s.cr4;
 	k->e.efer = k->s.efer;
 	k->e.cpl = (uint8_t)x86_cpl(&k->s);
-	k->e.shadow = k->s.int_shadow;
+	k->e.shadow = kemu_shadow(k->s.int_shadow);
 }
 
 static void kemu_out(struct kemu *k)
@@ -404,7 +341,7 @@ static void kemu_out(struct kemu *k)
 	memcpy(k->s.gpr, k->e.gpr, sizeof(k->e.gpr));
 	k->s.rip = k->e.rip;
 	k->s.rflags = k->e.rflags;
-	k->s.int_shadow = k->e.shadow;
+	k->s.int_shadow = kemu_shadow(k->e.shadow);
 }
 
 /* User space does what the emulator waits for. */

@@ -73,8 +73,8 @@ kmod:
 .PHONY: check-kmod
 check-kmod: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; \
-	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
-		$(B)/tests/isa/isa $(KMOD_TESTS) && \
+	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static \
+		$(addprefix $(B)/tests/unit/engine/kvm_,run irq chip full) $(B)/tests/isa/isa $(KMOD_TESTS) && \
 	step "Building the modules" $(MAKE) KDIR= kmod
 	@B=$(B) $(PYTHON) tests/run.py -j 1 --only kmod/
 

@@ -43,14 +43,9 @@ SYM_FUNC_START(svm_switch)
 	mov RBX(%rdi), %rbx
 	mov RBP(%rdi), %rbp
 	mov RSI(%rdi), %rsi
-	mov R(8)(%rdi), %r8
-	mov R(9)(%rdi), %r9
-	mov R(10)(%rdi), %r10
-	mov R(11)(%rdi), %r11
-	mov R(12)(%rdi), %r12
-	mov R(13)(%rdi), %r13
-	mov R(14)(%rdi), %r14
-	mov R(15)(%rdi), %r15
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	mov R(\n)(%rdi), %r\n
+	.endr
 	mov RDI(%rdi), %rdi
 
 	VM_CLEAR_CPU_BUFFERS
@@ -71,33 +66,17 @@ SYM_FUNC_START(svm_switch)
 	mov %rbp, RBP(%rax)
 	mov %rsi, RSI(%rax)
 	mov %rdi, RDI(%rax)
-	mov %r8, R(8)(%rax)
-	mov %r9, R(9)(%rax)
-	mov %r10, R(10)(%rax)
-	mov %r11, R(11)(%rax)
-	mov %r12, R(12)(%rax)
-	mov %r13, R(13)(%rax)
-	mov %r14, R(14)(%rax)
-	mov %r15, R(15)(%rax)
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	mov %r\n, R(\n)(%rax)
+	.endr
 
 	/* Before any return here: what the guest has taught the branch predictor. */
 	UNTRAIN_RET
 
 	/* Nothing of the guest is left for speculation to use. */
-	xor %ecx, %ecx
-	xor %edx, %edx
-	xor %esi, %esi
-	xor %edi, %edi
-	xor %r8d, %r8d
-	xor %r9d, %r9d
-	xor %r10d, %r10d
-	xor %r11d, %r11d
-	xor %ebx, %ebx
-	xor %ebp, %ebp
-	xor %r12d, %r12d
-	xor %r13d, %r13d
-	xor %r14d, %r14d
-	xor %r15d, %r15d
+	.irp r, ecx, edx, ebx, ebp, esi, edi, r8d, r9d, r10d, r11d, r12d, r13d, r14d, r15d
+	xor %\r, %\r
+	.endr
 	stgi
 
 	add $16, %rsp

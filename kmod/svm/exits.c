@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Why the guest was left, a function a reason.
+ * Why the guest was left, a function a reason; those for both vendors are in exits.c of the core.
  * Source: AMD APM vol. 2 §15.9 to §15.14, appendix C.
  * Threads: the vCPU's own; srcu is held.
  */
@@ -23,84 +23,12 @@ static u64 next(struct lodge_vcpu *vcpu)
 	return lodge_insn_end(vcpu);
 }
 
-static int no_length(struct lodge_vcpu *vcpu)
-{
-	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION, control(vcpu)->exit_code,
-				   vcpu->rip);
-}
-
-/* ---- Nothing to do, or no more than to go on -------------------------------------------------------------- */
-
-static int host_event(struct lodge_vcpu *vcpu)
-{
-	return 1; /* interrupts on again, it has been taken */
-}
-
-static int vintr(struct lodge_vcpu *vcpu)
-{
-	svm_want_irq_window(vcpu, false);
-	return 1;
-}
-
-static int undefined(struct lodge_vcpu *vcpu)
-{
-	lodge_queue(vcpu, LODGE_UD);
-	return 1;
-}
-
-static int general_protection(struct lodge_vcpu *vcpu)
-{
-	lodge_queue_error(vcpu, LODGE_GP, 0);
-	return 1;
-}
-
-/* INVD, WBINVD: memory is coherent without. */
-static int skip(struct lodge_vcpu *vcpu)
-{
-	u64 end = next(vcpu);
-
-	return end ? lodge_skip_to(vcpu, end) : no_length(vcpu);
-}
-
-static int emulate(struct lodge_vcpu *vcpu)
-{
-	return lodge_emulate(vcpu, false);
-}
-
 /* ---- Instructions ------------------------------------------------------------------------------------------ */
 
-static int cpuid_exit(struct lodge_vcpu *vcpu)
+static int msr(struct lodge_vcpu *vcpu, u64 next_rip)
 {
-	u64 end = next(vcpu);
-
-	return end ? lodge_do_cpuid(vcpu, end) : no_length(vcpu);
-}
-
-static int hlt(struct lodge_vcpu *vcpu)
-{
-	u64 end = next(vcpu);
-	int r;
-
-	if (!end)
-		return no_length(vcpu);
-	r = lodge_skip_to(vcpu, end);
-	return r > 0 ? lodge_halt(vcpu) : r;
-}
-
-static int msr(struct lodge_vcpu *vcpu)
-{
-	u64 end = next(vcpu);
-
-	if (!end)
-		return no_length(vcpu);
-	return control(vcpu)->exit_info1 ? lodge_do_wrmsr(vcpu, end) : lodge_do_rdmsr(vcpu, end);
-}
-
-static int xsetbv_exit(struct lodge_vcpu *vcpu)
-{
-	u64 end = next(vcpu);
-
-	return end ? lodge_do_xsetbv(vcpu, end) : no_length(vcpu);
+	return control(vcpu)->exit_info1 ? lodge_do_wrmsr(vcpu, next_rip)
+					 : lodge_do_rdmsr(vcpu, next_rip);
 }
 
 static int io(struct lodge_vcpu *vcpu)
@@ -114,23 +42,6 @@ static int io(struct lodge_vcpu *vcpu)
 			   control(vcpu)->exit_info2);
 }
 
-/* A hypercall that is not known: the guest is told so. */
-static int vmmcall(struct lodge_vcpu *vcpu)
-{
-	u64 end = next(vcpu);
-
-	if (!end)
-		return no_length(vcpu);
-	vcpu->regs[LODGE_RAX] = -1000; /* KVM_ENOSYS */
-	return lodge_skip_to(vcpu, end);
-}
-
-/* MONITOR and MWAIT are not in its CPUID; those who use them all the same wait for nothing. */
-static int monitor(struct lodge_vcpu *vcpu)
-{
-	return undefined(vcpu);
-}
-
 /*
  * One access to debug registers is seldom alone: until the next exit the guest has them to itself, unless a debugger
  * in user space has them.
@@ -141,6 +52,7 @@ static int debug_register(struct lodge_vcpu *vcpu)
 		return lodge_emulate(vcpu, false);
 	vcpu->dr_live = true;
 	control(vcpu)->dr_read = control(vcpu)->dr_write = 0;
+	svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS);
 	return 1;
 }
 
@@ -163,6 +75,7 @@ static int db(struct lodge_vcpu *vcpu)
 	}
 	if (vcpu->debug.control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)) {
 		svm->vmcb->save.dr6 = vcpu->dr6;
+		svm_dirty(vcpu, SVM_CLEAN_DR);
 		return lodge_exit_debug(vcpu, LODGE_DB, dr6);
 	}
 	lodge_queue_db(vcpu, dr6 & 0xe00f);
@@ -174,18 +87,13 @@ static int bp(struct lodge_vcpu *vcpu)
 	return lodge_exit_debug(vcpu, LODGE_BP, 0);
 }
 
-static int ac(struct lodge_vcpu *vcpu)
-{
-	lodge_queue_error(vcpu, 17, 0);
-	return 1;
-}
-
 /* The NMI handler is about to end: NMIs are masked until this instruction is over. */
 static int iret(struct lodge_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = svm_of(vcpu);
 
 	control(vcpu)->misc1 &= ~SVM_I_IRET;
+	svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS);
 	svm->iret_seen = true;
 	svm->iret_rip = vcpu->rip;
 	return 1;
@@ -230,49 +138,49 @@ static int task_switch(struct lodge_vcpu *vcpu)
 static int shutdown(struct lodge_vcpu *vcpu)
 {
 	/* The VMCB's state is undefined now. */
+	svm_dirty(vcpu, SVM_CLEAN_ALL);
 	lodge_vcpu_reset(vcpu);
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-static int not_entered(struct lodge_vcpu *vcpu)
-{
-	vcpu->run->fail_entry.hardware_entry_failure_reason = SVM_EXIT_INVALID;
-	vcpu->run->fail_entry.cpu = vcpu->cpu;
-	return lodge_exit(vcpu, KVM_EXIT_FAIL_ENTRY);
-}
+/* clang-format off */
+#define FN(f) {.fn = f}
+#define INSN(f) {.insn = f}
+/* clang-format on */
 
-static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = emulate,
-	[SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR15] = debug_register,
-	[SVM_EXIT_CR0_SEL] = emulate,
-	[SVM_EXIT_DB] = db,
-	[SVM_EXIT_BP] = bp,
-	[SVM_EXIT_AC] = ac,
-	[SVM_EXIT_MC] = host_event,
-	[SVM_EXIT_INTR] = host_event,
-	[SVM_EXIT_NMI] = host_event,
-	[SVM_EXIT_SMI] = host_event,
-	[SVM_EXIT_INIT] = host_event,
-	[SVM_EXIT_VINTR] = vintr,
-	[SVM_EXIT_RDPMC] = general_protection,
-	[SVM_EXIT_CPUID] = cpuid_exit,
-	[SVM_EXIT_IRET] = iret,
-	[SVM_EXIT_INVD] = skip,
-	[SVM_EXIT_HLT] = hlt,
-	[SVM_EXIT_INVLPGA] = undefined,
-	[SVM_EXIT_IO] = io,
-	[SVM_EXIT_MSR] = msr,
-	[SVM_EXIT_TASK] = task_switch,
-	[SVM_EXIT_SHUTDOWN] = shutdown,
-	[SVM_EXIT_VMRUN] = undefined,
-	[SVM_EXIT_VMMCALL] = vmmcall,
-	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = undefined,
-	[SVM_EXIT_WBINVD] = skip,
-	[SVM_EXIT_MONITOR] = monitor,
-	[SVM_EXIT_MWAIT] = monitor,
-	[SVM_EXIT_XSETBV] = xsetbv_exit,
-	[SVM_EXIT_RDPRU] = undefined,
-	[SVM_EXIT_NPF] = npf,
+static const struct lodge_handler handlers[] = {
+	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = FN(lodge_do_emulate),
+	[SVM_EXIT_READ_DR0... SVM_EXIT_WRITE_DR15] = FN(debug_register),
+	[SVM_EXIT_CR0_SEL] = FN(lodge_do_emulate),
+	[SVM_EXIT_DB] = FN(db),
+	[SVM_EXIT_BP] = FN(bp),
+	[SVM_EXIT_AC] = FN(lodge_do_ac),
+	[SVM_EXIT_MC] = FN(lodge_go_on),
+	[SVM_EXIT_INTR] = FN(lodge_go_on),
+	[SVM_EXIT_NMI] = FN(lodge_go_on),
+	[SVM_EXIT_SMI] = FN(lodge_go_on),
+	[SVM_EXIT_INIT] = FN(lodge_go_on),
+	[SVM_EXIT_VINTR] = FN(lodge_go_on),
+	[SVM_EXIT_RDPMC] = FN(lodge_do_gp),
+	[SVM_EXIT_CPUID] = INSN(lodge_do_cpuid),
+	[SVM_EXIT_IRET] = FN(iret),
+	[SVM_EXIT_INVD] = INSN(lodge_skip_to), /* memory is coherent without */
+	[SVM_EXIT_HLT] = INSN(lodge_do_hlt),
+	[SVM_EXIT_INVLPGA] = FN(lodge_do_ud),
+	[SVM_EXIT_IO] = FN(io),
+	[SVM_EXIT_MSR] = INSN(msr),
+	[SVM_EXIT_TASK] = FN(task_switch),
+	[SVM_EXIT_SHUTDOWN] = FN(shutdown),
+	[SVM_EXIT_VMRUN] = FN(lodge_do_ud),
+	[SVM_EXIT_VMMCALL] = INSN(lodge_do_hypercall),
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = FN(lodge_do_ud),
+	[SVM_EXIT_WBINVD] = INSN(lodge_skip_to),
+	/* Not in its CPUID. */
+	[SVM_EXIT_MONITOR] = FN(lodge_do_ud),
+	[SVM_EXIT_MWAIT] = FN(lodge_do_ud),
+	[SVM_EXIT_XSETBV] = INSN(lodge_do_xsetbv),
+	[SVM_EXIT_RDPRU] = FN(lodge_do_ud),
+	[SVM_EXIT_NPF] = FN(npf),
 };
 
 int svm_handle_exit(struct lodge_vcpu *vcpu)
@@ -280,9 +188,6 @@ int svm_handle_exit(struct lodge_vcpu *vcpu)
 	u64 code = control(vcpu)->exit_code;
 
 	if (code == SVM_EXIT_INVALID)
-		return not_entered(vcpu);
-	if (code < ARRAY_SIZE(handlers) && handlers[code])
-		return handlers[code](vcpu);
-	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, code,
-				   vcpu->rip);
+		return lodge_exit_not_entered(vcpu, code);
+	return lodge_handle(vcpu, handlers, ARRAY_SIZE(handlers), code, next);
 }

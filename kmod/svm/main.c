@@ -39,6 +39,9 @@ static int hardware_enable(void)
 	c->next_asid = c->max_asid + 1; /* the first one begins a generation */
 	c->generation++;
 	c->last = NULL;
+	c->host_xss = 0;
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, c->host_xss);
 	return 0;
 }
 

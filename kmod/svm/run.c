@@ -47,6 +47,7 @@ void svm_set_nmi_masked(struct lodge_vcpu *vcpu, bool masked)
 		control(vcpu)->misc1 |= SVM_I_IRET;
 	else
 		control(vcpu)->misc1 &= ~SVM_I_IRET;
+	svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS);
 }
 
 static void inject(struct lodge_vcpu *vcpu, u32 event, u32 error)
@@ -87,6 +88,9 @@ void svm_want_irq_window(struct lodge_vcpu *vcpu, bool on)
 {
 	struct svm_control *c = control(vcpu);
 
+	if (on == !!(c->vintr & SVM_V_IRQ))
+		return;
+	svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS | SVM_CLEAN_VINTR);
 	if (on) {
 		c->vintr |= SVM_V_IRQ | SVM_V_PRIO | SVM_V_IGNORE_TPR;
 		c->misc1 |= SVM_I_VINTR;
@@ -184,6 +188,7 @@ static void choose_asid(struct lodge_vcpu *vcpu)
 		ctl->tlb_control = SVM_TLB_FLUSH_ALL;
 	}
 	ctl->asid = c->next_asid++;
+	svm_dirty(vcpu, SVM_CLEAN_ASID);
 	svm->generation = c->generation;
 	svm->asid_cpu = cpu;
 }
@@ -198,8 +203,14 @@ static void registers_in(struct lodge_vcpu *vcpu)
 	s->rsp = vcpu->regs[LODGE_RSP];
 	s->rip = vcpu->rip;
 	s->rflags = vcpu->rflags;
-	s->cr2 = vcpu->cr2;
-	control(vcpu)->vintr = (control(vcpu)->vintr & ~SVM_V_TPR) | (vcpu->cr8 & 15);
+	if (s->cr2 != vcpu->cr2) {
+		s->cr2 = vcpu->cr2;
+		svm_dirty(vcpu, SVM_CLEAN_CR2);
+	}
+	if ((control(vcpu)->vintr & SVM_V_TPR) != vcpu->cr8) {
+		control(vcpu)->vintr = (control(vcpu)->vintr & ~SVM_V_TPR) | (vcpu->cr8 & 15);
+		svm_dirty(vcpu, SVM_CLEAN_VINTR);
+	}
 }
 
 static void registers_out(struct lodge_vcpu *vcpu)
@@ -221,6 +232,7 @@ static void registers_out(struct lodge_vcpu *vcpu)
 	if (vcpu->dr_live) {
 		vcpu->dr7 = s->dr7;
 		control(vcpu)->dr_read = control(vcpu)->dr_write = 0xffff;
+		svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS);
 	}
 }
 
@@ -236,22 +248,83 @@ void svm_prepare(struct lodge_vcpu *vcpu)
 
 static noinline void switch_worlds(struct lodge_vcpu *vcpu)
 {
-	u64 extra = page_to_phys(this_cpu_ptr(&svm_cpus)->host_extra);
+	const struct svm_cpu *c = this_cpu_ptr(&svm_cpus);
+	u64 extra = page_to_phys(c->host_extra);
 
+	/* XSAVES does not leave the guest, and is not to reach what of the host is not exchanged. */
+	if (c->host_xss)
+		wrmsrl(MSR_IA32_XSS, 0);
 	amd_clear_divider();
 	lodge_guest_context_enter();
 	svm_switch(vcpu->regs, svm_of(vcpu)->vmcb_pa, extra);
 	lodge_guest_context_exit();
+	if (c->host_xss)
+		wrmsrl(MSR_IA32_XSS, c->host_xss);
 }
+
+#ifdef LODGE_DEBUG
+/* Parts said to be clean must be as the processor left them; what is forgotten shows on real processors alone. */
+static void check_clean(const struct svm_vcpu *svm)
+{
+#define PART(bit, first, end)                                                 \
+	{                                                                     \
+		bit, offsetof(struct vmcb, first), offsetof(struct vmcb, end) \
+	}
+	static const struct {
+		u32 bit, from, to;
+	} parts[] = {
+		PART(SVM_CLEAN_INTERCEPTS, control.cr_read, control.reserved1),
+		PART(SVM_CLEAN_INTERCEPTS, control.tsc_offset, control.asid),
+		PART(SVM_CLEAN_ASID, control.asid, control.tlb_control),
+		PART(SVM_CLEAN_VINTR, control.vintr, control.shadow),
+		PART(SVM_CLEAN_NP, control.n_cr3, control.lbr),
+		PART(SVM_CLEAN_NP, save.g_pat, save.dbgctl),
+		PART(SVM_CLEAN_CR, save.efer, save.reserved3),
+		PART(SVM_CLEAN_CR, save.cr4, save.dr7),
+		PART(SVM_CLEAN_DR, save.dr7, save.rflags),
+		PART(SVM_CLEAN_DT, save.gdtr, save.ldtr),
+		PART(SVM_CLEAN_DT, save.idtr, save.tr),
+		PART(SVM_CLEAN_SEG, save.es, save.fs),
+		PART(SVM_CLEAN_SEG, save.cpl, save.reserved2),
+		PART(SVM_CLEAN_CR2, save.cr2, save.reserved6),
+	};
+	const u8 *now = (const u8 *)svm->vmcb, *seen = (const u8 *)&svm->seen;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++)
+		WARN_ONCE((svm->vmcb->control.clean & parts[i].bit) &&
+				  memcmp(now + parts[i].from, seen + parts[i].from,
+					 parts[i].to - parts[i].from),
+			  "lodge-amd: the VMCB at %x is not clean", parts[i].from);
+}
+
+static void note_clean(struct svm_vcpu *svm)
+{
+	svm->seen = *svm->vmcb;
+}
+#else
+static void check_clean(const struct svm_vcpu *svm)
+{
+}
+
+static void note_clean(struct svm_vcpu *svm)
+{
+}
+#endif
 
 void svm_enter(struct lodge_vcpu *vcpu)
 {
+	struct svm_vcpu *svm = svm_of(vcpu);
 	struct svm_control *c = control(vcpu);
 
 	choose_asid(vcpu);
 	registers_in(vcpu);
-	c->clean = 0;
+	if (svm->cpu != smp_processor_id())
+		c->clean = 0;
+	svm->cpu = smp_processor_id();
+	check_clean(svm);
 	switch_worlds(vcpu);
+	c->clean = SVM_CLEAN_ALL;
+	note_clean(svm);
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	registers_out(vcpu);

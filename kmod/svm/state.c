@@ -68,6 +68,7 @@ void svm_set_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_seg
 		    (seg->db ? SVM_SEG_DB : 0) | (seg->g ? SVM_SEG_G : 0);
 	if (n == LODGE_SS)
 		svm_of(vcpu)->vmcb->save.cpl = seg->dpl & 3;
+	svm_dirty(vcpu, SVM_CLEAN_SEG);
 }
 
 void svm_get_tables(struct lodge_vcpu *vcpu, struct kvm_dtable *gdt, struct kvm_dtable *idt)
@@ -85,6 +86,7 @@ void svm_set_tables(struct lodge_vcpu *vcpu, const struct kvm_dtable *gdt,
 
 	s->gdtr = (struct svm_seg){.base = gdt->base, .limit = gdt->limit};
 	s->idtr = (struct svm_seg){.base = idt->base, .limit = idt->limit};
+	svm_dirty(vcpu, SVM_CLEAN_DT);
 }
 
 unsigned int svm_cpl(struct lodge_vcpu *vcpu)
@@ -123,11 +125,13 @@ void svm_state_changed(struct lodge_vcpu *vcpu)
 		c->exceptions |= 1u << LODGE_BP;
 	else
 		c->exceptions &= ~(1u << LODGE_BP);
+	svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS | SVM_CLEAN_CR | SVM_CLEAN_NP | SVM_CLEAN_DR);
 }
 
 void svm_tsc_changed(struct lodge_vcpu *vcpu)
 {
 	svm_of(vcpu)->vmcb->control.tsc_offset = vcpu->tsc_offset + lodge_tsc_lost;
+	svm_dirty(vcpu, SVM_CLEAN_INTERCEPTS);
 }
 
 /* ---- MSRs ------------------------------------------------------------------------------------------------------ */

@@ -13,7 +13,7 @@ struct svm_cpu {
 	u64 generation;		 /* of ASIDs; 0 is none */
 	u32 next_asid, max_asid;
 	struct lodge_vcpu *last;
-	bool forget_tlb;
+	u64 host_xss;
 };
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
 
@@ -22,6 +22,7 @@ struct svm_vcpu {
 	u64 vmcb_pa;
 	u64 generation;
 	int asid_cpu;
+	int cpu; /* where it ran last: that processor may have kept parts of the VMCB */
 	u64 host_tsc_aux, loaded_tsc_aux;
 	bool gave_irq; /* at this entry */
 	bool nmi_masked;
@@ -30,11 +31,20 @@ struct svm_vcpu {
 	u64 iret_rip;
 	bool stepping_iret;
 	bool step_tf; /* TF as it was */
+#ifdef LODGE_DEBUG
+	struct vmcb seen; /* after the last exit */
+#endif
 };
 
 static inline struct svm_vcpu *svm_of(const struct lodge_vcpu *vcpu)
 {
 	return vcpu->vendor;
+}
+
+/* The VMCB's parts SVM_CLEAN_… were written to. */
+static inline void svm_dirty(const struct lodge_vcpu *vcpu, u32 parts)
+{
+	svm_of(vcpu)->vmcb->control.clean &= ~(u64)parts;
 }
 
 extern u64 svm_iopm_pa, svm_msrpm_pa;

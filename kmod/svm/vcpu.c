@@ -46,7 +46,7 @@ int svm_vcpu_create(struct lodge_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	svm->vmcb_pa = __pa(svm->vmcb);
-	svm->asid_cpu = -1;
+	svm->asid_cpu = svm->cpu = -1;
 	vcpu->vendor = svm;
 	set_up(vcpu);
 	return 0;

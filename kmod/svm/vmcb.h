@@ -114,6 +114,18 @@ static_assert(sizeof(struct vmcb) == 4096);
 #define SVM_V_IGNORE_TPR (1ull << 20)
 #define SVM_V_MASKING (1ull << 24)
 
+/* clean: what the processor may have kept from the last VMRUN (§15.15) */
+#define SVM_CLEAN_INTERCEPTS (1u << 0) /* and the TSC's offset */
+#define SVM_CLEAN_ASID (1u << 2)
+#define SVM_CLEAN_VINTR (1u << 3)
+#define SVM_CLEAN_NP (1u << 4) /* and PAT */
+#define SVM_CLEAN_CR (1u << 5) /* and EFER */
+#define SVM_CLEAN_DR (1u << 6)
+#define SVM_CLEAN_DT (1u << 7)
+#define SVM_CLEAN_SEG (1u << 8)
+#define SVM_CLEAN_CR2 (1u << 9)
+#define SVM_CLEAN_ALL 0x7ffu /* bitmaps' addresses and branch records never change */
+
 #define SVM_TLB_KEEP 0
 #define SVM_TLB_FLUSH_ALL 1
 

@@ -136,6 +136,8 @@ static void write_windows(struct lodge_vcpu *vcpu)
 		proc |= CPU_BASED_INTR_WINDOW_EXITING;
 	if (vmx->nmi_window)
 		proc |= CPU_BASED_NMI_WINDOW_EXITING;
+	if (vmx_unpaged(vcpu))
+		proc |= CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
 	/* The guest has its debug registers to itself. */
 	if (vcpu->dr_live)
 		proc &= ~CPU_BASED_MOV_DR_EXITING;

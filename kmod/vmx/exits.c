@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Why the guest was left, a function a reason.
+ * Why the guest was left, a function a reason; those for both vendors are in exits.c of the core.
  * Source: Intel SDM 3C §25 (what leaves the guest), §27.2 (what is told of it), appendix C (reasons).
  * Threads: the vCPU's own; srcu is held.
  */
@@ -11,87 +11,23 @@
 #include "vmx/vmx.h"
 
 /* Where the next instruction is. */
-static u64 next(const struct lodge_vcpu *vcpu)
+static u64 next(struct lodge_vcpu *vcpu)
 {
 	u64 end = vcpu->rip + vmx_of(vcpu)->insn_len;
 
 	return lodge_long_mode(vcpu) ? end : (u32)end;
 }
 
-/* ---- Nothing to do, or no more than to go on -------------------------------------------------------------- */
-
-static int go_on(struct lodge_vcpu *vcpu)
-{
-	return 1; /* host's interrupts have been taken; events look for their windows again */
-}
-
-static int undefined(struct lodge_vcpu *vcpu)
-{
-	lodge_queue(vcpu, LODGE_UD);
-	return 1;
-}
-
-static int general_protection(struct lodge_vcpu *vcpu)
-{
-	lodge_queue_error(vcpu, LODGE_GP, 0);
-	return 1;
-}
-
-/* INVD: memory is coherent without. */
-static int skip(struct lodge_vcpu *vcpu)
-{
-	return lodge_skip_to(vcpu, next(vcpu));
-}
-
-static int emulate(struct lodge_vcpu *vcpu)
-{
-	return lodge_emulate(vcpu, false);
-}
-
 /* ---- Instructions ------------------------------------------------------------------------------------------ */
 
-static int cpuid_exit(struct lodge_vcpu *vcpu)
-{
-	return lodge_do_cpuid(vcpu, next(vcpu));
-}
-
-static int hlt(struct lodge_vcpu *vcpu)
-{
-	int r = lodge_skip_to(vcpu, next(vcpu));
-
-	return r > 0 ? lodge_halt(vcpu) : r;
-}
-
-static int rdmsr_exit(struct lodge_vcpu *vcpu)
-{
-	return lodge_do_rdmsr(vcpu, next(vcpu));
-}
-
-static int wrmsr_exit(struct lodge_vcpu *vcpu)
-{
-	return lodge_do_wrmsr(vcpu, next(vcpu));
-}
-
-static int xsetbv_exit(struct lodge_vcpu *vcpu)
-{
-	return lodge_do_xsetbv(vcpu, next(vcpu));
-}
-
-/* A hypercall that is not known: the guest is told so. */
-static int vmcall(struct lodge_vcpu *vcpu)
-{
-	vcpu->regs[LODGE_RAX] = -1000; /* KVM_ENOSYS */
-	return lodge_skip_to(vcpu, next(vcpu));
-}
-
-static int io(struct lodge_vcpu *vcpu)
+static int io(struct lodge_vcpu *vcpu, u64 next_rip)
 {
 	u64 info = vmx_of(vcpu)->qualification;
 
 	/* The processor has looked at the guest's permissions. */
 	if (info & 1u << 4) /* string */
 		return lodge_emulate(vcpu, true);
-	return lodge_do_io(vcpu, info >> 16, (info & 7) + 1, info & 1u << 3, next(vcpu));
+	return lodge_do_io(vcpu, info >> 16, (info & 7) + 1, info & 1u << 3, next_rip);
 }
 
 /*
@@ -135,9 +71,8 @@ static int exception(struct lodge_vcpu *vcpu)
 	case LODGE_BP:
 		vmx->soft_len = vmx->insn_len;
 		return lodge_exit_debug(vcpu, LODGE_BP, 0);
-	case 17: /* #AC */
-		lodge_queue_error(vcpu, 17, 0);
-		return 1;
+	case LODGE_AC:
+		return lodge_do_ac(vcpu);
 	case LODGE_MC:
 		return 1;
 	}
@@ -155,6 +90,8 @@ static int ept_violation(struct lodge_vcpu *vcpu)
 	bool table = (info & EPT_VIOLATION_GVA_IS_VALID) && !(info & EPT_VIOLATION_GVA_TRANSLATED);
 	int r = lodge_fault(vcpu, vmx->gpa, write);
 
+	if (!r && table)
+		r = vmx_identity_fault(vcpu, vmx->gpa);
 	if (r)
 		return r;
 	/* Tables in read-only memory: who does not need the processor's walk is the emulator. */
@@ -213,45 +150,44 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-static int not_entered(struct lodge_vcpu *vcpu, u64 reason)
-{
-	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
-	vcpu->run->fail_entry.cpu = vcpu->cpu;
-	return lodge_exit(vcpu, KVM_EXIT_FAIL_ENTRY);
-}
+/* clang-format off */
+#define FN(f) {.fn = f}
+#define INSN(f) {.insn = f}
+/* clang-format on */
 
-static int (*const handlers[])(struct lodge_vcpu *vcpu) = {
-	[EXIT_REASON_EXCEPTION_NMI] = exception,
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = go_on,
-	[EXIT_REASON_TRIPLE_FAULT] = shutdown,
-	[EXIT_REASON_INIT_SIGNAL] = go_on,
-	[EXIT_REASON_INTERRUPT_WINDOW] = go_on,
-	[EXIT_REASON_NMI_WINDOW] = go_on,
-	[EXIT_REASON_TASK_SWITCH] = task_switch,
-	[EXIT_REASON_CPUID] = cpuid_exit,
-	[11] = undefined, /* GETSEC */
-	[EXIT_REASON_HLT] = hlt,
-	[EXIT_REASON_INVD] = skip,
-	[EXIT_REASON_RDPMC] = general_protection,
-	[EXIT_REASON_VMCALL] = vmcall,
-	[EXIT_REASON_VMCLEAR... EXIT_REASON_VMON] = undefined,
-	[EXIT_REASON_CR_ACCESS] = emulate,
-	[EXIT_REASON_DR_ACCESS] = debug_register,
-	[EXIT_REASON_IO_INSTRUCTION] = io,
-	[EXIT_REASON_MSR_READ] = rdmsr_exit,
-	[EXIT_REASON_MSR_WRITE] = wrmsr_exit,
-	[EXIT_REASON_MWAIT_INSTRUCTION] = undefined,
-	[EXIT_REASON_MONITOR_INSTRUCTION] = undefined,
+static const struct lodge_handler handlers[] = {
+	[EXIT_REASON_EXCEPTION_NMI] = FN(exception),
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = FN(lodge_go_on),
+	[EXIT_REASON_TRIPLE_FAULT] = FN(shutdown),
+	[EXIT_REASON_INIT_SIGNAL] = FN(lodge_go_on),
+	[EXIT_REASON_INTERRUPT_WINDOW] = FN(lodge_go_on),
+	[EXIT_REASON_NMI_WINDOW] = FN(lodge_go_on),
+	[EXIT_REASON_TASK_SWITCH] = FN(task_switch),
+	[EXIT_REASON_CPUID] = INSN(lodge_do_cpuid),
+	[11] = FN(lodge_do_ud), /* GETSEC */
+	[EXIT_REASON_HLT] = INSN(lodge_do_hlt),
+	[EXIT_REASON_INVD] = INSN(lodge_skip_to), /* memory is coherent without */
+	[EXIT_REASON_RDPMC] = FN(lodge_do_gp),
+	[EXIT_REASON_VMCALL] = INSN(lodge_do_hypercall),
+	[EXIT_REASON_VMCLEAR... EXIT_REASON_VMON] = FN(lodge_do_ud),
+	[EXIT_REASON_CR_ACCESS] = FN(lodge_do_emulate),
+	[EXIT_REASON_DR_ACCESS] = FN(debug_register),
+	[EXIT_REASON_IO_INSTRUCTION] = INSN(io),
+	[EXIT_REASON_MSR_READ] = INSN(lodge_do_rdmsr),
+	[EXIT_REASON_MSR_WRITE] = INSN(lodge_do_wrmsr),
+	[EXIT_REASON_MWAIT_INSTRUCTION] = FN(lodge_do_ud),
+	[EXIT_REASON_MONITOR_INSTRUCTION] = FN(lodge_do_ud),
 	/* UMIP, where the processor has none. */
-	[EXIT_REASON_GDTR_IDTR] = emulate,
-	[EXIT_REASON_LDTR_TR] = emulate,
-	[EXIT_REASON_EPT_VIOLATION] = ept_violation,
-	[EXIT_REASON_EPT_MISCONFIG] = ept_misconfig,
-	[EXIT_REASON_INVEPT] = undefined,
-	[EXIT_REASON_INVVPID] = undefined,
-	[EXIT_REASON_WBINVD] = skip,
-	[EXIT_REASON_XSETBV] = xsetbv_exit,
-	[EXIT_REASON_VMFUNC] = undefined,
+	[EXIT_REASON_GDTR_IDTR] = FN(lodge_do_emulate),
+	[EXIT_REASON_LDTR_TR] = FN(lodge_do_emulate),
+	[EXIT_REASON_EPT_VIOLATION] = FN(ept_violation),
+	[EXIT_REASON_EPT_MISCONFIG] = FN(ept_misconfig),
+	[EXIT_REASON_INVEPT] = FN(lodge_do_ud),
+	[EXIT_REASON_INVVPID] = FN(lodge_do_ud),
+	[EXIT_REASON_PREEMPTION_TIMER] = FN(lodge_timer_counted),
+	[EXIT_REASON_WBINVD] = INSN(lodge_skip_to),
+	[EXIT_REASON_XSETBV] = INSN(lodge_do_xsetbv),
+	[EXIT_REASON_VMFUNC] = FN(lodge_do_ud),
 };
 
 int vmx_handle_exit(struct lodge_vcpu *vcpu)
@@ -259,12 +195,11 @@ int vmx_handle_exit(struct lodge_vcpu *vcpu)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	u32 reason = vmx->reason;
 
+	if (reason == VMX_EMULATE)
+		return vmx_emulate(vcpu);
 	if (reason == VMX_NO_REASON)
-		return not_entered(vcpu, vmx->failure);
+		return lodge_exit_not_entered(vcpu, vmx->failure);
 	if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY)
-		return not_entered(vcpu, reason);
-	if (reason < ARRAY_SIZE(handlers) && handlers[reason])
-		return handlers[reason](vcpu);
-	return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, reason,
-				   vcpu->rip);
+		return lodge_exit_not_entered(vcpu, reason);
+	return lodge_handle(vcpu, handlers, ARRAY_SIZE(handlers), reason, next);
 }

@@ -21,6 +21,11 @@ module_param(vpid, bool, 0444);
 MODULE_PARM_DESC(vpid,
 		 "keep the TLB's entries of a guest while it is left, where the processor can");
 
+static bool unrestricted_guest = true;
+module_param(unrestricted_guest, bool, 0444);
+MODULE_PARM_DESC(unrestricted_guest,
+		 "enter real mode and protected mode without paging, where the processor can");
+
 static bool l1d_flush = true;
 module_param(l1d_flush, bool, 0444);
 MODULE_PARM_DESC(l1d_flush, "flush the L1 cache before each entry, on processors with L1TF");
@@ -100,8 +105,7 @@ static bool pick(u32 msr, u32 must, u32 want, u32 never, const char *what, u32 *
 	rdmsrl(msr, cap);
 	*out = ((must | want) & (u32)(cap >> 32)) | (u32)cap;
 	if ((must & ~*out) || (never & *out)) {
-		pr_err("lodge-intel: this processor's %s controls do not do: %x lack, %x are "
-		       "always on\n",
+		pr_err("lodge-intel: the processor's %s controls lack %x, have %x always on\n",
 		       what, must & ~*out, never & *out);
 		return false;
 	}
@@ -119,14 +123,13 @@ static bool check_paging(void)
 	if (!(ept & VMX_EPT_PAGE_WALK_4_BIT) || !(ept & VMX_EPTP_WB_BIT) ||
 	    !(ept & VMX_EPT_INVEPT_BIT) ||
 	    !(ept & (VMX_EPT_EXTENT_CONTEXT_BIT | VMX_EPT_EXTENT_GLOBAL_BIT))) {
-		pr_err("lodge-intel: this processor's EPT (%x) has no four levels of cached "
-		       "tables, or "
-		       "no INVEPT\n",
+		pr_err("lodge-intel: EPT (%x) without four levels in cached memory, or INVEPT\n",
 		       ept);
 		return false;
 	}
 	vmx_caps.invept_single = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
-	vmx_caps.ad = ept_ad && (ept & VMX_EPT_AD_BIT);
+	/* With A and D bits the processor wants to write to tables: those of real.c are constant. */
+	vmx_caps.ad = ept_ad && (ept & VMX_EPT_AD_BIT) && vmx_caps.unrestricted;
 	vmx_caps.invvpid_single = ids & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
 	vmx_caps.vpid =
 		vpid && (ids & VMX_VPID_INVVPID_BIT) &&
@@ -150,35 +153,51 @@ static bool check_paging(void)
 	 CPU_BASED_USE_MSR_BITMAPS | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 #define PROC_NEVER \
 	(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | CPU_BASED_INVLPG_EXITING)
-#define PROC2 (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
-/* What the guest would not have otherwise. */
+#define PROC2 SECONDARY_EXEC_ENABLE_EPT
+/* What the guest would not have otherwise; and all caches of the machine are not a guest's to empty. */
 #define PROC2_WANT                                                   \
 	(SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP | \
-	 SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_DESC)
+	 SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_DESC | SECONDARY_EXEC_WBINVD_EXITING)
 #define EXIT                                                                                  \
 	(VM_EXIT_SAVE_DEBUG_CONTROLS | VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
 	 VM_EXIT_LOAD_IA32_EFER)
 #define ENTRY (VM_ENTRY_LOAD_DEBUG_CONTROLS | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
 
+/* Errata of the first ones ("VMX-Preemption Timer Does Not Count Down at the Rate Specified"): by CPUID's signature. */
+static const u32 bad_timers[] = {0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5,
+				 0x20652, 0x20655, 0x206e6, 0x306a8};
+
+static void check_timer(void)
+{
+	u64 misc;
+
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	vmx_caps.timer_shift = misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK;
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad_timers); i++) {
+		if ((cpuid_eax(1) & 0xfff3fff) == bad_timers[i])
+			vmx_caps.pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
+	}
+}
+
 static bool check_controls(void)
 {
 	struct vmx_caps *c = &vmx_caps;
 	u64 basic;
-	bool true_ones;
+	u32 more = 0;
 
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	c->revision = basic & 0x7fffffff;
-	/* Those that say of more bits that they may be 0. */
-	true_ones = basic & VMX_BASIC_TRUE_CTLS;
+	/* The true ones say of more bits that they may be 0; all four are as far behind the others. */
+	if (basic & VMX_BASIC_TRUE_CTLS)
+		more = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
 	/* Counters stand still in the guest: what some write goes to addresses of the guest's. */
-	if (!pick(true_ones ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS, PROC,
-		  0, PROC_NEVER, "processor", &c->proc) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_PINBASED_CTLS : MSR_IA32_VMX_PINBASED_CTLS, PIN, 0,
-		  0, "pin", &c->pin) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS, EXIT,
-		  VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL, VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
-	    !pick(true_ones ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS, ENTRY,
-		  VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL, 0, "entry", &c->entry))
+	if (!pick(MSR_IA32_VMX_PROCBASED_CTLS + more, PROC, 0, PROC_NEVER, "processor", &c->proc) ||
+	    !pick(MSR_IA32_VMX_PINBASED_CTLS + more, PIN, PIN_BASED_VMX_PREEMPTION_TIMER, 0, "pin",
+		  &c->pin) ||
+	    !pick(MSR_IA32_VMX_EXIT_CTLS + more, EXIT, VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL,
+		  VM_EXIT_ACK_INTR_ON_EXIT, "exit", &c->exit) ||
+	    !pick(MSR_IA32_VMX_ENTRY_CTLS + more, ENTRY, VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL, 0,
+		  "entry", &c->entry))
 		return false;
 	c->counters = boot_cpu_has(X86_FEATURE_ARCH_PERFMON) &&
 		      (c->exit & VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL) &&
@@ -187,10 +206,14 @@ static bool check_controls(void)
 		c->exit &= ~VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL;
 		c->entry &= ~VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL;
 	}
-	if (pick(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2, PROC2_WANT, 0, "secondary", &c->proc2))
-		return check_paging();
-	pr_err("lodge-intel: without EPT and unrestricted guests there is no way\n");
-	return false;
+	if (!pick(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2,
+		  PROC2_WANT | (unrestricted_guest ? SECONDARY_EXEC_UNRESTRICTED_GUEST : 0), 0,
+		  "secondary", &c->proc2)) {
+		pr_err("lodge-intel: without EPT there is no way\n");
+		return false;
+	}
+	c->unrestricted = c->proc2 & SECONDARY_EXEC_UNRESTRICTED_GUEST;
+	return check_paging();
 }
 
 static int check(void)
@@ -205,6 +228,7 @@ static int check(void)
 	}
 	if (!check_controls())
 		return -EOPNOTSUPP;
+	check_timer();
 	vmx_caps.vpid = vmx_caps.vpid && (vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_VPID);
 	if (!boot_cpu_has_bug(X86_BUG_L1TF))
 		return 0;
@@ -234,6 +258,8 @@ static int make_pages(void)
 	vmx_msr_bitmap = alloc_page(GFP_KERNEL);
 	if (!vmx_msr_bitmap)
 		return -ENOMEM;
+	if (vmx_identity_make())
+		return -ENOMEM;
 	memset(page_address(vmx_msr_bitmap), 0xff, PAGE_SIZE);
 	allow_msr(MSR_FS_BASE, true);
 	allow_msr(MSR_GS_BASE, true);
@@ -261,6 +287,7 @@ static void free_pages_of_all(void)
 
 	if (vmx_msr_bitmap)
 		__free_page(vmx_msr_bitmap);
+	vmx_identity_free();
 	for_each_possible_cpu(cpu)
 	{
 		if (per_cpu_ptr(&vmx_cpus, cpu)->vmxon)
@@ -313,15 +340,18 @@ static int __init vmx_init(void)
 	if (r)
 		return r;
 	vmx_ops.makes_umip = vmx_caps.proc2 & SECONDARY_EXEC_DESC;
+	vmx_ops.counts_tsc = vmx_caps.pin & PIN_BASED_VMX_PREEMPTION_TIMER;
 	r = make_pages();
 	if (!r)
 		r = lodge_vendor_register(&vmx_ops);
 	if (r)
 		free_pages_of_all();
 	else
-		pr_info("lodge-intel: EPT with %s pages%s%s\n",
+		pr_info("lodge-intel: EPT with %s pages%s%s%s%s%s\n",
 			paging.max_level > 1 ? "big" : "small", vmx_caps.ad ? ", A and D" : "",
-			vmx_caps.vpid ? ", VPID" : "");
+			vmx_caps.vpid ? ", VPID" : "", vmx_ops.counts_tsc ? ", timer" : "",
+			vmx_caps.flush_l1d ? ", L1 flushed" : "",
+			vmx_caps.unrestricted ? "" : ", real mode emulated");
 	return r;
 }
 

@@ -62,6 +62,19 @@ static void host_in(struct vmx_vcpu *vmx)
 	}
 }
 
+/* In its units, rounded up: not before. Without a deadline it leaves the guest once in a long while, for nothing. */
+static void timer_in(struct lodge_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vmx_of(vcpu);
+	u64 left = lodge_timer_left(vcpu), rest = left & (BIT_ULL(vmx_caps.timer_shift) - 1);
+	u32 val = min_t(u64, (left >> vmx_caps.timer_shift) + !!rest, ~0u);
+
+	if (vmx->timer_now == val)
+		return;
+	vmx->timer_now = val;
+	vmx_write(VMX_PREEMPTION_TIMER_VALUE, val);
+}
+
 static void registers_in(struct lodge_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
@@ -72,6 +85,8 @@ static void registers_in(struct lodge_vcpu *vcpu)
 	vmx_write(GUEST_RFLAGS, vcpu->rflags);
 	vmx_write_events(vcpu);
 	host_in(vmx);
+	if (vmx_caps.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
+		timer_in(vcpu);
 	if (vmx->flush)
 		flush_now(vmx);
 	if (native_read_cr2() != vcpu->cr2)
@@ -109,7 +124,8 @@ static void registers_out(struct lodge_vcpu *vcpu)
 	vcpu->rip = vmx_read(GUEST_RIP);
 	vcpu->rflags = vmx_read(GUEST_RFLAGS);
 	vcpu->cr0 = (vmx_read(GUEST_CR0) & VMX_CR0_FREE) | (vcpu->cr0 & ~VMX_CR0_FREE);
-	vcpu->cr3 = vmx_read(GUEST_CR3);
+	if (!vmx_unpaged(vcpu))
+		vcpu->cr3 = vmx_read(GUEST_CR3);
 	vcpu->cr4 = (vmx_read(GUEST_CR4) & VMX_CR4_FREE) | (vcpu->cr4 & ~VMX_CR4_FREE);
 	vmx->shadow = vmx->shadow_now = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
 	if (vcpu->dr_live) {
@@ -144,15 +160,26 @@ static noinline bool switch_worlds(struct lodge_vcpu *vcpu)
 	return refused;
 }
 
+/* All else that there is to know of the last exit is of one before. */
+static void not_entered(struct lodge_vcpu *vcpu)
+{
+	vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+	vmx_cancel_injection(vcpu);
+}
+
 void vmx_enter(struct lodge_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 
+	if (!vmx_enters(vcpu)) {
+		vmx->reason = VMX_EMULATE;
+		return;
+	}
 	registers_in(vcpu);
 	if (switch_worlds(vcpu)) {
 		vmx->reason = VMX_NO_REASON;
 		vmx->failure = vmx_read(VM_INSTRUCTION_ERROR);
-		vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+		not_entered(vcpu);
 		return;
 	}
 	if (vmx->host.debugctl)
@@ -160,12 +187,12 @@ void vmx_enter(struct lodge_vcpu *vcpu)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	why(vmx);
-	if (!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+	if (vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY) {
+		not_entered(vcpu);
+	} else {
 		vmx->launched = true;
 		registers_out(vcpu);
-	} else {
-		vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+		vmx_take_back_events(vcpu);
 	}
-	vmx_take_back_events(vcpu);
 	give_to_host(vmx);
 }

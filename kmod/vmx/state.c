@@ -69,6 +69,7 @@ void vmx_set_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_seg
 	vmx_write(field_of(n, GUEST_ES_BASE), seg->base);
 	vmx_write(field_of(n, GUEST_ES_LIMIT), seg->limit);
 	vmx_write(field_of(n, GUEST_ES_AR_BYTES), ar);
+	vmx_of(vcpu)->look_at_segs = true;
 	vmx_end();
 }
 
@@ -132,7 +133,7 @@ static void read_pdptrs(struct lodge_vcpu *vcpu)
 
 void vmx_state_changed(struct lodge_vcpu *vcpu)
 {
-	vmx_of(vcpu)->state_dirty = true;
+	vmx_of(vcpu)->state_dirty = vmx_of(vcpu)->look_at_segs = true;
 	if (uses_pae(vcpu))
 		read_pdptrs(vcpu);
 }
@@ -163,13 +164,14 @@ static void write_modes(struct lodge_vcpu *vcpu)
 		vmx->entry_now = entry;
 		vmx_write(VM_ENTRY_CONTROLS, entry);
 	}
-	vmx_write(GUEST_IA32_EFER, vcpu->efer);
+	/* With paging on, these two go together. */
+	vmx_write(GUEST_IA32_EFER, vcpu->efer & ~(u64)(vmx_unpaged(vcpu) ? EFER_LME : 0));
 }
 
 void vmx_write_state(struct lodge_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
-	u64 cr4 = vcpu->cr4 | X86_CR4_VMXE;
+	u64 cr0, cr3 = vcpu->cr3, cr4 = vcpu->cr4 | X86_CR4_VMXE;
 	u32 proc2 = vmx->proc2_now & ~SECONDARY_EXEC_DESC;
 
 	if (vmx->tsc_dirty) {
@@ -190,9 +192,15 @@ void vmx_write_state(struct lodge_vcpu *vcpu)
 	/* Machine checks are the host's, and must not shut the guest down. */
 	cr4 |= cr4_read_shadow() & X86_CR4_MCE;
 	/* Memory is cached, whatever the guest says of it; errors of the x87 come as the processor wants. */
-	vmx_write(GUEST_CR0, (vcpu->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_NE);
+	cr0 = (vcpu->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_NE;
+	if (vmx_unpaged(vcpu)) {
+		cr0 |= X86_CR0_PG;
+		cr3 = vmx_identity_cr3(vcpu);
+		cr4 = (cr4 & ~(X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP)) | X86_CR4_PSE;
+	}
+	vmx_write(GUEST_CR0, cr0);
 	vmx_write(CR0_READ_SHADOW, vcpu->cr0);
-	vmx_write(GUEST_CR3, vcpu->cr3);
+	vmx_write(GUEST_CR3, cr3);
 	vmx_write(GUEST_CR4, cr4);
 	vmx_write(CR4_READ_SHADOW, vcpu->cr4);
 	write_modes(vcpu);

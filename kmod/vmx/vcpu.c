@@ -155,7 +155,9 @@ void vmx_vcpu_load(struct lodge_vcpu *vcpu, int cpu)
 	struct vmx_vcpu *vmx = vmx_of(vcpu);
 	struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
 
-	make_current(vmx);
+	/* On a processor that is going it does not enter its guest, and is soon elsewhere. */
+	if (lodge_hardware_is_on())
+		make_current(vmx);
 	/* One guest's branches are no hints for another's. */
 	if (c->last != vcpu) {
 		c->last = vcpu;
@@ -231,6 +233,8 @@ static void write_controls(const struct vmx_vcpu *vmx)
 	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmx_write(CR3_TARGET_COUNT, 0);
+	if (vmx_caps.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
+		vmx_write(VMX_PREEMPTION_TIMER_VALUE, 0);
 	vmx_write(VM_EXIT_MSR_STORE_COUNT, 0);
 	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);

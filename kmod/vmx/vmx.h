@@ -18,7 +18,8 @@
 #define VMX_CR0_FREE (X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_WP | X86_CR0_AM)
 #define VMX_CR4_FREE (X86_CR4_PGE | X86_CR4_TSD)
 
-#define VMX_NO_REASON ~0u /* the guest was not entered: VMfail */
+#define VMX_NO_REASON ~0u     /* the guest was not entered: VMfail */
+#define VMX_EMULATE (~0u - 1) /* nor can it be: real.c */
 
 /* EPT entries differ from those of ordinary paging by these. */
 #define VMX_EPT_LEAF (VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT)
@@ -26,7 +27,8 @@
 /* Controls, as this processor allows them. */
 struct vmx_caps {
 	u32 revision, pin, proc, proc2, exit, entry;
-	bool ad, invept_single, invvpid_single, vpid, counters, flush_l1d;
+	unsigned int timer_shift;
+	bool ad, invept_single, invvpid_single, vpid, counters, flush_l1d, unrestricted;
 };
 extern struct vmx_caps vmx_caps;
 extern struct page *vmx_msr_bitmap;
@@ -64,12 +66,13 @@ struct vmx_vcpu {
 
 	/* Written at the next entry. */
 	bool flush, state_dirty, pdptrs_dirty, tsc_dirty;
+	bool look_at_segs, segs_ok; /* real.c */
 	u64 pdptrs[4];
 	u32 inject, inject_error, inject_len;
 	bool irq_window, nmi_window, nmi_behind_sti;
 
 	/* What the VMCS has of these. */
-	u32 proc_now, proc2_now, entry_now, shadow_now;
+	u32 proc_now, proc2_now, entry_now, shadow_now, timer_now;
 	u64 host_cr3, host_cr4;
 
 	/* Both ways: blocking by STI, MOV SS and NMI. */
@@ -193,6 +196,18 @@ void vmx_want_irq_window(struct lodge_vcpu *vcpu, bool on);
 void vmx_want_nmi_window(struct lodge_vcpu *vcpu);
 void vmx_write_events(struct lodge_vcpu *vcpu);
 void vmx_take_back_events(struct lodge_vcpu *vcpu);
+
+/* ---- real.c: without unrestricted guest ---------------------------------------------------------------------------- */
+
+/* With the VMCS current. False: vmx_emulate is to be called instead. */
+bool vmx_enters(struct lodge_vcpu *vcpu);
+int vmx_emulate(struct lodge_vcpu *vcpu);
+/* Paging is on for the processor, though not for the guest: CR3, which finds the page that an EPT violation there makes. */
+bool vmx_unpaged(const struct lodge_vcpu *vcpu);
+u64 vmx_identity_cr3(const struct lodge_vcpu *vcpu);
+int vmx_identity_fault(struct lodge_vcpu *vcpu, u64 gpa); /* as lodge_fault */
+int vmx_identity_make(void);
+void vmx_identity_free(void);
 
 /* ---- run.c, exits.c, enter.S ------------------------------------------------------------------------------------- */
 

@@ -57,28 +57,16 @@ static int h_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new, 
 	return odd(kemu_cmpxchg(cpu, gpa, old, new, len));
 }
 
-static int h_mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned len)
+static int h_mmio(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write)
 {
 	FUZZ_CHECK(len && len <= 8 && (gpa & 0xfff) + len <= 0x1000);
-	return odd(kemu_mmio_read(cpu, gpa, buf, len));
+	return odd(kemu_mmio(cpu, gpa, buf, len, write));
 }
 
-static int h_mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned len)
-{
-	FUZZ_CHECK(len && len <= 8 && (gpa & 0xfff) + len <= 0x1000);
-	return odd(kemu_mmio_write(cpu, gpa, buf, len));
-}
-
-static int h_pio_in(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count)
+static int h_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write)
 {
 	FUZZ_CHECK(count && size * count <= LODGE_EMU_IO_BYTES);
-	return odd(kemu_pio_in(cpu, port, size, buf, count));
-}
-
-static int h_pio_out(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count)
-{
-	FUZZ_CHECK(count && size * count <= LODGE_EMU_IO_BYTES);
-	return odd(kemu_pio_out(cpu, port, size, buf, count));
+	return odd(kemu_pio(cpu, port, size, buf, count, write));
 }
 
 static void pick_segments(uint8_t mode)
@@ -151,10 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ops.read = h_read;
 	ops.write = h_write;
 	ops.cmpxchg = h_cmpxchg;
-	ops.mmio_read = h_mmio_read;
-	ops.mmio_write = h_mmio_write;
-	ops.pio_in = h_pio_in;
-	ops.pio_out = h_pio_out;
+	ops.mmio = h_mmio;
+	ops.pio = h_pio;
 	in = (struct fuzz_in){data, size};
 	K.ram = ram;
 	K.ram_bytes = RAM;

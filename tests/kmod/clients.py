@@ -20,8 +20,8 @@ def qemu_files():
 
 
 def qemu_second_level(engine, cpus, cpu):
-    """As nested.second_level, by QEMU."""
-    return ("%s -L /g -M pc -accel %s -cpu %s -smp %d -m 128M -nodefaults -display none -serial stdio -no-reboot "
+    """As nested.second_level, by QEMU; its threads have names."""
+    return ("%s -name debug-threads=on -L /g -M pc -accel %s -cpu %s -smp %d -m 128M -nodefaults -display none -serial stdio -no-reboot "
             "-kernel /l2/vmlinuz -initrd /l2/initrd -drive file=/tmp/disk.img,if=virtio,format=raw "
             "-netdev user,id=n -device virtio-net-pci,netdev=n,romfile= "
             "-append \"console=ttyS0 %s lodge.cmd=l2.sh\" </dev/null" % (QEMU, engine, cpu, cpus, nested.QUICK))

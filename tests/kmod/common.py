@@ -81,18 +81,3 @@ def check_nothing_left(text, name):
     assert set(counts) == {"vms", "vcpus", "tables", "slots", "eventfds"}
     assert set(counts.values()) == {"0"}, counts
     assert "@@dmesg" not in text
-
-
-def table(text, ran):
-    """Rows of docs/kmod.md's comparison: what, Debian's, ours, in both."""
-    rows = []
-    units = [unit_tests(text, w) for w in ("debian", "lodge")]
-    rows.append(("the engine's unit tests", *units, min(units)))
-    isa = [instructions(text, w) for w in ("debian", "lodge")]
-    rows.append(("instructions as on hardware (tests/isa)", isa[0][1], isa[1][1], isa[0][1] if isa[0] == isa[1] else "?"))
-    rows.append(("instructions otherwise, by the emulated processor", len(isa[0][0]), len(isa[1][0]), len(isa[0][0] & isa[1][0])))
-    debian, lodge = said(text)
-    rows.append(("bare-metal programs (tests/guest)", len(debian), len(lodge), len(set(debian) & set(lodge))))
-    checks = [{(n, c) for n, cs in side.items() for c in cs} for side in (debian, lodge)]
-    rows.append(("their checks that pass", len(checks[0]), len(checks[1]), len(checks[0] & checks[1])))
-    return rows

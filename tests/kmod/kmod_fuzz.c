@@ -29,72 +29,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kmod_code.h"
+
 #define MEM (16u << 20)
 #define VMS 3
 #define VCPUS 6
 #define BUF 8192
 #define EVENTS 8
+#define MOVES 0x10000000u /* where a slot is moved about */
 #define RUN_ROOM 0x10000u
 #define MAX_THREADS 8
 
 static const char *device = "/dev/lodge";
 static unsigned operations = 2000, threads = 3, limit = 120;
 static bool verbose;
-
-/* ---- Chance ---------------------------------------------------------------------------------------------- */
-
-static uint64_t next_random(uint64_t *s)
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static unsigned below(uint64_t *s, unsigned n)
-{
-	return (unsigned)(next_random(s) % n);
-}
-
-/* Numbers at which things change. */
-static uint64_t number(uint64_t *s)
-{
-	static const uint64_t some[] = {0,
-					1,
-					2,
-					3,
-					8,
-					0x10,
-					0x20,
-					0xff,
-					0x1000,
-					0xfff,
-					0x80000000,
-					0xffffffff,
-					0x7fffffffffffffff,
-					0x8000000000000000,
-					~0ull,
-					0xfee00000,
-					0xfec00000,
-					0xfffff000,
-					0x100000,
-					0xd0000000,
-					1ull << 47,
-					1ull << 48,
-					1ull << 51};
-	uint64_t v = some[below(s, sizeof(some) / sizeof(some[0]))];
-
-	switch (below(s, 4)) {
-	case 0:
-		return v + below(s, 3) - 1;
-	case 1:
-		return next_random(s) >> below(s, 64);
-	case 2:
-		return below(s, 64);
-	}
-	return v;
-}
 
 /* ---- What there is --------------------------------------------------------------------------------------- */
 
@@ -319,6 +267,22 @@ static void fill_debug(struct worker *k, void *buf)
 		d->arch.debugreg[i] = number(&k->rnd);
 }
 
+/* Where a device is, memory that may be away, or the end of one of them. */
+static uint64_t place(struct worker *k)
+{
+	static const uint32_t pages[] = {0xd0000000, 0xfee00000, 0xfec00000, MEM,
+					 2 * MEM,    MOVES,	 MOVES,	     0x100000};
+	uint64_t *s = &k->rnd, at = pages[below(s, sizeof(pages) / sizeof(pages[0]))];
+
+	switch (below(s, 4)) {
+	case 0:
+		return at - below(s, 16);
+	case 1:
+		return at + below(s, 16) * 4096;
+	}
+	return at + below(s, 64) * 16;
+}
+
 /* Registers with which guest code comes to run: real mode, or what the bits say. */
 static void fill_sregs(struct worker *k, void *buf)
 {
@@ -348,7 +312,7 @@ static void fill_sregs(struct worker *k, void *buf)
 		s->cs.l = s->cs.db = 0;
 	}
 	s->cs.base = s->ds.base = s->ss.base = 0;
-	s->es.base = below(r, 2) ? 0xd0000000 : 0;
+	s->es.base = below(r, 2) ? place(k) : 0;
 	s->cs.type = 11;
 	s->cs.s = s->cs.present = s->ss.s = s->ss.present = 1;
 	s->cs.dpl = s->ss.dpl = below(r, 4) ? 0 : 3;
@@ -369,6 +333,45 @@ static void fill_regs(struct worker *k, void *buf)
 	r->rflags = below(&k->rnd, 2) ? 2 | (uint64_t)below(&k->rnd, 2) << 9
 				      : number(&k->rnd) & 0x3f7fd7;
 	r->rsp = 0x8000;
+	for (unsigned i = 0; i < 16; i++) {
+		__u64 *reg = &r->rax + i;
+
+		if (reg != &r->rsp && below(&k->rnd, 2))
+			*reg = below(&k->rnd, 6) ? place(k) : number(&k->rnd);
+	}
+}
+
+static void fill_pit(struct worker *k, void *buf)
+{
+	*(struct kvm_pit_config *)buf = (struct kvm_pit_config){
+		.flags = below(&k->rnd, 8) ? below(&k->rnd, 2) : (uint32_t)number(&k->rnd)};
+}
+
+static void fill_chip(struct worker *k, void *buf)
+{
+	((struct kvm_irqchip *)buf)->chip_id =
+		below(&k->rnd, 8) ? below(&k->rnd, 3) : (uint32_t)number(&k->rnd);
+}
+
+/* Its state was read, and some registers are otherwise: those of the timer above all. */
+static void fill_lapic(struct worker *k, void *buf)
+{
+	static const unsigned char some[] = {0x02, 0x08, 0x0d, 0x0f, 0x10, 0x18, 0x20, 0x27, 0x30,
+					     0x32, 0x32, 0x35, 0x37, 0x38, 0x38, 0x39, 0x3e};
+	uint64_t *s = &k->rnd;
+
+	for (unsigned n = below(s, 6); n; n--) {
+		uint32_t val =
+			below(s, 2) ? below(s, 8) << 17 | below(s, 256) : (uint32_t)number(s);
+
+		memcpy((char *)buf + some[below(s, sizeof(some))] * 16, &val, 4);
+	}
+}
+
+static void fill_reinject(struct worker *k, void *buf)
+{
+	*(struct kvm_reinject_control *)buf =
+		(struct kvm_reinject_control){.pit_reinject = (uint8_t)below(&k->rnd, 2)};
 }
 
 static void fill_numbers(struct worker *k, void *buf)
@@ -387,6 +390,8 @@ static void fill_numbers(struct worker *k, void *buf)
 	}
 static const struct op ops[] = {
 	OP(KVM_GET_API_VERSION, 'd', 0, NULL),
+	OP(KVM_CHECK_EXTENSION, 'd', 0, NULL),
+	OP(KVM_CHECK_EXTENSION, 'v', 0, NULL),
 	OP(KVM_GET_VCPU_MMAP_SIZE, 'd', 0, NULL),
 	OP(KVM_GET_SUPPORTED_CPUID, 'd', 0, fill_cpuid),
 	OP(KVM_GET_EMULATED_CPUID, 'd', 0, fill_cpuid),
@@ -402,12 +407,15 @@ static const struct op ops[] = {
 	OP(KVM_X86_SET_MSR_FILTER, 'v', 0, fill_filter),
 	OP(KVM_SET_IDENTITY_MAP_ADDR, 'v', 0, fill_numbers),
 	OP(KVM_CREATE_IRQCHIP, 'v', 0, NULL),
-	OP(KVM_GET_IRQCHIP, 'v', 0, fill_numbers),
-	OP(KVM_SET_IRQCHIP, 'v', KVM_GET_IRQCHIP, fill_numbers),
+	OP(KVM_GET_IRQCHIP, 'v', 0, fill_chip),
+	OP(KVM_SET_IRQCHIP, 'v', KVM_GET_IRQCHIP, NULL),
+	OP(KVM_SET_IRQCHIP, 'v', KVM_GET_IRQCHIP, fill_chip),
 	OP(KVM_IRQ_LINE, 'v', 0, fill_line),
 	OP(KVM_IRQ_LINE_STATUS, 'v', 0, fill_line),
-	OP(KVM_CREATE_PIT2, 'v', 0, fill_numbers),
+	OP(KVM_CREATE_PIT2, 'v', 0, fill_pit),
 	OP(KVM_GET_PIT2, 'v', 0, NULL),
+	OP(KVM_GET_PIT, 'v', 0, NULL),
+	OP(KVM_SET_PIT, 'v', KVM_GET_PIT, NULL),
 	OP(KVM_SET_PIT2, 'v', KVM_GET_PIT2, NULL),
 	OP(KVM_SET_GSI_ROUTING, 'v', 0, fill_routing),
 	OP(KVM_SIGNAL_MSI, 'v', 0, fill_msi),
@@ -415,7 +423,7 @@ static const struct op ops[] = {
 	OP(KVM_IOEVENTFD, 'v', 0, fill_ioeventfd),
 	OP(KVM_SET_CLOCK, 'v', KVM_GET_CLOCK, NULL),
 	OP(KVM_GET_CLOCK, 'v', 0, NULL),
-	OP(KVM_REINJECT_CONTROL, 'v', 0, fill_numbers),
+	OP(KVM_REINJECT_CONTROL, 'v', 0, fill_reinject),
 	OP(KVM_CREATE_DEVICE, 'v', 0, fill_numbers),
 	OP(KVM_GET_REGS, 'c', 0, NULL),
 	OP(KVM_SET_REGS, 'c', KVM_GET_REGS, fill_regs),
@@ -452,6 +460,8 @@ static const struct op ops[] = {
 	OP(KVM_GET_DEVICE_ATTR, 'c', 0, fill_attr),
 	OP(KVM_SET_DEVICE_ATTR, 'c', 0, fill_attr),
 	OP(KVM_GET_LAPIC, 'c', 0, NULL),
+	OP(KVM_SET_LAPIC, 'c', KVM_GET_LAPIC, fill_lapic),
+	OP(KVM_SET_LAPIC, 'c', KVM_GET_LAPIC, fill_lapic),
 	OP(KVM_SET_LAPIC, 'c', KVM_GET_LAPIC, NULL),
 	OP(KVM_TRANSLATE, 'c', 0, fill_numbers),
 	OP(KVM_TPR_ACCESS_REPORTING, 'c', 0, fill_numbers),
@@ -501,6 +511,8 @@ static void do_op(struct worker *k, const struct op *op)
 	/* Sometimes to a descriptor of another kind. */
 	if (!below(s, 40))
 		fd = below(s, 2) ? w->vm[0] : w->vcpu[0];
+	if (op->get == KVM_GET_IRQCHIP)
+		fill_chip(k, k->buf);
 	if (op->get && ioctl(fd, op->get, k->buf) == 0 && below(s, 3))
 		change(k, op->cmd);
 	else if (!op->fill && !below(s, 4))
@@ -544,8 +556,21 @@ static void new_vm(struct worker *k, unsigned n)
 	if (fd < 0)
 		return;
 	(void)ioctl(fd, KVM_SET_USER_MEMORY_REGION, &r);
-	if (!below(&k->rnd, 3))
+	switch (below(&k->rnd, 4)) {
+	case 0:
 		(void)ioctl(fd, KVM_CREATE_IRQCHIP, 0);
+		if (below(&k->rnd, 2))
+			(void)ioctl(fd, KVM_CREATE_PIT2, &(struct kvm_pit_config){.flags = 1});
+		break;
+	case 1:
+		(void)ioctl(fd, KVM_ENABLE_CAP,
+			    &(struct kvm_enable_cap){.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}});
+		break;
+	}
+	if (!below(&k->rnd, 4))
+		(void)ioctl(
+			fd, KVM_ENABLE_CAP,
+			&(struct kvm_enable_cap){.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = {7}});
 	old = atomic_exchange(&w->vm[n], fd);
 	if (old > 2)
 		close(old);
@@ -582,9 +607,19 @@ static void new_vcpu(struct worker *k, unsigned n)
 
 static void run_it(struct worker *k)
 {
-	int fd = k->w->vcpu[below(&k->rnd, VCPUS)];
+	unsigned n = below(&k->rnd, VCPUS);
+	int fd = k->w->vcpu[n];
+	struct kvm_run *run = k->w->run[n];
 	long r;
 
+	/* What a device answered, if that is what it waits for. */
+	if (run && below(&k->rnd, 4)) {
+		uint64_t val = number(&k->rnd);
+
+		memcpy(run->mmio.data, &val, 8);
+		for (unsigned i = 0; i < 8; i++)
+			((volatile uint64_t *)run)[512 + i] = number(&k->rnd);
+	}
 	k->running = 1;
 	r = ioctl(fd, KVM_RUN, 0);
 	k->running = 0;
@@ -627,12 +662,27 @@ static void *disturb(void *arg)
 
 	while (!w->over) {
 		struct kvm_run *run = w->run[below(s, VCPUS)];
+		struct kvm_userspace_memory_region r = {
+			.slot = 5,
+			.guest_phys_addr = MOVES + below(s, 16) * 0x8000,
+			.memory_size = below(s, 4) ? 0x10000 : 0,
+			.flags = below(s, 2) * KVM_MEM_LOG_DIRTY_PAGES,
+			.userspace_addr = (uintptr_t)w->mem + 0x200000};
 		uint8_t *at = w->mem + (size_t)below(s, MEM / 4096) * 4096;
 		size_t len = (size_t)(1 + below(s, 600)) * 4096;
 
 		if (len > (size_t)(w->mem + MEM - at))
 			len = (size_t)(w->mem + MEM - at);
-		switch (below(s, 10)) {
+		switch (below(s, 14)) {
+		case 10:
+		case 11:
+		case 12:
+			(void)ioctl(w->vm[below(s, VMS)], KVM_SET_USER_MEMORY_REGION, &r);
+			break;
+		case 13:
+			mprotect(w->mem + 0x200000, 0x10000, (int)below(s, 4));
+			madvise(w->mem + 0x200000, 0x10000, MADV_DONTNEED);
+			break;
 		case 0:
 			munmap(at, len);
 			break;
@@ -686,61 +736,6 @@ static void *watch(void *arg)
 		}
 	}
 	return NULL;
-}
-
-/* Code that leaves the guest in many ways, page tables that map the first 4 MiB to themselves, and what chance gives. */
-static void fill_memory(uint8_t *mem, uint64_t *s)
-{
-	static const uint8_t pieces[][8] = {{0x90},
-					    {0xf4},
-					    {0x0f, 0xa2},
-					    {0xe6, 0x10},
-					    {0xe4, 0x60},
-					    {0xec},
-					    {0x6c},
-					    {0xf3, 0x6e},
-					    {0xcc},
-					    {0xcd, 0x20},
-					    {0xfb},
-					    {0x0f, 0x32},
-					    {0x0f, 0x30},
-					    {0x0f, 0x20, 0xc0},
-					    {0x0f, 0x22, 0xc0},
-					    {0x0f, 0x22, 0xd8},
-					    {0x0f, 0x22, 0xe0},
-					    {0x0f, 0x01, 0xd1},
-					    {0x0f, 0x01, 0xd9},
-					    {0x26, 0xa2, 0, 0},
-					    {0x26, 0xa1, 0, 8},
-					    {0xf3, 0xa4},
-					    {0xf3, 0xab},
-					    {0xcf},
-					    {0x0f, 0x01, 0x18},
-					    {0x0f, 0x01, 0x38},
-					    {0x0f, 0x23, 0xc0},
-					    {0x0f, 0x21, 0xf8},
-					    {0x0f, 0x09},
-					    {0x0f, 0x0b},
-					    {0x26, 0xf0, 0x0f, 0xb1, 0x07},
-					    {0x26, 0x66, 0x0f, 0x7f, 0x07},
-					    {0x8e, 0xd0},
-					    {0xea, 0, 0x10, 8, 0},
-					    {0x0f, 0x05}};
-	uint64_t *table = (uint64_t *)(void *)(mem + 0x3000);
-
-	for (unsigned at = 0x1000; at < 0x1f00;) {
-		unsigned n = below(s, 10) ? below(s, sizeof(pieces) / sizeof(pieces[0])) : 0;
-
-		memcpy(mem + at, pieces[n], 8);
-		for (at++; at < 0x1f00 && mem[at] && below(s, 6); at++)
-			;
-	}
-	for (unsigned i = 0; i < 512; i++)
-		mem[0x6000 + i] = (uint8_t)next_random(s);
-	table[0] = 0x4007;
-	table[512] = 0x5007;
-	for (unsigned i = 0; i < 512; i++)
-		table[1024 + i] = (uint64_t)i << 21 | (below(s, 8) ? 0x87 : number(s));
 }
 
 static void round_of(uint64_t seed)

@@ -4,6 +4,8 @@
  *
  *   kmod_life spin SECONDS [CPUS]     guests that count, whatever happens around them; every quarter of a second
  *                                     each must have counted, else exit 1
+ *   kmod_life race SECONDS            user memory goes with its slot, at once: no guest writes to what is others' then
+ *   kmod_life dirty SECONDS           one guest reads pages and another writes them: no write is missing in the log
  *   kmod_life kill COUNT SEED         that many processes, each with a VM in a random life, killed at a random instant
  *
  * -d DEVICE first: not /dev/lodge.
@@ -74,8 +76,18 @@ static const uint8_t codes[][24] = {
 	{0x66, 0xff, 0x07, 0xf4, 0xeb, 0xfa},
 	/* l: inc dword [bx]; inc byte fs:[si]; add si, 4093; cpuid clobbers nothing that is needed; jmp l */
 	{0x66, 0xff, 0x07, 0x64, 0xfe, 0x04, 0x81, 0xc6, 0xfd, 0x0f, 0xeb, 0xf4},
+	/* l: inc dword fs:[si]; add si, 4096; jmp l */
+	{0x66, 0x64, 0xff, 0x04, 0x81, 0xc6, 0x00, 0x10, 0xeb, 0xf6},
+	/* l: mov al, fs:[si]; add si, 4096; jmp l */
+	{0x64, 0x8a, 0x04, 0x81, 0xc6, 0x00, 0x10, 0xeb, 0xf7},
 };
+/* The last two, for `race` and `dirty`. */
+#define WRITES 5
+#define READS 6
 #define CODES ((unsigned)(sizeof(codes) / sizeof(codes[0])))
+#define AREA 0x100000u /* FS; 64 KiB of it */
+#define AREA_SIZE 0x10000u
+#define AREA_PAGES (AREA_SIZE / 4096)
 
 static int slot(struct vm *vm, uint32_t n, uint64_t gpa, uint64_t size, void *at, uint32_t flags)
 {
@@ -109,7 +121,7 @@ static void cpu_new(struct vm *vm, int dev, int n, unsigned code)
 	s.cs.base = s.ds.base = s.ss.base = 0;
 	s.cs.selector = s.ds.selector = s.ss.selector = 0;
 	s.es.base = 0xd0000000;
-	s.fs.base = 0x100000;
+	s.fs.base = AREA;
 	if (ioctl(c->fd, KVM_SET_SREGS, &s) || ioctl(c->fd, KVM_SET_REGS, &regs))
 		die("KVM_SET_REGS");
 }
@@ -276,6 +288,144 @@ static int spin(double seconds, int cpus)
 	return 0;
 }
 
+/* ---- Memory goes ----------------------------------------------------------------------------------------- */
+
+struct remover {
+	struct vm *vm;
+	_Atomic unsigned asked, done;
+};
+
+static void *remove_slots(void *arg)
+{
+	struct remover *r = arg;
+
+	for (;;) {
+		while (r->asked == r->done)
+			;
+		slot(r->vm, 1, AREA, 0, NULL, 0);
+		r->done++;
+	}
+	return NULL;
+}
+
+/* Slot 0 ends below the area, which is slot 1's. */
+static struct vm *vm_with_area(int cpus, const unsigned *code)
+{
+	struct vm *vm = vm_new(cpus, code);
+
+	if (slot(vm, 0, 0, 0, NULL, 0) || slot(vm, 0, 0, AREA, vm->mem, 0))
+		die("KVM_SET_USER_MEMORY_REGION");
+	return vm;
+}
+
+static int race(double seconds)
+{
+	struct remover r = {.vm = vm_with_area(1, &(unsigned){WRITES})};
+	double end = now() + seconds;
+	uint64_t rnd = 1, rounds = 0;
+	pthread_t thread;
+
+	start(r.vm);
+	pthread_create(&thread, NULL, remove_slots, &r);
+	for (; now() < end; rounds++) {
+		uint8_t *mem = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0),
+			*others;
+
+		if (mem == MAP_FAILED || slot(r.vm, 1, AREA, AREA_SIZE, mem, 0))
+			die("slot");
+		for (unsigned i = 0; i < AREA_PAGES; i++) {
+			while (!((volatile uint8_t *)mem)[i * 4096])
+				;
+		}
+		r.asked++;
+		for (volatile uint64_t n = next_random(&rnd) % 4000; n; n--)
+			;
+		/* Its pages go, its addresses stay: until the slot has gone they are the guest's. */
+		if (mmap(mem, AREA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			 0) == MAP_FAILED)
+			die("mmap");
+		others = mmap(NULL, 4 * AREA_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		while (r.asked != r.done)
+			;
+		for (unsigned i = 0; i < 4 * AREA_PAGES; i++) {
+			if (!others[i * 4096])
+				continue;
+			printf("kmod_life: the guest wrote to a page that is not its own any more, "
+			       "round %llu\n",
+			       (unsigned long long)rounds);
+			return 1;
+		}
+		munmap(others, 4 * AREA_SIZE);
+		munmap(mem, AREA_SIZE);
+	}
+	printf("kmod_life: %llu slots went with their memory\n", (unsigned long long)rounds);
+	return 0;
+}
+
+/* ---- The dirty log --------------------------------------------------------------------------------------- */
+
+static void take_log(struct vm *vm, const uint8_t *mem, uint32_t *copy)
+{
+	uint64_t bits = 0;
+	struct kvm_dirty_log log = {.slot = 1, .dirty_bitmap = &bits};
+
+	if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log))
+		die("KVM_GET_DIRTY_LOG");
+	for (unsigned i = 0; i < AREA_PAGES; i++) {
+		if (bits >> i & 1)
+			copy[i] = *(const volatile uint32_t *)(const void *)(mem + i * 4096);
+	}
+}
+
+static int dirty(double seconds)
+{
+	static const unsigned code[] = {WRITES, READS, READS};
+	struct vm *vm = vm_with_area(3, code);
+	uint8_t *mem = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	double end = now() + seconds;
+	uint32_t copy[AREA_PAGES] = {0};
+	uint64_t rounds = 0;
+
+	if (mem == MAP_FAILED || slot(vm, 1, AREA, AREA_SIZE, mem, KVM_MEM_LOG_DIRTY_PAGES))
+		die("slot");
+	for (; now() < end; rounds++) {
+		vm->over = false;
+		start(vm);
+		for (unsigned i = 0; i < 50; i++) {
+			/* All mappings go, and all three want them again. */
+			mprotect(mem, AREA_SIZE, PROT_READ);
+			mprotect(mem, AREA_SIZE, PROT_READ | PROT_WRITE);
+			usleep(200);
+			take_log(vm, mem, copy);
+			usleep(200);
+		}
+		vm->over = true;
+		for (int i = 0; i < vm->cpus; i++) {
+			vm->cpu[i].run->immediate_exit = 1;
+			pthread_kill(vm->cpu[i].thread, SIGUSR1);
+			pthread_join(vm->cpu[i].thread, NULL);
+			vm->cpu[i].run->immediate_exit = 0;
+		}
+		take_log(vm, mem, copy);
+		for (unsigned i = 0; i < AREA_PAGES; i++) {
+			uint32_t is = *(const uint32_t *)(const void *)(mem + i * 4096);
+
+			if (copy[i] == is)
+				continue;
+			printf("kmod_life: page %u was written without a note, round %llu: %u, not "
+			       "%u\n",
+			       i, (unsigned long long)rounds, is, copy[i]);
+			return 1;
+		}
+	}
+	printf("kmod_life: no write was missing in the log in %llu rounds\n",
+	       (unsigned long long)rounds);
+	return 0;
+}
+
 /* ---- Killed ---------------------------------------------------------------------------------------------- */
 
 static void life(uint64_t rnd)
@@ -285,7 +435,7 @@ static void life(uint64_t rnd)
 	struct vm *vm;
 
 	for (int i = 0; i < MAX_CPUS; i++)
-		code[i] = (unsigned)(next_random(&rnd) % CODES);
+		code[i] = (unsigned)(next_random(&rnd) % WRITES);
 	for (;;) {
 		vm = vm_new(cpus, code);
 		start(vm);
@@ -348,8 +498,13 @@ int main(int argc, char **argv)
 	}
 	if (argc >= 3 && !strcmp(argv[1], "spin"))
 		return spin(atof(argv[2]), argc > 3 ? atoi(argv[3]) : 2);
+	if (argc == 3 && !strcmp(argv[1], "race"))
+		return race(atof(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "dirty"))
+		return dirty(atof(argv[2]));
 	if (argc == 4 && !strcmp(argv[1], "kill"))
 		return kills((unsigned)atoi(argv[2]), strtoull(argv[3], NULL, 0));
-	fprintf(stderr, "usage: kmod_life [-d DEVICE] spin SECONDS [CPUS] | kill COUNT SEED\n");
+	fprintf(stderr, "usage: kmod_life [-d DEVICE] spin SECONDS [CPUS] | race SECONDS | dirty "
+			"SECONDS | kill COUNT SEED\n");
 	return 2;
 }

@@ -7,18 +7,15 @@ QEMU 7.2's AMD-V lets XSETBV through: guests go without XSAVE.
 import os
 import re
 import shutil
-import sys
 
 import pytest
 
 import nested
 import programs
 from clients import qemu_files, qemu_second_level
-from common import JOBS, LOOK, check_guest, instructions, table, unit_tests, worse
+from common import JOBS, LOOK, check_guest, instructions, unit_tests, worse
 from l2 import DISK, l2_files
-from vm import TOP, WORK
-
-LOG = os.path.join(WORK, "nested-npt-1-kmod.log")
+from vm import TOP
 
 CPU = "max,-xsave"
 
@@ -107,10 +104,3 @@ def test_modules_when_all_is_over_expect_nothing_left(level):
     assert dict(re.findall(r"@@count \S*/(\w+):(\d+)", text)).items() >= {"vms": "0", "vcpus": "0", "tables": "0", "slots": "0"}.items()
     assert "@@unloaded\n" in text
     assert "@@dmesg" not in text
-
-
-if __name__ == "__main__":
-    # The comparison as docs/kmod.md has it: of the log that the last run left, or of another one.
-    with open(sys.argv[1] if len(sys.argv) > 1 else LOG, errors="replace") as f:
-        for row in table(f.read().replace("\r", ""), []):
-            print("| " + " | ".join(str(c) for c in row) + " |")

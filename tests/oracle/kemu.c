@@ -97,29 +97,19 @@ static int env_cmpxchg(void *cpu, uint64_t gpa, const void *old, const void *new
 	return LODGE_EMU_OK;
 }
 
-static int env_mmio_read(void *cpu, uint64_t gpa, void *buf, unsigned len)
+static int env_mmio(void *cpu, uint64_t gpa, void *buf, unsigned len, bool write)
 {
 	struct env *v = cpu;
 
-	(void)gpa, (void)buf, (void)len;
+	(void)gpa, (void)buf, (void)len, (void)write;
 	v->accesses++;
 	return LODGE_EMU_USER;
 }
 
-static int env_mmio_write(void *cpu, uint64_t gpa, const void *buf, unsigned len)
+static int env_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count, bool write)
 {
-	return env_mmio_read(cpu, gpa, (void *)(uintptr_t)buf, len);
-}
-
-static int env_pio(void *cpu, uint16_t port, unsigned size, void *buf, unsigned count)
-{
-	(void)cpu, (void)port, (void)size, (void)buf, (void)count;
+	(void)cpu, (void)port, (void)size, (void)buf, (void)count, (void)write;
 	return LODGE_EMU_BROKEN; /* no test may use ports */
-}
-
-static int env_pio_out(void *cpu, uint16_t port, unsigned size, const void *buf, unsigned count)
-{
-	return env_pio(cpu, port, size, (void *)(uintptr_t)buf, count);
 }
 
 static void env_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
@@ -138,7 +128,7 @@ static void env_get_seg(void *cpu, unsigned seg, struct lodge_emu_seg *s)
 		s->attr = seg == LODGE_EMU_CS ? 0x00fb : 0x00f3;
 		s->sel = seg == LODGE_EMU_CS ? 7 : 15;
 	}
-	if (seg == LODGE_EMU_FS || seg == LODGE_EMU_GS || seg == LODGE_EMU_LDTR)
+	if (seg >= LODGE_EMU_FS)
 		*s = (struct lodge_emu_seg){.unusable = true};
 	if (seg == LODGE_EMU_TR)
 		*s = (struct lodge_emu_seg){.limit = 0x67, .attr = 0x8b, .sel = 0x40};
@@ -151,49 +141,20 @@ static void env_set_seg(void *cpu, unsigned seg, const struct lodge_emu_seg *s)
 	(void)cpu, (void)seg, (void)s;
 }
 
-static void env_get_table(void *cpu, unsigned table, uint64_t *base, uint16_t *limit)
+/* XCR0 alone. */
+static int env_get_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t *val,
+		       struct lodge_emu_exception *ex)
 {
-	(void)cpu, (void)table;
-	*base = 0;
-	*limit = 0;
-}
-
-static void env_set_table(void *cpu, unsigned table, uint64_t base, uint16_t limit)
-{
-	(void)cpu, (void)table, (void)base, (void)limit;
-}
-
-static int env_get_xcr(void *cpu, uint32_t xcr, uint64_t *val, struct lodge_emu_exception *ex)
-{
-	(void)cpu, (void)xcr, (void)ex;
+	(void)cpu, (void)n, (void)ex;
 	*val = 7;
-	return LODGE_EMU_OK;
+	return kind == LODGE_EMU_XCR ? LODGE_EMU_OK : LODGE_EMU_BROKEN;
 }
 
-static int env_set_xcr(void *cpu, uint32_t xcr, uint64_t val, struct lodge_emu_exception *ex)
+static int env_set_sys(void *cpu, enum lodge_emu_kind kind, uint32_t n, uint64_t val,
+		       struct lodge_emu_exception *ex)
 {
-	(void)cpu, (void)xcr, (void)val, (void)ex;
+	(void)cpu, (void)kind, (void)n, (void)val, (void)ex;
 	return LODGE_EMU_BROKEN;
-}
-
-static int env_get_vec(void *cpu, unsigned reg, void *buf, unsigned len)
-{
-	struct env *v = cpu;
-
-	memcpy(buf, v->xsave + 160 + 16 * reg, 16);
-	if (len == 32)
-		memcpy((uint8_t *)buf + 16, v->xsave + 576 + 16 * reg, 16);
-	return LODGE_EMU_OK;
-}
-
-static int env_set_vec(void *cpu, unsigned reg, const void *buf, unsigned len)
-{
-	struct env *v = cpu;
-
-	memcpy(v->xsave + 160 + 16 * reg, buf, 16);
-	if (len == 32)
-		memcpy(v->xsave + 576 + 16 * reg, (const uint8_t *)buf + 16, 16);
-	return LODGE_EMU_OK;
 }
 
 /* st(i) in an XSAVE image is physical register i + TOP. */
@@ -204,24 +165,30 @@ static uint8_t *mmx_at(struct env *v, unsigned reg)
 	return v->xsave + 32 + 16 * ((reg - top) & 7);
 }
 
-static int env_get_mmx(void *cpu, unsigned reg, uint64_t *val)
+static int env_get_vec(void *cpu, unsigned reg, void *buf, unsigned len)
 {
 	struct env *v = cpu;
 
-	memcpy(val, mmx_at(v, reg), 8);
-	v->mmx = true;
+	v->mmx = v->mmx || len == 8;
+	memcpy(buf, len == 8 ? mmx_at(v, reg) : v->xsave + 160 + 16 * reg, len == 8 ? 8 : 16);
+	if (len == 32)
+		memcpy((uint8_t *)buf + 16, v->xsave + 576 + 16 * reg, 16);
 	return LODGE_EMU_OK;
 }
 
-static int env_set_mmx(void *cpu, unsigned reg, uint64_t val)
+static int env_set_vec(void *cpu, unsigned reg, const void *buf, unsigned len)
 {
 	struct env *v = cpu;
-	uint8_t *p = mmx_at(v, reg);
+	uint8_t *p = len == 8 ? mmx_at(v, reg) : v->xsave + 160 + 16 * reg;
 
-	memcpy(p, &val, 8);
-	p[8] = 0xff;
-	p[9] = 0xff;
-	v->mmx = true;
+	memcpy(p, buf, len == 8 ? 8 : 16);
+	if (len == 8) {
+		p[8] = 0xff;
+		p[9] = 0xff;
+		v->mmx = true;
+	}
+	if (len == 32)
+		memcpy(v->xsave + 576 + 16 * reg, (const uint8_t *)buf + 16, 16);
 	return LODGE_EMU_OK;
 }
 
@@ -245,20 +212,14 @@ static const struct lodge_emu_ops env_ops = {
 	.read = env_read,
 	.write = env_write,
 	.cmpxchg = env_cmpxchg,
-	.mmio_read = env_mmio_read,
-	.mmio_write = env_mmio_write,
-	.pio_in = env_pio,
-	.pio_out = env_pio_out,
+	.mmio = env_mmio,
+	.pio = env_pio,
 	.get_seg = env_get_seg,
 	.set_seg = env_set_seg,
-	.get_table = env_get_table,
-	.set_table = env_set_table,
-	.get_xcr = env_get_xcr,
-	.set_xcr = env_set_xcr,
+	.get_sys = env_get_sys,
+	.set_sys = env_set_sys,
 	.get_vec = env_get_vec,
 	.set_vec = env_set_vec,
-	.get_mmx = env_get_mmx,
-	.set_mmx = env_set_mmx,
 };
 
 static void load(struct env *v, const struct oracle_test *t)

@@ -338,6 +338,22 @@ static void x87_when_memory_operand_expect_refusal_with_its_bytes(void **state)
 	assert_int_equal(K.logged, 0);
 }
 
+static void x87_when_looked_for_expect_its_words_or_nm(void **state)
+{
+	(void)state;
+	G[R_RAX] = ~0ull;
+	code(0xdb, 0xe3, 0xdf, 0xe0, 0xd9, 0x3c, 0x25, 0, 0x50, 0,
+	     0); /* fninit; fnstsw ax; fnstcw [0x5000] */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(kemu_run(&K), LODGE_EMU_DONE);
+	assert_int_equal(G[R_RAX], ~0xffffull);
+	assert_int_equal(ld(0x5000, 2), 0x37f);
+	K.s.rip = CODE;
+	K.s.cr0 |= CR0_TS;
+	assert_int_equal(kemu_run(&K), LODGE_EMU_EXCEPTION);
+	assert_int_equal(K.e.ex.vector, VEC_NM);
+}
+
 static void unknown_when_processor_took_it_expect_refusal_else_ud(void **state)
 {
 	(void)state;
@@ -481,7 +497,7 @@ static void mov_ss_when_loaded_expect_shadow(void **state)
 	G[R_RAX] = 0x2000;
 	code(0x8e, 0xd0); /* mov ss, ax */
 	assert_int_equal(kemu_run(&K), LODGE_EMU_DONE);
-	assert_int_equal(K.s.int_shadow, LODGE_EMU_SHADOW_SS);
+	assert_int_equal(K.s.int_shadow, X86_SHADOW_SS);
 	assert_false(K.e.trap);
 	assert_int_equal(K.s.seg[SEG_SS].base, 0x20000);
 }
@@ -573,6 +589,7 @@ int main(void)
 		T(out_when_no_rights_expect_gp),
 		T(hlt_when_run_expect_todo),
 		T(x87_when_memory_operand_expect_refusal_with_its_bytes),
+		T(x87_when_looked_for_expect_its_words_or_nm),
 		T(unknown_when_processor_took_it_expect_refusal_else_ud),
 		T(decode_when_intercepted_expect_length),
 		T(fetch_when_across_pages_expect_second_page_only_if_needed),
