@@ -135,9 +135,10 @@ static int task_switch(struct lodge_vcpu *vcpu)
 	/* The old task goes on after the instruction, if it was one: INT, INT3 and INTO among them. */
 	if (reason != 3 || type == SVM_EVENT_SOFT ||
 	    (type == SVM_EVENT_EXCEPTION && ((u8)info == LODGE_BP || (u8)info == 4))) {
-		end = next(vcpu) ?: lodge_emulate_end(vcpu);
+		end = next(vcpu);
 		if (!end)
-			return no_length(vcpu);
+			return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION,
+						   SVM_EXIT_TASK, before);
 		vcpu->rip = end;
 	}
 	r = lodge_emulate_task_switch(vcpu, sel, reason, info2 & 1ull << 44, info2);
