@@ -172,7 +172,7 @@ static void check_timer(void)
 	u64 misc;
 
 	rdmsrl(MSR_IA32_VMX_MISC, misc);
-	vmx_caps.timer_shift = misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK;
+	vmx_caps.timer_shift = misc & 31; /* its rate */
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad_timers); i++) {
 		if ((cpuid_eax(1) & 0xfff3fff) == bad_timers[i])
 			vmx_caps.pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
