@@ -16,7 +16,7 @@ row() {
 }
 emulator=$(ls emu*.c emu*.h)
 chips=$(ls lapic*.c ioapic.c pic.c pit.c routing.c irqfd.c ioeventfd.c clock.c 2>/dev/null || true)
-core=$(ls *.c *.h | grep -vxF -e "$emulator" -e "${chips:-none}" | grep -v '\.mod\.c$')
+core=$(ls *.c *.h | grep -vxF -e "$emulator" -e "$chips" -e selftest.c | grep -v '\.mod\.c$')
 echo '| part | files | lines | of them code |'
 echo '|---|---|---|---|'
 row 'core: VMs, vCPUs, memory, registers, events' $core
@@ -26,3 +26,4 @@ row 'AMD-V (`svm/`)' $(ls svm/*.[chS])
 row 'VT-x (`vmx/`)' $(ls vmx/*.[chS] 2>/dev/null || true)
 row 'kernels (`compat/`), shared decoder (`shared/`)' $(ls compat/*.h compat/include/*.h shared/*.c)
 row '**all**' $core $emulator $chips $(find svm vmx compat shared -name '*.[chS]' ! -name '*.mod.c' 2>/dev/null)
+row 'beside them: checks at load in debug builds' selftest.c
