@@ -109,28 +109,12 @@ static bool own_leaf(struct kvm_cpuid_entry2 *e)
 	return true;
 }
 
+/* clang-format off */
 static const u32 leaves[] = {
-	0,
-	1,
-	2,
-	4,
-	7,
-	0xb,
-	0xd,
-	0x80000000,
-	0x80000001,
-	0x80000002,
-	0x80000003,
-	0x80000004,
-	0x80000005,
-	0x80000006,
-	0x80000007,
-	0x80000008,
-	0x8000001d,
-	0x8000001e,
-	KVM_CPUID_SIGNATURE,
-	KVM_CPUID_FEATURES,
+	0, 1, 2, 4, 7, 0xb, 0xd, 0x80000000, 0x80000001, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006,
+	0x80000007, 0x80000008, 0x8000001d, 0x8000001e, KVM_CPUID_SIGNATURE, KVM_CPUID_FEATURES,
 };
+/* clang-format on */
 
 static unsigned int collect(struct kvm_cpuid_entry2 *list, unsigned int room)
 {

@@ -55,12 +55,12 @@ enum lodge_emu_answer {
 };
 
 /* Kinds of linear access, for translate. */
-#define LODGE_EMU_R 1u
-#define LODGE_EMU_W 2u
-#define LODGE_EMU_X 4u /* instruction fetch */
-#define LODGE_EMU_U 8u /* with user rights (CPL 3 and not a descriptor or TSS) */
+#define LODGE_EMU_W 1u
+#define LODGE_EMU_X 2u /* instruction fetch */
+#define LODGE_EMU_U 4u /* with user rights (CPL 3 and not a descriptor or TSS) */
 /* A descriptor table or TSS: supervisor rights, whatever CPL is; SMAP does not look at AC. */
-#define LODGE_EMU_SYS 0x10u
+#define LODGE_EMU_SYS 8u
+#define LODGE_EMU_R 16u
 
 /* Numbers of segment registers, as encoded; then those of tables, of which GDTR and IDTR are base and limit alone. */
 enum {
@@ -70,8 +70,8 @@ enum {
 	LODGE_EMU_DS,
 	LODGE_EMU_FS,
 	LODGE_EMU_GS,
-	LODGE_EMU_LDTR,
 	LODGE_EMU_TR,
+	LODGE_EMU_LDTR,
 	LODGE_EMU_GDTR,
 	LODGE_EMU_IDTR,
 	LODGE_EMU_SEGS

@@ -17,6 +17,14 @@
 #define DR6_BS (1u << 14)
 #define DR6_BT (1u << 15)
 
+/* It has the core's numbers. */
+static_assert(LODGE_EMU_W == LODGE_WRITE && LODGE_EMU_X == LODGE_FETCH &&
+	      LODGE_EMU_U == LODGE_USER && LODGE_EMU_SYS == LODGE_SYSTEM);
+static_assert((int)LODGE_EMU_GS == (int)LODGE_GS && (int)LODGE_EMU_TR == (int)LODGE_TR &&
+	      (int)LODGE_EMU_LDTR == (int)LODGE_LDTR);
+static_assert(LODGE_EMU_SHADOW_SS == KVM_X86_SHADOW_INT_MOV_SS &&
+	      LODGE_EMU_SHADOW_STI == KVM_X86_SHADOW_INT_STI);
+
 static int gp(struct lodge_emu_exception *ex)
 {
 	*ex = (struct lodge_emu_exception){.vector = LODGE_GP, .has_error = true};
@@ -35,12 +43,8 @@ static int broken(struct lodge_vcpu *vcpu, int r)
 static int translate(void *cpu, uint64_t lin, unsigned int access, uint64_t *gpa,
 		     struct lodge_emu_exception *ex)
 {
-	unsigned int how = (access & LODGE_EMU_W ? LODGE_WRITE : 0) |
-			   (access & LODGE_EMU_X ? LODGE_FETCH : 0) |
-			   (access & LODGE_EMU_U ? LODGE_USER : 0) |
-			   (access & LODGE_EMU_SYS ? LODGE_SYSTEM : 0);
 	struct lodge_walk w;
-	int r = lodge_walk(cpu, lin, how, &w);
+	int r = lodge_walk(cpu, lin, access & ~LODGE_EMU_R, &w);
 
 	if (!r) {
 		*gpa = w.gpa;
@@ -103,11 +107,6 @@ static int pio(void *cpu, uint16_t port, unsigned int size, void *buf, unsigned 
 
 /* ---- Registers ------------------------------------------------------------------------------------------- */
 
-static enum lodge_seg seg_of(unsigned int n)
-{
-	return n == LODGE_EMU_LDTR ? LODGE_LDTR : n == LODGE_EMU_TR ? LODGE_TR : (enum lodge_seg)n;
-}
-
 /* GDTR and IDTR are `t`. */
 static bool get_table(struct lodge_vcpu *vcpu, unsigned int n, struct kvm_dtable t[2])
 {
@@ -125,7 +124,7 @@ static void get_seg(void *cpu, unsigned int n, struct lodge_emu_seg *s)
 		*s = (struct lodge_emu_seg){.base = table->base, .limit = table->limit};
 		return;
 	}
-	lodge_ops->get_seg(cpu, seg_of(n), &k);
+	lodge_ops->get_seg(cpu, n, &k);
 	*s = (struct lodge_emu_seg){
 		.base = k.base,
 		.limit = k.limit,
@@ -160,7 +159,7 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 		lodge_ops->set_tables(cpu, &t[0], &t[1]);
 		return;
 	}
-	lodge_ops->set_seg(cpu, seg_of(n), &k);
+	lodge_ops->set_seg(cpu, n, &k);
 }
 
 static u64 *cr_of(struct lodge_vcpu *vcpu, u32 n)
@@ -367,9 +366,6 @@ static int ask_user(struct lodge_vcpu *vcpu)
 		memcpy(vcpu->pio, io->data, io->size * io->count);
 	return lodge_exit(vcpu, KVM_EXIT_IO);
 }
-
-static_assert(LODGE_EMU_SHADOW_SS == KVM_X86_SHADOW_INT_MOV_SS &&
-	      LODGE_EMU_SHADOW_STI == KVM_X86_SHADOW_INT_STI);
 
 static void take(struct lodge_vcpu *vcpu)
 {

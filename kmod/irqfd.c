@@ -122,32 +122,32 @@ long lodge_irqfd(struct lodge_vm *vm, void __user *arg)
 	struct eventfd_ctx *ctx;
 	struct kvm_irqfd k;
 	bool keeps = false;
-	struct fd fd;
+	struct file *file;
 	long r = 0;
 
 	if (copy_from_user(&k, arg, sizeof(k)))
 		return -EFAULT;
 	if (!vm->has_apics || (k.flags & ~(u32)KVM_IRQFD_FLAG_DEASSIGN) || k.gsi >= LODGE_MAX_GSI)
 		return -EINVAL;
-	fd = fdget(k.fd);
-	if (!fd.file)
+	file = fget(k.fd);
+	if (!file)
 		return -EBADF;
-	ctx = eventfd_ctx_fileget(fd.file);
+	ctx = eventfd_ctx_fileget(file);
 	if (IS_ERR(ctx)) {
-		fdput(fd);
+		fput(file);
 		return PTR_ERR(ctx);
 	}
 	mutex_lock(&vm->irqfd_lock);
 	if (k.flags & KVM_IRQFD_FLAG_DEASSIGN) {
 		deassign(vm, ctx, k.gsi);
 	} else {
-		r = assign(vm, fd.file, ctx, k.gsi);
+		r = assign(vm, file, ctx, k.gsi);
 		keeps = !r;
 	}
 	mutex_unlock(&vm->irqfd_lock);
 	if (!keeps)
 		eventfd_ctx_put(ctx);
-	fdput(fd);
+	fput(file);
 	return r;
 }
 

@@ -3,7 +3,7 @@
  * Local APICs: registers, by their page and by MSRs, and messages between them.
  *
  * A sender sets a bit in the receiver's IRR and wakes it; what is delivered, and when, the receiver's thread finds out
- * before it enters the guest. ExtINT messages and remote reads are not there; LINT0 is the 8259s' or nothing.
+ * before it enters the guest. ExtINT messages and remote reads are not there; LINT0 is the 8259s' INT.
  * Source: Intel SDM vol. 3A chapter 10; Linux, Documentation/virt/kvm/api.rst (KVM_GET_LAPIC, KVM_SET_LAPIC).
  * Threads: lodge_apic_send: any, interrupts on or off. All else: with vcpu->lock.
  */
@@ -182,6 +182,17 @@ bool lodge_apic_takes_ext(const struct lodge_vcpu *vcpu)
 
 	return !is_on(vcpu->apic) ||
 	       (!(lvt & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt) == LODGE_EXTINT);
+}
+
+void lodge_apic_lint0(struct lodge_apic *a)
+{
+	u32 lvt = READ_ONCE(a->reg[R(APIC_LVT0)]);
+	struct lodge_msg m = {.vector = lvt, .mode = GET_APIC_DELIVERY_MODE(lvt)};
+
+	if (lodge_apic_takes_ext(a->vcpu))
+		lodge_request(a->vcpu, LODGE_REQ_EVENT);
+	else if (!(lvt & APIC_LVT_MASKED) && (m.mode == LODGE_FIXED || m.mode == LODGE_NMI))
+		accept(a, &m);
 }
 
 static void end_of_interrupt(struct lodge_apic *a)

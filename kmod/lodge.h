@@ -607,6 +607,8 @@ int lodge_apic_send(struct lodge_vm *vm, struct lodge_msg *msg);
 int lodge_apic_irq(const struct lodge_apic *a);
 void lodge_apic_take(struct lodge_apic *a, u8 vector);
 bool lodge_apic_takes_ext(const struct lodge_vcpu *vcpu);
+/* INT of the 8259s has risen. */
+void lodge_apic_lint0(struct lodge_apic *a);
 void lodge_apic_cr8(struct lodge_vcpu *vcpu, u64 val);
 bool lodge_apic_at(const struct lodge_vcpu *vcpu, u64 gpa);
 void lodge_apic_mmio(struct lodge_vcpu *vcpu, unsigned int offset, void *data, unsigned int len,

@@ -15,33 +15,15 @@
 #include "lodge.h"
 
 /* Those that are saved with a guest. */
+/* clang-format off */
 static const u32 saved[] = {
-	MSR_IA32_TSC,
-	MSR_IA32_SYSENTER_CS,
-	MSR_IA32_SYSENTER_ESP,
-	MSR_IA32_SYSENTER_EIP,
-	MSR_STAR,
-	MSR_LSTAR,
-	MSR_CSTAR,
-	MSR_SYSCALL_MASK,
-	MSR_KERNEL_GS_BASE,
-	MSR_FS_BASE,
-	MSR_GS_BASE,
-	MSR_EFER,
-	MSR_IA32_CR_PAT,
-	MSR_TSC_AUX,
-	MSR_IA32_TSC_ADJUST,
-	MSR_IA32_MISC_ENABLE,
-	MSR_MTRRdefType,
-	MSR_IA32_MCG_STATUS,
-	MSR_IA32_TSC_DEADLINE,
-	MSR_KVM_WALL_CLOCK,
-	MSR_KVM_SYSTEM_TIME,
-	MSR_KVM_WALL_CLOCK_NEW,
-	MSR_KVM_SYSTEM_TIME_NEW,
-	MSR_KVM_POLL_CONTROL,
-	MSR_KVM_PV_EOI_EN,
+	MSR_IA32_TSC, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_STAR, MSR_LSTAR,
+	MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE, MSR_FS_BASE, MSR_GS_BASE, MSR_EFER, MSR_IA32_CR_PAT,
+	MSR_TSC_AUX, MSR_IA32_TSC_ADJUST, MSR_IA32_MISC_ENABLE, MSR_MTRRdefType, MSR_IA32_MCG_STATUS,
+	MSR_IA32_TSC_DEADLINE, MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW,
+	MSR_KVM_POLL_CONTROL, MSR_KVM_PV_EOI_EN,
 };
+/* clang-format on */
 
 static const u32 fixed_mtrrs[] = {
 	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, MSR_MTRRfix4K_C0000,
@@ -117,43 +99,25 @@ static u64 *place(struct lodge_vcpu *vcpu, u32 msr)
 }
 
 /* Read as a constant, writes of it forgotten: what operating systems touch without asking CPUID. */
+/* clang-format off */
+static const u32 constants[] = {
+	MSR_IA32_MCG_CAP, MSR_IA32_DEBUGCTLMSR, MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTBRANCHTOIP,
+	MSR_IA32_LASTINTFROMIP, MSR_IA32_LASTINTTOIP, MSR_AMD64_SYSCFG, MSR_K7_HWCR, MSR_K8_TSEG_ADDR, MSR_K8_TSEG_MASK,
+	MSR_VM_HSAVE_PA, MSR_K8_INT_PENDING_MSG, MSR_AMD64_NB_CFG, MSR_FAM10H_MMIO_CONF_BASE, MSR_AMD64_BU_CFG2,
+	MSR_AMD64_DC_CFG, MSR_AMD64_PATCH_LOADER, MSR_AMD64_OSVW_ID_LENGTH, MSR_AMD64_OSVW_STATUS, MSR_IA32_UCODE_WRITE,
+	MSR_IA32_PERF_STATUS, MSR_IA32_PERF_CTL, MSR_PLATFORM_INFO, MSR_MISC_FEATURES_ENABLES, MSR_MTRRcap,
+};
+/* clang-format on */
+
 static bool constant(u32 msr, u64 *val)
 {
-	*val = 0;
-	switch (msr) {
-	case MSR_IA32_MCG_CAP:
-	case MSR_IA32_DEBUGCTLMSR:
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
-	case MSR_AMD64_SYSCFG:
-	case MSR_K7_HWCR:
-	case MSR_K8_TSEG_ADDR:
-	case MSR_K8_TSEG_MASK:
-	case MSR_VM_HSAVE_PA:
-	case MSR_K8_INT_PENDING_MSG:
-	case MSR_AMD64_NB_CFG:
-	case MSR_FAM10H_MMIO_CONF_BASE:
-	case MSR_AMD64_BU_CFG2:
-	case MSR_AMD64_DC_CFG:
-	case MSR_AMD64_PATCH_LOADER:
-	case MSR_AMD64_OSVW_ID_LENGTH:
-	case MSR_AMD64_OSVW_STATUS:
-	case MSR_IA32_UCODE_WRITE:
-	case MSR_IA32_PERF_STATUS:
-	case MSR_IA32_PERF_CTL:
-	case MSR_PLATFORM_INFO:
-	case MSR_MISC_FEATURES_ENABLES:
-	case MSR_MTRRcap:
-		break;
-	default:
-		/* AMD's performance counters, which read as nothing. */
-		return msr >= MSR_K7_EVNTSEL0 && msr <= MSR_K7_PERFCTR3;
+	*val = msr == MSR_MTRRcap ? 0x508 : 0;
+	for (unsigned int i = 0; i < ARRAY_SIZE(constants); i++) {
+		if (msr == constants[i])
+			return true;
 	}
-	if (msr == MSR_MTRRcap)
-		*val = 0x508;
-	return true;
+	/* AMD's performance counters, which read as nothing. */
+	return msr >= MSR_K7_EVNTSEL0 && msr <= MSR_K7_PERFCTR3;
 }
 
 u64 lodge_guest_tsc(const struct lodge_vcpu *vcpu)

@@ -41,10 +41,8 @@ static void update(struct lodge_vm *vm)
 	if (asks(c, 1) >= 0)
 		c->pic[0].irr |= 1u << CASCADE;
 	out = asks(c, 0) >= 0;
-	for (unsigned int i = 0; out && !c->pic_out && i < READ_ONCE(vm->vcpu_count); i++) {
-		if (lodge_apic_takes_ext(vm->vcpus[i]))
-			lodge_request(vm->vcpus[i], LODGE_REQ_EVENT);
-	}
+	for (unsigned int i = 0; out && !c->pic_out && i < READ_ONCE(vm->vcpu_count); i++)
+		lodge_apic_lint0(vm->vcpus[i]->apic);
 	WRITE_ONCE(c->pic_out, out);
 }
 

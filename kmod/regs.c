@@ -123,16 +123,15 @@ static int set_regs(struct lodge_vcpu *vcpu, const struct kvm_regs *r)
 
 /* ---- Special ----------------------------------------------------------------------------------------- */
 
+/* Where struct kvm_sregs has them. */
+#define AT(field) offsetof(struct kvm_sregs, field)
+static const u8 seg_at[] = {AT(es), AT(cs), AT(ss), AT(ds), AT(fs), AT(gs), AT(tr), AT(ldt)};
+static_assert(LODGE_GS == 5 && LODGE_TR == 6 && LODGE_LDTR == 7);
+
 static void get_sregs_common(struct lodge_vcpu *vcpu, struct kvm_sregs *s)
 {
-	struct kvm_segment *segs[] = {
-		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs,    [LODGE_SS] = &s->ss,
-		[LODGE_DS] = &s->ds, [LODGE_FS] = &s->fs,    [LODGE_GS] = &s->gs,
-		[LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(segs); i++)
-		lodge_ops->get_seg(vcpu, i, segs[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(seg_at); i++)
+		lodge_ops->get_seg(vcpu, i, (void *)s + seg_at[i]);
 	lodge_ops->get_tables(vcpu, &s->gdt, &s->idt);
 	s->cr0 = vcpu->cr0;
 	s->cr2 = vcpu->cr2;
@@ -162,12 +161,6 @@ static bool sregs_valid(const struct kvm_sregs *s)
 
 static int set_sregs_common(struct lodge_vcpu *vcpu, const struct kvm_sregs *s)
 {
-	const struct kvm_segment *segs[] = {
-		[LODGE_ES] = &s->es, [LODGE_CS] = &s->cs,    [LODGE_SS] = &s->ss,
-		[LODGE_DS] = &s->ds, [LODGE_FS] = &s->fs,    [LODGE_GS] = &s->gs,
-		[LODGE_TR] = &s->tr, [LODGE_LDTR] = &s->ldt,
-	};
-
 	if (!sregs_valid(s) || lodge_apic_set_base(vcpu, s->apic_base, true))
 		return -EINVAL;
 	vcpu->cr0 = s->cr0 | X86_CR0_ET;
@@ -176,8 +169,8 @@ static int set_sregs_common(struct lodge_vcpu *vcpu, const struct kvm_sregs *s)
 	vcpu->cr4 = s->cr4;
 	lodge_apic_cr8(vcpu, s->cr8);
 	vcpu->efer = s->efer;
-	for (unsigned int i = 0; i < ARRAY_SIZE(segs); i++)
-		lodge_ops->set_seg(vcpu, i, segs[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(seg_at); i++)
+		lodge_ops->set_seg(vcpu, i, (const void *)s + seg_at[i]);
 	lodge_ops->set_tables(vcpu, &s->gdt, &s->idt);
 	lodge_ops->state_changed(vcpu);
 	set_bit(LODGE_REQ_FLUSH, &vcpu->requests);
@@ -243,50 +236,38 @@ static int set_xsave(struct lodge_vcpu *vcpu, const struct kvm_xsave *x)
 	return lodge_fpu_in(&vcpu->fpu, x->region, lodge_xcr0_supported() | 3);
 }
 
-/* FXSAVE's image, which an XSAVE area begins with. */
-static int get_fpu(struct lodge_vcpu *vcpu, struct kvm_fpu *f)
+static void copy(void *to, void *from, size_t bytes, bool back)
 {
-	struct kvm_xsave *x = kzalloc(sizeof(*x), GFP_KERNEL_ACCOUNT);
-	struct fxregs_state *fx;
-
-	if (!x)
-		return -ENOMEM;
-	get_xsave(vcpu, x);
-	fx = (struct fxregs_state *)x->region;
-	memset(f, 0, sizeof(*f));
-	memcpy(f->fpr, fx->st_space, sizeof(f->fpr));
-	f->fcw = fx->cwd;
-	f->fsw = fx->swd;
-	f->ftwx = fx->twd;
-	f->last_opcode = fx->fop;
-	f->last_ip = fx->rip;
-	f->last_dp = fx->rdp;
-	memcpy(f->xmm, fx->xmm_space, sizeof(f->xmm));
-	f->mxcsr = fx->mxcsr;
-	kfree(x);
-	return 0;
+	memcpy(back ? from : to, back ? to : from, bytes);
 }
 
-static int set_fpu(struct lodge_vcpu *vcpu, const struct kvm_fpu *f)
+/* FXSAVE's image, which an XSAVE area begins with; `back`: into it. */
+static void move_fpu(struct kvm_fpu *f, struct fxregs_state *fx, bool back)
+{
+	copy(f->fpr, fx->st_space, sizeof(f->fpr), back);
+	copy(&f->fcw, &fx->cwd, 2, back);
+	copy(&f->fsw, &fx->swd, 2, back);
+	copy(&f->ftwx, &fx->twd, 1, back);
+	copy(&f->last_opcode, &fx->fop, 2, back);
+	copy(&f->last_ip, &fx->rip, 8, back);
+	copy(&f->last_dp, &fx->rdp, 8, back);
+	copy(f->xmm, fx->xmm_space, sizeof(f->xmm), back);
+	copy(&f->mxcsr, &fx->mxcsr, 4, back);
+}
+
+static int do_fpu(struct lodge_vcpu *vcpu, struct kvm_fpu *f, bool set)
 {
 	struct kvm_xsave *x = kzalloc(sizeof(*x), GFP_KERNEL_ACCOUNT);
-	struct fxregs_state *fx;
-	int r;
+	int r = 0;
 
 	if (!x)
 		return -ENOMEM;
 	get_xsave(vcpu, x);
-	fx = (struct fxregs_state *)x->region;
-	memcpy(fx->st_space, f->fpr, sizeof(f->fpr));
-	fx->cwd = f->fcw;
-	fx->swd = f->fsw;
-	fx->twd = f->ftwx;
-	fx->fop = f->last_opcode;
-	fx->rip = f->last_ip;
-	fx->rdp = f->last_dp;
-	memcpy(fx->xmm_space, f->xmm, sizeof(f->xmm));
-	x->region[512 / 4] |= 3; /* XSTATE_BV: x87 and SSE are not as after a reset */
-	r = set_xsave(vcpu, x);
+	move_fpu(f, (struct fxregs_state *)x->region, set);
+	if (set) {
+		x->region[512 / 4] |= 3; /* XSTATE_BV: x87 and SSE are not as after a reset */
+		r = set_xsave(vcpu, x);
+	}
 	kfree(x);
 	return r;
 }
@@ -393,7 +374,7 @@ static long get(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
 		get_sregs2(vcpu, &b->sregs2);
 		return 0;
 	case KVM_GET_FPU:
-		return get_fpu(vcpu, &b->fpu);
+		return do_fpu(vcpu, &b->fpu, false);
 	case KVM_GET_XSAVE:
 		get_xsave(vcpu, &b->xsave);
 		return 0;
@@ -419,7 +400,7 @@ static long get(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
 	return -ENOTTY;
 }
 
-static long set(struct lodge_vcpu *vcpu, unsigned int cmd, const union buffer *b)
+static long set(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
 {
 	switch (cmd) {
 	case KVM_SET_REGS:
@@ -429,7 +410,7 @@ static long set(struct lodge_vcpu *vcpu, unsigned int cmd, const union buffer *b
 	case KVM_SET_SREGS2:
 		return set_sregs2(vcpu, &b->sregs2);
 	case KVM_SET_FPU:
-		return set_fpu(vcpu, &b->fpu);
+		return do_fpu(vcpu, &b->fpu, true);
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, &b->xsave);
 	case KVM_SET_XCRS:

@@ -12,6 +12,7 @@
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 
+#include "compat/compat.h"
 #include "lodge.h"
 
 void lodge_vm_get(struct lodge_vm *vm)

@@ -76,7 +76,7 @@ check-kmod: deps
 	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static \
 		$(addprefix $(B)/tests/unit/engine/kvm_,run irq chip full) $(B)/tests/isa/isa $(KMOD_TESTS) && \
 	step "Building the modules" $(MAKE) KDIR= kmod
-	@B=$(B) $(PYTHON) tests/run.py -j 1 --only kmod/
+	@B=$(B) $(PYTHON) tests/run.py -j 2 --only kmod/
 
 .PHONY: clean
 clean:

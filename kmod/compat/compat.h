@@ -22,6 +22,11 @@
 #error "kernels before 6.1 are not known to this module"
 #endif
 
+/* smp_send_reschedule can be traced since 6.4. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>
+#endif
+
 /* vm_flags became read-only outside mm in 6.3. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #define lodge_vma_add_flags(vma, flags) vm_flags_set(vma, flags)

@@ -116,21 +116,35 @@ static int npf(struct lodge_vcpu *vcpu)
 
 static int task_switch(struct lodge_vcpu *vcpu)
 {
-	u64 info2 = control(vcpu)->exit_info2;
+	u64 info = control(vcpu)->exit_int_info, info2 = control(vcpu)->exit_info2;
+	u64 before = vcpu->rip, type = info & SVM_EVENT_TYPE, end;
 	u16 sel = control(vcpu)->exit_info1;
 	/* As enum lodge_emu_task_reason. */
 	unsigned int reason = 0;
+	int r;
 
 	if (info2 & 1ull << 36)
 		reason = 1;
 	else if (info2 & 1ull << 38)
 		reason = 2;
-	else if (control(vcpu)->exit_int_info & SVM_EVENT_VALID)
+	else if (info & SVM_EVENT_VALID)
 		reason = 3;
 	/* The switch is the event's delivery. */
 	if (reason == 3)
 		vcpu->ev.ex.injected = vcpu->ev.irq_injected = vcpu->ev.nmi_injected = false;
-	return lodge_emulate_task_switch(vcpu, sel, reason, info2 & 1ull << 44, info2);
+	/* The old task goes on after the instruction, if it was one: INT, INT3 and INTO among them. */
+	if (reason != 3 || type == SVM_EVENT_SOFT ||
+	    (type == SVM_EVENT_EXCEPTION && ((u8)info == LODGE_BP || (u8)info == 4))) {
+		end = next(vcpu);
+		if (!end)
+			return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_EMULATION,
+						   SVM_EXIT_TASK, before);
+		vcpu->rip = end;
+	}
+	r = lodge_emulate_task_switch(vcpu, sel, reason, info2 & 1ull << 44, info2);
+	if (vcpu->ev.ex.pending)
+		vcpu->rip = before;
+	return r;
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */

@@ -303,7 +303,8 @@ static void system_inits(struct x86_state *s, const struct isa_test *t)
 	}
 }
 
-static void load_state(struct x86_state *s, const struct isa_test *t, enum isa_variant how)
+static void load_state(struct x86_state *s, const struct isa_test *t, enum isa_variant how,
+		       const struct x86_cpuid *c)
 {
 	x86_state_reset(s, true);
 	if (how == ISA_PLAIN)
@@ -312,6 +313,11 @@ static void load_state(struct x86_state *s, const struct isa_test *t, enum isa_v
 		system_long(s);
 	else
 		system_legacy(s);
+	/* A processor without takes no state that has it. */
+	if (!c->has[X86_FEAT_FSGSBASE])
+		s->cr4 &= ~(uint64_t)CR4_FSGSBASE;
+	if (!c->has[X86_FEAT_UMIP])
+		s->cr4 &= ~(uint64_t)CR4_UMIP;
 	s->xcr0 = 7;
 	segments(s, t->mode, how);
 	memcpy(s->gpr, t->in.gpr, sizeof(s->gpr));
@@ -457,7 +463,7 @@ const char *isa_vm_run(struct isa_vm *vm, const struct isa_test *t, enum isa_var
 	const uint8_t *ram = mem_base(vm->mem);
 	const struct x86_state *st;
 
-	load_state(vm->ops->state(vm->vcpu), t, how);
+	load_state(vm->ops->state(vm->vcpu), t, how, isa_vm_cpuid(vm));
 	load_memory(vm, t);
 	vm->ops->state_changed(vm->vcpu);
 	switch (run_limited(vm)) {
@@ -524,7 +530,7 @@ fail:
 
 const struct x86_cpuid *isa_vm_cpuid(const struct isa_vm *vm)
 {
-	return &vm->cpuid;
+	return vm->ops->cpuid ? vm->ops->cpuid(vm->engine) : &vm->cpuid;
 }
 
 void isa_vm_free(struct isa_vm *vm)

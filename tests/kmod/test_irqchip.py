@@ -144,7 +144,10 @@ def worse_than_software(each, name, ran):
 
 def test_local_apic_when_on_our_modules_expect_what_the_software_engine_says(level):
     text, _, ran = level
-    assert worse_than_software(said(text, 2 * len(MODES))[len(MODES):], ENDS_QEMU, ran) == []
+    ours = said(text, 2 * len(MODES))[len(MODES):]
+    assert worse_than_software(ours, ENDS_QEMU, ran) == []
+    # Where the 8259s are the kernel's; on Debian's the first alone.
+    assert {"LINT0 as NMI", "LINT0 as fixed", "its own vector"} <= ours[MODES.index("on")][ENDS_QEMU]
 
 
 def test_processors_when_on_our_modules_expect_what_the_software_engine_says(smp):

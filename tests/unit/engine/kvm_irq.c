@@ -131,9 +131,9 @@ static void line_when_driven_expect_its_status(void **state)
 static int route(struct kvm_irq_routing_entry e)
 {
 	struct {
-		struct kvm_irq_routing head;
+		uint32_t n, flags; /* struct kvm_irq_routing */
 		struct kvm_irq_routing_entry e;
-	} t = {.head.nr = 1, .e = e};
+	} t = {.n = 1, .e = e};
 
 	return ioctl(vm, KVM_SET_GSI_ROUTING, &t);
 }
@@ -165,9 +165,9 @@ static void route_when_there_is_no_such_pin_expect_refused(void **state)
 static void route_when_a_second_leads_to_the_same_expect_refused(void **state)
 {
 	struct {
-		struct kvm_irq_routing head;
+		uint32_t n, flags; /* struct kvm_irq_routing */
 		struct kvm_irq_routing_entry e[2];
-	} t = {.head.nr = 2};
+	} t = {.n = 2};
 
 	NEED_KVM();
 	make_chips();
@@ -320,9 +320,9 @@ static void vcpus_when_made_expect_who_waits(void **state)
 static int msr(int cpu, unsigned long cmd, uint32_t index, uint64_t *val)
 {
 	struct {
-		struct kvm_msrs head;
+		uint32_t n, flags; /* struct kvm_msrs */
 		struct kvm_msr_entry e;
-	} m = {.head.nmsrs = 1, .e = {.index = index, .data = *val}};
+	} m = {.n = 1, .e = {.index = index, .data = *val}};
 	int r = ioctl(cpu, cmd, &m);
 
 	*val = m.e.data;
@@ -333,9 +333,9 @@ static void x2apic_when_on_expect_its_name(void **state)
 {
 	uint64_t base = 0xfee00c00, ldr = 0;
 	struct {
-		struct kvm_cpuid2 head;
+		uint32_t n, flags; /* struct kvm_cpuid2 */
 		struct kvm_cpuid_entry2 e;
-	} cpuid = {.head.nent = 1, .e = {.function = 1, .ecx = 1u << 21, .edx = 1u << 9}};
+	} cpuid = {.n = 1, .e = {.function = 1, .ecx = 1u << 21, .edx = 1u << 9}};
 	struct kvm_lapic_state s;
 	int cpu;
 
