@@ -67,7 +67,8 @@ def test_engine_when_on_our_modules_expect_its_unit_tests_pass(level):
 
 
 def test_instructions_when_on_our_modules_expect_what_debians_give(level):
-    assert instructions(level[0], "lodge") == instructions(level[0], "debian")
+    (otherwise, agree), (debian, debian_agree) = instructions(level[0], "lodge"), instructions(level[0], "debian")
+    assert otherwise <= debian and agree >= debian_agree > 700
 
 
 def test_programs_when_on_our_modules_expect_all_that_debians_pass(level):
