@@ -315,9 +315,10 @@ static void move_xmm(bool out, unsigned int reg, struct vec *v)
 	switch (reg) {
 		EACH(out, 0)
 		EACH(out, 1)
-		EACH(out, 2) EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6) EACH(out, 7)
-			EACH(out, 8) EACH(out, 9) EACH(out, 10) EACH(out, 11) EACH(out, 12)
-				EACH(out, 13) EACH(out, 14) EACH(out, 15)
+		EACH(out, 2)
+		EACH(out, 3) EACH(out, 4) EACH(out, 5) EACH(out, 6) EACH(out, 7) EACH(out, 8)
+			EACH(out, 9) EACH(out, 10) EACH(out, 11) EACH(out, 12) EACH(out, 13)
+				EACH(out, 14) EACH(out, 15)
 	}
 	fpregs_unlock();
 }
