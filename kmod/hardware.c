@@ -111,14 +111,11 @@ int lodge_hardware_get(void)
 	}
 	mutex_unlock(&lodge_hw_lock);
 	cpus_read_unlock();
-	if (!r)
-		preempt_notifier_inc();
 	return r;
 }
 
 void lodge_hardware_put(void)
 {
-	preempt_notifier_dec();
 	cpus_read_lock();
 	mutex_lock(&lodge_hw_lock);
 	if (--users == 0)
@@ -130,6 +127,7 @@ void lodge_hardware_put(void)
 
 static void forget_vendor(void)
 {
+	preempt_notifier_dec();
 	mutex_lock(&lodge_hw_lock);
 	lodge_ops = NULL;
 	mutex_unlock(&lodge_hw_lock);
@@ -148,6 +146,7 @@ int lodge_vendor_register(const struct lodge_vendor_ops *ops)
 	if (r)
 		return r;
 	/* Nobody has a VM while it can still fail. */
+	preempt_notifier_inc();
 	r = lodge_selftest();
 	if (!r)
 		r = lodge_device_create();

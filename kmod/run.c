@@ -14,6 +14,7 @@
 #include <linux/hw_breakpoint.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/task_work.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
@@ -22,7 +23,16 @@
 #include "lodge.h"
 
 /* What keeps a thread from the guest. */
-#define WORK (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
+static unsigned long work_of_thread(void)
+{
+	unsigned long work =
+		read_thread_flags() & (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL);
+
+	/* On the way to user space; that its restartable sequence was interrupted can wait until it goes there. */
+	if (task_work_pending(current) || lodge_memcg_over(current))
+		work |= _TIF_NOTIFY_RESUME;
+	return work;
+}
 
 /* ---- Out to user space ------------------------------------------------------------------------------- */
 
@@ -118,7 +128,7 @@ static int enter_guest(struct lodge_vcpu *vcpu)
 	smp_store_mb(vcpu->mode, LODGE_IN_GUEST);
 	if (test_and_clear_bit(LODGE_REQ_FLUSH, &vcpu->requests))
 		lodge_ops->flush_tlb(vcpu);
-	if (lodge_hardware_is_on() && !(read_thread_flags() & WORK) &&
+	if (lodge_hardware_is_on() && !work_of_thread() &&
 	    !(READ_ONCE(vcpu->requests) & LODGE_REQ_BREAK) && !lodge_immediate_exit(vcpu->run)) {
 		load_registers(vcpu);
 		vtime_account_guest_enter();
@@ -151,7 +161,7 @@ static int handle_exit(struct lodge_vcpu *vcpu)
 /* What waits outside: 1, or -EINTR. All but the scheduler's is done on the way to user space. */
 static int pending_work(struct lodge_vcpu *vcpu)
 {
-	unsigned long work = read_thread_flags() & WORK;
+	unsigned long work = work_of_thread();
 
 	if (work & _TIF_NEED_RESCHED)
 		cond_resched();

@@ -91,6 +91,16 @@ static inline void lodge_hrtimer_init(struct hrtimer *timer,
 #endif
 }
 
+/* Pages to be reclaimed on the way to user space. */
+static inline bool lodge_memcg_over(const struct task_struct *task)
+{
+#ifdef CONFIG_MEMCG
+	return task->memcg_nr_pages_over_high;
+#else
+	return false;
+#endif
+}
+
 /*
  * For RCU and the accounting of time a guest is like user space. Interrupts are off; between the two nothing may
  * be traced.

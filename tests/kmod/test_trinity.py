@@ -4,24 +4,20 @@ modules first, then ours; its log is build/system/nested-vmx-trinity.log.
 
 A guest's triple fault resets the whole of Bochs's machine, whoever asked for it; programs that end so are left out, and so are
 those that Bochs does not bring to an end on Debian's modules (tests/kvm/programs_differ.txt, vmx and trinity).
-
-`python3 tests/kmod/test_trinity.py` prints the table of docs/kmod.md, of the last run's log.
 """
 import os
 import re
 import shutil
-import sys
 
 import pytest
 
 import nested
 import programs
-from common import JOBS, LOOK, check_guest, instructions, table, unit_tests, worse
+from common import JOBS, LOOK, check_guest, instructions, unit_tests, worse
 from l2 import DISK, l2_files
-from vm import TOP, WORK
+from vm import TOP
 
 KNOWN = ("any", "vmx", "vmx+off", "trinity")  # where the emulator, or time, decides
-LOG = os.path.join(WORK, "nested-vmx-trinity.log")
 
 SCRIPT = """
 echo "@@nrips $(grep -c nrip_save /proc/cpuinfo)"
@@ -67,7 +63,8 @@ def test_engine_when_on_our_modules_expect_its_unit_tests_pass(level):
 
 
 def test_instructions_when_on_our_modules_expect_what_debians_give(level):
-    assert instructions(level[0], "lodge") == instructions(level[0], "debian")
+    (otherwise, agree), (debian, debian_agree) = instructions(level[0], "lodge"), instructions(level[0], "debian")
+    assert otherwise <= debian and agree >= debian_agree > 700
 
 
 def test_programs_when_on_our_modules_expect_all_that_debians_pass(level):
@@ -80,9 +77,3 @@ def test_linux_when_lodge_runs_it_expect_userspace_disk_network(level):
     text, md5, _ = level
     check_guest(text, "one", 1, md5)
     assert "@@unloaded\n" in text and not re.findall("@@dmesg.*", text)
-
-
-if __name__ == "__main__":
-    with open(sys.argv[1] if len(sys.argv) > 1 else LOG, errors="replace") as log:
-        for row in table(log.read().replace("\r", ""), []):
-            print("| " + " | ".join(str(c) for c in row) + " |")
