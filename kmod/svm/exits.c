@@ -108,8 +108,11 @@ static int npf(struct lodge_vcpu *vcpu)
 
 	if (r)
 		return r;
-	/* Its tables, or the stack of an event, where no memory is: no instruction did that. */
-	if ((info & SVM_NPF_TABLE) || (control(vcpu)->exit_int_info & SVM_EVENT_VALID))
+	/*
+	 * The stack of an event, where no memory is: no instruction did that. Tables that are in none are the emulator's to
+	 * find out (QEMU 7.2 also says so, seldom, of second-level tables, and goes on when it is done).
+	 */
+	if (control(vcpu)->exit_int_info & SVM_EVENT_VALID)
 		return lodge_exit_internal(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, info);
 	return lodge_emulate(vcpu, false);
 }

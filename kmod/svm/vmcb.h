@@ -188,6 +188,5 @@ enum svm_exit {
 
 /* exit_info1 of SVM_EXIT_NPF */
 #define SVM_NPF_WRITE (1u << 1)
-#define SVM_NPF_TABLE (1ull << 33) /* in the walk of the guest's own tables */
 
 #endif
