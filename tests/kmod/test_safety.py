@@ -26,7 +26,7 @@ echo "@@cpus $(grep -c ^processor /proc/cpuinfo)"
 mount -t debugfs d /sys/kernel/debug
 dmesg -n 4
 counts() { grep . /sys/kernel/debug/lodge/* | sed "s/^/@@count $1 /"; }
-look() { dmesg | grep -E 'BUG|WARNING|Oops|RIP:|stall|KASAN|UBSAN|lockdep|leak|blocked for|INFO:' | sed "s/^/@@dmesg $1 /"; dmesg >/tmp/dmesg-$1; }
+look() { dmesg | grep -E 'BUG|WARNING|Oops|RIP:|stall|KASAN|UBSAN|suspected memory|blocked for|INFO:' | sed "s/^/@@dmesg $1 /"; dmesg >/tmp/dmesg-$1; }
 
 echo "@@begin load"
 insmod /lodge.ko && insmod /lodge-amd.ko && echo "@@loaded"
