@@ -47,7 +47,7 @@ def summary(found):
     with_units = [f if "@@begin unit-debian" in f[1] and not f[0].startswith("controllers") else None for f in found]
     row("the engine's unit tests", *("%d = %d" % tuple(unit_tests(f[1], w) for w in ("debian", "lodge")) if f else "" for f in with_units))
     isa = [[instructions(f[1], w) for w in ("debian", "lodge")] if f else None for f in with_units]
-    row("instructions as on hardware (`tests/isa`)", *("%d = %d" % (i[0][1], i[1][1]) if i else "" for i in isa))
+    row("instructions as on hardware (`tests/isa`)", *(("%d = %d" if i[0][1] == i[1][1] else "%d, %d") % (i[0][1], i[1][1]) if i else "" for i in isa))
     row("instructions that the emulated processor does otherwise", *("%d, %d in both" % (len(i[0][0]), len(i[0][0] & i[1][0])) if i else "" for i in isa))
     row("bare-metal programs (`tests/guest`)", *(len(d) for _, _, d, _ in found))
     row("their checks that pass", *(counts(*f[2:]) for f in found))
