@@ -85,6 +85,7 @@ rmmod lodge_intel && rmmod lodge && echo "@@unloaded"
 PAIR = """
 rmmod kvm_intel; rmmod kvm
 echo 1 >/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress
+echo 0 >/proc/sys/kernel/watchdog
 while sleep 1; do
 	for t in $(pidof lodge qemu-system-x86_64 | sed 's,[0-9][0-9]*,/proc/&/task/*,g'); do
 		read n <$t/comm
