@@ -358,7 +358,6 @@ union buffer {
 	struct kvm_guest_debug debug;
 	struct kvm_device_attr attr;
 	struct kvm_lapic_state lapic;
-	struct kvm_vapic_addr vapic;
 };
 
 static long get(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
@@ -421,9 +420,6 @@ static long set(struct lodge_vcpu *vcpu, unsigned int cmd, union buffer *b)
 		return set_debugregs(vcpu, &b->debugregs);
 	case KVM_SET_LAPIC:
 		return vcpu->apic ? lodge_apic_set(vcpu, &b->lapic) : -EINVAL;
-	case KVM_SET_VAPIC_ADDR:
-		/* QEMU takes it back at each reset; and that it cannot have it, it would not ask. */
-		return vcpu->apic && !b->vapic.vapic_addr ? 0 : -EINVAL;
 	case KVM_SET_MP_STATE:
 		return set_mp_state(vcpu, &b->mp);
 	case KVM_SET_GUEST_DEBUG:
