@@ -93,9 +93,11 @@ def parse_lines(rc_ok):
 
 
 def parse_pytest(rc, out):
-    """Lines "tests/x/test_y.py::name PASSED" of pytest -v; a skip has its reason in brackets."""
+    """Lines "tests/x/test_y.py::name PASSED" of pytest -v; a skip has its reason in brackets, a failure
+    its own in the summary at the end: "FAILED tests/x/test_y.py::name - why"."""
+    reasons = dict(re.findall(r"^(?:FAILED|ERROR) \S+?::(.+?) - (.*)$", out, re.M))
     cases = [(name, None if word == "SKIPPED" else word == "PASSED",
-              why if word == "SKIPPED" else word.lower() + ", see the log")
+              why if word == "SKIPPED" else word.lower() + ", " + reasons.get(name, "see the log"))
              for name, word, why in re.findall(
                  r"^tests/\S+?::(.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b(?: \((.*)\))?",
                  out, re.M)]
