@@ -129,8 +129,7 @@ static void get_seg(void *cpu, unsigned int n, struct lodge_emu_seg *s)
 		.base = k.base,
 		.limit = k.limit,
 		.sel = k.selector,
-		.attr = k.type | k.s << 4 | k.dpl << 5 | k.present << 7 | k.avl << 12 | k.l << 13 |
-			k.db << 14 | k.g << 15,
+		.attr = lodge_seg_attr(&k),
 		.unusable = k.unusable,
 	};
 }
@@ -141,18 +140,11 @@ static void set_seg(void *cpu, unsigned int n, const struct lodge_emu_seg *s)
 		.base = s->base,
 		.limit = s->limit,
 		.selector = s->sel,
-		.type = s->attr & 15,
-		.s = s->attr >> 4 & 1,
-		.dpl = s->attr >> 5 & 3,
-		.present = s->attr >> 7 & 1,
-		.avl = s->attr >> 12 & 1,
-		.l = s->attr >> 13 & 1,
-		.db = s->attr >> 14 & 1,
-		.g = s->attr >> 15 & 1,
 		.unusable = s->unusable,
 	};
 	struct kvm_dtable t[2];
 
+	lodge_seg_set_attr(&k, s->attr);
 	if (get_table(cpu, n, t)) {
 		t[n == LODGE_EMU_IDTR].base = s->base;
 		t[n == LODGE_EMU_IDTR].limit = s->limit;

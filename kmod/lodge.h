@@ -130,7 +130,7 @@ struct lodge_vm {
 	struct lodge_filter __rcu *filter; /* filter.c */
 	u32 msr_reasons;		   /* KVM_MSR_EXIT_REASON_* */
 
-	u64 tss_addr, identity_addr;
+	u64 identity_addr;
 
 	spinlock_t tsc_lock; /* what the vCPUs' TSCs have in common: msr.c */
 	s64 tsc_offset;
@@ -433,6 +433,12 @@ void lodge_vcpu_load(struct lodge_vcpu *vcpu);
 void lodge_vcpu_put(struct lodge_vcpu *vcpu);
 void lodge_vcpu_reset(struct lodge_vcpu *vcpu);
 void lodge_vcpu_init(struct lodge_vcpu *vcpu); /* by an INIT */
+/*
+ * A segment's attributes as bits 8 to 23 of a descriptor's second half have them (SDM 3A fig. 3-8).
+ * `unusable` is the caller's.
+ */
+u16 lodge_seg_attr(const struct kvm_segment *s);
+void lodge_seg_set_attr(struct kvm_segment *s, u16 attr);
 /* -ENOTTY: not one of theirs. */
 long lodge_regs_ioctl(struct lodge_vcpu *vcpu, unsigned int cmd, void __user *arg);
 int lodge_run(struct lodge_vcpu *vcpu);
@@ -537,6 +543,10 @@ struct lodge_handler {
 	int (*fn)(struct lodge_vcpu *vcpu);
 	int (*insn)(struct lodge_vcpu *vcpu, u64 next_rip);
 };
+/* clang-format off */
+#define LODGE_FN(f) {.fn = f}
+#define LODGE_INSN(f) {.insn = f}
+/* clang-format on */
 /* The one of `code`; next says where an instruction ends, 0: that is not known. */
 int lodge_handle(struct lodge_vcpu *vcpu, const struct lodge_handler *h, size_t n, u64 code,
 		 u64 (*next)(struct lodge_vcpu *vcpu));

@@ -13,6 +13,28 @@
 #include "compat/compat.h"
 #include "lodge.h"
 
+/* ---- Segments ---------------------------------------------------------------------------------------- */
+
+u16 lodge_seg_attr(const struct kvm_segment *s)
+{
+	return (s->type & 15) | (s->s & 1) << 4 | (s->dpl & 3) << 5 | (s->present & 1) << 7 |
+	       (s->avl & 1) << 12 | (s->l & 1) << 13 | (s->db & 1) << 14 | (s->g & 1) << 15;
+}
+EXPORT_SYMBOL_GPL(lodge_seg_attr);
+
+void lodge_seg_set_attr(struct kvm_segment *s, u16 attr)
+{
+	s->type = attr & 15;
+	s->s = attr >> 4 & 1;
+	s->dpl = attr >> 5 & 3;
+	s->present = attr >> 7 & 1;
+	s->avl = attr >> 12 & 1;
+	s->l = attr >> 13 & 1;
+	s->db = attr >> 14 & 1;
+	s->g = attr >> 15 & 1;
+}
+EXPORT_SYMBOL_GPL(lodge_seg_set_attr);
+
 /* ---- Reset ------------------------------------------------------------------------------------------- */
 
 static void reset_segs(struct lodge_vcpu *vcpu)

@@ -179,8 +179,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_X86_SET_MSR_FILTER:
 		return lodge_filter_set(vm, p);
 	case KVM_SET_TSS_ADDR:
-		vm->tss_addr = arg;
-		return 0;
+		/* Three pages for virtual-8086 mode, in which real mode is not run here. */
+		return arg > U32_MAX - 3 * PAGE_SIZE + 1 ? -EINVAL : 0;
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return set_identity(vm, p);
 	case KVM_GET_CLOCK:

@@ -63,7 +63,7 @@ $(FB)/bin/kemu: tests/fuzz/kemu.c $(KEMU) $(B)/lib/x86.a $(B)/lib/base.a
 KMOD_TESTS := $(patsubst %,$(B)/tests/kmod/%,kmod_life kmod_fuzz)
 $(B)/tests/kmod/kmod_%: tests/kmod/kmod_%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -static -MMD -MP -MF $@.d -o $@ $<
+	$(CC) $(ALL_CFLAGS) -Itests -static -MMD -MP -MF $@.d -o $@ $<
 
 # So are the instructions with known results; their tests are assembled.
 AS_ISA    := as --64 --noexecstack --fatal-warnings -I tests/isa

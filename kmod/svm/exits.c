@@ -160,44 +160,39 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-/* clang-format off */
-#define FN(f) {.fn = f}
-#define INSN(f) {.insn = f}
-/* clang-format on */
-
 static const struct lodge_handler handlers[] = {
-	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = FN(lodge_do_emulate),
-	[SVM_EXIT_READ_DR0... SVM_EXIT_WRITE_DR15] = FN(debug_register),
-	[SVM_EXIT_CR0_SEL] = FN(lodge_do_emulate),
-	[SVM_EXIT_DB] = FN(db),
-	[SVM_EXIT_BP] = FN(bp),
-	[SVM_EXIT_AC] = FN(lodge_do_ac),
-	[SVM_EXIT_MC] = FN(lodge_go_on),
-	[SVM_EXIT_INTR] = FN(lodge_go_on),
-	[SVM_EXIT_NMI] = FN(lodge_go_on),
-	[SVM_EXIT_SMI] = FN(lodge_go_on),
-	[SVM_EXIT_INIT] = FN(lodge_go_on),
-	[SVM_EXIT_VINTR] = FN(lodge_go_on),
-	[SVM_EXIT_RDPMC] = FN(lodge_do_gp),
-	[SVM_EXIT_CPUID] = INSN(lodge_do_cpuid),
-	[SVM_EXIT_IRET] = FN(iret),
-	[SVM_EXIT_INVD] = INSN(lodge_skip_to), /* memory is coherent without */
-	[SVM_EXIT_HLT] = INSN(lodge_do_hlt),
-	[SVM_EXIT_INVLPGA] = FN(lodge_do_ud),
-	[SVM_EXIT_IO] = FN(io),
-	[SVM_EXIT_MSR] = INSN(msr),
-	[SVM_EXIT_TASK] = FN(task_switch),
-	[SVM_EXIT_SHUTDOWN] = FN(shutdown),
-	[SVM_EXIT_VMRUN] = FN(lodge_do_ud),
-	[SVM_EXIT_VMMCALL] = INSN(lodge_do_hypercall),
-	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = FN(lodge_do_ud),
-	[SVM_EXIT_WBINVD] = INSN(lodge_skip_to),
+	[SVM_EXIT_READ_CR0... SVM_EXIT_WRITE_CR15] = LODGE_FN(lodge_do_emulate),
+	[SVM_EXIT_READ_DR0... SVM_EXIT_WRITE_DR15] = LODGE_FN(debug_register),
+	[SVM_EXIT_CR0_SEL] = LODGE_FN(lodge_do_emulate),
+	[SVM_EXIT_DB] = LODGE_FN(db),
+	[SVM_EXIT_BP] = LODGE_FN(bp),
+	[SVM_EXIT_AC] = LODGE_FN(lodge_do_ac),
+	[SVM_EXIT_MC] = LODGE_FN(lodge_go_on),
+	[SVM_EXIT_INTR] = LODGE_FN(lodge_go_on),
+	[SVM_EXIT_NMI] = LODGE_FN(lodge_go_on),
+	[SVM_EXIT_SMI] = LODGE_FN(lodge_go_on),
+	[SVM_EXIT_INIT] = LODGE_FN(lodge_go_on),
+	[SVM_EXIT_VINTR] = LODGE_FN(lodge_go_on),
+	[SVM_EXIT_RDPMC] = LODGE_FN(lodge_do_gp),
+	[SVM_EXIT_CPUID] = LODGE_INSN(lodge_do_cpuid),
+	[SVM_EXIT_IRET] = LODGE_FN(iret),
+	[SVM_EXIT_INVD] = LODGE_INSN(lodge_skip_to), /* memory is coherent without */
+	[SVM_EXIT_HLT] = LODGE_INSN(lodge_do_hlt),
+	[SVM_EXIT_INVLPGA] = LODGE_FN(lodge_do_ud),
+	[SVM_EXIT_IO] = LODGE_FN(io),
+	[SVM_EXIT_MSR] = LODGE_INSN(msr),
+	[SVM_EXIT_TASK] = LODGE_FN(task_switch),
+	[SVM_EXIT_SHUTDOWN] = LODGE_FN(shutdown),
+	[SVM_EXIT_VMRUN] = LODGE_FN(lodge_do_ud),
+	[SVM_EXIT_VMMCALL] = LODGE_INSN(lodge_do_hypercall),
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = LODGE_FN(lodge_do_ud),
+	[SVM_EXIT_WBINVD] = LODGE_INSN(lodge_skip_to),
 	/* Not in its CPUID. */
-	[SVM_EXIT_MONITOR] = FN(lodge_do_ud),
-	[SVM_EXIT_MWAIT] = FN(lodge_do_ud),
-	[SVM_EXIT_XSETBV] = INSN(lodge_do_xsetbv),
-	[SVM_EXIT_RDPRU] = FN(lodge_do_ud),
-	[SVM_EXIT_NPF] = FN(npf),
+	[SVM_EXIT_MONITOR] = LODGE_FN(lodge_do_ud),
+	[SVM_EXIT_MWAIT] = LODGE_FN(lodge_do_ud),
+	[SVM_EXIT_XSETBV] = LODGE_INSN(lodge_do_xsetbv),
+	[SVM_EXIT_RDPRU] = LODGE_FN(lodge_do_ud),
+	[SVM_EXIT_NPF] = LODGE_FN(npf),
 };
 
 int svm_handle_exit(struct lodge_vcpu *vcpu)

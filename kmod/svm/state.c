@@ -28,19 +28,8 @@ void svm_get_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, struct kvm_segment *
 	const struct svm_seg *s = seg_of(vcpu, n);
 	u16 a = s->attrib;
 
-	*seg = (struct kvm_segment){
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = a & SVM_SEG_TYPE,
-		.s = (a & SVM_SEG_S) != 0,
-		.dpl = a >> SVM_SEG_DPL_SHIFT & 3,
-		.present = (a & SVM_SEG_P) != 0,
-		.avl = (a & SVM_SEG_AVL) != 0,
-		.l = (a & SVM_SEG_L) != 0,
-		.db = (a & SVM_SEG_DB) != 0,
-		.g = (a & SVM_SEG_G) != 0,
-	};
+	*seg = (struct kvm_segment){.base = s->base, .limit = s->limit, .selector = s->selector};
+	lodge_seg_set_attr(seg, (a & 0xff) | (a & 0xf00) << 4);
 	seg->unusable = !seg->present;
 	/* Some processors forget that the task is busy, or the limit's unit, or leave CPL in SS. */
 	if (n == LODGE_TR)
@@ -57,15 +46,14 @@ void svm_get_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, struct kvm_segment *
 void svm_set_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_segment *seg)
 {
 	struct svm_seg *s = seg_of(vcpu, n);
+	u16 a = lodge_seg_attr(seg);
 
 	s->base = seg->base;
 	s->limit = seg->limit;
 	s->selector = seg->selector;
-	s->attrib = (seg->type & SVM_SEG_TYPE) | (seg->s ? SVM_SEG_S : 0) |
-		    (seg->dpl & 3) << SVM_SEG_DPL_SHIFT |
-		    (seg->present && !seg->unusable ? SVM_SEG_P : 0) |
-		    (seg->avl ? SVM_SEG_AVL : 0) | (seg->l ? SVM_SEG_L : 0) |
-		    (seg->db ? SVM_SEG_DB : 0) | (seg->g ? SVM_SEG_G : 0);
+	s->attrib = (a & 0xff) | (a >> 4 & 0xf00);
+	if (seg->unusable)
+		s->attrib &= ~SVM_SEG_P;
 	if (n == LODGE_SS)
 		svm_of(vcpu)->vmcb->save.cpl = seg->dpl & 3;
 	svm_dirty(vcpu, SVM_CLEAN_SEG);

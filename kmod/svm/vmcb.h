@@ -15,15 +15,8 @@ struct svm_seg {
 	u64 base;
 };
 
-/* attrib */
-#define SVM_SEG_TYPE 15u
-#define SVM_SEG_S (1u << 4)
-#define SVM_SEG_DPL_SHIFT 5
+/* attrib: a descriptor's attributes without the hole of four bits in them */
 #define SVM_SEG_P (1u << 7)
-#define SVM_SEG_AVL (1u << 8)
-#define SVM_SEG_L (1u << 9)
-#define SVM_SEG_DB (1u << 10)
-#define SVM_SEG_G (1u << 11)
 
 struct svm_control {
 	u16 cr_read, cr_write, dr_read, dr_write;

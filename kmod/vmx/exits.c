@@ -150,44 +150,39 @@ static int shutdown(struct lodge_vcpu *vcpu)
 	return lodge_exit(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-/* clang-format off */
-#define FN(f) {.fn = f}
-#define INSN(f) {.insn = f}
-/* clang-format on */
-
 static const struct lodge_handler handlers[] = {
-	[EXIT_REASON_EXCEPTION_NMI] = FN(exception),
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = FN(lodge_go_on),
-	[EXIT_REASON_TRIPLE_FAULT] = FN(shutdown),
-	[EXIT_REASON_INIT_SIGNAL] = FN(lodge_go_on),
-	[EXIT_REASON_INTERRUPT_WINDOW] = FN(lodge_go_on),
-	[EXIT_REASON_NMI_WINDOW] = FN(lodge_go_on),
-	[EXIT_REASON_TASK_SWITCH] = FN(task_switch),
-	[EXIT_REASON_CPUID] = INSN(lodge_do_cpuid),
-	[11] = FN(lodge_do_ud), /* GETSEC */
-	[EXIT_REASON_HLT] = INSN(lodge_do_hlt),
-	[EXIT_REASON_INVD] = INSN(lodge_skip_to), /* memory is coherent without */
-	[EXIT_REASON_RDPMC] = FN(lodge_do_gp),
-	[EXIT_REASON_VMCALL] = INSN(lodge_do_hypercall),
-	[EXIT_REASON_VMCLEAR... EXIT_REASON_VMON] = FN(lodge_do_ud),
-	[EXIT_REASON_CR_ACCESS] = FN(lodge_do_emulate),
-	[EXIT_REASON_DR_ACCESS] = FN(debug_register),
-	[EXIT_REASON_IO_INSTRUCTION] = INSN(io),
-	[EXIT_REASON_MSR_READ] = INSN(lodge_do_rdmsr),
-	[EXIT_REASON_MSR_WRITE] = INSN(lodge_do_wrmsr),
-	[EXIT_REASON_MWAIT_INSTRUCTION] = FN(lodge_do_ud),
-	[EXIT_REASON_MONITOR_INSTRUCTION] = FN(lodge_do_ud),
+	[EXIT_REASON_EXCEPTION_NMI] = LODGE_FN(exception),
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = LODGE_FN(lodge_go_on),
+	[EXIT_REASON_TRIPLE_FAULT] = LODGE_FN(shutdown),
+	[EXIT_REASON_INIT_SIGNAL] = LODGE_FN(lodge_go_on),
+	[EXIT_REASON_INTERRUPT_WINDOW] = LODGE_FN(lodge_go_on),
+	[EXIT_REASON_NMI_WINDOW] = LODGE_FN(lodge_go_on),
+	[EXIT_REASON_TASK_SWITCH] = LODGE_FN(task_switch),
+	[EXIT_REASON_CPUID] = LODGE_INSN(lodge_do_cpuid),
+	[11] = LODGE_FN(lodge_do_ud), /* GETSEC */
+	[EXIT_REASON_HLT] = LODGE_INSN(lodge_do_hlt),
+	[EXIT_REASON_INVD] = LODGE_INSN(lodge_skip_to), /* memory is coherent without */
+	[EXIT_REASON_RDPMC] = LODGE_FN(lodge_do_gp),
+	[EXIT_REASON_VMCALL] = LODGE_INSN(lodge_do_hypercall),
+	[EXIT_REASON_VMCLEAR... EXIT_REASON_VMON] = LODGE_FN(lodge_do_ud),
+	[EXIT_REASON_CR_ACCESS] = LODGE_FN(lodge_do_emulate),
+	[EXIT_REASON_DR_ACCESS] = LODGE_FN(debug_register),
+	[EXIT_REASON_IO_INSTRUCTION] = LODGE_INSN(io),
+	[EXIT_REASON_MSR_READ] = LODGE_INSN(lodge_do_rdmsr),
+	[EXIT_REASON_MSR_WRITE] = LODGE_INSN(lodge_do_wrmsr),
+	[EXIT_REASON_MWAIT_INSTRUCTION] = LODGE_FN(lodge_do_ud),
+	[EXIT_REASON_MONITOR_INSTRUCTION] = LODGE_FN(lodge_do_ud),
 	/* UMIP, where the processor has none. */
-	[EXIT_REASON_GDTR_IDTR] = FN(lodge_do_emulate),
-	[EXIT_REASON_LDTR_TR] = FN(lodge_do_emulate),
-	[EXIT_REASON_EPT_VIOLATION] = FN(ept_violation),
-	[EXIT_REASON_EPT_MISCONFIG] = FN(ept_misconfig),
-	[EXIT_REASON_INVEPT] = FN(lodge_do_ud),
-	[EXIT_REASON_INVVPID] = FN(lodge_do_ud),
-	[EXIT_REASON_PREEMPTION_TIMER] = FN(lodge_timer_counted),
-	[EXIT_REASON_WBINVD] = INSN(lodge_skip_to),
-	[EXIT_REASON_XSETBV] = INSN(lodge_do_xsetbv),
-	[EXIT_REASON_VMFUNC] = FN(lodge_do_ud),
+	[EXIT_REASON_GDTR_IDTR] = LODGE_FN(lodge_do_emulate),
+	[EXIT_REASON_LDTR_TR] = LODGE_FN(lodge_do_emulate),
+	[EXIT_REASON_EPT_VIOLATION] = LODGE_FN(ept_violation),
+	[EXIT_REASON_EPT_MISCONFIG] = LODGE_FN(ept_misconfig),
+	[EXIT_REASON_INVEPT] = LODGE_FN(lodge_do_ud),
+	[EXIT_REASON_INVVPID] = LODGE_FN(lodge_do_ud),
+	[EXIT_REASON_PREEMPTION_TIMER] = LODGE_FN(lodge_timer_counted),
+	[EXIT_REASON_WBINVD] = LODGE_INSN(lodge_skip_to),
+	[EXIT_REASON_XSETBV] = LODGE_INSN(lodge_do_xsetbv),
+	[EXIT_REASON_VMFUNC] = LODGE_FN(lodge_do_ud),
 };
 
 int vmx_handle_exit(struct lodge_vcpu *vcpu)

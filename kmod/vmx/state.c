@@ -31,39 +31,29 @@ void vmx_get_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, struct kvm_segment *
 		.base = vmx_read(field_of(n, GUEST_ES_BASE)),
 		.limit = vmx_read(field_of(n, GUEST_ES_LIMIT)),
 		.selector = vmx_read(field_of(n, GUEST_ES_SELECTOR)),
-		.type = ar & VMX_AR_TYPE_MASK,
-		.s = (ar & VMX_AR_S_MASK) != 0,
-		.dpl = VMX_AR_DPL(ar),
-		.present = !(ar & VMX_AR_UNUSABLE_MASK),
-		.avl = ar >> 12 & 1,
-		.l = (ar & VMX_AR_L_MASK) != 0,
-		.db = (ar & VMX_AR_DB_MASK) != 0,
-		.g = (ar & VMX_AR_G_MASK) != 0,
 		.unusable = (ar & VMX_AR_UNUSABLE_MASK) != 0,
 	};
 	vmx_end();
+	lodge_seg_set_attr(seg, ar);
+	seg->present = !seg->unusable;
 }
 
 void vmx_set_seg(struct lodge_vcpu *vcpu, enum lodge_seg n, const struct kvm_segment *seg)
 {
-	unsigned int type = seg->type & VMX_AR_TYPE_MASK;
-	bool g = seg->g;
-	u32 ar;
+	u32 ar = lodge_seg_attr(seg);
 
 	/* What the processor does itself when it loads one: accessed, busy. */
 	if (n == LODGE_TR)
-		type |= 2;
+		ar |= 2;
 	else if (n != LODGE_LDTR)
-		type |= VMX_AR_TYPE_ACCESSES_MASK;
+		ar |= VMX_AR_TYPE_ACCESSES_MASK;
 	/* Entries are refused where the limit does not fit its unit. */
 	if (seg->limit >> 20)
-		g = true;
+		ar |= VMX_AR_G_MASK;
 	else if ((seg->limit & 0xfff) != 0xfff)
-		g = false;
-	ar = type | (seg->s ? VMX_AR_S_MASK : 0) | (seg->dpl & 3) << VMX_AR_DPL_SHIFT |
-	     (seg->present ? VMX_AR_P_MASK : 0) | (seg->avl & 1) << 12 |
-	     (seg->l ? VMX_AR_L_MASK : 0) | (seg->db ? VMX_AR_DB_MASK : 0) |
-	     (g ? VMX_AR_G_MASK : 0) | (seg->unusable || !seg->present ? VMX_AR_UNUSABLE_MASK : 0);
+		ar &= ~VMX_AR_G_MASK;
+	if (seg->unusable || !seg->present)
+		ar |= VMX_AR_UNUSABLE_MASK;
 	vmx_begin(vcpu);
 	vmx_write(field_of(n, GUEST_ES_SELECTOR), seg->selector);
 	vmx_write(field_of(n, GUEST_ES_BASE), seg->base);

@@ -10,20 +10,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "splitmix.h"
+
 /* ---- Chance ---------------------------------------------------------------------------------------------- */
-
-static uint64_t next_random(uint64_t *s)
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
 
 static unsigned below(uint64_t *s, unsigned n)
 {
-	return (unsigned)(next_random(s) % n);
+	return (unsigned)(splitmix64(s) % n);
 }
 
 /* Numbers at which things change. */
@@ -58,7 +51,7 @@ static uint64_t number(uint64_t *s)
 	case 0:
 		return v + below(s, 3) - 1;
 	case 1:
-		return next_random(s) >> below(s, 64);
+		return splitmix64(s) >> below(s, 64);
 	case 2:
 		return below(s, 64);
 	}
@@ -108,7 +101,7 @@ static unsigned controller(uint8_t *at, uint64_t *s)
 
 	if (below(s, 2)) {
 		at[n++] = 0xb0; /* MOV AL; OUT, or IN */
-		at[n++] = (uint8_t)next_random(s);
+		at[n++] = (uint8_t)splitmix64(s);
 		at[n++] = (uint8_t)(0xe4 + below(s, 4));
 		at[n++] = ports[below(s, sizeof(ports))];
 		return n;
@@ -176,7 +169,7 @@ static void fill_memory(uint8_t *mem, uint64_t *s)
 			;
 	}
 	for (unsigned i = 0; i < 512; i++)
-		mem[0x6000 + i] = (uint8_t)next_random(s);
+		mem[0x6000 + i] = (uint8_t)splitmix64(s);
 	table[0] = 0x4007;
 	table[512] = 0x5007;
 	table[512 + 3] = 0xc0000087; /* where devices are */

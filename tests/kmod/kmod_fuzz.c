@@ -517,7 +517,7 @@ static void do_op(struct worker *k, const struct op *op)
 		change(k, op->cmd);
 	else if (!op->fill && !below(s, 4))
 		for (unsigned i = 0; i < 512; i++)
-			k->buf[i] = (uint8_t)next_random(s);
+			k->buf[i] = (uint8_t)splitmix64(s);
 	if (op->fill)
 		op->fill(k, k->buf);
 	if (op->fill && !below(s, 6))

@@ -28,21 +28,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "splitmix.h"
+
 #define MEM (8u << 20)
 #define CODE 0x1000u
 #define COUNTS 0x2000u
 #define MAX_CPUS 4
 
 static const char *device = "/dev/lodge";
-
-static uint64_t next_random(uint64_t *s)
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
 
 static void die(const char *what)
 {
@@ -201,10 +194,10 @@ static void disturb(struct vm *vm, uint64_t *rnd)
 {
 	static uint64_t bits[MEM / 4096 / 64];
 	struct kvm_dirty_log log = {.slot = 0, .dirty_bitmap = bits};
-	uint8_t *page = vm->mem + 0x100000 + (next_random(rnd) % 0x10000) / 4096 * 4096;
+	uint8_t *page = vm->mem + 0x100000 + (splitmix64(rnd) % 0x10000) / 4096 * 4096;
 	pid_t child;
 
-	switch (next_random(rnd) % 8) {
+	switch (splitmix64(rnd) % 8) {
 	case 0:
 		slot(vm, 0, 0, MEM, vm->mem, KVM_MEM_LOG_DIRTY_PAGES);
 		break;
@@ -216,7 +209,7 @@ static void disturb(struct vm *vm, uint64_t *rnd)
 		break;
 	case 3:
 		madvise(vm->mem + 0x400000, 0x200000,
-			next_random(rnd) & 1 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+			splitmix64(rnd) & 1 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 		break;
 	case 4:
 		madvise(page, 4096, MADV_DONTNEED);
@@ -234,7 +227,7 @@ static void disturb(struct vm *vm, uint64_t *rnd)
 		mprotect(page, 4096, PROT_READ | PROT_WRITE);
 		break;
 	case 7:
-		pthread_kill(vm->cpu[next_random(rnd) % (unsigned)vm->cpus].thread, SIGUSR1);
+		pthread_kill(vm->cpu[splitmix64(rnd) % (unsigned)vm->cpus].thread, SIGUSR1);
 		break;
 	}
 }
@@ -339,7 +332,7 @@ static int race(double seconds)
 				;
 		}
 		r.asked++;
-		for (volatile uint64_t n = next_random(&rnd) % 4000; n; n--)
+		for (volatile uint64_t n = splitmix64(&rnd) % 4000; n; n--)
 			;
 		/* Its pages go, its addresses stay: until the slot has gone they are the guest's. */
 		if (mmap(mem, AREA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
@@ -430,16 +423,16 @@ static int dirty(double seconds)
 
 static void life(uint64_t rnd)
 {
-	int cpus = 1 + (int)(next_random(&rnd) % 3);
+	int cpus = 1 + (int)(splitmix64(&rnd) % 3);
 	unsigned code[MAX_CPUS];
 	struct vm *vm;
 
 	for (int i = 0; i < MAX_CPUS; i++)
-		code[i] = (unsigned)(next_random(&rnd) % WRITES);
+		code[i] = (unsigned)(splitmix64(&rnd) % WRITES);
 	for (;;) {
 		vm = vm_new(cpus, code);
 		start(vm);
-		for (uint64_t n = next_random(&rnd) % 30; n; n--)
+		for (uint64_t n = splitmix64(&rnd) % 30; n; n--)
 			disturb(vm, &rnd);
 		/* An orderly end now and then, and another life. */
 		vm->over = true;
@@ -464,9 +457,9 @@ static int kills(unsigned n, uint64_t seed)
 	printf("kmod_life: %u kills, seed %llu\n", n, (unsigned long long)seed);
 	fflush(stdout);
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t own = next_random(&rnd);
+		uint64_t own = splitmix64(&rnd);
 		useconds_t wait =
-			(useconds_t)(next_random(&rnd) % (next_random(&rnd) % 4 ? 40000 : 4000));
+			(useconds_t)(splitmix64(&rnd) % (splitmix64(&rnd) % 4 ? 40000 : 4000));
 		pid_t child = fork();
 		int status;
 

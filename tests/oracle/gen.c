@@ -60,27 +60,27 @@ unsigned gen_put_opcode(uint64_t *s, uint8_t *p)
 	case 0:
 		p[0] = 0x0f;
 		p[1] = 0x38;
-		p[2] = (uint8_t)oracle_random(s);
+		p[2] = (uint8_t)splitmix64(s);
 		if (chance(s, 30))
 			p[2] = (uint8_t)(0xf0 | pick(s, 16));
 		return 3;
 	case 1:
 		p[0] = 0x0f;
 		p[1] = 0x3a;
-		p[2] = (uint8_t)oracle_random(s);
+		p[2] = (uint8_t)splitmix64(s);
 		return 3;
 	case 2:
 	case 3:
 	case 4:
 	case 5:
 		p[0] = 0x0f;
-		p[1] = (uint8_t)oracle_random(s);
+		p[1] = (uint8_t)splitmix64(s);
 		return 2;
 	case 6:
 		p[0] = (uint8_t)(0xd8 | pick(s, 8));
 		return 1;
 	default:
-		p[0] = (uint8_t)oracle_random(s);
+		p[0] = (uint8_t)splitmix64(s);
 		return 1;
 	}
 }
@@ -92,7 +92,7 @@ static void make_code(uint64_t *s, struct oracle_test *t)
 
 	memset(t->code, 0xcc, sizeof(t->code));
 	for (unsigned i = 0; i < ORACLE_INSN_MAX; i++)
-		t->code[i] = (uint8_t)oracle_random(s);
+		t->code[i] = (uint8_t)splitmix64(s);
 	n = put_prefixes(s, t->code, t->mode == X86_MODE_64, vex);
 	if (vex) {
 		n += gen_put_vex(s, t->code + n);
@@ -133,7 +133,7 @@ static uint64_t interesting(uint64_t *s)
 	case 1:
 		return pick(s, 256);
 	default:
-		return oracle_random(s) >> pick(s, 64);
+		return splitmix64(s) >> pick(s, 64);
 	}
 }
 
@@ -158,8 +158,8 @@ static uint64_t interesting_float(uint64_t *s)
 	if (chance(s, 40))
 		return v[pick(s, sizeof(v) / sizeof(v[0]))];
 	if (chance(s, 40)) /* numbers of moderate size */
-		return (oracle_random(s) & 0x800fffffffffffff) | (0x3f0 + pick(s, 32)) << 52;
-	return oracle_random(s);
+		return (splitmix64(s) & 0x800fffffffffffff) | (0x3f0 + pick(s, 32)) << 52;
+	return splitmix64(s);
 }
 
 static void put_u64(uint8_t *p, uint64_t v)
@@ -172,18 +172,18 @@ static void make_x87(uint64_t *s, uint8_t *x)
 	uint16_t fcw = 0x37f, fsw = (uint16_t)(pick(s, 8) << 11);
 
 	if (chance(s, 30))
-		fcw = (uint16_t)(0x40 | (oracle_random(s) & 0xf00) | 0x3f);
+		fcw = (uint16_t)(0x40 | (splitmix64(s) & 0xf00) | 0x3f);
 	if (chance(s, 8))
 		fcw = (uint16_t)(fcw & ~pick(s, 64));
 	if (chance(s, 40))
-		fsw |= (uint16_t)(oracle_random(s) & 0x4700);
+		fsw |= (uint16_t)(splitmix64(s) & 0x4700);
 	memcpy(x, &fcw, 2);
 	memcpy(x + 2, &fsw, 2);
-	x[4] = chance(s, 30) ? 0 : chance(s, 50) ? 0xff : (uint8_t)oracle_random(s);
+	x[4] = chance(s, 30) ? 0 : chance(s, 50) ? 0xff : (uint8_t)splitmix64(s);
 	for (unsigned i = 0; i < 8; i++) {
-		uint16_t exp = (uint16_t)(chance(s, 60) ? 0x3fe0 + pick(s, 64) : oracle_random(s));
+		uint16_t exp = (uint16_t)(chance(s, 60) ? 0x3fe0 + pick(s, 64) : splitmix64(s));
 
-		put_u64(x + 32 + 16 * i, oracle_random(s) | (chance(s, 85) ? 1ull << 63 : 0));
+		put_u64(x + 32 + 16 * i, splitmix64(s) | (chance(s, 85) ? 1ull << 63 : 0));
 		if (chance(s, 10))
 			exp = chance(s, 50) ? 0x7fff : 0;
 		if (chance(s, 30))
@@ -198,7 +198,7 @@ static void make_vectors(uint64_t *s, uint8_t *x)
 	bool floats = chance(s, 60);
 
 	if (chance(s, 35))
-		mxcsr = (uint32_t)(0x1f80 | (oracle_random(s) & 0xe07f));
+		mxcsr = (uint32_t)(0x1f80 | (splitmix64(s) & 0xe07f));
 	if (chance(s, 8))
 		mxcsr &= ~(uint32_t)(pick(s, 64) << 7);
 	memcpy(x + 24, &mxcsr, 4);
@@ -255,7 +255,7 @@ void gen_registers(uint64_t *s, struct oracle_test *t)
 		for (unsigned i = 8; i < 16; i++)
 			g[i] = 0;
 	}
-	t->in.rflags = FLAG_FIXED | FLAG_IF | FLAG_TF | (oracle_random(s) & FLAGS_ARITH);
+	t->in.rflags = FLAG_FIXED | FLAG_IF | FLAG_TF | (splitmix64(s) & FLAGS_ARITH);
 	if (chance(s, 25))
 		t->in.rflags |= FLAG_DF;
 	if (chance(s, 3))
@@ -456,7 +456,7 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	uint64_t s = seed ^ (n + 1) * 0xd1342543de82ef95ull;
 	uint64_t m = pick(&s, 100);
 
-	oracle_random(&s);
+	splitmix64(&s);
 	t->mode = m < 70 ? X86_MODE_64 : m < 88 ? X86_MODE_32 : X86_MODE_16;
 	make_code(&s, t);
 	*len = x86_decode(insn, t->code, ORACLE_INSN_MAX, (enum x86_mode)t->mode);

@@ -8,7 +8,7 @@
 
 static inline uint64_t pick(uint64_t *s, uint64_t n)
 {
-	return oracle_random(s) % n;
+	return splitmix64(s) % n;
 }
 
 static inline bool chance(uint64_t *s, unsigned percent)

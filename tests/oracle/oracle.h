@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "splitmix.h"
 #include "x86/decode.h"
 
 /* The same user-space layout on both sides; everything around is unmapped. */
@@ -59,16 +60,6 @@ struct oracle_test {
 	uint8_t window[ORACLE_WINDOW];
 	struct oracle_result host; /* filled by host_run */
 };
-
-/* splitmix64 */
-static inline uint64_t oracle_random(uint64_t *seed)
-{
-	uint64_t z = *seed += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
 
 /* gen.c: test number `n` of `seed`. False: this one must not run on the host (why is counted). */
 bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len);

@@ -112,7 +112,7 @@ static int random_bytes(struct seq *q, uint8_t *p, struct x86_insn *in)
 	unsigned n;
 
 	for (unsigned i = 0; i < ORACLE_INSN_MAX; i++)
-		p[i] = (uint8_t)oracle_random(s);
+		p[i] = (uint8_t)splitmix64(s);
 	n = prefixes(q, p, vex);
 	if (vex) {
 		n += gen_put_vex(s, p + n) + 1;
@@ -326,7 +326,7 @@ static void aim(struct seq *q, uint8_t *p, const struct x86_insn *in)
 	disp_bytes = disp >= -128 && disp <= 127 ? 1 : 4;
 	if (!(in->flags & X86_IF_ALIGNED) && base != NO_REG && chance(s, 50)) {
 		disp_bytes = (unsigned)pick(s, 2);
-		disp = disp_bytes ? (int8_t)oracle_random(s) : 0;
+		disp = disp_bytes ? (int8_t)splitmix64(s) : 0;
 	}
 	if (disp_bytes == 0 && (base & 7) == R_RBP)
 		disp_bytes = 1;

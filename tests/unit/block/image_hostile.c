@@ -13,21 +13,13 @@
 #include <cmocka.h>
 
 #include "image_hostile.h"
+#include "splitmix.h"
 
 static uint64_t env_u64(const char *name, uint64_t otherwise)
 {
 	const char *s = getenv(name);
 
 	return s ? strtoull(s, NULL, 0) : otherwise;
-}
-
-static uint64_t next(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
 }
 
 static double cpu_seconds(void)
@@ -70,15 +62,15 @@ static uint64_t odd_number(uint64_t *rnd)
 				       ~0ull >> 1,
 				       0x00fffffffffffe00,
 				       0x8000000000001000};
-	uint64_t v = odd[next(rnd) % ARRAY_SIZE(odd)];
+	uint64_t v = odd[splitmix64(rnd) % ARRAY_SIZE(odd)];
 
-	switch (next(rnd) % 4) {
+	switch (splitmix64(rnd) % 4) {
 	case 0:
-		return next(rnd);
+		return splitmix64(rnd);
 	case 1:
-		return v | (next(rnd) % 64) << 12;
+		return v | (splitmix64(rnd) % 64) << 12;
 	case 2:
-		return (next(rnd) % 64) << 9 | (next(rnd) & 3) << 62;
+		return (splitmix64(rnd) % 64) << 9 | (splitmix64(rnd) & 3) << 62;
 	default:
 		return v;
 	}
@@ -86,26 +78,26 @@ static uint64_t odd_number(uint64_t *rnd)
 
 static void mutate(struct hostile *h, unsigned shape, uint64_t *rnd)
 {
-	unsigned n = 1 + next(rnd) % 6;
+	unsigned n = 1 + splitmix64(rnd) % 6;
 
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t where = next(rnd) % 8, bytes = 1ull << next(rnd) % 4, off;
+		uint64_t where = splitmix64(rnd) % 8, bytes = 1ull << splitmix64(rnd) % 4, off;
 		uint8_t v[8];
 
 		/* The header most of all; then where tables begin; then anywhere. */
-		off = where < 4	  ? next(rnd) % 120
-		      : where < 7 ? (next(rnd) % 24) * 512 * (shape == 1 ? 1 : 8) + next(rnd) % 96
-				  : next(rnd) % h->len[shape];
+		off = where < 4	  ? splitmix64(rnd) % 120
+		      : where < 7 ? (splitmix64(rnd) % 24) * 512 * (shape == 1 ? 1 : 8) + splitmix64(rnd) % 96
+				  : splitmix64(rnd) % h->len[shape];
 		off = align_down(off, bytes);
 		st_be64(v, odd_number(rnd));
 		if (off + bytes <= h->len[shape] &&
 		    pwrite(h->fd, v + 8 - bytes, bytes, off) != (ssize_t)bytes)
 			abort();
 	}
-	if (!(next(rnd) % 16) && ftruncate(h->fd, next(rnd) % (h->len[shape] * 2)))
+	if (!(splitmix64(rnd) % 16) && ftruncate(h->fd, splitmix64(rnd) % (h->len[shape] * 2)))
 		abort();
 	/* A huge file costs a hostile image nothing. */
-	if (!(next(rnd) % 16) && ftruncate(h->fd, 1ull << (30 + next(rnd) % 12)))
+	if (!(splitmix64(rnd) % 16) && ftruncate(h->fd, 1ull << (30 + splitmix64(rnd) % 12)))
 		abort();
 }
 
@@ -140,7 +132,7 @@ static void images_when_damaged_expect_no_crash_and_bounds(void **state)
 	fprintf(stderr, "first LODGE_SEED=%llu\n", (unsigned long long)seed);
 	for (uint64_t i = 0; i < count; i++, seed++) {
 		uint64_t rnd = seed;
-		unsigned shape = next(&rnd) % HOSTILE_SHAPES, how = next(&rnd) & 0x3ff;
+		unsigned shape = splitmix64(&rnd) % HOSTILE_SHAPES, how = splitmix64(&rnd) & 0x3ff;
 
 		hostile_reset(&h, shape);
 		mutate(&h, shape, &rnd);

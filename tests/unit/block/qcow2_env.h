@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "splitmix.h"
 #include "base/range.h"
 #include "block/block.h"
 #include "block/qcow2.h"
@@ -28,29 +29,19 @@ static uint64_t env_u64(const char *name, uint64_t otherwise)
 	return s ? strtoull(s, NULL, 0) : otherwise;
 }
 
-/* splitmix64 */
-static uint64_t rnd_next(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
 static uint64_t rnd_below(uint64_t *state, uint64_t n)
 {
-	return n ? rnd_next(state) % n : 0;
+	return n ? splitmix64(state) % n : 0;
 }
 
 static void __attribute__((unused)) rnd_fill(uint64_t *state, uint8_t *p, uint64_t n)
 {
 	/* Half of it repeats, so that it can be compressed. */
-	uint64_t word = rnd_next(state) | 1;
+	uint64_t word = splitmix64(state) | 1;
 
 	for (uint64_t i = 0; i < n; i++) {
 		if (i % 8 == 0 && (i & 64))
-			word = rnd_next(state) | 0x0101010101010101ull;
+			word = splitmix64(state) | 0x0101010101010101ull;
 		p[i] = (uint8_t)(word >> i % 8 * 8);
 	}
 }

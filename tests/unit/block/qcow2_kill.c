@@ -88,7 +88,7 @@ static void round_of(uint64_t seed, uint64_t *flushes)
 	pid = fork();
 	if (!pid) {
 		close(pipes[0]);
-		child(rnd_next(&rnd), pipes[1]);
+		child(splitmix64(&rnd), pipes[1]);
 	}
 	close(pipes[1]);
 	/* The pipe is emptied while it runs; after the kill, what is left in it was said before. */

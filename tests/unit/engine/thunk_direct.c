@@ -6,6 +6,7 @@
  */
 #include "thunk_env.h"
 #include "direct.h"
+#include "splitmix.h"
 
 #include <stdio.h>
 
@@ -13,12 +14,7 @@ static uint64_t rng_state;
 
 static uint64_t rnd(void)
 {
-	rng_state += 0x9e3779b97f4a7c15ull;
-	uint64_t z = rng_state;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
+	return splitmix64(&rng_state);
 }
 
 static unsigned below(unsigned n)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "kemu_machine.h"
+#include "splitmix.h"
 #include "unit/engine/sys_machine.h"
 #include "x86/disasm.h"
 
@@ -25,11 +26,7 @@ static uint64_t rnd_state;
 
 static uint64_t rnd(void)
 {
-	uint64_t z = rnd_state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
+	return splitmix64(&rnd_state);
 }
 
 static unsigned pick(unsigned n)

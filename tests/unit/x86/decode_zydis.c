@@ -20,6 +20,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "splitmix.h"
 #include "unit/x86/decode_zydis_known.h"
 #include "x86/cpuid.h"
 #include "x86/decode.h"
@@ -34,13 +35,9 @@
 
 static uint64_t rnd_state;
 
-static uint64_t rnd(void) /* splitmix64 */
+static uint64_t rnd(void)
 {
-	uint64_t z = rnd_state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
+	return splitmix64(&rnd_state);
 }
 
 static unsigned below(unsigned n)
