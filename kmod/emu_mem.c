@@ -31,12 +31,16 @@ bool emu_canonical(const struct lodge_emu *e, uint64_t lin)
 	return (uint64_t)((int64_t)(lin << sh) >> sh) == lin;
 }
 
-static bool in_limit(const struct lodge_emu_seg *s, uint64_t off, unsigned len, bool pm)
+static bool in_limit(const struct lodge_emu *e, const struct lodge_emu_seg *s, uint64_t off,
+		     unsigned len)
 {
 	uint64_t last = off + len - 1;
 
-	if (pm && !(s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_EXPDOWN))
+	if (EMU_PM(e) && !(s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_EXPDOWN))
 		return off > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff);
+	/* Beyond 4 GiB is the beginning again on Intel's processors, and a fault on AMD's. */
+	if (s->limit == 0xffffffff && e->intel)
+		return true;
 	return last <= s->limit;
 }
 
@@ -54,6 +58,9 @@ static void check_alignment(struct lodge_emu *e, uint64_t lin, unsigned len)
 	/* Vectors that must be aligned get #GP in either case. */
 	if ((e->insn.flags & X86_IF_ALIGNED) || e->wcpl != 3 || !(e->cr0 & CR0_AM) ||
 	    !(e->wflags & FLAG_AC))
+		return;
+	/* Intel's processors check no vectors of their whole length. */
+	if (e->intel && len >= 16)
 		return;
 	if (e->insn.op == X86_OP_BOUND)
 		len /= 2; /* two bounds */
@@ -77,7 +84,7 @@ uint64_t emu_linear(struct lodge_emu *e, unsigned seg, uint64_t off, unsigned le
 		off &= 0xffffffff;
 		lin = (s->base + off) & 0xffffffff;
 		ok = !EMU_PM(e) || (!s->unusable && type_allows(s, access));
-		ok = ok && in_limit(s, off, len, EMU_PM(e));
+		ok = ok && in_limit(e, s, off, len);
 	}
 	if (!ok)
 		emu_raise(e, seg == LODGE_EMU_SS ? VEC_SS : VEC_GP, 0);
@@ -184,7 +191,8 @@ static unsigned find_pages(struct lodge_emu *e, uint64_t lin, unsigned len, unsi
 			   uint64_t gpa[2])
 {
 	unsigned n = emu_in_page(lin, len);
-	uint64_t second = EMU_LONG(e) ? lin + n : (lin + n) & 0xffffffff;
+	bool wide = EMU_64(e) || (EMU_LONG(e) && (access & LODGE_EMU_SYS));
+	uint64_t second = wide ? lin + n : (lin + n) & 0xffffffff;
 
 	gpa[0] = emu_translate(e, lin, access);
 	gpa[1] = n < len ? emu_translate(e, second, access) : 0;

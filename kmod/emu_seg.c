@@ -177,16 +177,20 @@ void emu_do_load_seg(struct lodge_emu *e)
 		e->wshadow |= LODGE_EMU_SHADOW_SS;
 }
 
-/* PUSH writes all of the slot, as AMD does; Intel leaves the upper half of 32 bits alone. */
+/* Of 32 bits Intel's processors leave the upper half as it was (SDM vol. 2B PUSH); AMD's clear it. */
 void emu_do_store_seg(struct lodge_emu *e)
 {
 	bool push = e->insn.op == X86_OP_PUSH_SEG;
 	uint16_t sel = emu_seg(e, e->insn.opd[push ? 0 : 1].reg)->sel;
 
-	if (push)
-		emu_push(e, sel, e->insn.opsize);
-	else
+	if (push) {
+		unsigned gap = e->insn.opsize == 4 && e->intel ? 2 : 0;
+
+		emu_add_gpr(e, R_RSP, -(uint64_t)gap, emu_stack_bytes(e));
+		emu_push(e, sel, e->insn.opsize - gap);
+	} else {
 		emu_set(e, 0, sel);
+	}
 }
 
 /* LES, LDS, LSS, LFS, LGS */

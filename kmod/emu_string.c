@@ -17,6 +17,28 @@ static uint64_t narrow(const struct lodge_emu *e, unsigned reg)
 	return e->w[reg] & emu_mask(e->insn.addrsize);
 }
 
+static void narrow_at_once(struct lodge_emu *e, unsigned reg)
+{
+	e->gpr[reg] = e->w[reg] = (uint32_t)e->w[reg];
+}
+
+/*
+ * In 64-bit mode with 32-bit addresses Intel's processors clear the upper half of the counter before anything else,
+ * MOVS and STOS those of their addresses, too, and a fault does not bring them back; AMD's as the registers move.
+ */
+static void narrow_first(struct lodge_emu *e)
+{
+	unsigned op = e->insn.op;
+
+	if (!e->intel || !EMU_64(e) || e->insn.addrsize != 4 || !has_rep(e))
+		return;
+	narrow_at_once(e, R_RCX);
+	if (op == X86_OP_MOVS)
+		narrow_at_once(e, R_RSI);
+	if (op == X86_OP_MOVS || op == X86_OP_STOS)
+		narrow_at_once(e, R_RDI);
+}
+
 /* False: a REP whose count is 0 does nothing. */
 static bool begin_round(struct lodge_emu *e)
 {
@@ -52,6 +74,7 @@ void emu_do_string(struct lodge_emu *e)
 	bool store = op == X86_OP_MOVS || op == X86_OP_STOS;
 	uint64_t a = e->w[R_RAX] & emu_mask(size), b = 0;
 
+	narrow_first(e);
 	if (!begin_round(e))
 		return;
 	if (compare)
@@ -68,10 +91,15 @@ void emu_do_string(struct lodge_emu *e)
 		move_on(e, R_RDI, size, 1);
 	end_round(e, 1);
 	if (compare) {
+		uint64_t before = e->wflags;
+
 		emu_compute(e, size, a, b);
 		/* A difference ends a REPE, equality a REPNE. */
 		if (!(e->wflags & FLAG_ZF) == !(e->insn.flags & X86_IF_REPNE))
 			e->rep_ended = true;
+		/* Intel's processors set flags at the end alone (SDM vol. 2B REP). */
+		if (!e->rep_ended && e->intel)
+			e->wflags = before;
 	}
 }
 

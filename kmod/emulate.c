@@ -106,6 +106,14 @@ static uint64_t next_rip(const struct lodge_emu *e)
 	return next & (e->mode == X86_MODE_32 || e->rip > 0xffff ? 0xffffffff : 0xffff);
 }
 
+static int decode(struct lodge_emu *e, unsigned have)
+{
+	bool intel64 = EMU_64(e) && e->intel;
+
+	return x86_decode(&e->insn, e->bytes, have,
+			  intel64 ? X86_MODE_64_INTEL : (enum x86_mode)e->mode);
+}
+
 static void fetch(struct lodge_emu *e)
 {
 	unsigned have = e->fetched < X86_MAX_INSN_BYTES ? e->fetched : X86_MAX_INSN_BYTES;
@@ -114,11 +122,11 @@ static void fetch(struct lodge_emu *e)
 	e->insn.len = 0;
 	find_mode(e);
 	if (have)
-		len = x86_decode(&e->insn, e->bytes, have, (enum x86_mode)e->mode);
+		len = decode(e, have);
 	while (len == X86_DECODE_MORE && have < X86_MAX_INSN_BYTES && !e->end) {
 		have += fetch_more(e, have);
 		if (!e->end)
-			len = x86_decode(&e->insn, e->bytes, have, (enum x86_mode)e->mode);
+			len = decode(e, have);
 	}
 	e->fetched = (uint8_t)have;
 	if (len == X86_DECODE_LONG)

@@ -194,6 +194,7 @@ struct lodge_emu {
 	/* ---- Set once. */
 	const struct lodge_emu_ops *ops;
 	void *cpu;
+	bool intel; /* where makers differ, as on Intel's processors, not AMD's */
 
 	/* ---- In before each instruction, out after it. */
 	uint64_t gpr[16], rip, rflags;

@@ -508,6 +508,9 @@ int lodge_emulate_init(struct lodge_vcpu *vcpu)
 	if (!vcpu->emu)
 		return -ENOMEM;
 	lodge_emu_init(vcpu->emu, &ops, vcpu);
+	/* As the instructions that the processor runs itself, whatever CPUID the guest has. */
+	vcpu->emu->intel = boot_cpu_data.x86_vendor != X86_VENDOR_AMD &&
+			   boot_cpu_data.x86_vendor != X86_VENDOR_HYGON;
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "base/keyval.h"
 #include "base/range.h"
 #include "control/hmp_int.h"
+#include "x86/cpuid.h"
 #include "x86/disasm.h"
 #include "x86/state.h"
 
@@ -300,7 +301,7 @@ static int put_values(struct hmp *h, const struct format *f, bool physical, uint
 static enum x86_mode mode_of(const struct x86_state *s)
 {
 	if ((s->efer & EFER_LMA) && (s->seg[SEG_CS].attr & SEG_ATTR_L))
-		return X86_MODE_64;
+		return x86_host_is_amd() ? X86_MODE_64 : X86_MODE_64_INTEL;
 	return s->seg[SEG_CS].attr & SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
 }
 

@@ -24,7 +24,7 @@ static bool host_has(enum x86_feature f)
 	return p->leaf <= top && (cpuid_host(p->leaf, p->subleaf).r[p->reg] >> p->bit & 1);
 }
 
-static bool host_is_amd(void)
+bool x86_host_is_amd(void)
 {
 	struct cpuid_regs o = cpuid_host(0, 0);
 	char name[12];
@@ -281,7 +281,7 @@ int x86_cpuid_build(struct x86_cpuid *out, const char *spec, unsigned cpus, stru
 			       "-cpu: there is no model \"%.*s\"; -cpu help lists them", (int)len,
 			       spec);
 	memset(out, 0, sizeof(*out));
-	out->amd = host_is_amd();
+	out->amd = x86_host_is_amd();
 	out->pv.kvm = X86_PV_AUTO;
 	take_model(out, m);
 	r = apply_list(out, &wish, spec + len, err);

@@ -47,6 +47,9 @@ static inline uint64_t x86_tsc_scale(const struct x86_cpuid *c, uint64_t host)
 	return c->tsc_guest_khz ? mul_div_u64(host, c->tsc_guest_khz, c->tsc_host_khz) : host;
 }
 
+/* Guests' processors are of the same make (docs/adr/0006). */
+bool x86_host_is_amd(void);
+
 /* Why an engine that is none of KVM's cannot run this guest, in `err`; 0: it can. */
 int x86_cpuid_needs_kvm(const struct x86_cpuid *c, struct lodge_err *err) MUST_CHECK;
 

@@ -4,8 +4,6 @@
  * Source: Intel SDM vol. 2 ch. 2 and appendix A; AMD APM vol. 3 ch. 1 and appendix A.
  * Threads: any; nothing is kept.
  *
- * Where Intel and AMD differ, this follows AMD: see X86_AMD_* in decode_int.h.
- *
  * Encodings refused on purpose (X86_DECODE_UD), because no CPU model offered to guests has them:
  *   VMX and SVM except VMCALL and VMMCALL; SMX (GETSEC); SGX; TSX (XBEGIN, XEND, XABORT, XTEST; the
  *   HLE prefixes are ignored); 3DNow! with FEMMS; XOP, FMA4, TBM, LWP; EVEX and MVEX; AMX; Key
@@ -29,7 +27,7 @@ struct dec {
 	unsigned pos, limit;
 	int more;	/* what running out of bytes means: X86_DECODE_MORE or _LONG */
 	unsigned flags; /* X86_IF_* so far */
-	bool m64, vex, mem, mand66, used_vvvv;
+	bool m64, intel, vex, mem, mand66, used_vvvv;
 	uint8_t rep; /* 0, PP_F3, PP_F2: the last one */
 	uint8_t pp, seg, rex, opcode, mod, vvvv;
 	uint8_t szidx; /* column of x86_size: operand size index, + 3 with VEX.L */
@@ -236,8 +234,8 @@ static int walk(struct dec *d, const struct x86_ent **entry)
 		case SEL_L:
 			i = d->out->vex_l;
 			break;
-		case SEL_OPC_B:
-			i = d->rex & 1;
+		case SEL_XCHG:
+			i = d->rex & 1 && !(d->intel && d->rep == PP_F3);
 			break;
 		}
 		e = &e->sub[i];
@@ -259,7 +257,7 @@ static uint8_t operand_size(const struct dec *d, uint32_t fl)
 		return (d->out->mode == X86_MODE_32) != osz;
 	if (REX_W(d))
 		return 2;
-	if ((fl & F_NEAR) == F_NEAR && !X86_AMD_NEAR_BRANCH)
+	if ((fl & F_NEAR) == F_NEAR && d->intel)
 		return 2;
 	if (osz)
 		return 0;
@@ -521,6 +519,8 @@ static int set_operand(struct dec *d, struct x86_operand *o, unsigned spec)
 			return X86_DECODE_UD;
 		if (d->mem) {
 			set_mem(o, X86_OPD_MEM, x86_size[s->msize][d->szidx]);
+			if (s->msize == SZ_P && o->size == 10 && !d->intel)
+				o->size = 6;
 			return 0;
 		}
 		reg = modrm_rm(d) | REX_B(d);
@@ -557,7 +557,7 @@ static bool vex_ok(const struct dec *d, uint32_t fl)
 
 static bool lock_ok(const struct dec *d, uint32_t fl)
 {
-	return (fl & F_CR8) || ((fl & F_LOCK) && d->out->opd[0].kind == X86_OPD_MEM);
+	return ((fl & F_CR8) && !d->intel) || ((fl & F_LOCK) && d->out->opd[0].kind == X86_OPD_MEM);
 }
 
 static bool distinct_ok(const struct x86_insn *in)
@@ -656,7 +656,8 @@ int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x8
 		.out = out,
 		.limit = avail < X86_MAX_INSN_BYTES ? (unsigned)avail : X86_MAX_INSN_BYTES,
 		.more = avail < X86_MAX_INSN_BYTES ? X86_DECODE_MORE : X86_DECODE_LONG,
-		.m64 = mode == X86_MODE_64,
+		.m64 = mode >= X86_MODE_64,
+		.intel = mode == X86_MODE_64_INTEL,
 		.seg = NO_SEG,
 	};
 	const struct x86_ent *e = NULL;
@@ -664,7 +665,7 @@ int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x8
 	int r;
 
 	clear_insn(out);
-	out->mode = (uint8_t)mode;
+	out->mode = (uint8_t)(d.m64 ? X86_MODE_64 : mode);
 	out->base = X86_NO_REG;
 	out->index = X86_NO_REG;
 	r = decode_prefixes(&d);

@@ -14,17 +14,6 @@
 #include "x86/features.h"
 #include "x86/state.h"
 
-/*
- * Where Intel and AMD differ; 1 follows AMD, because the host that serves as oracle is one.
- *
- * A 66 prefix on a near branch in 64-bit mode makes the operand size 16 and truncates IP on AMD;
- * Intel ignores it. APM vol. 3 §1.2.2; SDM vol. 2A JMP.
- */
-#define X86_AMD_NEAR_BRANCH 1
-/* REX.W does not widen the far pointer of LSS, LFS, LGS, far JMP and CALL: the offset stays 32
- * bits. */
-#define X86_AMD_FAR_POINTER 1
-
 /* How an entry chooses; the index into its sub-table. */
 enum {
 	SEL_LEAF,
@@ -38,7 +27,7 @@ enum {
 	SEL_W,	  /* VEX.W */
 	SEL_W64,  /* W in 64-bit mode; elsewhere it does not make an operand 64 bits */
 	SEL_L,	  /* VEX.L */
-	SEL_OPC_B, /* REX.B, for opcode 90 */
+	SEL_XCHG, /* REX.B, for opcode 90; Intel: not with F3 */
 };
 
 /*
@@ -121,7 +110,7 @@ enum {
 	SZ_Z,	/* 2, 4, 4 */
 	SZ_Y,	/* 4, 4, 8 */
 	SZ_2Y,	/* 8, 8, 16 */
-	SZ_P,	/* far pointer: 4, 6, 6 or 10 */
+	SZ_P,	/* far pointer: 4, 6, 10 (AMD: 6) */
 	SZ_A,	/* BOUND: 4, 8 */
 	SZ_S,	/* descriptor-table register: 6, 6, 10 */
 	SZ_ENV, /* 14, 28, 28 */

@@ -11,8 +11,6 @@ const struct x86_spec x86_specs[SPEC_COUNT] = {
 #undef S
 };
 
-#define P64 (X86_AMD_FAR_POINTER ? 6 : 10)
-
 const uint16_t x86_size[SZ_COUNT][6] = {
 	[SZ_0] = {0, 0, 0, 0, 0, 0},
 	[SZ_B] = {1, 1, 1, 1, 1, 1},
@@ -27,7 +25,7 @@ const uint16_t x86_size[SZ_COUNT][6] = {
 	[SZ_Z] = {2, 4, 4, 2, 4, 4},
 	[SZ_Y] = {4, 4, 8, 4, 4, 8},
 	[SZ_2Y] = {8, 8, 16, 8, 8, 16},
-	[SZ_P] = {4, 6, P64, 4, 6, P64},
+	[SZ_P] = {4, 6, 10, 4, 6, 10},
 	[SZ_A] = {4, 8, 8, 4, 8, 8},
 	[SZ_S] = {6, 6, 10, 6, 6, 10},
 	[SZ_ENV] = {14, 28, 28, 14, 28, 28},
@@ -157,7 +155,7 @@ const struct x86_ent x86_map_1b[256] = {
 	[0x8d] = M(LEA, NONE, 0, Gv_w, M_n),
 	[0x8e] = M(MOV_TO_SEG, NONE, 0, Sw_w, Ew_r),
 	[0x8f] = REG(M(POP, NONE, F_D64, Ev_w), U, U, U, U, U, U, U), /* the rest: XOP */
-	[0x90] = CHOOSE(OPC_B, 2, REP(I(NOP, NONE, 0), I(PAUSE, NONE, 0), I(NOP, NONE, 0)),
+	[0x90] = CHOOSE(XCHG, 2, REP(I(NOP, NONE, 0), I(PAUSE, NONE, 0), I(NOP, NONE, 0)),
 			I(XCHG, NONE, 0, Zv_m, rAX_m)),
 	[0x91] = I(XCHG, NONE, 0, Zv_m, rAX_m),
 	[0x92] = I(XCHG, NONE, 0, Zv_m, rAX_m),

@@ -149,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lodge_emu_init(&K.e, &ops, &K);
 	pick_state();
 	how = fuzz_u8(&in);
+	K.e.intel = how & 8;
 	for (unsigned i = 0; i < 4; i++) {
 		callbacks = 0;
 		kemu_in(&K);

@@ -451,6 +451,18 @@ static bool excluded_unknown(const uint8_t *c)
 	return c[i] == 0x0f && (c[i + 1] == 0x01 || c[i + 1] == 0x0e || c[i + 1] == 0x0f);
 }
 
+int oracle_decode(const struct oracle_test *t, struct x86_insn *insn, const uint8_t *code,
+		  size_t avail)
+{
+	static int amd = -1; /* CPUID costs much under a hypervisor */
+
+	if (amd < 0)
+		amd = x86_host_is_amd();
+	return x86_decode(insn, code, avail,
+			  t->mode == X86_MODE_64 && !amd ? X86_MODE_64_INTEL
+							 : (enum x86_mode)t->mode);
+}
+
 bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len)
 {
 	uint64_t s = seed ^ (n + 1) * 0xd1342543de82ef95ull;
@@ -459,7 +471,7 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	splitmix64(&s);
 	t->mode = m < 70 ? X86_MODE_64 : m < 88 ? X86_MODE_32 : X86_MODE_16;
 	make_code(&s, t);
-	*len = x86_decode(insn, t->code, ORACLE_INSN_MAX, (enum x86_mode)t->mode);
+	*len = oracle_decode(t, insn, t->code, ORACLE_INSN_MAX);
 	gen_registers(&s, t);
 	if (t->kind == ORACLE_RUN)
 		t->in.rflags &= ~(uint64_t)FLAG_TF;
@@ -476,7 +488,7 @@ bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn 
 	aim_operands(&s, t, insn);
 	if (moves_elements(insn) && chance(&s, 30))
 		t->in.rflags |= FLAG_AC;
-	*len = x86_decode(insn, t->code, ORACLE_INSN_MAX, (enum x86_mode)t->mode);
+	*len = oracle_decode(t, insn, t->code, ORACLE_INSN_MAX);
 	return true;
 }
 

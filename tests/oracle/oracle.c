@@ -191,8 +191,7 @@ static void list_code(const struct oracle_test *t, unsigned bytes)
 	for (unsigned at = 0; at < bytes;) {
 		struct x86_insn in;
 		char text[128] = "?";
-		int len =
-			x86_decode(&in, t->code + at, ORACLE_CODE_MAX - at, (enum x86_mode)t->mode);
+		int len = oracle_decode(t, &in, t->code + at, ORACLE_CODE_MAX - at);
 
 		if (len == 1 && t->code[at] == 0x90 && at && t->code[at - 1] == 0x90) {
 			at++;
@@ -230,9 +229,7 @@ static int stopped_at(const struct oracle_test *t, struct x86_insn *in)
 {
 	uint64_t at = t->host.s.rip - t->in.rip;
 
-	return at < ORACLE_CODE_MAX
-		       ? x86_decode(in, t->code + at, ORACLE_CODE_MAX - at, (enum x86_mode)t->mode)
-		       : 0;
+	return at < ORACLE_CODE_MAX ? oracle_decode(t, in, t->code + at, ORACLE_CODE_MAX - at) : 0;
 }
 
 /* What the watchdog prints. */
@@ -294,8 +291,7 @@ static void shorten(struct run *r, unsigned tier, bool again)
 	for (unsigned at = 0; at < (unsigned)r->len[0];) {
 		uint8_t was[16];
 		struct x86_insn in;
-		int len =
-			x86_decode(&in, t->code + at, ORACLE_CODE_MAX - at, (enum x86_mode)t->mode);
+		int len = oracle_decode(t, &in, t->code + at, ORACLE_CODE_MAX - at);
 
 		if (len <= 0)
 			return;
@@ -402,7 +398,7 @@ static void count_sequence(struct run *r, unsigned i)
 	int len;
 
 	for (unsigned at = 0; at < (unsigned)r->len[i]; at += (unsigned)len) {
-		len = x86_decode(&in, t->code + at, ORACLE_CODE_MAX - at, (enum x86_mode)t->mode);
+		len = oracle_decode(t, &in, t->code + at, ORACLE_CODE_MAX - at);
 		if (len <= 0)
 			return;
 		r->ops[in.op] = true;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "splitmix.h"
+#include "x86/cpuid.h"
 #include "x86/decode.h"
 
 /* The same user-space layout on both sides; everything around is unmapped. */
@@ -60,6 +61,10 @@ struct oracle_test {
 	uint8_t window[ORACLE_WINDOW];
 	struct oracle_result host; /* filled by host_run */
 };
+
+/* As the host's processor would. */
+int oracle_decode(const struct oracle_test *t, struct x86_insn *insn, const uint8_t *code,
+		  size_t avail);
 
 /* gen.c: test number `n` of `seed`. False: this one must not run on the host (why is counted). */
 bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len);

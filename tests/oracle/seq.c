@@ -129,7 +129,7 @@ static int random_bytes(struct seq *q, uint8_t *p, struct x86_insn *in)
 		for (unsigned i = n + 1; i < ORACLE_INSN_MAX; i++)
 			p[i] = chance(s, 50) ? 0 : (uint8_t)pick(s, 36);
 	}
-	return x86_decode(in, p, ORACLE_INSN_MAX, (enum x86_mode)q->t->mode);
+	return oracle_decode(q->t, in, p, ORACLE_INSN_MAX);
 }
 
 /* ---- What it may do ------------------------------------------------------------------------- */
@@ -354,7 +354,7 @@ static bool put_insn(struct seq *q)
 			continue;
 		if (chance(q->s, 97))
 			aim(q, p, &in);
-		len = x86_decode(&in, p, ORACLE_INSN_MAX, (enum x86_mode)q->t->mode);
+		len = oracle_decode(q->t, &in, p, ORACLE_INSN_MAX);
 		if (len <= 0 || !acceptable(q, &in))
 			continue;
 		memcpy(q->t->code + q->at, p, (size_t)len);

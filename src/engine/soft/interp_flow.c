@@ -18,16 +18,28 @@ static inline void check_ip(struct soft_cpu *cpu, uint64_t ip)
 		soft_raise_err(cpu, VEC_GP, 0);
 }
 
-/* As above for an indirect CALL, whose push faults first. */
-static inline void check_call_ip(struct soft_cpu *cpu, uint64_t ip, unsigned size)
+/*
+ * A CALL to where none may go. Its push faults first; Intel's processors leave the return address below the top
+ * of the stack, AMD's do not.
+ */
+static _Noreturn void call_refused(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	uint64_t sp = (cpu->s.gpr[R_RSP] - op->opsize) & soft_sp_mask(cpu);
+
+	if (cpu->e->cfg.cpuid->amd)
+		soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, op->opsize, true), op->opsize);
+	else
+		stack_store(cpu, sp, next_ip(cpu, op), op->opsize);
+	soft_raise_err(cpu, VEC_GP, 0);
+}
+
+/* As above for an indirect CALL. */
+static inline void check_call_ip(struct soft_cpu *cpu, const struct soft_op *op, uint64_t ip)
 {
 	bool ok = soft_mode64(cpu) ? soft_canonical(ip) : ip <= cpu->s.seg[SEG_CS].limit;
-	uint64_t sp = (cpu->s.gpr[R_RSP] - size) & soft_sp_mask(cpu);
 
-	if (likely(ok))
-		return;
-	soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, size, true), size);
-	soft_raise_err(cpu, VEC_GP, 0);
+	if (unlikely(!ok))
+		call_refused(cpu, op);
 }
 
 static inline uint64_t ip_mask(unsigned opsize)
@@ -95,10 +107,7 @@ static const struct soft_op *bad_target(struct soft_cpu *cpu, const struct soft_
 
 static const struct soft_op *call_bad_target(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	uint64_t sp = (cpu->s.gpr[R_RSP] - op->opsize) & soft_sp_mask(cpu);
-
-	soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, op->opsize, true), op->opsize);
-	soft_raise_err(cpu, VEC_GP, 0);
+	call_refused(cpu, op);
 }
 
 static const struct soft_op *jmp(struct soft_cpu *cpu, const struct soft_op *op)
@@ -139,7 +148,7 @@ static const struct soft_op *call_r(struct soft_cpu *cpu, const struct soft_op *
 {
 	uint64_t ip = reg_get(cpu, op->dst, op->opsize);
 
-	check_call_ip(cpu, ip, op->opsize);
+	check_call_ip(cpu, op, ip);
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
 	return soft_branch(cpu, ip);
 }
@@ -148,7 +157,7 @@ static const struct soft_op *call_m(struct soft_cpu *cpu, const struct soft_op *
 {
 	uint64_t ip = op_load(cpu, op, op->opsize);
 
-	check_call_ip(cpu, ip, op->opsize);
+	check_call_ip(cpu, op, ip);
 	stack_push(cpu, next_ip(cpu, op), op->opsize);
 	return soft_branch(cpu, ip);
 }

@@ -424,6 +424,21 @@ static bool ends_on_compare(const struct soft_op *op, uint64_t a, uint64_t b)
 }
 
 /*
+ * In 64-bit mode with 32-bit addresses Intel's processors clear the upper half of the counter before anything else,
+ * MOVS and STOS those of their addresses, too; AMD's as the registers move.
+ */
+static void narrow_first(struct soft_cpu *cpu, const struct soft_op *op)
+{
+	uint64_t *r = cpu->s.gpr;
+
+	r[R_RCX] = (uint32_t)r[R_RCX];
+	if (op->aux == OP(MOVS))
+		r[R_RSI] = (uint32_t)r[R_RSI];
+	if (op->aux == OP(MOVS) || op->aux == OP(STOS))
+		r[R_RDI] = (uint32_t)r[R_RDI];
+}
+
+/*
  * False: leave for this same instruction. Apart from the handler, whose tail call must not find locals
  * that something may point to: the stack would grow.
  */
@@ -431,9 +446,12 @@ static SOFT_APART bool repeat(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	struct str st = str_of(cpu, op);
 	uint64_t a = 0, b = 0, done = 0, count = index_get(cpu, R_RCX, &st);
-	bool step = cpu->mode & SOFT_MODE_STEP;
+	bool step = cpu->mode & SOFT_MODE_STEP, amd = cpu->e->cfg.cpuid->amd;
+	bool more = count != 0;
 
-	while (count) {
+	if (!amd && op->addrsize == 4 && soft_mode64(cpu))
+		narrow_first(cpu, op);
+	while (more) {
 		uint64_t n = host_run(cpu, op, &st, count, &a, &b);
 
 		if (!n)
@@ -442,16 +460,21 @@ static SOFT_APART bool repeat(struct soft_cpu *cpu, const struct soft_op *op)
 			element(cpu, op, &st, &a, &b);
 			n = 1;
 		}
-		/* A later element may fault: AMD processors keep the flags so far. */
-		if (compares(op))
-			soft_flags_sub(cpu, a, b, st.size);
 		count -= n;
 		done += n;
 		index_add(cpu, R_RCX, 0 - n, &st);
-		if (ends_on_compare(op, a, b))
-			break;
-		if (count && (step || (atomic_load_explicit(&cpu->requests, memory_order_relaxed) &&
-				       done >= 64)))
+		more = count && !ends_on_compare(op, a, b);
+		/* A later element may fault: AMD's processors keep the flags so far, Intel's those of before (SDM 2B REP). */
+		if (compares(op) && (amd || !more))
+			soft_flags_sub(cpu, a, b, st.size);
+		if (more && step) {
+			/* What traps now pushes RF on Intel's (SDM 3B §17.3.1.1). */
+			if (!amd)
+				cpu->s.rflags |= FLAG_RF;
+			return false;
+		}
+		if (more && done >= 64 &&
+		    atomic_load_explicit(&cpu->requests, memory_order_relaxed))
 			return false;
 	}
 	return true;

@@ -14,13 +14,6 @@
 
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
-static enum x86_mode decode_mode(uint32_t mode)
-{
-	return mode & SOFT_MODE_CS64   ? X86_MODE_64
-	       : mode & SOFT_MODE_CS32 ? X86_MODE_32
-				       : X86_MODE_16;
-}
-
 /* Encodings that mean something else, or nothing, in 64-bit mode: their other forms. */
 static void normalize(struct x86_insn *insn)
 {
@@ -47,7 +40,7 @@ static bool decode_at(const struct xlat *x, const uint8_t *bytes, size_t avail,
 {
 	const struct x86_cpuid *id = x->cpu->e->cfg.cpuid;
 
-	if (x86_decode(insn, bytes, avail, decode_mode(x->mode)) < 0)
+	if (x86_decode(insn, bytes, avail, soft_decode_mode(x->cpu, x->mode)) < 0)
 		return false;
 	if (insn->feature && !id->has[insn->feature] && !x86_insn_before_feature(insn))
 		return false;

@@ -450,7 +450,8 @@ void jit_emit_call_ind(struct xlat *x, struct jit_op *o)
 {
 	load_target(x, o);
 	em_store_gs(&x->e, T0, GS_OFF(jit_tmp));
-	push_return(x, o, true);
+	/* On Intel's processors a refused CALL leaves the return address: interp_flow.c. */
+	push_return(x, o, x->cpu->e->cfg.cpuid->amd);
 	em_load_gs(&x->e, T0, GS_OFF(jit_tmp));
 	jit_emit_indirect(x);
 }

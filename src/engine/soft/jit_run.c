@@ -328,7 +328,8 @@ _Noreturn static void bad_target(struct soft_cpu *cpu, const struct jit_block *j
 
 	take_op(cpu, jb, i);
 	if (call) {
-		stack_store(cpu, stack_top(cpu), cpu->jit_old, op->opsize);
+		if (cpu->e->cfg.cpuid->amd)
+			stack_store(cpu, stack_top(cpu), cpu->jit_old, op->opsize);
 		stack_set(cpu, cpu->s.gpr[R_RSP] + op->opsize);
 	}
 	if (ret)

@@ -159,8 +159,8 @@ _Noreturn static void raise_beyond(struct soft_cpu *cpu)
 	soft_raise_err(cpu, ss ? VEC_SS : VEC_GP, 0);
 }
 
-/* What #AC demands of an operand (SDM 3A table 6-7): its size up to 16; 8, 4 or 2 for x87's. */
-static uint64_t alignment_mask(unsigned size)
+/* What #AC demands of an operand (SDM 3A table 6-7): its size; 8, 4 or 2 for x87's; of vectors, Intel nothing, AMD 16. */
+static uint64_t alignment_mask(const struct soft_cpu *cpu, unsigned size)
 {
 	if (size == 10)
 		return 7;
@@ -168,8 +168,8 @@ static uint64_t alignment_mask(unsigned size)
 		return 3;
 	if (size == 14 || size == 94)
 		return 1;
-	if (size > 16)
-		size = size == 32 ? 16 : 1;
+	if (size >= 16)
+		size = size <= 32 && cpu->e->cfg.cpuid->amd ? 16 : 1;
 	return size & (size - 1) ? 0 : size - 1;
 }
 
@@ -178,11 +178,11 @@ static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
 	if (soft_mode64(cpu) &&
 	    (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1))))
 		raise_beyond(cpu);
-	/* Flat segments are not checked before; the end of their 4 GiB is. */
-	if ((cpu->mode & SOFT_MODE_FLAT) && lin + size - 1 > 0xffffffff &&
+	/* Flat segments are not checked before; the end of their 4 GiB is, as by soft_seg_holds(). */
+	if ((cpu->mode & SOFT_MODE_FLAT) && lin + size - 1 > 0xffffffff && cpu->e->cfg.cpuid->amd &&
 	    !(cpu->op && (cpu->op->flags & SOFT_OP_SEGCHECK)))
 		raise_beyond(cpu);
-	if ((cpu->mode & SOFT_MODE_AC) && (lin & alignment_mask(size)))
+	if ((cpu->mode & SOFT_MODE_AC) && (lin & alignment_mask(cpu, size)))
 		soft_raise_err(cpu, VEC_AC, 0);
 }
 
@@ -543,16 +543,20 @@ bool soft_device_at(struct soft_cpu *cpu, gva_t lin, unsigned size, enum soft_ac
 
 /* ---- Segmentation --------------------------------------------------------------------------- */
 
-static bool seg_limit_ok(const struct x86_seg *sg, uint64_t off, unsigned size)
+bool soft_seg_holds(const struct soft_cpu *cpu, const struct x86_seg *sg, uint64_t off,
+		    unsigned size)
 {
 	uint64_t last = off + size - 1;
-	bool data = !(sg->attr & SEG_ATTR_CODE);
+	const uint16_t kind = SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_EXPDOWN;
 
-	if (data && (sg->attr & SEG_ATTR_EXPDOWN) && (sg->attr & SEG_ATTR_S)) {
+	if ((sg->attr & kind) == (SEG_ATTR_S | SEG_ATTR_EXPDOWN)) {
 		uint64_t top = sg->attr & SEG_ATTR_DB ? 0xffffffffull : 0xffffull;
 
 		return off > sg->limit && last <= top;
 	}
+	/* Beyond 4 GiB is the beginning again on Intel's processors, and a fault on AMD's. */
+	if (sg->limit == 0xffffffff && !cpu->e->cfg.cpuid->amd)
+		return true;
 	return last <= sg->limit;
 }
 
@@ -595,7 +599,7 @@ gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, 
 			soft_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
 		return lin;
 	}
-	if (!seg_type_ok(cpu, sg, write) || (size && !seg_limit_ok(sg, off, size)))
+	if (!seg_type_ok(cpu, sg, write) || (size && !soft_seg_holds(cpu, sg, off, size)))
 		soft_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
 	return (uint32_t)(sg->base + off);
 }

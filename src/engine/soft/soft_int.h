@@ -475,6 +475,9 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
  * address; raises #GP(0) or #SS(0). In 64-bit mode: canonical check, FS/GS bases.
  */
 gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, bool write);
+/* Do `size` bytes at `off` lie within the segment's limit? Its type and presence are not asked. */
+bool soft_seg_holds(const struct soft_cpu *cpu, const struct x86_seg *sg, uint64_t off,
+		    unsigned size);
 /* Recompute soft_cpu.seg_room (outside 64-bit mode). */
 void soft_seg_rooms(struct soft_cpu *cpu);
 /* The linear address of the operation's memory operand, checks included. */
@@ -539,6 +542,14 @@ static inline void soft_code_moved(struct soft_cpu *cpu)
 static inline bool soft_mode64(const struct soft_cpu *cpu)
 {
 	return (cpu->mode & SOFT_MODE_CS64) != 0;
+}
+
+/* For x86_decode(): `mode` is SOFT_MODE_*; the guest's maker is that of its CPUID. */
+static inline enum x86_mode soft_decode_mode(const struct soft_cpu *cpu, uint32_t mode)
+{
+	if (mode & SOFT_MODE_CS64)
+		return cpu->e->cfg.cpuid->amd ? X86_MODE_64 : X86_MODE_64_INTEL;
+	return mode & SOFT_MODE_CS32 ? X86_MODE_32 : X86_MODE_16;
 }
 
 /* ---- Device accesses: leave SIMD, call the machine ------------------------------------------ */

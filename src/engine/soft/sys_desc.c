@@ -91,19 +91,6 @@ struct x86_seg sys_seg_vm86(uint16_t sel)
 				.attr = 0xf3};
 }
 
-bool sys_seg_holds(const struct x86_seg *sg, uint64_t off, unsigned size)
-{
-	uint64_t last = off + size - 1;
-	const uint16_t kind = SEG_ATTR_S | SEG_ATTR_CODE | SEG_ATTR_EXPDOWN;
-
-	if ((sg->attr & kind) == (SEG_ATTR_S | SEG_ATTR_EXPDOWN)) {
-		uint64_t top = sg->attr & SEG_ATTR_DB ? 0xffffffffull : 0xffffull;
-
-		return off > sg->limit && last <= top;
-	}
-	return last <= sg->limit;
-}
-
 void sys_check_ip(struct soft_cpu *cpu, const struct sys_desc *d, uint64_t ip)
 {
 	bool ok = sys_code64(cpu, d) ? sys_canonical(ip) : ip <= d->limit;
@@ -146,7 +133,7 @@ static gva_t stack_lin(struct soft_cpu *cpu, const struct sys_stack *st, unsigne
 			soft_raise_err(cpu, VEC_SS, st->error);
 		return off;
 	}
-	if (st->seg.unusable || !sys_seg_holds(&st->seg, off, size))
+	if (st->seg.unusable || !soft_seg_holds(cpu, &st->seg, off, size))
 		soft_raise_err(cpu, VEC_SS, st->error);
 	return (uint32_t)(st->seg.base + off);
 }

@@ -174,8 +174,6 @@ struct x86_seg sys_seg_make(uint16_t sel, const struct sys_desc *d);
 /* A null data segment; `dpl` matters for SS, whose DPL is the CPL. */
 struct x86_seg sys_seg_null(uint16_t sel, unsigned dpl);
 struct x86_seg sys_seg_vm86(uint16_t sel);
-/* Is [off, off + size) inside the segment's limit? */
-bool sys_seg_holds(const struct x86_seg *sg, uint64_t off, unsigned size);
 
 /* #GP(0) unless `ip` may be jumped to in the code segment `d` (limit, or canonical if 64-bit). */
 void sys_check_ip(struct soft_cpu *cpu, const struct sys_desc *d, uint64_t ip);

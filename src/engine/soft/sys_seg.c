@@ -127,11 +127,14 @@ void sys_mov_to_seg(struct soft_cpu *cpu, const struct soft_op *op)
 	soft_mode_changed(cpu);
 }
 
+/* Of 32 bits Intel's processors leave the upper half as it was (SDM vol. 2B PUSH); AMD's clear it. */
 void sys_push_seg(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	struct sys_stack st = sys_stack_current(cpu);
+	unsigned gap = op->opsize == 4 && !sys_amd(cpu) ? 2 : 0;
 
-	sys_push(cpu, &st, cpu->s.seg[sys_reg(op, 0)].sel, op->opsize);
+	st.sp -= gap;
+	sys_push(cpu, &st, cpu->s.seg[sys_reg(op, 0)].sel, op->opsize - gap);
 	sys_set_sp(cpu, st.sp, st.mask);
 }
 

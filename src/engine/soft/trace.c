@@ -92,9 +92,7 @@ static unsigned guest_bytes(const struct soft_cpu *cpu, const struct soft_block 
 static void print_guest_op(const struct soft_cpu *cpu, const struct soft_block *b,
 			   const struct soft_op *op)
 {
-	enum x86_mode mode = b->mode & SOFT_MODE_CS64	? X86_MODE_64
-			     : b->mode & SOFT_MODE_CS32 ? X86_MODE_32
-							: X86_MODE_16;
+	enum x86_mode mode = soft_decode_mode(cpu, b->mode);
 	uint8_t bytes[X86_MAX_INSN_BYTES];
 	char text[X86_DISASM_MAX] = "(end of the block)";
 	unsigned n = guest_bytes(cpu, b, op, bytes);

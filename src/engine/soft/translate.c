@@ -506,9 +506,7 @@ static void builder_start(struct builder *b, struct soft_cpu *cpu, struct soft_b
 {
 	b->cpu = cpu;
 	b->bd = bd;
-	b->mode = mode & SOFT_MODE_CS64	  ? X86_MODE_64
-		  : mode & SOFT_MODE_CS32 ? X86_MODE_32
-					  : X86_MODE_16;
+	b->mode = soft_decode_mode(cpu, mode);
 	b->ip = ip;
 	b->page_lin = lin & PAGE_MASK;
 	b->jumps = 0;

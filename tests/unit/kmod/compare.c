@@ -361,6 +361,7 @@ static bool one(uint64_t seed)
 	K.s = *S;
 	K.logged = 0;
 	lodge_emu_init(&K.e, &kemu_ops, &K);
+	K.e.intel = !x86_host_is_amd();
 	r = kemu_run(&K);
 	in = K.e.insn;
 	if (r == LODGE_EMU_REFUSED || left_out(&in)) {
