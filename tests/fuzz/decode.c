@@ -102,5 +102,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_mode(data, size, X86_MODE_16);
 	check_mode(data, size, X86_MODE_32);
 	check_mode(data, size, X86_MODE_64);
+	check_mode(data, size, X86_MODE_64_INTEL);
 	return 0;
 }

@@ -19,6 +19,7 @@
 #define M16 X86_MODE_16
 #define M32 X86_MODE_32
 #define M64 X86_MODE_64
+#define M64I X86_MODE_64_INTEL
 #define UD X86_DECODE_UD
 #define MORE X86_DECODE_MORE
 #define LONG X86_DECODE_LONG
@@ -189,13 +190,45 @@ static void lock_when_not_a_memory_write_expect_ud(void **state)
 		 {M64, "f3 2e 66 46 f0 45 49 bb e4 b5 7f 0c 1a 33 89 39", LONG});
 }
 
+static void near_branch_with_66_expect_16_bits_on_amd_and_64_on_intel(void **state)
+{
+	(void)state;
+	assert_int_equal(ok(M64, "66 e8 01 02").opsize, 2);
+	assert_int_equal(ok(M64I, "66 e8 01 02 03 04").imm, 0x04030201);
+	assert_int_equal(ok(M64I, "66 e8 01 02 03 04").opsize, 8);
+	assert_int_equal(ok(M64I, "66 e8 01 02 03 04").mode, X86_MODE_64);
+	assert_int_equal(ok(M64, "66 c3").opsize, 2);
+	assert_int_equal(ok(M64I, "66 c3").opsize, 8);
+	assert_int_equal(ok(M64I, "66 ff 10").opd[0].size, 8);
+	VERDICTS({M64, "66 0f 84 01 02", 5}, {M64I, "66 0f 84 01 02 03 04", 7});
+}
+
+static void far_pointer_with_rex_w_expect_6_bytes_on_amd_and_10_on_intel(void **state)
+{
+	(void)state;
+	assert_int_equal(ok(M64, "48 ff 28").opd[0].size, 6);
+	assert_int_equal(ok(M64I, "48 ff 28").opd[0].size, 10);
+	assert_int_equal(ok(M64I, "ff 28").opd[0].size, 6);
+	assert_int_equal(ok(M64I, "66 0f b4 00").opd[1].size, 4);
+	assert_int_equal(ok(M64I, "48 0f b4 00").opd[1].size, 10);
+}
+
+static void f3_90_with_rex_b_expect_xchg_on_amd_and_pause_on_intel(void **state)
+{
+	(void)state;
+	assert_int_equal(ok(M64, "f3 41 90").op, X86_OP_XCHG);
+	assert_int_equal(ok(M64I, "f3 41 90").op, X86_OP_PAUSE);
+	assert_int_equal(ok(M64I, "f2 41 90").op, X86_OP_XCHG);
+	assert_int_equal(ok(M64I, "41 90").op, X86_OP_XCHG);
+}
+
 static void lock_mov_cr0_when_amd_expect_cr8(void **state)
 {
 	(void)state;
 	assert_int_equal(ok(M32, "f0 0f 20 c0").opd[1].reg, 8);
 	assert_int_equal(ok(M32, "f0 0f 22 c0").opd[0].reg, 8);
 	assert_int_equal(ok(M64, "44 0f 20 c0").opd[1].reg, 8);
-	VERDICTS({M32, "f0 0f 20 d0", UD}, {M32, "f0 0f 21 c0", UD});
+	VERDICTS({M32, "f0 0f 20 d0", UD}, {M32, "f0 0f 21 c0", UD}, {M64I, "f0 0f 20 c0", UD});
 }
 
 static void length_when_truncated_or_over_15_expect_more_or_long(void **state)
@@ -735,6 +768,9 @@ int main(void)
 		cmocka_unit_test(mandatory_prefix_when_several_expect_last_of_f2_f3_over_66),
 		cmocka_unit_test(rep_when_not_string_expect_no_flag),
 		cmocka_unit_test(lock_when_not_a_memory_write_expect_ud),
+		cmocka_unit_test(near_branch_with_66_expect_16_bits_on_amd_and_64_on_intel),
+		cmocka_unit_test(far_pointer_with_rex_w_expect_6_bytes_on_amd_and_10_on_intel),
+		cmocka_unit_test(f3_90_with_rex_b_expect_xchg_on_amd_and_pause_on_intel),
 		cmocka_unit_test(lock_mov_cr0_when_amd_expect_cr8),
 		cmocka_unit_test(length_when_truncated_or_over_15_expect_more_or_long),
 		cmocka_unit_test(operand_size_when_64bit_default_expect_8),
