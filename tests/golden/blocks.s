@@ -305,6 +305,15 @@ block lock_cmpxchg_loop, 64
 	ret
 end
 
+block locks_where_split_locks_are_dear, 64
+	lock incl (%rdi)
+	lock incb 4(%rdi)
+	lock btsq %rcx, (%rdi)
+	xchg	%ax, 8(%rdi)
+	xadd	%eax, 8(%rdi)
+	ret
+end
+
 block slow_operation_in_the_middle, 64
 	add	%rsi, %rdi
 	rep lodsb

@@ -417,6 +417,7 @@ static char *translate(const struct record *r, const char *name, const uint8_t *
 	char *text = NULL;
 	size_t size;
 
+	m->cpu->e->no_splits = strstr(name, "dear"); /* whatever the host is */
 	jc = m->cpu->e->jit;
 	l.cold = ((uint32_t)jc->cold.used + 8 + JIT_ALIGN - 1) & ~(JIT_ALIGN - 1);
 	soft_enter(m->cpu);

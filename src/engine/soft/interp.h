@@ -137,6 +137,16 @@ static inline uint8_t *soft_code_hit(struct soft_cpu *cpu, gva_t lin)
 	return soft_tlb_hit_in(&cpu->views[view], soft_view_gen(cpu, view), lin, 1, SOFT_EXEC);
 }
 
+/* soft_ptr() for a locked instruction of the host: NULL, too, where that is better not done. */
+static inline void *soft_lock_ptr(struct soft_cpu *cpu, gva_t lin, unsigned size)
+{
+	if (unlikely((lin & (SOFT_LINE_BYTES - 1)) + size > SOFT_LINE_BYTES) && cpu->e->no_splits) {
+		soft_probe_write(cpu, lin, size);
+		return NULL;
+	}
+	return soft_ptr(cpu, lin, size, true, true);
+}
+
 static inline uint64_t soft_host_load(const void *p, unsigned size)
 {
 	switch (size) {

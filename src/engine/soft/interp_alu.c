@@ -38,8 +38,8 @@
 /*
  * Handlers: register-register, register-immediate, register-memory, memory-register,
  * memory-immediate. A memory destination is updated in place when the TLB has it; a locked update
- * is a compare-and-exchange loop on the host; across a page end or on a device, a read and a write
- * with every other vCPU stopped.
+ * is a compare-and-exchange loop on the host; across a page end (on some hosts, a cache line's) or
+ * on a device, a read and a write with every other vCPU stopped.
  */
 #define DEFINE_MEM_DST(name, T, bits, form, source)                                          \
 	static const struct soft_op *name##_##form##_##bits(struct soft_cpu *cpu,            \
@@ -62,7 +62,7 @@
 								 const struct soft_op *op)   \
 	{                                                                                    \
 		gva_t lin = op_lin(cpu, op, sizeof(T), true);                                \
-		T *p = (T *)soft_ptr(cpu, lin, sizeof(T), true, true);                       \
+		T *p = (T *)soft_lock_ptr(cpu, lin, sizeof(T));                              \
 		uint64_t flags = cpu->s.rflags;                                              \
 		T s = source;                                                                \
                                                                                              \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Exchanges: XCHG (always locked with memory), XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B.
- * In RAM they are host atomics, with LOCK and without; across a page end or on a device they are a
- * read and a write, with every other vCPU stopped if locked.
+ * In RAM they are host atomics, with LOCK and without; across a page end (on some hosts, a cache
+ * line's) or on a device they are a read and a write, with every other vCPU stopped if locked.
  * Source: Intel SDM vol. 2, vol. 3A §9.1. Threads: the vCPU's own.
  */
 #include "engine/soft/exclusive.h"
@@ -72,7 +72,7 @@ static uint64_t compare_exchange(void *p, uint64_t expect, uint64_t v, unsigned 
 }
 
 /*
- * Around an operation on a device or across a page end. With LOCK no other vCPU runs meanwhile; DMA
+ * Around an operation on a device or across the end of a page or line. With LOCK no other vCPU runs meanwhile; DMA
  * may come in between, as it may between the two halves of a split lock on some chip sets.
  */
 static void split_begin(struct soft_cpu *cpu, const struct soft_op *op)
@@ -100,7 +100,7 @@ static const struct soft_op *xchg_m(struct soft_cpu *cpu, const struct soft_op *
 {
 	unsigned size = op->opsize;
 	gva_t lin = op_lin(cpu, op, size, true);
-	void *p = soft_ptr(cpu, lin, size, true, true);
+	void *p = soft_lock_ptr(cpu, lin, size);
 	uint64_t v = reg_get(cpu, op->src, size), old;
 
 	if (p) {
@@ -151,7 +151,7 @@ static const struct soft_op *xadd_m(struct soft_cpu *cpu, const struct soft_op *
 {
 	unsigned size = op->opsize;
 	gva_t lin = op_lin(cpu, op, size, true);
-	void *p = soft_ptr(cpu, lin, size, true, true);
+	void *p = soft_lock_ptr(cpu, lin, size);
 	uint64_t b = reg_get(cpu, op->src, size), old;
 
 	if (p) {
@@ -187,7 +187,7 @@ static const struct soft_op *cmpxchg_m(struct soft_cpu *cpu, const struct soft_o
 {
 	unsigned size = op->opsize;
 	gva_t lin = op_lin(cpu, op, size, true);
-	void *p = soft_ptr(cpu, lin, size, true, true);
+	void *p = soft_lock_ptr(cpu, lin, size);
 	uint64_t acc = reg_get(cpu, 8 * R_RAX, size), v = reg_get(cpu, op->src, size), old;
 
 	if (p) {
@@ -213,7 +213,7 @@ static const struct soft_op *cmpxchg8b(struct soft_cpu *cpu, const struct soft_o
 {
 	uint64_t *g = cpu->s.gpr;
 	gva_t lin = op_lin(cpu, op, 8, true);
-	void *p = soft_ptr(cpu, lin, 8, true, true);
+	void *p = soft_lock_ptr(cpu, lin, 8);
 	uint64_t expect = g[R_RDX] << 32 | (uint32_t)g[R_RAX];
 	uint64_t v = g[R_RCX] << 32 | (uint32_t)g[R_RBX], old;
 

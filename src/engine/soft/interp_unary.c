@@ -45,12 +45,11 @@ static inline void rmw_mem(struct soft_cpu *cpu, const struct soft_op *op, unsig
 			   rmw_fn compute)
 {
 	gva_t lin = op_lin(cpu, op, size, true);
-	void *p = soft_ptr(cpu, lin, size, true, true);
+	bool lock = op->flags & SOFT_OP_LOCK;
+	void *p = lock ? soft_lock_ptr(cpu, lin, size) : soft_ptr(cpu, lin, size, true, true);
 	uint64_t flags = cpu->s.rflags;
 
 	if (!p) {
-		bool lock = op->flags & SOFT_OP_LOCK;
-
 		if (lock)
 			soft_exclusive_begin_op(cpu, op);
 
@@ -59,7 +58,7 @@ static inline void rmw_mem(struct soft_cpu *cpu, const struct soft_op *op, unsig
 		soft_store(cpu, lin, compute(cpu, op, old), size);
 		if (lock)
 			soft_exclusive_end(cpu);
-	} else if (op->flags & SOFT_OP_LOCK) {
+	} else if (lock) {
 		uint64_t old, new;
 
 		do {

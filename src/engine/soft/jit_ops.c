@@ -345,6 +345,27 @@ void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum sof
 	jit_check(x, jit_choose_slot(x, &at), size, access);
 }
 
+bool jit_may_split(const struct xlat *x, const struct x86_insn *insn)
+{
+	const struct x86_operand *mem = thunk_mem_operand(insn);
+
+	return x->cpu->e->no_splits && mem && mem->size > 1 &&
+	       ((insn->flags & X86_IF_LOCK) || insn->op == X86_OP_XCHG);
+}
+
+/* The operand is at [T0]: to the slow path if its last byte is in another line than its first. */
+static void check_line(struct xlat *x, const struct x86_insn *insn)
+{
+	struct emit *e = &x->e;
+
+	if (!jit_may_split(x, insn))
+		return;
+	em_lea(e, 0, T1, T0, X86_NO_REG, 0, (int32_t)thunk_mem_operand(insn)->size - 1);
+	em_rr(e, 0, 0x31, T0, T1);
+	em_alu_imm(e, 0, 4, T1, SOFT_LINE_BYTES);
+	jit_slow_stub(x, em_jcc_later(e, CC_NE), false);
+}
+
 /* ---- The instruction itself ----------------------------------------------------------------- */
 
 /* What of it is a general register. */
@@ -685,6 +706,7 @@ void jit_emit_plain(struct xlat *x, struct jit_op *o)
 		if (x87)
 			note_x87_operand(x, o);
 		jit_operand(x, o, mem->size, mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ);
+		check_line(x, insn);
 	}
 	if (o->use.reads || (o->changes && (o->live & ~o->use.writes)))
 		jit_need_flags(x); /* it reads some, or leaves some that are wanted */
@@ -831,6 +853,7 @@ static void emit_bit_string(struct xlat *x, struct jit_op *o)
 		em_movzx16(e, T0, T0);
 	jit_segment(x, o->op->seg, size, access);
 	jit_check(x, jit_choose_slot(x, &at), size, access);
+	check_line(x, insn);
 	if (jit_in_memory(f.reg))
 		em_load_gs(e, T1, GS_GPR(f.reg));
 	else

@@ -119,7 +119,7 @@ static struct jit_touch plain_touch(const struct xlat *x, const struct jit_op *o
 
 	if (!mem) {
 		t.kind = leaves_t0(&o->insn) ? TOUCH_NOTHING : TOUCH_LOSES;
-	} else if (mem->size && jit_place_of(x, o, &t.at)) {
+	} else if (mem->size && !jit_may_split(x, &o->insn) && jit_place_of(x, o, &t.at)) {
 		t.kind = TOUCH_MEMORY;
 		t.size = mem->size;
 		t.access = mem->access & X86_ACC_W ? SOFT_WRITE : SOFT_READ;

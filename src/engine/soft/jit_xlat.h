@@ -178,6 +178,9 @@ void jit_slow_stub(struct xlat *x, uint32_t rel, bool indirect);
 /* [T0 + x->at] = the instruction's memory operand in the host, or to the slow path. Loses T1. */
 void jit_operand(struct xlat *x, const struct jit_op *o, unsigned size, enum soft_access access);
 
+/* A locked one whose operand must not cross a cache line on this host: it is looked at, and never in a run. */
+bool jit_may_split(const struct xlat *x, const struct x86_insn *insn);
+
 /* An instruction that stays itself. */
 void jit_emit_plain(struct xlat *x, struct jit_op *o);
 /* LEA that stays itself in a run. */

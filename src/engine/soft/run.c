@@ -886,6 +886,7 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	host = host_cpus();
 	e->crowded = cfg->cpus > host;
 	e->alone = host == 1;
+	e->no_splits = soft_split_locks_dear();
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);
 		return NULL;

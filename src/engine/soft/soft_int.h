@@ -419,6 +419,7 @@ struct soft_engine {
 	uint64_t freed; /* counts resets of the block cache; changed in exclusive sections only */
 	bool crowded;	/* more vCPUs than host CPUs */
 	bool alone;	/* the host has one CPU */
+	bool no_splits; /* locked accesses across cache lines are not for the host (split_lock.c) */
 };
 
 /* ---- Registers ------------------------------------------------------------------------------ */
@@ -469,6 +470,10 @@ void soft_st_bytes(struct soft_cpu *cpu, gva_t lin, const void *buf, unsigned le
  * current instruction only, and for writing only until the next soft_ptr() for writing.
  */
 void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool write);
+
+#define SOFT_LINE_BYTES 64u
+/* Does a split lock trap on the host, or take very long? */
+bool soft_split_locks_dear(void);
 
 /*
  * Segment checks of SDM 3A §5.3: offset `off` of `size` bytes in segment `seg`. Returns the linear
