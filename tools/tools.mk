@@ -27,6 +27,12 @@ build/deps.stamp: tools/packages.txt tools/deps.sh
 	@sh tools/deps.sh
 	@mkdir -p build && touch $@
 
+.PHONY: deps-emulators
+deps-emulators: deps build/deps-emulators.stamp
+build/deps-emulators.stamp: tools/packages-emulators.txt tools/deps.sh
+	@sh tools/deps.sh $<
+	@mkdir -p build && touch $@
+
 .PHONY: demo
 demo: deps
 	@STEP_LOG=build/build.log; . tools/step.sh; step "Building" $(MAKE) -j$(JOBS) all
@@ -57,7 +63,7 @@ check-systems: deps
 
 # The KVM engine under processors that emulators make; T=kvm/svm is one of them.
 .PHONY: check-kvm
-check-kvm: deps
+check-kvm: deps-emulators
 	@STEP_LOG=build/build.log; . tools/step.sh; \
 	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static $(B)/tests/unit/engine/kvm_run \
 		$(B)/tests/unit/engine/kvm_chip $(B)/tests/unit/engine/kvm_full $(B)/tests/unit/engine/kvm_probe $(B)/tests/isa/isa
@@ -71,7 +77,7 @@ kmod:
 
 # T=kmod/svm and T=kmod/vmx are its tests.
 .PHONY: check-kmod
-check-kmod: deps
+check-kmod: deps-emulators
 	@STEP_LOG=build/build.log; . tools/step.sh; \
 	step "Building with $(CC)" $(MAKE) -j$(JOBS) all guest-bins $(B)/lodge-static \
 		$(addprefix $(B)/tests/unit/engine/kvm_,run irq chip full) $(B)/tests/isa/isa $(KMOD_TESTS) && \
