@@ -298,6 +298,7 @@ struct soft_cpu {
 	 */
 	uint64_t x87_ip, x87_dp;
 	uint8_t x87_seg;
+	uint8_t x87_quiet; /* if an exception is unmasked now, then by FLDCW */
 #define SOFT_X87_IP 0x8000u
 #define SOFT_X87_DP 0x80u
 #define SOFT_X87_DP_ONLY 0x40u	   /* FDS is there already */

@@ -97,7 +97,7 @@ static void env_to_guest(const struct soft_cpu *cpu, uint8_t *out, const uint8_t
 	const uint8_t *x = cpu->s.xsave;
 	uint32_t fip = (uint32_t)ld_le64(x + FX_FIP), fdp = (uint32_t)ld_le64(x + FX_FDP);
 	uint32_t fop = ld_le16(x + FX_FOP) & 0x7ffu;
-	uint32_t cs = ld_le16(x + FX_FCS), ds = ld_le16(x + FX_FDS);
+	uint32_t cs = x87_selectors(cpu) & 0xffff, ds = x87_selectors(cpu) >> 16;
 	unsigned step = env32 ? 4 : 2;
 
 	if (env32)

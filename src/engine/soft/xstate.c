@@ -111,10 +111,8 @@ static void put_x87_head(const struct soft_cpu *cpu, uint8_t *out, bool rexw)
 	if (!cpu->e->thunks->saves_pointers && !(ld_le16(x + FX_FSW) & FSW_ES)) {
 		memset(out + FX_FOP, 0, FX_MXCSR - FX_FOP);
 	} else if (!rexw) {
-		st_le16(out + 12, ld_le16(x + FX_FCS));
-		st_le16(out + 14, 0);
-		st_le16(out + 20, ld_le16(x + FX_FDS));
-		st_le16(out + 22, 0);
+		st_le32(out + 12, x87_selectors(cpu) & 0xffff);
+		st_le32(out + 20, x87_selectors(cpu) >> 16);
 	}
 }
 
