@@ -69,6 +69,14 @@ uint64_t soft_mmio_string(struct soft_cpu *cpu, const struct engine_string *s);
 bool soft_device_at(struct soft_cpu *cpu, gva_t lin, unsigned size, enum soft_access access,
 		    gpa_t *gpa);
 
+/* Does the guest's processor behave as Intel's? It is the host's (docs/adr/0006). */
+static inline bool soft_intel(const struct soft_cpu *cpu)
+{
+	const struct x86_cpuid *id = cpu->e->cfg.cpuid;
+
+	return id && !id->amd;
+}
+
 static inline bool soft_canonical(gva_t lin)
 {
 	return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;

@@ -159,8 +159,11 @@ _Noreturn static void raise_beyond(struct soft_cpu *cpu)
 	soft_raise_err(cpu, ss ? VEC_SS : VEC_GP, 0);
 }
 
-/* What #AC demands of an operand (SDM 3A table 6-7): its size up to 16; 8, 4 or 2 for x87's. */
-static uint64_t alignment_mask(unsigned size)
+/*
+ * What #AC demands of an operand (SDM 3A table 6-7): its size up to 16; 8, 4 or 2 for x87's. Intel's
+ * processors do not look at larger ones than 8.
+ */
+static uint64_t alignment_mask(const struct soft_cpu *cpu, unsigned size)
 {
 	if (size == 10)
 		return 7;
@@ -170,6 +173,8 @@ static uint64_t alignment_mask(unsigned size)
 		return 1;
 	if (size > 16)
 		size = size == 32 ? 16 : 1;
+	if (size == 16 && soft_intel(cpu))
+		return 0;
 	return size & (size - 1) ? 0 : size - 1;
 }
 
@@ -178,11 +183,11 @@ static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
 	if (soft_mode64(cpu) &&
 	    (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1))))
 		raise_beyond(cpu);
-	/* Flat segments are not checked before; the end of their 4 GiB is. */
+	/* Flat segments are not checked before; the end of their 4 GiB is, but see flat_wraps(). */
 	if ((cpu->mode & SOFT_MODE_FLAT) && lin + size - 1 > 0xffffffff &&
-	    !(cpu->op && (cpu->op->flags & SOFT_OP_SEGCHECK)))
+	    !(cpu->op && (cpu->op->flags & SOFT_OP_SEGCHECK)) && !soft_intel(cpu))
 		raise_beyond(cpu);
-	if ((cpu->mode & SOFT_MODE_AC) && (lin & alignment_mask(size)))
+	if ((cpu->mode & SOFT_MODE_AC) && (lin & alignment_mask(cpu, size)))
 		soft_raise_err(cpu, VEC_AC, 0);
 }
 
@@ -556,6 +561,16 @@ static bool seg_limit_ok(const struct x86_seg *sg, uint64_t off, unsigned size)
 	return last <= sg->limit;
 }
 
+/*
+ * An operand that crosses the end of a segment of 4 GiB may be a fault or not (SDM 3A §5.3): on
+ * Intel's processors it goes on at 0 if the segment begins there.
+ */
+static bool flat_wraps(const struct soft_cpu *cpu, const struct x86_seg *sg)
+{
+	return sg->base == 0 && sg->limit == 0xffffffff &&
+	       ((sg->attr & SEG_ATTR_CODE) || !(sg->attr & SEG_ATTR_EXPDOWN)) && soft_intel(cpu);
+}
+
 static bool seg_type_ok(const struct soft_cpu *cpu, const struct x86_seg *sg, bool write)
 {
 	if (!(cpu->mode & SOFT_MODE_PE) || (cpu->mode & SOFT_MODE_VM86))
@@ -595,7 +610,8 @@ gva_t soft_lin(struct soft_cpu *cpu, unsigned seg, uint64_t off, unsigned size, 
 			soft_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
 		return lin;
 	}
-	if (!seg_type_ok(cpu, sg, write) || (size && !seg_limit_ok(sg, off, size)))
+	if (!seg_type_ok(cpu, sg, write) ||
+	    (size && !seg_limit_ok(sg, off, size) && !flat_wraps(cpu, sg)))
 		soft_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
 	return (uint32_t)(sg->base + off);
 }

@@ -81,7 +81,7 @@ static void probe_host(struct thunk_cache *tc)
 	tc->saves_pointers = ld_le64(fx + FX_FIP) != 0;
 	probe_x87_pointers(tc);
 	/* To try these takes faults; Intel's processors do so. */
-	tc->mmx_top_first = tc->sha_aligned = intel;
+	tc->holds_first = tc->gather_signs = tc->far_first = tc->mmx_top_first = tc->sha_aligned = intel;
 }
 
 struct thunk_cache *thunk_cache_new(struct lodge_err *err)

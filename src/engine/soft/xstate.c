@@ -46,8 +46,11 @@ static struct area area_of(struct soft_cpu *cpu, const struct soft_op *op, unsig
 	return a;
 }
 
+/* Under alignment checks Intel's processors raise #AC where four bytes are not aligned (SDM 2 FXSAVE). */
 static void check_aligned(struct soft_cpu *cpu, gva_t lin, unsigned align)
 {
+	if ((cpu->mode & SOFT_MODE_AC) && (lin & 3) && soft_intel(cpu))
+		soft_raise_err(cpu, VEC_AC, 0);
 	if (lin & (align - 1))
 		soft_raise_err(cpu, VEC_GP, 0);
 }
