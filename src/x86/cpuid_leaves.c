@@ -316,9 +316,9 @@ static void leaf_ext8(struct x86_cpuid *c, unsigned cpus)
 	struct x86_cpuid_leaf *l = add(c, 0x80000008, 0);
 
 	l->eax = (uint32_t)c->virt_bits << 8 | c->phys_bits;
+	add_features(c, l);
 	if (!c->amd)
 		return;
-	add_features(c, l);
 	l->ebx |= cpuid_host(0x80000008, 0).r[EBX] & AMD_8_XSAVEERPTR;
 	l->ebx |= AMD_8_SSB_NO | AMD_8_BTC_NO;
 	if (c->has[X86_FEAT_ARCH_CAPABILITIES])

@@ -70,8 +70,7 @@ static void probe_host(struct thunk_cache *tc)
 		__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 		tc->xmask = lo & 7;
 		tc->avx = (c & bit_AVX) && (lo & 7) == 7;
-		tc->in_use =
-			intel && __get_cpuid_count(0xd, 1, &a, &b, &c, &d) && (a & XGETBV_1);
+		tc->in_use = intel && __get_cpuid_count(0xd, 1, &a, &b, &c, &d) && (a & XGETBV_1);
 	}
 	__asm__ volatile("fxsave64 %0" : "+m"(fx));
 	tc->mxcsr_mask = ld_le32(fx + FX_MXCSR_MASK);
@@ -81,7 +80,8 @@ static void probe_host(struct thunk_cache *tc)
 	tc->saves_pointers = ld_le64(fx + FX_FIP) != 0;
 	probe_x87_pointers(tc);
 	/* To try these takes faults; Intel's processors do so. */
-	tc->holds_first = tc->gather_signs = tc->far_first = tc->mmx_top_first = tc->sha_aligned = intel;
+	tc->holds_first = tc->gather_signs = tc->far_first = tc->mmx_top_first = tc->sha_aligned =
+		intel;
 }
 
 struct thunk_cache *thunk_cache_new(struct lodge_err *err)

@@ -282,8 +282,7 @@ int main(void)
 		cmocka_unit_test(fstp_when_page_missing_expect_stack_kept),
 		cmocka_unit_test(fistp_when_exception_unmasked_across_pages_expect_store_held),
 		cmocka_unit_test(pointers_when_exception_pending_expect_those_of_its_instruction),
-		cmocka_unit_test(
-			mmx_store_when_page_missing_expect_top_as_the_processor_leaves_it),
+		cmocka_unit_test(mmx_store_when_page_missing_expect_top_as_the_processor_leaves_it),
 		cmocka_unit_test(
 			fop_and_fdp_when_kept_for_errors_expect_them_unchanged_without_one),
 		cmocka_unit_test(fop_and_fdp_when_kept_for_errors_expect_those_of_the_error),
