@@ -38,8 +38,8 @@ static bool in_limit(const struct lodge_emu *e, const struct lodge_emu_seg *s, u
 
 	if (EMU_PM(e) && !(s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_EXPDOWN))
 		return off > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff);
-	/* Beyond 4 GiB is the beginning again on Intel's processors, and a fault on AMD's. */
-	if (s->limit == 0xffffffff && e->intel)
+	/* Across the end of 4 GiB Intel's processors go on at 0 if the segment begins there; AMD's do not. */
+	if (s->base == 0 && s->limit == 0xffffffff && e->intel)
 		return true;
 	return last <= s->limit;
 }

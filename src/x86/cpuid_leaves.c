@@ -45,6 +45,8 @@ enum { EAX, EBX, ECX, EDX };
 #define AMD_21_ECX_TSA_L1_NO (1u << 2)
 #define AMD_1_CMP_LEGACY (1u << 1)
 #define INTEL_7_SPEC_CTRL (1u << 26)
+/* EBX: FDP is set by unmasked exceptions only; FCS and FDS are stored as 0. */
+#define INTEL_7_X87_POINTERS (1u << 6 | 1u << 13)
 
 static struct cpuid_regs ask_host(uint32_t leaf, uint32_t subleaf)
 {
@@ -169,6 +171,9 @@ static void leaf_7(struct x86_cpuid *c)
 	struct x86_cpuid_leaf *l = add(c, 7, 0);
 
 	add_features(c, l);
+	/* The host executes x87 instructions, in whatever model. */
+	if (!c->amd && cpuid_host(0, 0).r[EAX] >= 7)
+		l->ebx |= cpuid_host(7, 0).r[EBX] & INTEL_7_X87_POINTERS;
 	if (!c->amd && c->has[X86_FEAT_ARCH_CAPABILITIES])
 		l->edx |= INTEL_7_SPEC_CTRL;
 }

@@ -26,10 +26,10 @@ static _Noreturn void call_refused(struct soft_cpu *cpu, const struct soft_op *o
 {
 	uint64_t sp = (cpu->s.gpr[R_RSP] - op->opsize) & soft_sp_mask(cpu);
 
-	if (cpu->e->cfg.cpuid->amd)
-		soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, op->opsize, true), op->opsize);
-	else
+	if (soft_intel(cpu))
 		stack_store(cpu, sp, next_ip(cpu, op), op->opsize);
+	else
+		soft_probe_write(cpu, soft_lin(cpu, SEG_SS, sp, op->opsize, true), op->opsize);
 	soft_raise_err(cpu, VEC_GP, 0);
 }
 
@@ -184,7 +184,7 @@ static uint8_t loop_kind(const struct soft_cpu *cpu, const struct x86_insn *insn
 {
 	if (insn->op == X86_OP_LOOP)
 		return SOFT_LOOP_COUNT;
-	if (cpu->e->cfg.cpuid->amd && (insn->flags & (X86_IF_REP | X86_IF_REPNE)))
+	if (!soft_intel(cpu) && (insn->flags & (X86_IF_REP | X86_IF_REPNE)))
 		return insn->flags & X86_IF_REP ? SOFT_LOOP_WHILE_ZF : SOFT_LOOP_WHILE_NOT_ZF;
 	return insn->op == X86_OP_LOOPE ? SOFT_LOOP_WHILE_ZF : SOFT_LOOP_WHILE_NOT_ZF;
 }

@@ -446,10 +446,10 @@ static SOFT_APART bool repeat(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	struct str st = str_of(cpu, op);
 	uint64_t a = 0, b = 0, done = 0, count = index_get(cpu, R_RCX, &st);
-	bool step = cpu->mode & SOFT_MODE_STEP, amd = cpu->e->cfg.cpuid->amd;
+	bool step = cpu->mode & SOFT_MODE_STEP, intel = soft_intel(cpu);
 	bool more = count != 0;
 
-	if (!amd && op->addrsize == 4 && soft_mode64(cpu))
+	if (intel && op->addrsize == 4 && soft_mode64(cpu))
 		narrow_first(cpu, op);
 	while (more) {
 		uint64_t n = host_run(cpu, op, &st, count, &a, &b);
@@ -465,11 +465,11 @@ static SOFT_APART bool repeat(struct soft_cpu *cpu, const struct soft_op *op)
 		index_add(cpu, R_RCX, 0 - n, &st);
 		more = count && !ends_on_compare(op, a, b);
 		/* A later element may fault: AMD's processors keep the flags so far, Intel's those of before (SDM 2B REP). */
-		if (compares(op) && (amd || !more))
+		if (compares(op) && (!intel || !more))
 			soft_flags_sub(cpu, a, b, st.size);
 		if (more && step) {
 			/* What traps now pushes RF on Intel's (SDM 3B §17.3.1.1). */
-			if (!amd)
+			if (intel)
 				cpu->s.rflags |= FLAG_RF;
 			return false;
 		}

@@ -451,7 +451,7 @@ void jit_emit_call_ind(struct xlat *x, struct jit_op *o)
 	load_target(x, o);
 	em_store_gs(&x->e, T0, GS_OFF(jit_tmp));
 	/* On Intel's processors a refused CALL leaves the return address: interp_flow.c. */
-	push_return(x, o, x->cpu->e->cfg.cpuid->amd);
+	push_return(x, o, !soft_intel(x->cpu));
 	em_load_gs(&x->e, T0, GS_OFF(jit_tmp));
 	jit_emit_indirect(x);
 }

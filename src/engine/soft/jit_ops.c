@@ -601,6 +601,13 @@ static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
 	return (insn->flags & X86_IF_HOST) && shape >= SHAPE_X87_REG && shape <= SHAPE_X87_STORE;
 }
 
+/* mov byte gs:[off], v */
+static void store_byte(struct emit *e, uint32_t off, unsigned v)
+{
+	em_gs(e, 0, 0xc6, 0, off);
+	em8(e, v);
+}
+
 /*
  * What FIP, FOP, FDP and the selectors beside them are made of when generated code is left
  * (settle_x87 in jit_run.c). Keeps flags. Outside 64-bit mode generated code changes DS as well, so its selector
@@ -608,19 +615,24 @@ static bool tracks_x87(const struct soft_op *op, const struct x86_insn *insn)
  */
 static void track_x87(struct xlat *x, const struct jit_op *o, bool mem)
 {
+	const struct thunk_cache *tc = x->cpu->e->thunks;
 	struct emit *e = &x->e;
 
 	x->fixed = true;
 	jit_run_forget(x);
 	em_mov_imm(e, T1, o->op->rip << 16 | SOFT_X87_IP | ((unsigned)o->op->imm & 0x7ff));
 	em_store_gs(e, T1, GS_OFF(x87_ip));
-	if (!mem)
+	if (tc->fop_on_error)
+		store_byte(e, GS_OFF(x87_quiet), 0);
+	if (!mem) {
+		if (tc->fdp_on_error)
+			store_byte(e, GS_OFF(x87_seg), 0);
 		return;
+	}
 	em_load_gs(e, T1, GS_OFF(jit_tmp));
 	em_store_gs(e, T1, GS_OFF(x87_dp));
-	em_gs(e, 0, 0xc6, 0, GS_OFF(x87_seg));
-	em8(e, (x->m64 ? SOFT_X87_DP : SOFT_X87_DP_ONLY) | o->op->seg);
-	if (x->m64)
+	store_byte(e, GS_OFF(x87_seg), (x->m64 ? SOFT_X87_DP : SOFT_X87_DP_ONLY) | o->op->seg);
+	if (x->m64 || tc->no_selectors)
 		return;
 	em_gs_movzx16(e, T1,
 		      (uint32_t)(offsetof(struct soft_cpu, s.seg) +
@@ -735,6 +747,8 @@ void jit_emit_plain(struct xlat *x, struct jit_op *o)
 		x->flags = FLAGS_HOST;
 	if (x87)
 		track_x87(x, o, touches);
+	else if (insn->op == X86_OP_FLDCW && x->cpu->e->thunks->fop_on_error)
+		store_byte(e, GS_OFF(x87_quiet), 1);
 }
 
 static void emit_nothing(struct xlat *x, struct jit_op *o)

@@ -15,17 +15,20 @@
 static void settle_x87(struct soft_cpu *cpu)
 {
 	uint8_t *x = cpu->s.xsave, seg = cpu->x87_seg;
+	const struct thunk_cache *tc = cpu->e->thunks;
+	bool error = (tc->fop_on_error || tc->fdp_on_error) && !cpu->x87_quiet && x87_error(cpu);
 
-	st_le16(x + FX_FOP, cpu->x87_ip & 0x7ff);
+	if (error || !tc->fop_on_error)
+		st_le16(x + FX_FOP, cpu->x87_ip & 0x7ff);
 	st_le64(x + FX_FIP, (uint64_t)((int64_t)cpu->x87_ip >> 16));
 	st_le16(x + FX_FCS, cpu->s.seg[SEG_CS].sel);
 	cpu->x87_ip = 0;
-	if (!seg)
+	cpu->x87_seg = 0;
+	if (!seg || (tc->fdp_on_error && !error))
 		return;
 	st_le64(x + FX_FDP, cpu->x87_dp);
 	if (seg & SOFT_X87_DP)
 		st_le16(x + FX_FDS, cpu->s.seg[seg & 7].sel);
-	cpu->x87_seg = 0;
 }
 
 /* LAHF and SETO's image in hflags is the guest's arithmetic flags. */
@@ -328,7 +331,7 @@ _Noreturn static void bad_target(struct soft_cpu *cpu, const struct jit_block *j
 
 	take_op(cpu, jb, i);
 	if (call) {
-		if (cpu->e->cfg.cpuid->amd)
+		if (!soft_intel(cpu))
 			stack_store(cpu, stack_top(cpu), cpu->jit_old, op->opsize);
 		stack_set(cpu, cpu->s.gpr[R_RSP] + op->opsize);
 	}

@@ -169,7 +169,7 @@ static uint64_t alignment_mask(const struct soft_cpu *cpu, unsigned size)
 	if (size == 14 || size == 94)
 		return 1;
 	if (size >= 16)
-		size = size <= 32 && cpu->e->cfg.cpuid->amd ? 16 : 1;
+		size = size <= 32 && !soft_intel(cpu) ? 16 : 1;
 	return size & (size - 1) ? 0 : size - 1;
 }
 
@@ -179,7 +179,7 @@ static void check_address(struct soft_cpu *cpu, gva_t lin, unsigned size)
 	    (!soft_canonical(lin) || (size > 1 && !soft_canonical(lin + size - 1))))
 		raise_beyond(cpu);
 	/* Flat segments are not checked before; the end of their 4 GiB is, as by soft_seg_holds(). */
-	if ((cpu->mode & SOFT_MODE_FLAT) && lin + size - 1 > 0xffffffff && cpu->e->cfg.cpuid->amd &&
+	if ((cpu->mode & SOFT_MODE_FLAT) && lin + size - 1 > 0xffffffff && !soft_intel(cpu) &&
 	    !(cpu->op && (cpu->op->flags & SOFT_OP_SEGCHECK)))
 		raise_beyond(cpu);
 	if ((cpu->mode & SOFT_MODE_AC) && (lin & alignment_mask(cpu, size)))
@@ -554,8 +554,11 @@ bool soft_seg_holds(const struct soft_cpu *cpu, const struct x86_seg *sg, uint64
 
 		return off > sg->limit && last <= top;
 	}
-	/* Beyond 4 GiB is the beginning again on Intel's processors, and a fault on AMD's. */
-	if (sg->limit == 0xffffffff && !cpu->e->cfg.cpuid->amd)
+	/*
+	 * An operand that crosses the end of 4 GiB may be a fault or not (SDM 3A §5.3): on Intel's processors it
+	 * goes on at 0 if the segment begins there.
+	 */
+	if (sg->base == 0 && sg->limit == 0xffffffff && soft_intel(cpu))
 		return true;
 	return last <= sg->limit;
 }

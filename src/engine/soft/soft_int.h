@@ -298,6 +298,7 @@ struct soft_cpu {
 	 */
 	uint64_t x87_ip, x87_dp;
 	uint8_t x87_seg;
+	uint8_t x87_quiet; /* if an exception is unmasked now, then by FLDCW */
 #define SOFT_X87_IP 0x8000u
 #define SOFT_X87_DP 0x80u
 #define SOFT_X87_DP_ONLY 0x40u	   /* FDS is there already */
@@ -549,11 +550,19 @@ static inline bool soft_mode64(const struct soft_cpu *cpu)
 	return (cpu->mode & SOFT_MODE_CS64) != 0;
 }
 
+/* Does the guest's processor behave as Intel's? It is the host's (docs/adr/0006). */
+static inline bool soft_intel(const struct soft_cpu *cpu)
+{
+	const struct x86_cpuid *id = cpu->e->cfg.cpuid;
+
+	return id && !id->amd;
+}
+
 /* For x86_decode(): `mode` is SOFT_MODE_*; the guest's maker is that of its CPUID. */
 static inline enum x86_mode soft_decode_mode(const struct soft_cpu *cpu, uint32_t mode)
 {
 	if (mode & SOFT_MODE_CS64)
-		return cpu->e->cfg.cpuid->amd ? X86_MODE_64 : X86_MODE_64_INTEL;
+		return soft_intel(cpu) ? X86_MODE_64_INTEL : X86_MODE_64;
 	return mode & SOFT_MODE_CS32 ? X86_MODE_32 : X86_MODE_16;
 }
 

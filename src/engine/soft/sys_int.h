@@ -36,7 +36,7 @@ static inline bool sys_lma(const struct soft_cpu *cpu)
 
 static inline bool sys_amd(const struct soft_cpu *cpu)
 {
-	return cpu->e->cfg.cpuid->amd;
+	return !soft_intel(cpu);
 }
 
 static inline bool sys_has(const struct soft_cpu *cpu, enum x86_feature f)

@@ -11,12 +11,25 @@
 
 /* ---- Memory operands ------------------------------------------------------------------------ */
 
+/* TOP = 0; the tags of the registers stay. What FLDENV does to the host's pointers does not matter. */
+static void clear_top(struct soft_cpu *cpu)
+{
+	uint8_t env[28];
+
+	fpu_need(cpu);
+	__asm__ volatile("fnstenv %0" : "=m"(env));
+	st_le16(env + 4, ld_le16(env + 4) & (uint16_t)~FSW_TOP);
+	__asm__ volatile("fldenv %0" : : "m"(env));
+}
+
 void thunk_wait_first(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	unsigned c = op->aux & AUX_CLASS;
 
 	if (c == FPU_X87 || c == FPU_MMX || c == FPU_SSE_MMX)
 		thunk_call(cpu, cpu->e->thunks->fwait, NULL);
+	if (c == FPU_MMX && op->aux >> AUX_SHAPE == SHAPE_STORE && cpu->e->thunks->mmx_top_first)
+		clear_top(cpu);
 }
 
 void *thunk_ptr_slow(struct soft_cpu *cpu, const struct soft_op *op, gva_t lin, bool write)
@@ -285,12 +298,13 @@ static bool allowed(const struct soft_cpu *cpu, const struct x86_insn *insn)
 	return true;
 }
 
-/* What an aligned operand's address must not have set. SHA: some hosts do not care, so ask them. */
-static uint8_t align_mask(const struct x86_insn *insn, unsigned size)
+/* What an aligned operand's address must not have set. SHA: some hosts do not care: 0 leaves it to them. */
+static uint8_t align_mask(const struct thunk_cache *tc, const struct x86_insn *insn, unsigned size)
 {
-	if (!(insn->flags & X86_IF_ALIGNED) || insn->feature == X86_FEAT_SHA_NI)
-		return 0;
-	return size && !(size & (size - 1)) ? (uint8_t)(size - 1) : 0;
+	bool aligned = insn->feature == X86_FEAT_SHA_NI ? tc->sha_aligned
+							: (insn->flags & X86_IF_ALIGNED) != 0;
+
+	return aligned && size && !(size & (size - 1)) ? (uint8_t)(size - 1) : 0;
 }
 
 /* MOVAPS, MOVAPD, MOVDQA and the non-temporal moves: aligned by definition, whatever MXCSR.MM. */
@@ -342,7 +356,7 @@ bool soft_thunk_describe(struct soft_cpu *cpu, struct soft_op *op, const struct 
 	op->imm = key;
 	op->opsize = insn->opsize;
 	op->msize = mem && mem->size < 256 ? (uint8_t)mem->size : 0;
-	op->cc = align_mask(insn, op->msize);
+	op->cc = align_mask(cpu->e->thunks, insn, op->msize);
 	op->src2 = is_aligned_move(insn);
 	if (shape == SHAPE_GATHER) {
 		op->src = insn->index;

@@ -26,9 +26,42 @@ _Static_assert(THUNK_MAX_BYTES <= THUNK_SLOT_BYTES, "a slot holds any thunk");
 
 static bool emit_moves(struct thunk_cache *tc);
 
+#define TRIES 16
+
+/*
+ * Which x87 pointers does an instruction leave that raises no unmasked exception? A switch of
+ * threads in between loses them on AMD's processors: once seen is kept.
+ */
+static void probe_x87_pointers(struct thunk_cache *tc)
+{
+	static const float one = 1.0f;
+	uint8_t env[28];
+
+	tc->fop_on_error = tc->fdp_on_error = tc->no_selectors = true;
+	for (unsigned i = 0; i < TRIES; i++) {
+		__asm__ volatile("fninit\n\tflds %1\n\tfnstenv %0\n\tfninit"
+				 : "=m"(env)
+				 : "m"(one));
+		if (ld_le16(env + 16))
+			tc->no_selectors = false;
+		if (ld_le16(env + 18))
+			tc->fop_on_error = false;
+		if (ld_le32(env + 20))
+			tc->fdp_on_error = false;
+	}
+}
+
+static bool host_is_intel(void)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
+}
+
 static void probe_host(struct thunk_cache *tc)
 {
 	uint32_t a, b, c, d;
+	bool intel = host_is_intel();
 	_Alignas(16) uint8_t fx[512] = {0};
 
 	if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE)) {
@@ -37,8 +70,7 @@ static void probe_host(struct thunk_cache *tc)
 		__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 		tc->xmask = lo & 7;
 		tc->avx = (c & bit_AVX) && (lo & 7) == 7;
-		tc->in_use = __get_cpuid_count(0xd, 1, &a, &b, &c, &d) && (a & XGETBV_1) &&
-			     __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
+		tc->in_use = intel && __get_cpuid_count(0xd, 1, &a, &b, &c, &d) && (a & XGETBV_1);
 	}
 	__asm__ volatile("fxsave64 %0" : "+m"(fx));
 	tc->mxcsr_mask = ld_le32(fx + FX_MXCSR_MASK);
@@ -46,6 +78,10 @@ static void probe_host(struct thunk_cache *tc)
 		tc->mxcsr_mask = 0xffbf;
 	__asm__ volatile("fninit; fld1; fxsave64 %0; fninit" : "+m"(fx));
 	tc->saves_pointers = ld_le64(fx + FX_FIP) != 0;
+	probe_x87_pointers(tc);
+	/* To try these takes faults; Intel's processors do so. */
+	tc->holds_first = tc->gather_signs = tc->far_first = tc->mmx_top_first = tc->sha_aligned =
+		intel;
 }
 
 struct thunk_cache *thunk_cache_new(struct lodge_err *err)

@@ -120,6 +120,14 @@ struct thunk_cache {
 	uint64_t xmask; /* XSAVE components we keep: 7 or 3; 0 without XSAVE */
 	uint32_t mxcsr_mask;
 	bool saves_pointers; /* FXSAVE stores FOP, FIP and FDP without a pending exception too */
+	bool fop_on_error;   /* FOP is that of the last unmasked exception (SDM 1 §8.1.9.1) */
+	bool fdp_on_error;   /* FDP is, too (SDM 1 §8.1.8) */
+	bool no_selectors;   /* FCS and FDS are stored as 0 (SDM 1 §8.1.8) */
+	bool holds_first;    /* an x87 store that an exception holds back does not touch memory */
+	bool gather_signs;   /* a gather first makes each mask element all its sign */
+	bool far_first;	     /* masked stores look at their far end first: CR2 */
+	bool mmx_top_first;  /* an MMX store has cleared TOP when its operand faults */
+	bool sha_aligned;    /* SHA: a misaligned operand is #GP before any page fault */
 	const void *move[THUNK_MOVES][16];
 	const void *fwait;
 	uint32_t head[1u << THUNK_HASH_BITS]; /* offset of the first thunk in the chain, or 0 */
@@ -259,6 +267,7 @@ _Noreturn void thunk_fault(struct soft_cpu *cpu, uint64_t trap);
 #define FX_FTW 4
 #define FX_FOP 6
 #define FSW_ES 0x0080u
+#define FSW_TOP 0x3800u
 #define FSW_B 0x8000u
 #define FX_FIP 8
 #define FX_FDP 16
@@ -273,11 +282,36 @@ _Noreturn void thunk_fault(struct soft_cpu *cpu, uint64_t trap);
 #define XS_COMP 520
 #define XS_YMM 576
 
+/*
+ * Has the x87 instruction that was executed last raised an unmasked exception? One that waits is not
+ * executed while another's is pending.
+ */
+static inline bool x87_error(const struct soft_cpu *cpu)
+{
+	uint16_t fsw = ld_le16(cpu->s.xsave + FX_FSW);
+
+	if (cpu->fpu_live)
+		__asm__ volatile("fnstsw %0" : "=m"(fsw));
+	return fsw & FSW_ES;
+}
+
+/* Are FOP and FDP to be those of the instruction executed last? */
+static inline bool x87_sets_fop(const struct soft_cpu *cpu)
+{
+	return !cpu->e->thunks->fop_on_error || x87_error(cpu);
+}
+
+static inline bool x87_sets_fdp(const struct soft_cpu *cpu)
+{
+	return !cpu->e->thunks->fdp_on_error || x87_error(cpu);
+}
+
 static inline void x87_track(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint8_t *x = cpu->s.xsave;
 
-	st_le16(x + FX_FOP, (uint16_t)(op->imm & 0x7ff));
+	if (x87_sets_fop(cpu))
+		st_le16(x + FX_FOP, (uint16_t)(op->imm & 0x7ff));
 	st_le64(x + FX_FIP, op->rip);
 	st_le16(x + FX_FCS, cpu->s.seg[SEG_CS].sel);
 }
@@ -287,8 +321,16 @@ static inline void x87_track_mem(struct soft_cpu *cpu, const struct soft_op *op,
 	uint8_t *x = cpu->s.xsave;
 
 	x87_track(cpu, op);
+	if (!x87_sets_fdp(cpu))
+		return;
 	st_le64(x + FX_FDP, lin - cpu->segbase[op->seg]);
 	st_le16(x + FX_FDS, cpu->s.seg[op->seg].sel);
+}
+
+/* The selectors as the processor stores them, FDS << 16 | FCS. */
+static inline uint32_t x87_selectors(const struct soft_cpu *cpu)
+{
+	return cpu->e->thunks->no_selectors ? 0 : ld_le32(cpu->s.xsave + FX_FCS);
 }
 
 static inline void x87_clear_pointers(struct soft_cpu *cpu)

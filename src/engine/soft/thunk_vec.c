@@ -118,6 +118,29 @@ void thunk_maskmov_load(struct soft_cpu *cpu, const struct soft_op *op, const vo
 	thunk_move_reg(cpu, l ? THUNK_LD_YMM : THUNK_LD_VXMM, key_reg(op), out);
 }
 
+/*
+ * On Intel's processors a store to two pages whose second one faults does so with the last byte that is
+ * masked in.
+ */
+static void probe_far(struct soft_cpu *cpu, const gva_t *lin, const uint8_t *mask, unsigned n,
+		      unsigned size)
+{
+	unsigned first = 0, last = n;
+	gva_t end;
+
+	while (first < n && !masked_in(mask, first, size))
+		first++;
+	if (first == n)
+		return;
+	while (!masked_in(mask, last - 1, size))
+		last--;
+	end = soft_lin_wrap(cpu, lin[last - 1] + size - 1);
+	if ((lin[first] ^ end) & PAGE_MASK) {
+		soft_probe_write(cpu, lin[first], 1);
+		soft_probe_write(cpu, end, 1);
+	}
+}
+
 void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
 	uint32_t mode = alignment_check_off(cpu);
@@ -125,7 +148,8 @@ void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	unsigned size = maskmov_size(op), n = (l ? YMM : XMM) / size;
 	uint64_t off = soft_ea_off(cpu, op);
 	uint8_t *mask = cpu->bounce[0], *data = cpu->bounce[1];
-	gva_t lin[8];
+	bool far_first = cpu->e->thunks->far_first;
+	gva_t lin[8] = {0};
 
 	(void)code;
 	thunk_move_reg(cpu, THUNK_ST_YMM, key_vvvv(op), mask);
@@ -133,8 +157,15 @@ void thunk_maskmov_store(struct soft_cpu *cpu, const struct soft_op *op, const v
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, size)) {
 			lin[i] = elem_lin(cpu, op, off + size * i, size, true);
-			soft_probe_write(cpu, lin[i], size);
+			if (!far_first)
+				soft_probe_write(cpu, lin[i], size);
 		}
+	}
+	if (far_first)
+		probe_far(cpu, lin, mask, n, size);
+	for (unsigned i = 0; i < n && far_first; i++) {
+		if (masked_in(mask, i, size))
+			soft_probe_write(cpu, lin[i], size);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, size))
@@ -164,6 +195,8 @@ void thunk_maskmov_bytes(struct soft_cpu *cpu, const struct soft_op *op, const v
 		soft_raise_err(cpu, VEC_AC, 0);
 	lin = soft_ea_lin(cpu, op, n, true);
 	mode = alignment_check_off(cpu);
+	if (xmm && cpu->e->thunks->far_first)
+		soft_probe_write(cpu, lin + 8, 8);
 	soft_probe_write(cpu, lin, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (masked_in(mask, i, 1))
@@ -191,6 +224,11 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 	thunk_move_reg(cpu, THUNK_ST_YMM, key_reg(op), dst);
 	thunk_move_reg(cpu, THUNK_ST_YMM, key_vvvv(op), mask);
 	thunk_move_reg(cpu, THUNK_ST_YMM, op->src, index);
+	if (cpu->e->thunks->gather_signs) {
+		for (unsigned i = 0; i < YMM / size; i++)
+			put_elem(mask, i, size, masked_in(mask, i, size) ? ~0ull : 0);
+		thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t at = get_elem(index, i, isize);
 		gva_t lin;

@@ -46,11 +46,40 @@ static bool store_held(void)
 	return (fsw & FSW_ES) && (fsw & ~fcw & 0x1f);
 }
 
+/*
+ * Where a store that is held back looks at neither address nor page: store aside, and if it is not
+ * held, everything is as it was.
+ */
+static bool held_aside(struct soft_cpu *cpu, const void *code)
+{
+	_Alignas(16) uint8_t before[512];
+	uint16_t fcw;
+
+	if (!cpu->e->thunks->holds_first)
+		return false;
+	fpu_need(cpu);
+	__asm__ volatile("fnstcw %0" : "=m"(fcw));
+	if ((fcw & 0x1f) == 0x1f)
+		return false;
+	thunk_call(cpu, cpu->e->thunks->fwait, NULL);
+	__asm__ volatile("fxsave64 %0" : "=m"(before));
+	thunk_call(cpu, code, cpu->bounce[0]);
+	if (store_held())
+		return true;
+	__asm__ volatile("fxrstor64 %0" : : "m"(before));
+	return false;
+}
+
 void thunk_x87_store(struct soft_cpu *cpu, const struct soft_op *op, const void *code)
 {
-	gva_t lin = thunk_lin(cpu, op, true);
+	gva_t lin;
 	void *p;
 
+	if (unlikely(held_aside(cpu, code))) {
+		x87_track_mem(cpu, op, cpu->segbase[op->seg] + soft_ea_off(cpu, op));
+		return;
+	}
+	lin = thunk_lin(cpu, op, true);
 	p = thunk_ptr(cpu, op, lin, true);
 	if (likely(p)) {
 		thunk_call(cpu, code, p);
@@ -97,7 +126,7 @@ static void env_to_guest(const struct soft_cpu *cpu, uint8_t *out, const uint8_t
 	const uint8_t *x = cpu->s.xsave;
 	uint32_t fip = (uint32_t)ld_le64(x + FX_FIP), fdp = (uint32_t)ld_le64(x + FX_FDP);
 	uint32_t fop = ld_le16(x + FX_FOP) & 0x7ffu;
-	uint32_t cs = ld_le16(x + FX_FCS), ds = ld_le16(x + FX_FDS);
+	uint32_t cs = x87_selectors(cpu) & 0xffff, ds = x87_selectors(cpu) >> 16;
 	unsigned step = env32 ? 4 : 2;
 
 	if (env32)

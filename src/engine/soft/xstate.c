@@ -46,8 +46,11 @@ static struct area area_of(struct soft_cpu *cpu, const struct soft_op *op, unsig
 	return a;
 }
 
+/* Under alignment checks Intel's processors raise #AC where four bytes are not aligned (SDM 2 FXSAVE). */
 static void check_aligned(struct soft_cpu *cpu, gva_t lin, unsigned align)
 {
+	if ((cpu->mode & SOFT_MODE_AC) && (lin & 3) && soft_intel(cpu))
+		soft_raise_err(cpu, VEC_AC, 0);
 	if (lin & (align - 1))
 		soft_raise_err(cpu, VEC_GP, 0);
 }
@@ -111,10 +114,8 @@ static void put_x87_head(const struct soft_cpu *cpu, uint8_t *out, bool rexw)
 	if (!cpu->e->thunks->saves_pointers && !(ld_le16(x + FX_FSW) & FSW_ES)) {
 		memset(out + FX_FOP, 0, FX_MXCSR - FX_FOP);
 	} else if (!rexw) {
-		st_le16(out + 12, ld_le16(x + FX_FCS));
-		st_le16(out + 14, 0);
-		st_le16(out + 20, ld_le16(x + FX_FDS));
-		st_le16(out + 22, 0);
+		st_le32(out + 12, x87_selectors(cpu) & 0xffff);
+		st_le32(out + 20, x87_selectors(cpu) >> 16);
 	}
 }
 

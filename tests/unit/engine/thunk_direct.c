@@ -394,10 +394,10 @@ static bool pointers_differ(const uint8_t *x)
 	if (ld_le16(env + 16))
 		bad |= differs("fcs", 0, env + 16, x + FX_FCS, 2);
 	bad |= differs("fop", 0, env + 18, x + FX_FOP, 2);
-	if (ld_le32(env + 20)) {
+	if (ld_le32(env + 20))
 		bad |= differs("fdp", 0, env + 20, x + FX_FDP, 4);
+	if (ld_le32(env + 20) && !engine.thunks->no_selectors)
 		bad |= differs("fds", 0, env + 24, x + FX_FDS, 2);
-	}
 	return bad;
 }
 

@@ -178,6 +178,99 @@ static void pointers_when_exception_pending_expect_those_of_its_instruction(void
 	assert_int_equal(RUN64(0xdd, 0x3b), 1 + VEC_PF);       /* fnstsw [rbx] does not wait */
 }
 
+/* ---- Processors that keep FOP and FDP for errors, and no selectors ----------------------------- */
+
+static void start_on_error(void)
+{
+	env_reset();
+	env_legacy(true, false);
+	engine.thunks->fop_on_error = engine.thunks->fdp_on_error = true;
+	engine.thunks->no_selectors = true;
+	st_le16(cpu->s.xsave + FX_FOP, 0x123);
+	st_le64(cpu->s.xsave + FX_FDP, 0x55667788);
+	cpu->s.xsave[XS_BV] |= 1;
+	load_something();
+}
+
+static void fop_and_fdp_when_kept_for_errors_expect_them_unchanged_without_one(void **state)
+{
+	const uint8_t *e = arena + 0x800;
+
+	(void)state;
+	start_on_error();
+	assert_int_equal(RUN32(0xd9, 0xee), 0); /* fldz */
+	assert_int_equal(RUN32(0xd9, 0x32), 0); /* fnstenv [edx] */
+	assert_int_equal(ld_le32(e + 12), 0x401000);
+	assert_int_equal(ld_le32(e + 16), 0x123 << 16);
+	assert_int_equal(ld_le32(e + 20), 0x55667788);
+	assert_int_equal(ld_le16(e + 24), 0);
+}
+
+static void fop_and_fdp_when_kept_for_errors_expect_those_of_the_error(void **state)
+{
+	(void)state;
+	for (unsigned reg = 0; reg < 2; reg++) {
+		start_on_error();
+		set_fcw(0x37b);
+		memset(arena + 0x340, 0, 8);
+		assert_int_equal(RUN32(0xd9, 0xe8), 0); /* fld1 */
+		if (reg) {
+			assert_int_equal(RUN32(0xd9, 0xee), 0); /* fldz */
+			assert_int_equal(RUN32(0xd8, 0xf9), 0); /* fdivr st0, st1 */
+		} else {
+			assert_int_equal(RUN32(0xdc, 0x33), 0); /* fdiv qword [ebx] */
+		}
+		assert_int_equal(ld_le16(cpu->s.xsave + FX_FOP), reg ? 0x0f9 : 0x433);
+		assert_int_equal(ld_le64(cpu->s.xsave + FX_FDP),
+				 reg ? 0x55667788 : (uintptr_t)arena + 0x340);
+		assert_int_equal(RUN32(0xdb, 0xe2), 0); /* fnclex */
+		assert_int_equal(RUN32(0xd9, 0xd0), 0); /* fnop */
+		assert_int_equal(ld_le16(cpu->s.xsave + FX_FOP), reg ? 0x0f9 : 0x433);
+	}
+}
+
+/* FLDCW that unmasks what was raised before is no error of an instruction. */
+static void fop_when_fldcw_unmasks_expect_it_unchanged(void **state)
+{
+	(void)state;
+	start_on_error();
+	memset(arena + 0x340, 0, 8);
+	assert_int_equal(RUN32(0xdc, 0x33), 0); /* fdiv qword [ebx] */
+	st_le16(arena + 0x340, 0x37b);
+	assert_int_equal(RUN32(0xd9, 0x2b), 0); /* fldcw [ebx] */
+	assert_true(ld_le16(cpu->s.xsave + FX_FSW) & FSW_ES);
+	assert_int_equal(ld_le16(cpu->s.xsave + FX_FOP), 0x123);
+	assert_int_equal(ld_le64(cpu->s.xsave + FX_FDP), 0x55667788);
+}
+
+/* ---- MMX stores that fault ---------------------------------------------------------------------- */
+
+static void mmx_store_when_page_missing_expect_top_as_the_processor_leaves_it(void **state)
+{
+	(void)state;
+	for (unsigned first = 0; first < 2; first++) {
+		env_reset();
+		engine.thunks->mmx_top_first = first;
+		load_something();
+		cpu->s.gpr[R_RDX] = (uintptr_t)arena + ARENA_BYTES - 4;
+		assert_int_equal(RUN64(0x0f, 0x6f, 0x3a), 1 + VEC_PF); /* movq mm7, [rdx] */
+		assert_int_equal(ld_le16(cpu->s.xsave + FX_FSW), 7 << 11);
+		assert_int_equal(RUN64(0x0f, 0x7f, 0x3a), 1 + VEC_PF); /* movq [rdx], mm7 */
+		assert_int_equal(ld_le16(cpu->s.xsave + FX_FSW), first ? 0 : 7 << 11);
+		assert_int_equal(cpu->s.xsave[FX_FTW], 0x80);
+	}
+}
+
+/* But for start_on_error() the processor keeps all pointers, whatever this one does. */
+static int keep_all(void **state)
+{
+	if (env_setup(state) < 0)
+		return -1;
+	engine.thunks->fop_on_error = engine.thunks->fdp_on_error = false;
+	engine.thunks->no_selectors = false;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,7 +282,12 @@ int main(void)
 		cmocka_unit_test(fstp_when_page_missing_expect_stack_kept),
 		cmocka_unit_test(fistp_when_exception_unmasked_across_pages_expect_store_held),
 		cmocka_unit_test(pointers_when_exception_pending_expect_those_of_its_instruction),
+		cmocka_unit_test(mmx_store_when_page_missing_expect_top_as_the_processor_leaves_it),
+		cmocka_unit_test(
+			fop_and_fdp_when_kept_for_errors_expect_them_unchanged_without_one),
+		cmocka_unit_test(fop_and_fdp_when_kept_for_errors_expect_those_of_the_error),
+		cmocka_unit_test(fop_when_fldcw_unmasks_expect_it_unchanged),
 	};
 
-	return cmocka_run_group_tests(tests, env_setup, env_teardown);
+	return cmocka_run_group_tests(tests, keep_all, env_teardown);
 }
