@@ -108,10 +108,9 @@ static uint64_t next_rip(const struct lodge_emu *e)
 
 static int decode(struct lodge_emu *e, unsigned have)
 {
-	bool intel64 = EMU_64(e) && e->intel;
+	unsigned mode = e->mode | (e->intel ? X86_MODE_INTEL : 0);
 
-	return x86_decode(&e->insn, e->bytes, have,
-			  intel64 ? X86_MODE_64_INTEL : (enum x86_mode)e->mode);
+	return x86_decode(&e->insn, e->bytes, have, (enum x86_mode)mode);
 }
 
 static void fetch(struct lodge_emu *e)

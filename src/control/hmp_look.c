@@ -300,9 +300,11 @@ static int put_values(struct hmp *h, const struct format *f, bool physical, uint
 
 static enum x86_mode mode_of(const struct x86_state *s)
 {
+	enum x86_mode maker = x86_host_is_amd() ? 0 : X86_MODE_INTEL;
+
 	if ((s->efer & EFER_LMA) && (s->seg[SEG_CS].attr & SEG_ATTR_L))
-		return x86_host_is_amd() ? X86_MODE_64 : X86_MODE_64_INTEL;
-	return s->seg[SEG_CS].attr & SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
+		return maker | X86_MODE_64;
+	return maker | (s->seg[SEG_CS].attr & SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16);
 }
 
 /* Bytes at an address, as many as there are up to the end of its page and what can be had behind it. */

@@ -234,6 +234,9 @@ static int walk(struct dec *d, const struct x86_ent **entry)
 		case SEL_L:
 			i = d->out->vex_l;
 			break;
+		case SEL_MAKER:
+			i = d->intel;
+			break;
 		case SEL_XCHG:
 			i = d->rex & 1 && !(d->intel && d->rep == PP_F3);
 			break;
@@ -656,8 +659,8 @@ int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x8
 		.out = out,
 		.limit = avail < X86_MAX_INSN_BYTES ? (unsigned)avail : X86_MAX_INSN_BYTES,
 		.more = avail < X86_MAX_INSN_BYTES ? X86_DECODE_MORE : X86_DECODE_LONG,
-		.m64 = mode >= X86_MODE_64,
-		.intel = mode == X86_MODE_64_INTEL,
+		.m64 = (mode & 3) == X86_MODE_64,
+		.intel = mode & X86_MODE_INTEL,
 		.seg = NO_SEG,
 	};
 	const struct x86_ent *e = NULL;
@@ -665,7 +668,8 @@ int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t avail, enum x8
 	int r;
 
 	clear_insn(out);
-	out->mode = (uint8_t)(d.m64 ? X86_MODE_64 : mode);
+	mode &= 3;
+	out->mode = (uint8_t)mode;
 	out->base = X86_NO_REG;
 	out->index = X86_NO_REG;
 	r = decode_prefixes(&d);

@@ -16,12 +16,13 @@
 #include "x86/ops.h" /* enum x86_op: X86_OP_ADD, …; generated from one X-macro list */
 
 /*
- * Makers differ in 64-bit mode; x86_decode() alone knows the last one, and says X86_MODE_64 in its result.
- * Intel's processors ignore a 66 prefix on near branches, which on AMD's makes the operand 16 bits and cuts IP
- * (APM vol. 3 §1.2.2; SDM vol. 2A JMP); REX.W widens the far pointers of LSS, LFS, LGS, far JMP and CALL, whose
- * offset is 32 bits on AMD's; F3 90 is PAUSE whatever REX.B says, which on AMD's makes it XCHG.
+ * X86_MODE_INTEL or'ed to a mode: where makers differ, as Intel's processors, not AMD's. x86_decode() alone knows it,
+ * and leaves it out of its result. In 64-bit mode Intel's ignore a 66 prefix on near branches, which on AMD's makes
+ * the operand 16 bits and cuts IP (APM vol. 3 §1.2.2; SDM vol. 2A JMP); REX.W widens the far pointers of LSS, LFS,
+ * LGS, far JMP and CALL, whose offset is 32 bits on AMD's; F3 90 is PAUSE whatever REX.B says, which on AMD's makes
+ * it XCHG. AMD's take LOCK VERW, LOCK MOV CR0 (for CR8), and VPERMQ and VPERMPD with W = 0.
  */
-enum x86_mode { X86_MODE_16, X86_MODE_32, X86_MODE_64, X86_MODE_64_INTEL };
+enum x86_mode { X86_MODE_16, X86_MODE_32, X86_MODE_64, X86_MODE_INTEL = 4 };
 
 #define X86_MAX_INSN_BYTES 15
 

@@ -27,7 +27,8 @@ enum {
 	SEL_W,	  /* VEX.W */
 	SEL_W64,  /* W in 64-bit mode; elsewhere it does not make an operand 64 bits */
 	SEL_L,	  /* VEX.L */
-	SEL_XCHG, /* REX.B, for opcode 90; Intel: not with F3 */
+	SEL_MAKER, /* AMD, Intel */
+	SEL_XCHG,  /* REX.B, for opcode 90; Intel: not with F3 */
 };
 
 /*
@@ -248,6 +249,7 @@ extern const uint16_t x86_size[SZ_COUNT][6]; /* [size][VEX.L * 3 + operand size 
 #define MODE(...) CHOOSE(MODE, 2, __VA_ARGS__)
 #define W(...) CHOOSE(W, 2, __VA_ARGS__)
 #define W64(...) CHOOSE(W64, 2, __VA_ARGS__)
+#define MAKER(...) CHOOSE(MAKER, 2, __VA_ARGS__)
 #define VL(...) CHOOSE(L, 2, __VA_ARGS__)
 
 extern const struct x86_ent x86_map_1b[256];

@@ -35,7 +35,8 @@ static const struct x86_ent group6[8] = {
 	M(LLDT, NONE, F_PRIV, Ew_r),
 	M(LTR, NONE, F_PRIV, Ew_r),
 	M(VERR, NONE, 0, Ew_r),
-	M(VERW, NONE, F_LOCK, Ew_r), /* LOCK VERW is in no manual, but family 19h takes it */
+	/* LOCK VERW is in no manual, but AMD's family 19h takes it. */
+	MAKER(M(VERW, NONE, F_LOCK, Ew_r), M(VERW, NONE, 0, Ew_r)),
 	U, /* JMPE */
 	U,
 };

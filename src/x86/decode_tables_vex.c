@@ -195,8 +195,10 @@ const struct x86_ent x86_vex_0f38[256] = {
 
 const struct x86_ent x86_vex_0f3a[256] = {
 	/* The manuals want W = 1 for these two; AMD's processors take either. */
-	[0x00] = P66(VPERMQ, AVX2, HO | F_L1, Vqq_w, Wqq_r, Ib_r),
-	[0x01] = P66(VPERMPD, AVX2, HO | F_L1, Vqq_w, Wqq_r, Ib_r),
+	[0x00] = MAKER(P66(VPERMQ, AVX2, HO | F_L1, Vqq_w, Wqq_r, Ib_r),
+		       P66(VPERMQ, AVX2, HO | F_L1 | F_W1, Vqq_w, Wqq_r, Ib_r)),
+	[0x01] = MAKER(P66(VPERMPD, AVX2, HO | F_L1, Vqq_w, Wqq_r, Ib_r),
+		       P66(VPERMPD, AVX2, HO | F_L1 | F_W1, Vqq_w, Wqq_r, Ib_r)),
 	[0x02] = P66(VPBLENDD, AVX2, HO | F_W0, Vx_w, Hx_r, Wx_r, Ib_r),
 	[0x04] = P66(VPERMILPS, AVX, HO | F_W0, Vx_w, Wx_r, Ib_r),
 	[0x05] = P66(VPERMILPD, AVX, HO | F_W0, Vx_w, Wx_r, Ib_r),
@@ -210,15 +212,17 @@ const struct x86_ent x86_vex_0f3a[256] = {
 	[0x0f] = P66(VPALIGNR, AVX, HI, Vx_w, Hx_r, Wx_r, Ib_r),
 	[0x14] = P66(VPEXTRB, AVX, HO | F_L0, RdMb_w, Vo_r, Ib_r),
 	[0x15] = P66(VPEXTRW, AVX, HO | F_L0, RdMw_w, Vo_r, Ib_r),
-	/* Unlike VMOVD, W = 1 outside 64-bit mode is refused by these and VPINSRD. */
-	[0x16] = W64(P66(VPEXTRD, AVX, HO | F_L0 | F_W0, Ed_w, Vo_r, Ib_r), P66(VPEXTRQ, AVX, HO | F_L0, Ey_w, Vo_r, Ib_r)),
+	/* Unlike VMOVD, W = 1 outside 64-bit mode is refused by these and VPINSRD on AMD's processors. */
+	[0x16] = W64(MAKER(P66(VPEXTRD, AVX, HO | F_L0 | F_W0, Ed_w, Vo_r, Ib_r),
+			   P66(VPEXTRD, AVX, HO | F_L0, Ed_w, Vo_r, Ib_r)), P66(VPEXTRQ, AVX, HO | F_L0, Ey_w, Vo_r, Ib_r)),
 	[0x17] = P66(VEXTRACTPS, AVX, HO | F_L0, Ed_w, Vo_r, Ib_r),
 	[0x18] = P66(VINSERTF128, AVX, HO | F_W0 | F_L1, Vqq_w, Hqq_r, Wo_r, Ib_r),
 	[0x19] = P66(VEXTRACTF128, AVX, HO | F_W0 | F_L1, Wo_w, Vqq_r, Ib_r),
 	[0x1d] = P66(VCVTPS2PH, F16C, HO | F_W0, Wh_w, Vx_r, Ib_r),
 	[0x20] = P66(VPINSRB, AVX, HO | F_L0, Vo_w, Ho_r, RdMb_r, Ib_r),
 	[0x21] = P66(VINSERTPS, AVX, HO | F_L0, Vo_w, Ho_r, Wd_r, Ib_r),
-	[0x22] = W64(P66(VPINSRD, AVX, HO | F_L0 | F_W0, Vo_w, Ho_r, Ed_r, Ib_r),
+	[0x22] = W64(MAKER(P66(VPINSRD, AVX, HO | F_L0 | F_W0, Vo_w, Ho_r, Ed_r, Ib_r),
+			   P66(VPINSRD, AVX, HO | F_L0, Vo_w, Ho_r, Ed_r, Ib_r)),
 		     P66(VPINSRQ, AVX, HO | F_L0, Vo_w, Ho_r, Ey_r, Ib_r)),
 	[0x38] = P66(VINSERTI128, AVX2, HO | F_W0 | F_L1, Vqq_w, Hqq_r, Wo_r, Ib_r),
 	[0x39] = P66(VEXTRACTI128, AVX2, HO | F_W0 | F_L1, Wo_w, Vqq_r, Ib_r),

@@ -99,9 +99,9 @@ static void check_mode(const uint8_t *data, size_t size, enum x86_mode mode)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	check_mode(data, size, X86_MODE_16);
-	check_mode(data, size, X86_MODE_32);
-	check_mode(data, size, X86_MODE_64);
-	check_mode(data, size, X86_MODE_64_INTEL);
+	for (unsigned m = X86_MODE_16; m <= X86_MODE_64; m++) {
+		check_mode(data, size, (enum x86_mode)m);
+		check_mode(data, size, (enum x86_mode)(m | X86_MODE_INTEL));
+	}
 	return 0;
 }

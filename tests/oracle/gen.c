@@ -458,9 +458,7 @@ int oracle_decode(const struct oracle_test *t, struct x86_insn *insn, const uint
 
 	if (amd < 0)
 		amd = x86_host_is_amd();
-	return x86_decode(insn, code, avail,
-			  t->mode == X86_MODE_64 && !amd ? X86_MODE_64_INTEL
-							 : (enum x86_mode)t->mode);
+	return x86_decode(insn, code, avail, (enum x86_mode)(t->mode | (amd ? 0 : X86_MODE_INTEL)));
 }
 
 bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len)

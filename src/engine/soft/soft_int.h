@@ -558,12 +558,14 @@ static inline bool soft_intel(const struct soft_cpu *cpu)
 	return id && !id->amd;
 }
 
-/* For x86_decode(): `mode` is SOFT_MODE_*; the guest's maker is that of its CPUID. */
+/* For x86_decode(): `mode` is SOFT_MODE_*. */
 static inline enum x86_mode soft_decode_mode(const struct soft_cpu *cpu, uint32_t mode)
 {
-	if (mode & SOFT_MODE_CS64)
-		return soft_intel(cpu) ? X86_MODE_64_INTEL : X86_MODE_64;
-	return mode & SOFT_MODE_CS32 ? X86_MODE_32 : X86_MODE_16;
+	enum x86_mode m = mode & SOFT_MODE_CS64	  ? X86_MODE_64
+			  : mode & SOFT_MODE_CS32 ? X86_MODE_32
+						  : X86_MODE_16;
+
+	return soft_intel(cpu) ? m | X86_MODE_INTEL : m;
 }
 
 /* ---- Device accesses: leave SIMD, call the machine ------------------------------------------ */

@@ -223,9 +223,6 @@ void sys_verr(struct soft_cpu *cpu, const struct soft_op *op)
 
 void sys_verw(struct soft_cpu *cpu, const struct soft_op *op)
 {
-	/* AMD's processors take LOCK VERW, though no manual says so. */
-	if ((op->insn->flags & X86_IF_LOCK) && !sys_amd(cpu))
-		soft_raise(cpu, VEC_UD);
 	verify(cpu, op, true);
 }
 

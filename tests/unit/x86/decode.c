@@ -19,7 +19,7 @@
 #define M16 X86_MODE_16
 #define M32 X86_MODE_32
 #define M64 X86_MODE_64
-#define M64I X86_MODE_64_INTEL
+#define M64I ((enum x86_mode)(X86_MODE_64 | X86_MODE_INTEL))
 #define UD X86_DECODE_UD
 #define MORE X86_DECODE_MORE
 #define LONG X86_DECODE_LONG
@@ -228,7 +228,8 @@ static void lock_mov_cr0_when_amd_expect_cr8(void **state)
 	assert_int_equal(ok(M32, "f0 0f 20 c0").opd[1].reg, 8);
 	assert_int_equal(ok(M32, "f0 0f 22 c0").opd[0].reg, 8);
 	assert_int_equal(ok(M64, "44 0f 20 c0").opd[1].reg, 8);
-	VERDICTS({M32, "f0 0f 20 d0", UD}, {M32, "f0 0f 21 c0", UD}, {M64I, "f0 0f 20 c0", UD});
+	VERDICTS({M64I, "f0 0f 00 28", UD}, {M32, "f0 0f 20 d0", UD}, {M32, "f0 0f 21 c0", UD},
+		 {M64I, "f0 0f 20 c0", UD});
 }
 
 static void length_when_truncated_or_over_15_expect_more_or_long(void **state)

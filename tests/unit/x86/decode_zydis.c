@@ -392,7 +392,7 @@ static void note(const char *what, const char *mnemonic, const uint8_t *b, size_
 	tallies[ntallies++].count = 1;
 }
 
-static ZydisDecoder decoders[4];
+static ZydisDecoder decoders[X86_MODE_INTEL | 3];
 
 static void one(const uint8_t *b, size_t len, enum x86_mode mode)
 {
@@ -438,8 +438,7 @@ static void run(uint64_t seed, uint64_t count)
 		size_t len = make_string(b, mode);
 
 		one(b, len, mode);
-		if (mode == X86_MODE_64)
-			one(b, len, X86_MODE_64_INTEL);
+		one(b, len, mode | X86_MODE_INTEL);
 	}
 }
 
@@ -451,17 +450,18 @@ static void decode_when_random_bytes_expect_as_zydis(void **state)
 
 	(void)state;
 	fill_reg_map();
-	for (unsigned m = 0; m < 4; m++) {
-		static const ZydisMachineMode mode[] = {
-			ZYDIS_MACHINE_MODE_LONG_COMPAT_16, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-			ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_64};
+	for (unsigned i = 0; i < 6; i++) {
+		static const ZydisMachineMode mode[] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+							ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+							ZYDIS_MACHINE_MODE_LONG_64};
 		static const ZydisStackWidth width[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32,
-							ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_64};
+							ZYDIS_STACK_WIDTH_64};
+		unsigned m = i % 3 | (i < 3 ? 0 : X86_MODE_INTEL);
 
-		ZydisDecoderInit(&decoders[m], mode[m], width[m]);
+		ZydisDecoderInit(&decoders[m], mode[i % 3], width[i % 3]);
 		/* CET and MPX are NOPs. */
 		ZydisDecoderEnableMode(&decoders[m], ZYDIS_DECODER_MODE_AMD_BRANCHES,
-				       m != X86_MODE_64_INTEL);
+				       !(m & X86_MODE_INTEL));
 		ZydisDecoderEnableMode(&decoders[m], ZYDIS_DECODER_MODE_KNC, ZYAN_FALSE);
 		ZydisDecoderEnableMode(&decoders[m], ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
 		ZydisDecoderEnableMode(&decoders[m], ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
@@ -479,7 +479,7 @@ static void decode_when_random_bytes_expect_as_zydis(void **state)
 		const struct tally *t = &tallies[i];
 
 		print_message("%8llu  %-40s %d:", (unsigned long long)t->count, t->what,
-			      t->mode == X86_MODE_64_INTEL ? 64 : 16 << t->mode);
+			      16 << (t->mode & 3));
 		for (size_t k = 0; k < t->len; k++)
 			print_message(" %02x", t->bytes[k]);
 		print_message("\n");
