@@ -34,7 +34,11 @@ ISA_SRCS  := $(shell grep -ls '^int main' tests/isa/*.c tests/oracle/*.c)
 ISA_BINS  := $(patsubst tests/%.c,$(B)/tests/%,$(ISA_SRCS))
 
 # The oracle is one program of several files.
-$(B)/tests/oracle/oracle: $(filter-out tests/oracle/kemu.c,$(wildcard tests/oracle/*.c tests/oracle/*.h)) $(LIBS)
+$(B)/tests/oracle/oracle: $(filter-out tests/oracle/kemu.c tests/oracle/flags.c,$(wildcard tests/oracle/*.c tests/oracle/*.h)) $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -mno-red-zone -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
+$(B)/tests/oracle/flags: tests/oracle/flags.c tests/oracle/host.c tests/oracle/gen.c tests/oracle/soft.c \
+		tests/oracle/oracle.h tests/oracle/gen_int.h $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -mno-red-zone -Itests -o $@ $(filter %.c,$^) $(LINK) $(LDLIBS)
 

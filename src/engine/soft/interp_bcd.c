@@ -5,6 +5,7 @@
  * Source: Intel SDM vol. 2. Threads: the vCPU's own.
  */
 #include "engine/soft/interp.h"
+#include "engine/soft/sys_int.h"
 
 static void flags_result(struct soft_cpu *cpu, uint8_t al, uint64_t cf_af)
 {
@@ -67,13 +68,22 @@ static const struct soft_op *aam(struct soft_cpu *cpu, const struct soft_op *op)
 	return soft_next(cpu, op);
 }
 
+/* CF, AF and OF are undefined: Intel's processors leave those of the addition. */
 static const struct soft_op *aad(struct soft_cpu *cpu, const struct soft_op *op)
 {
 	uint16_t ax = (uint16_t)cpu->s.gpr[R_RAX];
-	uint8_t al = (uint8_t)((ax & 0xff) + (ax >> 8) * (uint8_t)op->imm);
+	uint8_t al = (uint8_t)ax, tens = (uint8_t)((ax >> 8) * (uint8_t)op->imm);
+	uint32_t flags;
 
+	__asm__("addb %[s], %[d]\n\tlahf\n\tseto %%al"
+		: [d] "+r"(al), "=&a"(flags)
+		: [s] "r"(tens)
+		: "cc");
 	reg_set(cpu, 8 * R_RAX, al, 2);
-	flags_result(cpu, al, 0);
+	if (sys_amd(cpu))
+		flags_result(cpu, al, 0);
+	else
+		flags_set(cpu, flags);
 	return soft_next(cpu, op);
 }
 

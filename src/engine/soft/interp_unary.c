@@ -251,6 +251,64 @@ DEFINE_SHIFT_DOUBLE(shrd, uint16_t, 16, "shrdw")
 DEFINE_SHIFT_DOUBLE(shrd, uint32_t, 32, "shrdl")
 DEFINE_SHIFT_DOUBLE(shrd, uint64_t, 64, "shrdq")
 
+/*
+ * OF after a rotation by more than 1 is undefined. Current processors of Intel leave it alone if the count is a
+ * constant and the operand a register; in all other cases, and AMD's in all, they compute it as for a count of 1.
+ * The handlers above rotate by CL, so the former need their own.
+ * Source: Intel SDM vol. 2 "RCL/RCR/ROL/ROR", flags affected.
+ */
+#define DEFINE_ROTATE_KEEP_OF(name, T, bits)                                         \
+	static const struct soft_op *name##_keep_of_##bits(struct soft_cpu *cpu,     \
+							   const struct soft_op *op) \
+	{                                                                            \
+		uint64_t of = cpu->s.rflags & FLAG_OF;                               \
+                                                                                     \
+		rmw_reg(cpu, op, sizeof(T), name##_##bits);                          \
+		cpu->s.rflags = (cpu->s.rflags & ~(uint64_t)FLAG_OF) | of;           \
+		return soft_next(cpu, op);                                           \
+	}
+
+DEFINE_ROTATE_KEEP_OF(rol, uint8_t, 8)
+DEFINE_ROTATE_KEEP_OF(rol, uint16_t, 16)
+DEFINE_ROTATE_KEEP_OF(rol, uint32_t, 32)
+DEFINE_ROTATE_KEEP_OF(rol, uint64_t, 64)
+DEFINE_ROTATE_KEEP_OF(ror, uint8_t, 8)
+DEFINE_ROTATE_KEEP_OF(ror, uint16_t, 16)
+DEFINE_ROTATE_KEEP_OF(ror, uint32_t, 32)
+DEFINE_ROTATE_KEEP_OF(ror, uint64_t, 64)
+
+/* Does the host leave OF alone there? */
+static bool host_keeps_of(void)
+{
+	uint64_t set = FLAG_OF, clear = 0;
+
+	/* 0 rotated gives OF = 0, and 1 rotated to the left by 31 gives OF = 1 where it is computed. */
+	__asm__("push %[f]\n\tpopf\n\trol $2, %[d]\n\tpushf\n\tpop %[f]"
+		: [f] "+r"(set)
+		: [d] "r"(0u)
+		: "cc", "memory");
+	__asm__("push %[f]\n\tpopf\n\trol $31, %[d]\n\tpushf\n\tpop %[f]"
+		: [f] "+r"(clear)
+		: [d] "r"(1u)
+		: "cc", "memory");
+	return (set & FLAG_OF) && !(clear & FLAG_OF);
+}
+
+static soft_fn pick_const_rotate(const struct x86_insn *insn, uint64_t count)
+{
+	static const soft_fn rol[4] = {rol_keep_of_8, rol_keep_of_16, rol_keep_of_32,
+				       rol_keep_of_64};
+	static const soft_fn ror[4] = {ror_keep_of_8, ror_keep_of_16, ror_keep_of_32,
+				       ror_keep_of_64};
+	unsigned log = (unsigned)__builtin_ctz(insn->opd[0].size);
+
+	if ((insn->op != X86_OP_ROL && insn->op != X86_OP_ROR) ||
+	    insn->opd[0].kind != X86_OPD_REG || (count & (log == 3 ? 63 : 31)) < 2 ||
+	    !host_keeps_of())
+		return NULL;
+	return insn->op == X86_OP_ROL ? rol[log] : ror[log];
+}
+
 #define DOUBLE_ENTRY(id, name)                                                                \
 	{                                                                                     \
 		X86_OP_##id,                                                                  \
@@ -298,6 +356,8 @@ soft_fn soft_pick_shift(struct soft_cpu *cpu, struct soft_op *op, const struct x
 	if (!op->aux) {
 		soft_fn fn = pick_const_shift(insn, op->imm);
 
+		if (!fn)
+			fn = pick_const_rotate(insn, op->imm);
 		if (fn)
 			return fn;
 	}
