@@ -87,12 +87,15 @@ static struct machine *machine_new(const struct record *r, const uint8_t *code)
 	tables(mem_base(m->mem));
 	memset(mem_base(m->mem) + CODE, 0xcc, 0x2000);
 	memcpy(mem_base(m->mem) + CODE + r->off, code, r->code_len);
+	m->cpuid.amd = true; /* whatever the host is */
 	cfg.cpuid = &m->cpuid;
 	cfg.mem = m->mem;
 	m->engine = engine_soft.create(&cfg, &err);
 	if (!m->engine)
 		goto fail;
 	m->cpu = (struct soft_cpu *)engine_soft.vcpu(m->engine, 0);
+	m->cpu->e->thunks->fop_on_error = m->cpu->e->thunks->fdp_on_error = false;
+	m->cpu->e->thunks->no_selectors = false;
 	set_state(&m->cpu->s, r);
 	engine_soft.state_changed((struct vcpu *)m->cpu);
 	return m;

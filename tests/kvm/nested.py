@@ -191,7 +191,7 @@ log: %s
 def bochs(script, files=None, tag="", module_args="", more="", cpus=1, model="corei7_haswell_4770",
           module="kvm_intel"):
     """A Level with VT-x, or another processor's virtualization, which Bochs emulates. Its exit status says nothing; the console does."""
-    assert shutil.which("bochs"), "there is no bochs: apt-get install bochs vgabios isolinux syslinux-common xorriso"
+    assert shutil.which("bochs"), "there is no bochs: apt-get install bochs bochsbios vgabios isolinux syslinux-common xorriso"
     initrd = build(script, files or {}, module_args, module)
     d = tempfile.mkdtemp(prefix="bochs-", dir=WORK)
     cd = os.path.join(d, "cd")
