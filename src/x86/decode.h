@@ -20,7 +20,8 @@
  * and leaves it out of its result. In 64-bit mode Intel's ignore a 66 prefix on near branches, which on AMD's makes
  * the operand 16 bits and cuts IP (APM vol. 3 §1.2.2; SDM vol. 2A JMP); REX.W widens the far pointers of LSS, LFS,
  * LGS, far JMP and CALL, whose offset is 32 bits on AMD's; F3 90 is PAUSE whatever REX.B says, which on AMD's makes
- * it XCHG. AMD's take LOCK VERW, LOCK MOV CR0 (for CR8), and VPERMQ and VPERMPD with W = 0.
+ * it XCHG; MOVSXD of 16 bits reads 16, on AMD's 32. AMD's take LOCK VERW, LOCK MOV CR0 (for CR8), and VPERMQ and
+ * VPERMPD with W = 0; outside 64-bit mode they refuse W = 1 of VPEXTRD and VPINSRD.
  */
 enum x86_mode { X86_MODE_16, X86_MODE_32, X86_MODE_64, X86_MODE_INTEL = 4 };
 

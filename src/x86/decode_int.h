@@ -133,7 +133,7 @@ enum {
 /* clang-format off */
 #define X86_SPECS(S) \
 	S(Eb, RM, X86_RC_GPR, SZ_B, SZ_B) S(Ew, RM, X86_RC_GPR, SZ_W, SZ_W) \
-	S(Ed, RM, X86_RC_GPR, SZ_D, SZ_D) S(Ev, RM, X86_RC_GPR, SZ_V, SZ_V) \
+	S(Ed, RM, X86_RC_GPR, SZ_D, SZ_D) S(Ez, RM, X86_RC_GPR, SZ_Z, SZ_Z) S(Ev, RM, X86_RC_GPR, SZ_V, SZ_V) \
 	S(Ey, RM, X86_RC_GPR, SZ_Y, SZ_Y) S(RvMw, RM, X86_RC_GPR, SZ_V, SZ_W) \
 	S(RdMb, RM, X86_RC_GPR, SZ_D, SZ_B) S(RdMw, RM, X86_RC_GPR, SZ_D, SZ_W) \
 	S(Gb, REG, X86_RC_GPR, SZ_B, 0) S(Gw, REG, X86_RC_GPR, SZ_W, 0) \

@@ -226,7 +226,9 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 	thunk_move_reg(cpu, THUNK_ST_YMM, op->src, index);
 	if (cpu->e->thunks->gather_signs) {
 		for (unsigned i = 0; i < YMM / size; i++)
-			put_elem(mask, i, size, masked_in(mask, i, size) ? ~0ull : 0);
+			put_elem(mask, i, size,
+				 i * size < (l ? YMM : XMM) && masked_in(mask, i, size) ? ~0ull
+											: 0);
 		thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
 	}
 	for (unsigned i = 0; i < n; i++) {

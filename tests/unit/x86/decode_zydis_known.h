@@ -360,6 +360,8 @@ static bool known_difference(const struct x86_insn *in, const ZydisDecodedInstru
 		case X86_OP_CLFLUSHOPT:
 		case X86_OP_CLWB:
 			return true;
+		case X86_OP_MOVSXD: /* 66: Intel's processors read 16 bits */
+			return in->opsize == 2;
 		case X86_OP_JMP_IND: /* 66 in 64-bit mode: 16 bits on the host */
 		case X86_OP_CALL_IND:
 			return in->opsize == 2 && in->mode == X86_MODE_64;
