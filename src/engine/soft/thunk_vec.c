@@ -78,7 +78,7 @@ static unsigned maskmov_size(const struct soft_op *op)
 }
 
 /*
- * Processors do not check the alignment of masked moves, nor (AMD) of what a gather loads. What
+ * Processors do not check the alignment of masked moves, nor of what a gather loads. What
  * raises meanwhile makes the mode anew.
  */
 static uint32_t alignment_check_off(struct soft_cpu *cpu)
