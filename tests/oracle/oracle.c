@@ -454,6 +454,7 @@ static unsigned fill(struct run *r, uint64_t *next, uint64_t end, unsigned want)
 	unsigned n = 0;
 
 	while (n < want && *next < end) {
+		at_work.tick++;
 		r->number[n] = (*next)++;
 		if (make_test(r, n) && wanted(r, n) &&
 		    (tests[n].mode != X86_MODE_16 || host_has_16bit(r->host)))

@@ -124,7 +124,7 @@ struct thunk_cache {
 	bool fdp_on_error;   /* FDP is, too (SDM 1 §8.1.8) */
 	bool no_selectors;   /* FCS and FDS are stored as 0 (SDM 1 §8.1.8) */
 	bool holds_first;    /* an x87 store that an exception holds back does not touch memory */
-	bool gather_signs;   /* a gather first makes each mask element all its sign */
+	bool gather_signs;   /* a gather makes mask elements all their sign first, and clears upper halves as it goes */
 	bool far_first;	     /* masked stores look at their far end first: CR2 */
 	bool mmx_top_first;  /* an MMX store has cleared TOP when its operand faults */
 	bool sha_aligned;    /* SHA: a misaligned operand is #GP before any page fault */

@@ -244,6 +244,8 @@ void thunk_gather(struct soft_cpu *cpu, const struct soft_op *op, const void *co
 			at = (uint64_t)(int64_t)(int32_t)at;
 		lin = soft_lin(cpu, op->seg, wrap(op, off + (at << op->scale)), size, false);
 		put_elem(dst, i, size, soft_ld(cpu, lin, size));
+		if (cpu->e->thunks->gather_signs && !l)
+			memset(dst + XMM, 0, YMM - XMM);
 		put_elem(mask, i, size, 0);
 		thunk_move_reg(cpu, THUNK_LD_YMM, key_reg(op), dst);
 		thunk_move_reg(cpu, THUNK_LD_YMM, key_vvvv(op), mask);
