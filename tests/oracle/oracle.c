@@ -185,7 +185,9 @@ static void compare_results(struct diff *d, const struct oracle_test *t,
 	if (len > 0 && insn->op == X86_OP_VCVTPS2PH && operand_fault(h->vector))
 		mxcsr &= ~0x3fu;
 	compare_xsave(d, h->s.xsave, s->s.xsave, mxcsr);
-	compare_bytes(d, "data", h->data, s->data, ORACLE_DATA_BYTES);
+	/* Known difference: of FBSTP's bytes Intel's processors may have stored some when others fault. */
+	if (!(len > 0 && insn->op == X86_OP_FBSTP && operand_fault(h->vector)))
+		compare_bytes(d, "data", h->data, s->data, ORACLE_DATA_BYTES);
 }
 
 /* ---- Saying what differs -------------------------------------------------------------------- */
