@@ -281,15 +281,16 @@ DEFINE_ROTATE_KEEP_OF(ror, uint64_t, 64)
 static bool host_keeps_of(void)
 {
 	uint64_t set = FLAG_OF, clear = 0;
+	uint32_t zero = 0, one = 1;
 
 	/* 0 rotated gives OF = 0, and 1 rotated to the left by 31 gives OF = 1 where it is computed. */
 	__asm__("push %[f]\n\tpopf\n\trol $2, %[d]\n\tpushf\n\tpop %[f]"
-		: [f] "+r"(set)
-		: [d] "r"(0u)
+		: [f] "+r"(set), [d] "+r"(zero)
+		:
 		: "cc", "memory");
 	__asm__("push %[f]\n\tpopf\n\trol $31, %[d]\n\tpushf\n\tpop %[f]"
-		: [f] "+r"(clear)
-		: [d] "r"(1u)
+		: [f] "+r"(clear), [d] "+r"(one)
+		:
 		: "cc", "memory");
 	return (set & FLAG_OF) && !(clear & FLAG_OF);
 }
