@@ -11,7 +11,7 @@ import time
 
 import pexpect
 import pytest
-from vm import Vm, initrd, kernel
+from vm import Vm, initrd, kernel, open_files
 
 APPEND = "console=ttyS0 quiet cryptomgr.notests nokaslr"
 NAMES = ("start_kernel", "vfs_read", "jiffies", "linux_banner", "machine_power_off")
@@ -400,8 +400,7 @@ def test_stub_when_clients_are_hostile_expect_the_guest_unharmed(tmp_path):
 def listening(pid):
     """Addresses and ports on which a process takes TCP connections."""
     inodes = set()
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        to = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+    for to in open_files(pid):
         if to.startswith("socket:["):
             inodes.add(to[8:-1])
     out = set()

@@ -18,6 +18,17 @@ WORK = os.path.join(TOP, "build/system")
 BOOT_TIMEOUT = 420
 
 
+def open_files(pid):
+    """What a process's descriptors are, as links; those that are closed meanwhile are left out."""
+    links = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            links.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except FileNotFoundError:
+            pass
+    return links
+
+
 def kernel(name):
     """Path of a kernel or busybox from Debian's archive; fetched once (tools/fetch_kernels.py)."""
     r = subprocess.run([sys.executable, os.path.join(TOP, "tools/fetch_kernels.py"), "--dir",
