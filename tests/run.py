@@ -335,7 +335,7 @@ class Runner:
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--only", action="append", default=[])
-    ap.add_argument("-j", type=int, default=(os.cpu_count() or 1) + 1)  # a third of the tests wait
+    ap.add_argument("-j", type=int, default=os.cpu_count() or 1)
     ap.add_argument("--list", action="store_true")
     ap.add_argument("-v", action="store_true", help="show the log of passed tests as well")
     a = ap.parse_args()

@@ -12,7 +12,7 @@
 /* ---- Memory operands ------------------------------------------------------------------------ */
 
 /* TOP = 0; the tags of the registers stay. What FLDENV does to the host's pointers does not matter. */
-static void clear_top(struct soft_cpu *cpu)
+static __attribute__((noinline)) void clear_top(struct soft_cpu *cpu)
 {
 	uint8_t env[28];
 

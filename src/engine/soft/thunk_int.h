@@ -286,14 +286,7 @@ _Noreturn void thunk_fault(struct soft_cpu *cpu, uint64_t trap);
  * Has the x87 instruction that was executed last raised an unmasked exception? One that waits is not
  * executed while another's is pending.
  */
-static inline bool x87_error(const struct soft_cpu *cpu)
-{
-	uint16_t fsw = ld_le16(cpu->s.xsave + FX_FSW);
-
-	if (cpu->fpu_live)
-		__asm__ volatile("fnstsw %0" : "=m"(fsw));
-	return fsw & FSW_ES;
-}
+bool x87_error(const struct soft_cpu *cpu); /* thunk_x87.c */
 
 /* Are FOP and FDP to be those of the instruction executed last? */
 static inline bool x87_sets_fop(const struct soft_cpu *cpu)

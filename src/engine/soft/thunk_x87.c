@@ -37,8 +37,17 @@ void thunk_x87_load(struct soft_cpu *cpu, const struct soft_op *op, const void *
 	x87_track_mem(cpu, op, lin);
 }
 
+__attribute__((noinline)) bool x87_error(const struct soft_cpu *cpu)
+{
+	uint16_t fsw = ld_le16(cpu->s.xsave + FX_FSW);
+
+	if (cpu->fpu_live)
+		__asm__ volatile("fnstsw %0" : "=m"(fsw));
+	return fsw & FSW_ES;
+}
+
 /* A store that an unmasked exception held back: all but precision are raised before it. */
-static bool store_held(void)
+static __attribute__((noinline)) bool store_held(void)
 {
 	uint16_t fsw, fcw;
 
@@ -50,7 +59,7 @@ static bool store_held(void)
  * Where a store that is held back looks at neither address nor page: store aside, and if it is not
  * held, everything is as it was.
  */
-static bool held_aside(struct soft_cpu *cpu, const void *code)
+static __attribute__((noinline)) bool held_aside(struct soft_cpu *cpu, const void *code)
 {
 	_Alignas(16) uint8_t before[512];
 	uint16_t fcw;
