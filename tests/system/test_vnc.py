@@ -81,7 +81,10 @@ def test_viewer_when_it_looks_and_types_expect_the_screen_and_a_guest_that_obeys
             until_same(r, tmp_path)
             r.type("c")
             wait_text("grub>")
-            r.type("echo Hello_World!\n")
+            # The BIOS keeps 15 keys for a GRUB that is late.
+            r.type("echo Hello")
+            wait_text("echo Hello")
+            r.type("_World!\n")
             wait_text("Hello_World!")
             wait_text("grub>")
             # Only what changed comes.
