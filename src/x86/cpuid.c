@@ -26,13 +26,19 @@ static bool host_has(enum x86_feature f)
 
 bool x86_host_is_amd(void)
 {
-	struct cpuid_regs o = cpuid_host(0, 0);
+	static _Atomic int known; /* 1: no, 2: yes; CPUID costs much under a hypervisor */
+	struct cpuid_regs o;
 	char name[12];
 
-	memcpy(name, &o.r[EBX], 4);
-	memcpy(name + 4, &o.r[EDX], 4);
-	memcpy(name + 8, &o.r[ECX], 4);
-	return !memcmp(name, "AuthenticAMD", 12) || !memcmp(name, "HygonGenuine", 12);
+	if (!known) {
+		o = cpuid_host(0, 0);
+		memcpy(name, &o.r[EBX], 4);
+		memcpy(name + 4, &o.r[EDX], 4);
+		memcpy(name + 8, &o.r[ECX], 4);
+		known = memcmp(name, "AuthenticAMD", 12) && memcmp(name, "HygonGenuine", 12) ? 1
+											     : 2;
+	}
+	return known == 2;
 }
 
 /* x87, SSE and AVX as far as the host's kernel lets programs use them. */

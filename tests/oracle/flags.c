@@ -6,7 +6,6 @@
  * some. A host of a make not seen before shows here what it does otherwise.
  * Run: make t T=oracle/flags. LODGE_SEED=S for other values, LODGE_COUNT=N for each form on each tier.
  */
-#include <cpuid.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,9 +322,9 @@ int main(void)
 {
 	static struct run r;
 	uint64_t seed = env_number("LODGE_SEED", 20261122);
-	unsigned count = (unsigned)env_number("LODGE_COUNT", 150), a, b, c, d;
+	unsigned count = (unsigned)env_number("LODGE_COUNT", 150);
 
-	r.amd = __get_cpuid(0, &a, &b, &c, &d) && b != signature_INTEL_ebx;
+	r.amd = x86_host_is_amd();
 	r.host = host_start(BATCH);
 	for (unsigned tier = 1; tier <= 2; tier++)
 		r.soft[tier] = soft_start(tier);

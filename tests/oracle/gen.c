@@ -454,11 +454,9 @@ static bool excluded_unknown(const uint8_t *c)
 int oracle_decode(const struct oracle_test *t, struct x86_insn *insn, const uint8_t *code,
 		  size_t avail)
 {
-	static int amd = -1; /* CPUID costs much under a hypervisor */
+	unsigned maker = x86_host_is_amd() ? 0 : X86_MODE_INTEL;
 
-	if (amd < 0)
-		amd = x86_host_is_amd();
-	return x86_decode(insn, code, avail, (enum x86_mode)(t->mode | (amd ? 0 : X86_MODE_INTEL)));
+	return x86_decode(insn, code, avail, (enum x86_mode)(t->mode | maker));
 }
 
 bool gen_test(struct oracle_test *t, uint64_t seed, uint64_t n, struct x86_insn *insn, int *len)

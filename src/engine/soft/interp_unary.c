@@ -277,8 +277,7 @@ DEFINE_ROTATE_KEEP_OF(ror, uint16_t, 16)
 DEFINE_ROTATE_KEEP_OF(ror, uint32_t, 32)
 DEFINE_ROTATE_KEEP_OF(ror, uint64_t, 64)
 
-/* Does the host leave OF alone there? */
-static bool host_keeps_of(void)
+bool soft_rotate_keeps_of(void)
 {
 	uint64_t set = FLAG_OF, clear = 0;
 	uint32_t zero = 0, one = 1;
@@ -295,7 +294,8 @@ static bool host_keeps_of(void)
 	return (set & FLAG_OF) && !(clear & FLAG_OF);
 }
 
-static soft_fn pick_const_rotate(const struct x86_insn *insn, uint64_t count)
+static soft_fn pick_const_rotate(const struct soft_engine *e, const struct x86_insn *insn,
+				 uint64_t count)
 {
 	static const soft_fn rol[4] = {rol_keep_of_8, rol_keep_of_16, rol_keep_of_32,
 				       rol_keep_of_64};
@@ -303,9 +303,8 @@ static soft_fn pick_const_rotate(const struct x86_insn *insn, uint64_t count)
 				       ror_keep_of_64};
 	unsigned log = (unsigned)__builtin_ctz(insn->opd[0].size);
 
-	if ((insn->op != X86_OP_ROL && insn->op != X86_OP_ROR) ||
-	    insn->opd[0].kind != X86_OPD_REG || (count & (log == 3 ? 63 : 31)) < 2 ||
-	    !host_keeps_of())
+	if (!e->rotate_keeps_of || (insn->op != X86_OP_ROL && insn->op != X86_OP_ROR) ||
+	    insn->opd[0].kind != X86_OPD_REG || (count & (log == 3 ? 63 : 31)) < 2)
 		return NULL;
 	return insn->op == X86_OP_ROL ? rol[log] : ror[log];
 }
@@ -352,13 +351,12 @@ soft_fn soft_pick_shift(struct soft_cpu *cpu, struct soft_op *op, const struct x
 	bool twin = insn->op == X86_OP_SHLD || insn->op == X86_OP_SHRD;
 	const struct x86_operand *count = &insn->opd[twin ? 2 : 1];
 
-	(void)cpu;
 	op->aux = count->kind == X86_OPD_REG;
 	if (!op->aux) {
 		soft_fn fn = pick_const_shift(insn, op->imm);
 
 		if (!fn)
-			fn = pick_const_rotate(insn, op->imm);
+			fn = pick_const_rotate(cpu->e, insn, op->imm);
 		if (fn)
 			return fn;
 	}

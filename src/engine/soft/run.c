@@ -887,6 +887,7 @@ static struct engine *soft_create(const struct engine_config *cfg, struct lodge_
 	e->crowded = cfg->cpus > host;
 	e->alone = host == 1;
 	e->no_splits = soft_split_locks_dear();
+	e->rotate_keeps_of = soft_rotate_keeps_of();
 	if (engine_parts(e, err) < 0) {
 		soft_destroy((struct engine *)e);
 		return NULL;

@@ -421,6 +421,7 @@ struct soft_engine {
 	bool crowded;	/* more vCPUs than host CPUs */
 	bool alone;	/* the host has one CPU */
 	bool no_splits; /* locked accesses across cache lines are not for the host (split_lock.c) */
+	bool rotate_keeps_of; /* so does the host, see soft_rotate_keeps_of() */
 };
 
 /* ---- Registers ------------------------------------------------------------------------------ */
@@ -475,6 +476,8 @@ void *soft_ptr(struct soft_cpu *cpu, gva_t lin, unsigned len, bool read, bool wr
 #define SOFT_LINE_BYTES 64u
 /* Does a split lock trap on the host, or take very long? */
 bool soft_split_locks_dear(void);
+/* Does the host leave OF alone when a register is rotated by a constant? (interp_unary.c) */
+bool soft_rotate_keeps_of(void);
 
 /*
  * Segment checks of SDM 3A §5.3: offset `off` of `size` bytes in segment `seg`. Returns the linear

@@ -51,17 +51,10 @@ static void probe_x87_pointers(struct thunk_cache *tc)
 	}
 }
 
-static bool host_is_intel(void)
-{
-	uint32_t a, b, c, d;
-
-	return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
-}
-
 static void probe_host(struct thunk_cache *tc)
 {
 	uint32_t a, b, c, d;
-	bool intel = host_is_intel();
+	bool intel = !x86_host_is_amd();
 	_Alignas(16) uint8_t fx[512] = {0};
 
 	if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE)) {
